@@ -1,0 +1,221 @@
+//! What the server's system catalog says: relations, columns, functions, operators.
+//!
+//! A [`Catalog`] is an immutable snapshot, taken over the proxy's own account and swapped whole
+//! when the server's catalog changed. It holds no policy. Names resolve here, to OIDs, under the
+//! search path a session really has; everything later works on OIDs, so that a renamed table
+//! keeps its rule.
+
+use std::collections::{HashMap, HashSet};
+
+/// An object identifier of the server's catalog.
+pub type Oid = u32;
+
+/// `schema.name`, both as the catalog spells them (no quotes, case as stored).
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct QualifiedName {
+    /// Schema.
+    pub schema: String,
+    /// Relation, function or operator name.
+    pub name: String,
+}
+
+impl QualifiedName {
+    /// A name from its two parts.
+    pub fn new(schema: impl Into<String>, name: impl Into<String>) -> Self {
+        Self { schema: schema.into(), name: name.into() }
+    }
+
+    /// The name as SQL text, both parts always quoted: `"public"."patient"`.
+    pub fn to_sql(&self) -> String {
+        format!("{}.{}", quote_ident(&self.schema), quote_ident(&self.name))
+    }
+}
+
+impl std::fmt::Display for QualifiedName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}.{}", self.schema, self.name)
+    }
+}
+
+/// Quotes an identifier for SQL text, always (`"a""b"`), so that no keyword list is needed.
+pub fn quote_ident(ident: &str) -> String {
+    format!("\"{}\"", ident.replace('"', "\"\""))
+}
+
+/// Quotes a string constant for SQL text under `standard_conforming_strings = on`.
+pub fn quote_literal(value: &str) -> String {
+    if value.contains('\\') {
+        format!("E'{}'", value.replace('\\', "\\\\").replace('\'', "''"))
+    } else {
+        format!("'{}'", value.replace('\'', "''"))
+    }
+}
+
+/// `pg_class.relkind`. Names every kind the manual lists; an unknown letter is `Other`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum RelationKind {
+    /// `r`
+    Table,
+    /// `p`
+    PartitionedTable,
+    /// `v`
+    View,
+    /// `m`
+    MaterializedView,
+    /// `f`
+    ForeignTable,
+    /// `S`
+    Sequence,
+    /// `i` and `I`
+    Index,
+    /// `c`
+    CompositeType,
+    /// `t`
+    Toast,
+    /// Anything a newer server adds: treated as denied.
+    Other,
+}
+
+/// One column, in `attnum` order; dropped columns are absent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Column {
+    /// `pg_attribute.attname`
+    pub name: String,
+    /// `pg_attribute.attnum`
+    pub attnum: i16,
+    /// `pg_attribute.atttypid`
+    pub type_oid: Oid,
+    /// `pg_attribute.atttypmod`
+    pub typmod: i32,
+    /// `format_type(atttypid, atttypmod)`: SQL text that names the type with its modifier.
+    pub type_sql: String,
+    /// True for a type of schema `pg_catalog` (and arrays of those), false for domains and user types.
+    pub builtin_type: bool,
+}
+
+/// One relation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Relation {
+    /// `pg_class.oid`
+    pub oid: Oid,
+    /// Schema and name.
+    pub name: QualifiedName,
+    /// Kind.
+    pub kind: RelationKind,
+    /// Columns in attnum order.
+    pub columns: Vec<Column>,
+    /// Direct parents by `pg_inherits` (partitions and inheritance children).
+    pub parents: Vec<Oid>,
+    /// True when user triggers or rules other than a view's `_RETURN` exist on it.
+    pub has_triggers_or_rules: bool,
+}
+
+impl Relation {
+    /// The column of this name.
+    pub fn column(&self, name: &str) -> Option<&Column> {
+        self.columns.iter().find(|c| c.name == name)
+    }
+}
+
+/// One function overload outside or inside `pg_catalog`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Function {
+    /// `pg_proc.oid`
+    pub oid: Oid,
+    /// Schema.
+    pub schema: String,
+    /// Argument type OIDs.
+    pub args: Vec<Oid>,
+    /// Result type.
+    pub result: Oid,
+    /// `pg_proc.proleakproof`
+    pub leakproof: bool,
+    /// `pg_proc.provolatile`: `i`, `s` or `v`.
+    pub volatility: char,
+    /// `pg_proc.prokind`: `f`, `p`, `a` or `w`.
+    pub kind: char,
+}
+
+/// An immutable snapshot of the server's catalog.
+#[derive(Debug, Clone, Default)]
+pub struct Catalog {
+    /// Grows by one with every snapshot that differs from the one before.
+    pub epoch: u64,
+    /// `server_version_num`, for example 150018.
+    pub server_version: u32,
+    /// Relations by OID.
+    pub relations: HashMap<Oid, Relation>,
+    /// Relations by name.
+    pub by_name: HashMap<QualifiedName, Oid>,
+    /// Function overloads by bare name, every schema.
+    pub functions: HashMap<String, Vec<Function>>,
+    /// Operator names (`=`, `->`) that exist in a schema other than `pg_catalog`.
+    pub foreign_operators: HashSet<String>,
+    /// Type names (bare) that exist in a schema other than `pg_catalog`, with their `typtype`
+    /// (`b` base, `c` composite, `d` domain, `e` enum, `r` range ...); row types of tables excluded.
+    pub foreign_types: HashMap<String, char>,
+    /// Role memberships: role name to every role it is a member of, directly or not, itself included.
+    pub memberships: HashMap<String, HashSet<String>>,
+}
+
+/// The namespace of one session: what an unqualified name can mean.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct Namespace {
+    /// `current_schemas(true)`: the implicit ones included, in search order. A session's own
+    /// temporary schema appears under the name it has in the catalog (`pg_temp_3`).
+    pub schemas: Vec<String>,
+    /// Names of the session's own temporary relations. They shadow everything and are never protected.
+    pub temp_relations: Vec<String>,
+}
+
+/// What a relation name means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resolved<'a> {
+    /// A relation of the catalog.
+    Relation(&'a Relation),
+    /// A temporary relation of this very session.
+    Temporary,
+    /// Nothing that this snapshot knows.
+    Unknown,
+}
+
+impl Catalog {
+    /// The relation of this OID.
+    pub fn relation(&self, oid: Oid) -> Option<&Relation> {
+        self.relations.get(&oid)
+    }
+
+    /// The relation of this exact name.
+    pub fn lookup(&self, name: &QualifiedName) -> Option<&Relation> {
+        self.by_name.get(name).and_then(|oid| self.relations.get(oid))
+    }
+
+    /// Resolves a name as PostgreSQL does (`RangeVarGetRelid`): a qualified name directly, an
+    /// unqualified one along the search path, the session's temporary relations first.
+    pub fn resolve(&self, schema: Option<&str>, name: &str, namespace: &Namespace) -> Resolved<'_> {
+        let temporary = || namespace.temp_relations.iter().any(|t| t == name);
+        match schema {
+            Some(s) if s == "pg_temp" || s.starts_with("pg_temp_") => {
+                if temporary() {
+                    Resolved::Temporary
+                } else {
+                    Resolved::Unknown
+                }
+            }
+            Some(s) => {
+                self.lookup(&QualifiedName::new(s, name)).map_or(Resolved::Unknown, Resolved::Relation)
+            }
+            None => {
+                if temporary() {
+                    return Resolved::Temporary;
+                }
+                namespace
+                    .schemas
+                    .iter()
+                    .filter(|s| !s.starts_with("pg_temp"))
+                    .find_map(|s| self.lookup(&QualifiedName::new(s.as_str(), name)))
+                    .map_or(Resolved::Unknown, Resolved::Relation)
+            }
+        }
+    }
+}

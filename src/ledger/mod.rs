@@ -1,0 +1,1 @@
+//! (module documentation follows with its first content)

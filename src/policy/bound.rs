@@ -1,0 +1,225 @@
+//! A policy held against a catalog snapshot: rules by OID, and the access decision per table.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use super::{Mask, Outside, Policy, Role, Scope, TableRule};
+use crate::catalog::{Catalog, Oid, QualifiedName, Relation};
+
+/// A protected relation that exists.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BoundTable {
+    /// The relation's OID.
+    pub oid: Oid,
+    /// Its name now (the rule's name may be older).
+    pub name: QualifiedName,
+    /// Its rule; a partition or inheritance child has its parent's.
+    pub rule: Arc<TableRule>,
+}
+
+/// Why a relation is closed to a role.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Denial {
+    /// Neither mapped nor declared `reference`: GLS-220.
+    NotMapped,
+    /// Mapped, but of a class the role may not read.
+    ClassNotAllowed,
+    /// The role's scope is `none`.
+    ScopeNone,
+}
+
+/// What a role may do with a relation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Access<'a> {
+    /// Nothing of patients in it.
+    Free,
+    /// Protected; every occurrence needs its guard (when `filter` or `masks`) and its witness.
+    Protected {
+        /// The rule.
+        table: &'a BoundTable,
+        /// True when rows outside the assignment must be filtered.
+        filter: bool,
+        /// Column masks of this role for this table.
+        masks: Vec<(&'a str, &'a Mask)>,
+        /// True when a lookup of one patient outside is refused rather than empty.
+        block: bool,
+    },
+    /// Closed.
+    Denied(Denial),
+}
+
+/// A policy bound to one catalog snapshot.
+#[derive(Debug, Clone)]
+pub struct BoundPolicy {
+    /// Grows by one with every bind that differs (a reload or a catalog change).
+    pub epoch: u64,
+    /// The policy itself.
+    pub policy: Arc<Policy>,
+    /// Protected relations by OID, children of protected parents included.
+    pub tables: HashMap<Oid, BoundTable>,
+    /// Relations declared free of patients, by OID.
+    pub reference: HashSet<Oid>,
+    /// The assignment relation, never readable by clients of restricted roles.
+    pub assignment: Option<Oid>,
+    /// Protected relations whose rule does not hold (a missing key column ...): closed to everyone.
+    pub broken: HashSet<Oid>,
+    /// What could not be bound: configured names that do not exist, keys of a wrong type ...
+    pub problems: Vec<String>,
+}
+
+impl BoundPolicy {
+    /// Holds `policy` against `catalog`. `previous` is what was bound before, if anything: a rule
+    /// follows its relation's OID, so a renamed table keeps its rule (and a new table under the
+    /// old name gets it as well).
+    pub fn bind(policy: Arc<Policy>, catalog: &Catalog, previous: Option<&BoundPolicy>) -> Self {
+        let mut bound = BoundPolicy {
+            epoch: previous.map_or(1, |p| p.epoch + 1),
+            assignment: catalog.lookup(&policy.assignment.relation).map(|r| r.oid),
+            policy,
+            tables: HashMap::new(),
+            reference: HashSet::new(),
+            broken: HashSet::new(),
+            problems: Vec::new(),
+        };
+        let policy = Arc::clone(&bound.policy);
+        bound.check_assignment(catalog);
+        for rule in &policy.tables {
+            bound.bind_rule(&Arc::new(rule.clone()), catalog, previous);
+        }
+        bound.bind_children(catalog);
+        for name in &policy.reference {
+            match catalog.lookup(name) {
+                Some(r) => {
+                    bound.reference.insert(r.oid);
+                }
+                None => bound.problems.push(format!("reference table {name} does not exist in the database")),
+            }
+        }
+        if let Some(previous) = previous.filter(|p| p.policy == policy) {
+            bound.reference.extend(previous.reference.iter().filter(|oid| catalog.relation(**oid).is_some()));
+        }
+        bound
+    }
+
+    fn check_assignment(&mut self, catalog: &Catalog) {
+        let a = &self.policy.assignment;
+        let Some(relation) = catalog.lookup(&a.relation) else {
+            self.problems.push(format!("assignment relation {} does not exist in the database", a.relation));
+            return;
+        };
+        let columns = [Some(&a.principal), Some(&a.patient), a.valid_from.as_ref(), a.valid_to.as_ref()];
+        for column in columns.into_iter().flatten() {
+            if relation.column(column).is_none() {
+                self.problems.push(format!("assignment relation {} has no column {column}", a.relation));
+            }
+        }
+    }
+
+    fn bind_rule(&mut self, rule: &Arc<TableRule>, catalog: &Catalog, previous: Option<&BoundPolicy>) {
+        let mut oids: Vec<Oid> = catalog.lookup(&rule.name).map(|r| r.oid).into_iter().collect();
+        if let Some(previous) = previous {
+            let earlier = previous.tables.values().filter(|t| t.rule.name == rule.name).map(|t| t.oid);
+            oids.extend(earlier.filter(|oid| catalog.relation(*oid).is_some()));
+        }
+        oids.sort_unstable();
+        oids.dedup();
+        if oids.is_empty() {
+            self.problems.push(format!("protected table {} does not exist in the database", rule.name));
+        }
+        for oid in oids {
+            let Some(relation) = catalog.relation(oid) else { continue };
+            match path_problem(rule, relation, catalog) {
+                None => {
+                    let table = BoundTable { oid, name: relation.name.clone(), rule: Arc::clone(rule) };
+                    self.tables.insert(oid, table);
+                }
+                Some(problem) => {
+                    self.problems.push(problem);
+                    self.broken.insert(oid);
+                }
+            }
+        }
+    }
+
+    /// Partitions and inheritance children follow their parent, through any number of levels.
+    fn bind_children(&mut self, catalog: &Catalog) {
+        loop {
+            let found: Vec<(Oid, Option<BoundTable>)> = catalog
+                .relations
+                .values()
+                .filter(|r| !self.tables.contains_key(&r.oid) && !self.broken.contains(&r.oid))
+                .filter_map(|r| {
+                    if r.parents.iter().any(|p| self.broken.contains(p)) {
+                        return Some((r.oid, None));
+                    }
+                    let parent = r.parents.iter().find_map(|p| self.tables.get(p))?;
+                    let rule = Arc::clone(&parent.rule);
+                    Some((r.oid, Some(BoundTable { oid: r.oid, name: r.name.clone(), rule })))
+                })
+                .collect();
+            if found.is_empty() {
+                return;
+            }
+            for (oid, table) in found {
+                match table {
+                    Some(table) => {
+                        self.tables.insert(oid, table);
+                    }
+                    None => {
+                        self.broken.insert(oid);
+                    }
+                }
+            }
+        }
+    }
+
+    /// What `role` may do with the user relation `oid`. System catalogs are not decided here.
+    pub fn access<'a>(&'a self, role: &'a Role, oid: Oid) -> Access<'a> {
+        if self.broken.contains(&oid) {
+            return Access::Denied(Denial::NotMapped);
+        }
+        if self.assignment == Some(oid) {
+            return if role.is_restricted() { Access::Denied(Denial::NotMapped) } else { Access::Free };
+        }
+        let Some(table) = self.tables.get(&oid) else {
+            return if self.reference.contains(&oid) || !role.is_restricted() {
+                Access::Free
+            } else {
+                Access::Denied(Denial::NotMapped)
+            };
+        };
+        if role.classes.as_ref().is_some_and(|classes| !classes.contains(&table.rule.class)) {
+            return Access::Denied(Denial::ClassNotAllowed);
+        }
+        let filter = match role.scope {
+            Scope::None => return Access::Denied(Denial::ScopeNone),
+            Scope::All => false,
+            Scope::Assigned => true,
+        };
+        let masks = role
+            .masks
+            .get(&table.rule.name)
+            .map(|m| m.iter().map(|(column, mask)| (column.as_str(), mask)).collect())
+            .unwrap_or_default();
+        Access::Protected { table, filter, masks, block: filter && role.outside == Outside::Block }
+    }
+}
+
+/// Why the rule's path does not hold for `relation`, or `None`.
+fn path_problem(rule: &TableRule, relation: &Relation, catalog: &Catalog) -> Option<String> {
+    let mut at = relation;
+    for step in &rule.path.steps {
+        if at.column(&step.column).is_none() {
+            return Some(format!("{}: {} has no column {}", rule.name, at.name, step.column));
+        }
+        let Some(next) = catalog.lookup(&step.table) else {
+            return Some(format!("{}: {} does not exist in the database", rule.name, step.table));
+        };
+        if next.column(&step.references).is_none() {
+            return Some(format!("{}: {} has no column {}", rule.name, next.name, step.references));
+        }
+        at = next;
+    }
+    (at.column(&rule.path.key).is_none())
+        .then(|| format!("{}: {} has no key column {}", rule.name, at.name, rule.path.key))
+}

@@ -1,0 +1,286 @@
+//! The SQL text of guards and masks. The rewriter places it, the checker compares against it;
+//! neither invents its own.
+//!
+//! Every name in it is qualified, every operator is `OPERATOR(pg_catalog.=)`, every alias carries
+//! the reserved prefix: a CTE, a temporary table or an operator of the user's cannot capture it.
+//! The filter is a semi-join (`= ANY (SELECT ...)`), never inside OR or CASE: measured, those
+//! forms read the whole assignment per statement.
+
+use super::{BoundTable, KeyType, Mask, Policy, RESERVED_PREFIX};
+use crate::catalog::{Column, Relation, quote_ident, quote_literal};
+
+/// Whether the guard admits assigned patients only or also those of active break-glass sessions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Variant {
+    /// Assigned patients.
+    Assigned,
+    /// Assigned patients and the granted ones (a second bind parameter).
+    Granted,
+}
+
+/// The bind parameters a guard reads. They come after the client's own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct GuardParams {
+    /// `$n` with the principal's name (text).
+    pub principal: u16,
+    /// `$n` with the granted patients (array of the key type); absent in [`Variant::Assigned`].
+    pub grants: Option<u16>,
+}
+
+impl GuardParams {
+    /// The parameters that follow `client_params` parameters of the client's own.
+    pub fn after(client_params: u16, variant: Variant) -> Self {
+        Self {
+            principal: client_params + 1,
+            grants: match variant {
+                Variant::Assigned => None,
+                Variant::Granted => Some(client_params + 2),
+            },
+        }
+    }
+}
+
+/// An alias of ours.
+fn ours(name: &str) -> String {
+    quote_ident(&format!("{RESERVED_PREFIX}{name}"))
+}
+
+/// `alias.column`, both quoted.
+fn col(alias: &str, column: &str) -> String {
+    format!("{}.{}", quote_ident(alias), quote_ident(column))
+}
+
+/// The assignment rows of the principal that hold now, as `FROM ... WHERE ...` text.
+fn assigned_from_where(policy: &Policy, params: GuardParams) -> String {
+    let a = &policy.assignment;
+    let alias = format!("{RESERVED_PREFIX}a");
+    let mut text = format!(
+        "FROM {} AS {} WHERE {} OPERATOR(pg_catalog.=) ${}::pg_catalog.text",
+        a.relation.to_sql(),
+        quote_ident(&alias),
+        col(&alias, &a.principal),
+        params.principal
+    );
+    for (column, op) in [(&a.valid_from, "<="), (&a.valid_to, ">")] {
+        if let Some(column) = column {
+            let c = col(&alias, column);
+            text.push_str(&format!(" AND ({c} IS NULL OR {c} OPERATOR(pg_catalog.{op}) pg_catalog.now())"));
+        }
+    }
+    text
+}
+
+/// The subquery that yields every patient key the principal may see.
+fn visible_keys(policy: &Policy, params: GuardParams) -> String {
+    let assigned = format!(
+        "SELECT {} {}",
+        col(&format!("{RESERVED_PREFIX}a"), &policy.assignment.patient),
+        assigned_from_where(policy, params)
+    );
+    match params.grants {
+        None => assigned,
+        Some(n) => {
+            format!("{assigned} UNION ALL SELECT pg_catalog.unnest(${n}::{})", array_type(policy.key_type))
+        }
+    }
+}
+
+/// The array type of the key type.
+fn array_type(key: KeyType) -> String {
+    format!("{}[]", key.sql())
+}
+
+/// The filter conjunct for one occurrence of a protected table under `alias`: true exactly for
+/// rows whose patient is visible; NULL keys are nobody's. Parenthesised; to be AND-ed.
+pub fn guard_conjunct(policy: &Policy, table: &BoundTable, alias: &str, params: GuardParams) -> String {
+    let path = &table.rule.path;
+    let mut text = String::new();
+    let mut at = alias.to_owned();
+    for (i, step) in path.steps.iter().enumerate() {
+        let next = format!("{RESERVED_PREFIX}t{}", i + 1);
+        text.push_str(&format!(
+            "({} OPERATOR(pg_catalog.=) ANY (SELECT {} FROM {} AS {} WHERE ",
+            col(&at, &step.column),
+            col(&next, &step.references),
+            step.table.to_sql(),
+            quote_ident(&next),
+        ));
+        at = next;
+    }
+    text.push_str(&format!(
+        "({} OPERATOR(pg_catalog.=) ANY ({}))",
+        col(&at, &path.key),
+        visible_keys(policy, params)
+    ));
+    text.push_str(&"))".repeat(path.steps.len()));
+    text
+}
+
+/// The patient key of a row under `alias`, as text: the witness.
+pub fn key_expression(table: &BoundTable, alias: &str) -> String {
+    let path = &table.rule.path;
+    let Some(first) = path.steps.first() else {
+        return format!("{}::pg_catalog.text", col(alias, &path.key));
+    };
+    // Steps go over unique columns, so the joined subquery has at most one row.
+    let mut from = String::new();
+    let mut last = String::new();
+    for (i, step) in path.steps.iter().enumerate() {
+        let next = format!("{RESERVED_PREFIX}t{}", i + 1);
+        if i == 0 {
+            from = format!("{} AS {}", step.table.to_sql(), quote_ident(&next));
+        } else {
+            from.push_str(&format!(
+                " INNER JOIN {} AS {} ON {} OPERATOR(pg_catalog.=) {}",
+                step.table.to_sql(),
+                quote_ident(&next),
+                col(&next, &step.references),
+                col(&last, &step.column),
+            ));
+        }
+        last = next;
+    }
+    format!(
+        "(SELECT {}::pg_catalog.text FROM {from} WHERE {} OPERATOR(pg_catalog.=) {})",
+        col(&last, &path.key),
+        col(&format!("{RESERVED_PREFIX}t1"), &first.references),
+        col(alias, &first.column),
+    )
+}
+
+/// A RETURNING expression that lets a written row pass (NULL) when its patient is visible and
+/// otherwise raises 22P02 with a text that starts with `GLS-201`, which undoes the statement.
+/// The text depends on the row, so the planner cannot evaluate it early.
+pub fn new_key_check(policy: &Policy, table: &BoundTable, alias: &str, params: GuardParams) -> String {
+    let path = &table.rule.path;
+    let mut at = alias.to_owned();
+    let mut open = String::new();
+    for (i, step) in path.steps.iter().enumerate() {
+        let next = format!("{RESERVED_PREFIX}t{}", i + 1);
+        open.push_str(&format!(
+            "EXISTS (SELECT 1 FROM {} AS {} WHERE {} OPERATOR(pg_catalog.=) {} AND ",
+            step.table.to_sql(),
+            quote_ident(&next),
+            col(&next, &step.references),
+            col(&at, &step.column),
+        ));
+        at = next;
+    }
+    let key = col(&at, &path.key);
+    let assigned = format!(
+        "EXISTS (SELECT 1 {} AND {} OPERATOR(pg_catalog.=) {key})",
+        assigned_from_where(policy, params),
+        col(&format!("{RESERVED_PREFIX}a"), &policy.assignment.patient),
+    );
+    let granted = params
+        .grants
+        .map(|n| format!(" OR {key} OPERATOR(pg_catalog.=) ANY (${n}::{})", array_type(policy.key_type)))
+        .unwrap_or_default();
+    let close = ")".repeat(path.steps.len());
+    let row = path.steps.first().map_or_else(|| col(alias, &path.key), |s| col(alias, &s.column));
+    format!(
+        "CASE WHEN {open}({assigned}{granted}){close} THEN NULL::pg_catalog.bool \
+         ELSE pg_catalog.concat('GLS-201 ', {row})::pg_catalog.bool END"
+    )
+}
+
+/// The masked form of one column under `alias`, of the column's own type.
+pub fn mask_expression(column: &Column, alias: &str, mask: &Mask) -> String {
+    let c = col(alias, &column.name);
+    let t = &column.type_sql;
+    match mask {
+        Mask::Null => format!("NULL::{t}"),
+        Mask::Redact { text } => format!("{}::{t}", quote_literal(text)),
+        Mask::Partial { keep_last } => format!(
+            "pg_catalog.concat(pg_catalog.repeat('*', pg_catalog.length({c}) OPERATOR(pg_catalog.-) {keep_last}), \
+             CASE WHEN pg_catalog.length({c}) OPERATOR(pg_catalog.>) {keep_last} \
+             THEN pg_catalog.right({c}, {keep_last}) \
+             ELSE pg_catalog.repeat('*', pg_catalog.length({c})) END)::{t}"
+        ),
+        Mask::Year => format!("pg_catalog.date_trunc('year', {c}::pg_catalog.timestamp)::{t}"),
+    }
+}
+
+/// What a derived table in place of a protected relation contains besides its columns.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct DerivedShape<'a> {
+    /// Filter with the guard conjunct.
+    pub filter: Option<GuardParams>,
+    /// End with `OFFSET 0`: nothing outside is evaluated before the filter.
+    pub fence: bool,
+    /// Add the patient key as a hidden column of this name (reserved prefix included).
+    pub witness: Option<&'a str>,
+    /// Further conjuncts (SQL text over the relation's alias), pushed in below the fence. They must
+    /// read no masked column and be safe; the checker looks at them again.
+    pub local: &'a [String],
+}
+
+/// A parenthesised subquery, without alias, that stands in place of a protected relation: its
+/// columns in catalog order, masked ones as their masks. `inner_alias` names the base table inside.
+pub fn derived_table(
+    policy: &Policy,
+    table: &BoundTable,
+    relation: &Relation,
+    masks: &[(&str, &Mask)],
+    inner_alias: &str,
+    shape: DerivedShape<'_>,
+) -> String {
+    let mut items: Vec<String> = relation
+        .columns
+        .iter()
+        .map(|c| match masks.iter().find(|(name, _)| *name == c.name) {
+            Some((_, mask)) => {
+                format!("{} AS {}", mask_expression(c, inner_alias, mask), quote_ident(&c.name))
+            }
+            None => format!("{} AS {}", col(inner_alias, &c.name), quote_ident(&c.name)),
+        })
+        .collect();
+    if let Some(name) = shape.witness {
+        items.push(format!("{} AS {}", key_expression(table, inner_alias), quote_ident(name)));
+    }
+    let mut conjuncts: Vec<String> =
+        shape.filter.iter().map(|p| guard_conjunct(policy, table, inner_alias, *p)).collect();
+    conjuncts.extend(shape.local.iter().map(|l| format!("({l})")));
+    let mut text = format!(
+        "(SELECT {} FROM {} AS {}",
+        items.join(", "),
+        relation.name.to_sql(),
+        quote_ident(inner_alias)
+    );
+    if !conjuncts.is_empty() {
+        text.push_str(" WHERE ");
+        text.push_str(&conjuncts.join(" AND "));
+    }
+    if shape.fence {
+        text.push_str(" OFFSET 0");
+    }
+    text.push(')');
+    text
+}
+
+/// The bound: the set of visible keys of one relation under its local conjuncts, as a `text[]`
+/// expression. `alias` names the relation inside and may be used by `local`.
+pub fn bound_keys(
+    policy: &Policy,
+    table: &BoundTable,
+    alias: &str,
+    filter: Option<GuardParams>,
+    local: &[String],
+) -> String {
+    let mut conjuncts: Vec<String> =
+        filter.iter().map(|p| guard_conjunct(policy, table, alias, *p)).collect();
+    conjuncts.extend(local.iter().map(|l| format!("({l})")));
+    let condition =
+        if conjuncts.is_empty() { String::new() } else { format!(" WHERE {}", conjuncts.join(" AND ")) };
+    format!(
+        "ARRAY(SELECT DISTINCT {} FROM {} AS {}{condition})",
+        key_expression(table, alias),
+        table.name.to_sql(),
+        quote_ident(alias),
+    )
+}
+
+/// The alias [`bound_keys`] and the rewriter give to a table inside a subquery of ours.
+pub fn our_alias(n: usize) -> String {
+    ours(&format!("r{n}")).trim_matches('"').to_owned()
+}

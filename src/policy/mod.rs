@@ -1,0 +1,250 @@
+//! Policy as plain data: protected tables, roles, masks, assignments, and pure functions of them.
+//!
+//! A [`Policy`] is what the configuration says, by name. A [`BoundPolicy`] is the same held
+//! against a catalog snapshot, by OID. Reload is a value swap. What cannot be read denies.
+
+mod bound;
+mod guard;
+mod refusal;
+
+pub use bound::{Access, BoundPolicy, BoundTable, Denial};
+pub use guard::*;
+pub use refusal::{GlsCode, Refusal};
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use crate::catalog::QualifiedName;
+
+/// The prefix of every name that pgglass puts into a statement. Client statements may not use it.
+pub const RESERVED_PREFIX: &str = "__glass_";
+
+/// The type of the patient key, the same in every protected table and in the assignment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum KeyType {
+    /// `int4`
+    Int4,
+    /// `int8`
+    Int8,
+    /// `text` or `varchar`
+    Text,
+    /// `uuid`
+    Uuid,
+}
+
+impl KeyType {
+    /// The type's name as SQL text, schema-qualified.
+    pub fn sql(self) -> &'static str {
+        match self {
+            KeyType::Int4 => "pg_catalog.int4",
+            KeyType::Int8 => "pg_catalog.int8",
+            KeyType::Text => "pg_catalog.text",
+            KeyType::Uuid => "pg_catalog.uuid",
+        }
+    }
+
+    /// The canonical text of a key value as a client wrote it (`'007'` and `7` are one `int4` key),
+    /// or `None` when it is no value of this type.
+    pub fn canonical(self, text: &str) -> Option<String> {
+        match self {
+            KeyType::Int4 => text.trim().parse::<i32>().ok().map(|v| v.to_string()),
+            KeyType::Int8 => text.trim().parse::<i64>().ok().map(|v| v.to_string()),
+            KeyType::Text => Some(text.to_owned()),
+            KeyType::Uuid => {
+                let hex: String = text
+                    .trim()
+                    .trim_start_matches('{')
+                    .trim_end_matches('}')
+                    .chars()
+                    .filter(|c| *c != '-')
+                    .collect();
+                (hex.len() == 32 && hex.bytes().all(|b| b.is_ascii_hexdigit())).then(|| {
+                    let h = hex.to_ascii_lowercase();
+                    format!("{}-{}-{}-{}-{}", &h[..8], &h[8..12], &h[12..16], &h[16..20], &h[20..])
+                })
+            }
+        }
+    }
+}
+
+/// One step from a child table towards the patient: `column` of the table we stand on equals
+/// `references` of `table`, which must be unique there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// Column of the table we stand on.
+    pub column: String,
+    /// The table it points to.
+    pub table: QualifiedName,
+    /// The referenced column (a primary key or a unique column).
+    pub references: String,
+}
+
+/// The way from a row to its patient: `steps` (none for a table that has the key itself), then
+/// the column `key` of the last table. A row whose key is NULL is nobody's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyPath {
+    /// Steps to other tables.
+    pub steps: Vec<Step>,
+    /// The key column of the last table.
+    pub key: String,
+}
+
+/// A relation whose rows belong to patients.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TableRule {
+    /// The relation (table, partitioned table, or a view that exposes the key).
+    pub name: QualifiedName,
+    /// Class: `demographics`, `labs`, `notes` ...
+    pub class: String,
+    /// The way to the patient key.
+    pub path: KeyPath,
+}
+
+/// Columns that name a patient besides the key, for `block` and `glass.open` (for example an MRN).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identifier {
+    /// A protected table that has the key itself.
+    pub table: QualifiedName,
+    /// The identifying column.
+    pub column: String,
+}
+
+/// Where assignments (who treats whom) are read from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Assignment {
+    /// The relation, with a unique index over (principal, patient).
+    pub relation: QualifiedName,
+    /// Column with the principal (database user name).
+    pub principal: String,
+    /// Column with the patient key.
+    pub patient: String,
+    /// Column from which on the assignment holds (timestamptz), NULL meaning always.
+    pub valid_from: Option<String>,
+    /// Column until which it holds (timestamptz), NULL meaning for ever.
+    pub valid_to: Option<String>,
+}
+
+/// Whose rows a role sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Scope {
+    /// Rows of assigned patients.
+    Assigned,
+    /// Rows of every patient; recorded all the same.
+    All,
+    /// No protected row at all.
+    None,
+}
+
+/// What happens to rows outside the assignment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Outside {
+    /// They do not exist for the user.
+    Hide,
+    /// They do not exist, and a lookup that names such a patient is refused with GLS-201.
+    Block,
+}
+
+/// How a column is masked. Every mask keeps the column's type.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Mask {
+    /// SQL NULL.
+    Null,
+    /// A fixed text, `***` unless configured; text types only.
+    Redact {
+        /// What is shown instead.
+        text: String,
+    },
+    /// Only the last `keep_last` characters, `*` for each one before; text types only.
+    Partial {
+        /// Characters kept at the end.
+        keep_last: u16,
+    },
+    /// The first day of the year; date and timestamp types only.
+    Year,
+}
+
+/// What a class of users may do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Role {
+    /// Name, as in `[role.NAME]`.
+    pub name: String,
+    /// Whose rows it sees.
+    pub scope: Scope,
+    /// What happens outside the assignment.
+    pub outside: Outside,
+    /// Table classes the role may read; `None` means every class.
+    pub classes: Option<BTreeSet<String>>,
+    /// Column masks: table, then column.
+    pub masks: BTreeMap<QualifiedName, BTreeMap<String, Mask>>,
+    /// Functions allowed beyond the defaults, by qualified name.
+    pub functions: BTreeSet<QualifiedName>,
+    /// Break-glass profile, or none: then GLS-203.
+    pub break_glass: Option<String>,
+    /// May run `pgglass`-side administration such as `glass.revoke` of other people's sessions.
+    pub privacy_officer: bool,
+}
+
+impl Role {
+    /// True for a role whose statements are subject to the deny lists: every role but those that
+    /// see all patients and have neither masks nor a list of classes.
+    pub fn is_restricted(&self) -> bool {
+        self.scope != Scope::All || !self.masks.is_empty() || self.classes.is_some()
+    }
+}
+
+/// Who may open a break-glass session, and on what terms.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GlassProfile {
+    /// Name, as in `[break_glass.NAME]`.
+    pub name: String,
+    /// HL7 ActReason codes accepted.
+    pub reasons: BTreeSet<String>,
+    /// Time to live when the request names none.
+    pub ttl: Duration,
+    /// Longest time to live that may be asked for.
+    pub max_ttl: Duration,
+    /// The session closes after this long without a statement that used it.
+    pub idle_close: Duration,
+    /// Least characters of a note.
+    pub note_min_chars: u32,
+    /// Most patients one session may name.
+    pub max_patients: u32,
+    /// Most sessions one principal may open in 24 h.
+    pub max_sessions_per_day: u32,
+}
+
+/// How a principal gets its role.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Membership {
+    /// Principal (database user name) to role.
+    pub users: BTreeMap<String, String>,
+    /// Database role (group) to role; the first in file order that the user is a member of wins.
+    pub groups: Vec<(String, String)>,
+    /// For everyone else; absent means the login is refused.
+    pub default: Option<String>,
+}
+
+/// Everything the configuration says about who sees what.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Policy {
+    /// First 16 hex digits of the SHA-256 of the configuration's policy text; stands in every record.
+    pub version: String,
+    /// Type of the patient key.
+    pub key_type: KeyType,
+    /// Other columns that name a patient.
+    pub identifiers: Vec<Identifier>,
+    /// Assignments.
+    pub assignment: Assignment,
+    /// Protected tables.
+    pub tables: Vec<TableRule>,
+    /// Relations declared free of patients.
+    pub reference: BTreeSet<QualifiedName>,
+    /// Roles by name.
+    pub roles: BTreeMap<String, Role>,
+    /// Who has which role.
+    pub membership: Membership,
+    /// Break-glass profiles by name.
+    pub profiles: BTreeMap<String, GlassProfile>,
+    /// Say GLS-202 when a statement was filtered.
+    pub notice_withheld: bool,
+}

@@ -1,0 +1,129 @@
+//! From statement text to a verdict: parse, resolve, plan, check, lineage.
+//!
+//! `plan` rewrites and is not trusted; `check` is. The data they hand on is defined here.
+
+use crate::policy::{GlsCode, Refusal};
+
+/// What a guarded statement is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum StatementKind {
+    /// A query.
+    Select,
+    /// INSERT.
+    Insert,
+    /// UPDATE.
+    Update,
+    /// DELETE.
+    Delete,
+}
+
+/// How the record learns the patients of a statement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Strategy {
+    /// The statement's own conjuncts pin every protected table to constants or parameters.
+    Pinned,
+    /// Hidden witness columns carry the keys of every row.
+    Carried,
+    /// A second, cheaper scan in the same statement collects a superset.
+    Bound,
+}
+
+/// Lineage of a statement as planned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lineage {
+    /// The strategy.
+    pub strategy: Strategy,
+    /// True when the recorded set is the lineage exactly, false when it is a superset.
+    pub exact: bool,
+    /// Why not exact: `HAVING`, `NOT_EXISTS`, `OFFSET` ... Empty when exact.
+    pub reasons: Vec<&'static str>,
+}
+
+/// A value that a statement's own conjunct demands of a patient key or identifier.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum PinValue {
+    /// A constant, as the client wrote it.
+    Constant(String),
+    /// Parameter `$n` (1-based).
+    Parameter(u16),
+}
+
+/// A patient that the statement names.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Pin {
+    /// `None`: the patient key itself; `Some(i)`: index into `Policy::identifiers`.
+    pub identifier: Option<usize>,
+    /// The value.
+    pub value: PinValue,
+}
+
+/// What stands in the record about the statement's reading.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Footprint {
+    /// Protected relations, `schema.name`, sorted.
+    pub relations: Vec<String>,
+    /// Their classes, sorted.
+    pub classes: Vec<String>,
+}
+
+/// A statement with its guard, as it is sent to the server.
+///
+/// Hidden columns of its result all start with `__glass_` and are stripped by name:
+/// `__glass_k<n>` carries one key as text, `__glass_s<n>` a set of keys as `text[]`, and
+/// `__glass_m<n>` is the marker of a real row (`t`): where it is present and NULL, the row carries
+/// only witnesses and is itself not shown. `__glass_c<n>` is a check that carries nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GuardedPlan {
+    /// The text that goes to the server.
+    pub text: String,
+    /// Kind of statement.
+    pub kind: StatementKind,
+    /// Highest `$n` of the client's text; ours follow.
+    pub client_params: u16,
+    /// The number of the parameter that takes the principal, when the text has one.
+    pub principal_param: Option<u16>,
+    /// The number of the parameter that takes the granted patients (an array of the key type).
+    pub grants_param: Option<u16>,
+    /// Lineage.
+    pub lineage: Lineage,
+    /// Patients the statement names.
+    pub pins: Vec<Pin>,
+    /// Refuse with GLS-201 when a pinned patient is outside and nothing was found.
+    pub block: bool,
+    /// True when rows could have been withheld by a filter.
+    pub filtered: bool,
+    /// True when the client's own statement returns no rows (DML without RETURNING): the rows of
+    /// the reply are witnesses only, and its RowDescription is not shown.
+    pub rows_are_witnesses: bool,
+    /// True when witness rows of the reply do not stand for client rows one to one (a `__glass_m`
+    /// marker column is present).
+    pub has_marker: bool,
+    /// What is read.
+    pub footprint: Footprint,
+}
+
+/// What becomes of one statement.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// The client's bytes go through.
+    Verbatim,
+    /// A plan with guards.
+    Guarded(std::sync::Arc<GuardedPlan>),
+    /// An unrestricted role's statement whose patients cannot be told: it goes through, and is
+    /// recorded, before its reply leaves, as touching possibly every patient of these relations.
+    Unattributed {
+        /// Relations it may read; empty when not even that is known (`DO`, procedures).
+        footprint: Footprint,
+        /// Why.
+        reason: &'static str,
+    },
+    /// Not run.
+    Refused(Refusal),
+}
+
+/// A statement that cannot be guarded: GLS-240, saying what, and a form that works.
+#[allow(dead_code)] // first used by resolve and plan
+pub(crate) fn cannot_guard(what: impl std::fmt::Display, instead: &str) -> Refusal {
+    let refusal = Refusal::new(GlsCode::CannotGuard, format!("this statement cannot be guarded: {what}"));
+    if instead.is_empty() { refusal } else { refusal.with_hint(instead) }
+}
