@@ -1,1 +1,398 @@
-//! (module documentation follows with its first content)
+//! One client's session: pairs messages with replies, decides every statement, holds rows back until
+//! their record is durable, and keeps the client's view of its statements and portals.
+//!
+//! One task drives both ends of the connection ([`Session::drive`]). Client messages are handled
+//! strictly in order (`frontend`), server messages are matched with the queue of what was sent
+//! (`backend`, [`ops::Ops`]). Not here: what a statement may do (`sql`, `policy`), how a record is
+//! stored (`ledger`), how a break-glass session lives (`glass`).
+
+mod authority;
+mod backend;
+mod calls;
+mod frontend;
+mod layout;
+pub mod login;
+mod ops;
+mod outbox;
+mod peer;
+mod report;
+mod run;
+mod statements;
+pub mod world;
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+
+use crate::catalog::Namespace;
+use crate::glass::{ConnectionId, Grants, NoticesSeen};
+use crate::ledger::record::{Body, EventId};
+use crate::ledger::{Priority, Receipt};
+use crate::policy::Role;
+use crate::sql::planner::{Context, Plans};
+use crate::sql::resolve::SessionObject;
+use crate::wire::frame::Frame;
+use crate::wire::message::{self, Report, Status};
+use ops::{Op, Ops};
+use outbox::{Outbox, RunId};
+use peer::{Out, Peer, Stream};
+use run::{Identity, Run};
+use statements::Statements;
+use world::World;
+
+/// Bytes held for the client (rows that wait for a record, output it does not read) above which no
+/// more is read from the server.
+const HELD_LIMIT: usize = 4 * 1024 * 1024;
+
+/// Bytes waiting for the server above which no more is read from the client.
+const SENT_LIMIT: usize = 1024 * 1024;
+
+/// Why a session ended.
+#[derive(Debug, thiserror::Error)]
+pub enum Ended {
+    /// The client said goodbye or closed.
+    #[error("the client closed the connection")]
+    Client,
+    /// The server closed.
+    #[error("the server closed the connection")]
+    Server,
+    /// The proxy shuts down.
+    #[error("the proxy shuts down")]
+    Shutdown,
+    /// A socket failed.
+    #[error("connection lost: {0}")]
+    Io(#[from] std::io::Error),
+    /// Either side broke the protocol, or a state that must not be; the connection is closed.
+    #[error("{0}")]
+    Protocol(String),
+    /// The ledger failed where only closing the connection undoes what was done.
+    #[error("ledger: {0}")]
+    Ledger(String),
+}
+
+impl From<message::MessageError> for Ended {
+    fn from(e: message::MessageError) -> Self {
+        Ended::Protocol(e.to_string())
+    }
+}
+
+impl From<layout::Malformed> for Ended {
+    fn from(e: layout::Malformed) -> Self {
+        Ended::Protocol(e.to_string())
+    }
+}
+
+impl From<crate::wire::frame::FrameError> for Ended {
+    fn from(e: crate::wire::frame::FrameError) -> Self {
+        Ended::Protocol(e.to_string())
+    }
+}
+
+/// A session between a client stream `C` and a server stream `S`.
+pub struct Session<C, S> {
+    world: Arc<World>,
+    client: Peer<C>,
+    server: Peer<S>,
+    to_server: Out,
+    outbox: Outbox,
+    ops: Ops,
+    runs: HashMap<RunId, Run>,
+    next_run: RunId,
+    statements: Statements,
+    /// Cursors and prepared statements of SQL that were let through, with the context of then.
+    sql_objects: HashMap<SessionObject, u64>,
+    connection: ConnectionId,
+    principal: String,
+    role: Arc<Role>,
+    identity: Identity,
+    target: world::CancelTarget,
+    /// Transaction status as of the last ReadyForQuery.
+    status: Status,
+    /// What unqualified names mean; `None` when it may have changed and must be asked.
+    namespace: Option<Arc<Namespace>>,
+    /// Something changed the namespace inside the present transaction: its end changes it again.
+    namespace_touched: bool,
+    /// Rows of a probe being collected.
+    probe: Vec<Vec<Option<String>>>,
+    /// Everything decisions depend on; renumbered whenever it changes.
+    context: Context,
+    context_id: u64,
+    plans: Arc<Plans>,
+    grants: Arc<Grants>,
+    /// Something was executed since the last Sync: the server is inside an implicit transaction.
+    in_pipeline: bool,
+    /// The client's messages are ignored up to its next Sync, as the server ignores them.
+    skipping: bool,
+    /// Replies are swallowed up to the next ReadyForQuery: the client was already told of an error.
+    muted: bool,
+    /// The client sends COPY data.
+    copying_in: bool,
+    /// `client_encoding` and `standard_conforming_strings` as the server reported them.
+    encoding: String,
+    conforming_strings: bool,
+    /// Statements of our own making prepared upstream: text of the guarded plan to name.
+    own_names: OwnNames,
+    /// What this connection was told of its break-glass sessions.
+    notices_seen: NoticesSeen,
+    changed: tokio::sync::watch::Receiver<u64>,
+    shutdown: tokio::sync::watch::Receiver<bool>,
+    finishing: bool,
+}
+
+/// Guarded texts of simple queries that were seen before, prepared upstream under names of ours.
+#[derive(Debug, Default)]
+struct OwnNames {
+    seen: HashMap<Bytes, Option<String>>,
+    next: u64,
+}
+
+/// What woke the driver.
+#[derive(Debug)]
+enum Event {
+    Progress,
+    ClientGone(std::io::Error),
+    ServerGone(Option<std::io::Error>),
+    GateFailed(outbox::GateFailure),
+    Changed,
+    Shutdown,
+}
+
+impl<C: Stream, S: Stream> Session<C, S> {
+    /// Runs the session to its end and says why it ended. The client was told where it can be.
+    pub async fn drive(mut self) -> Ended {
+        let ended = match self.serve().await {
+            Ok(never) => match never {},
+            Err(ended) => ended,
+        };
+        self.farewell(&ended).await;
+        ended
+    }
+
+    async fn serve(&mut self) -> Result<std::convert::Infallible, Ended> {
+        self.refresh_namespace().await?;
+        loop {
+            self.take_server_frames().await?;
+            while self.may_take_client() {
+                let Some(frame) = self.client.decoder.frame()? else { break };
+                self.on_client(frame).await?;
+            }
+            self.take_server_frames().await?;
+            if self.finishing && self.ops.is_empty() && self.status == Status::Idle && self.outbox.is_empty() {
+                return Err(Ended::Shutdown);
+            }
+            let event = self.next_event(true).await;
+            self.on_event(event)?;
+        }
+    }
+
+    /// Handles every whole frame the server sent.
+    async fn take_server_frames(&mut self) -> Result<(), Ended> {
+        while self.may_take_server() {
+            let Some(frame) = self.server.decoder.frame()? else { break };
+            self.on_server(frame).await?;
+        }
+        Ok(())
+    }
+
+    fn may_take_client(&self) -> bool {
+        self.to_server.0.len() < SENT_LIMIT && self.outbox.held_bytes() < HELD_LIMIT
+    }
+
+    fn may_take_server(&self) -> bool {
+        self.outbox.held_bytes() + self.outbox.ready().len() < HELD_LIMIT
+    }
+
+    /// Waits until something can go on: bytes moved in either direction, a record became durable, the
+    /// authority changed, or the proxy shuts down.
+    async fn next_event(&mut self, with_client: bool) -> Event {
+        let read_client = with_client && self.may_take_client() && !self.client.closed;
+        let read_server = self.may_take_server() && !self.server.closed;
+        let Self { client, server, to_server, outbox, changed, shutdown, finishing, .. } = self;
+        let io = std::future::poll_fn(|cx| {
+            let mut progress = false;
+            match outbox.settle(cx) {
+                Poll::Ready(Ok(())) => progress = true,
+                Poll::Ready(Err(failure)) => return Poll::Ready(Event::GateFailed(failure)),
+                Poll::Pending => {}
+            }
+            if !outbox.ready().is_empty() || client.flush_due() {
+                match client.poll_write(cx, outbox.ready()) {
+                    Poll::Ready(Ok(n)) => {
+                        outbox.advance(n);
+                        progress |= n > 0;
+                    }
+                    Poll::Ready(Err(e)) => return Poll::Ready(Event::ClientGone(e)),
+                    Poll::Pending => {}
+                }
+            }
+            if !to_server.0.is_empty() || server.flush_due() {
+                match server.poll_write(cx, &to_server.0) {
+                    Poll::Ready(Ok(n)) => {
+                        to_server.advance(n);
+                        progress |= n > 0;
+                    }
+                    Poll::Ready(Err(e)) => return Poll::Ready(Event::ServerGone(Some(e))),
+                    Poll::Pending => {}
+                }
+            }
+            if read_server {
+                match server.poll_fill(cx) {
+                    Poll::Ready(Ok(0)) => return Poll::Ready(Event::ServerGone(None)),
+                    Poll::Ready(Ok(_)) => progress = true,
+                    Poll::Ready(Err(e)) => return Poll::Ready(Event::ServerGone(Some(e))),
+                    Poll::Pending => {}
+                }
+            }
+            if read_client {
+                match client.poll_fill(cx) {
+                    Poll::Ready(Ok(0)) => {
+                        return Poll::Ready(Event::ClientGone(std::io::ErrorKind::UnexpectedEof.into()));
+                    }
+                    Poll::Ready(Ok(_)) => progress = true,
+                    Poll::Ready(Err(e)) => return Poll::Ready(Event::ClientGone(e)),
+                    Poll::Pending => {}
+                }
+            }
+            if progress { Poll::Ready(Event::Progress) } else { Poll::Pending }
+        });
+        tokio::select! {
+            biased;
+            _ = changed.changed() => Event::Changed,
+            _ = shutdown.changed(), if !*finishing => Event::Shutdown,
+            event = io => event,
+        }
+    }
+
+    fn on_event(&mut self, event: Event) -> Result<(), Ended> {
+        match event {
+            Event::Progress => Ok(()),
+            Event::ClientGone(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => Err(Ended::Client),
+            Event::ClientGone(e) | Event::ServerGone(Some(e)) => Err(Ended::Io(e)),
+            Event::ServerGone(None) => Err(Ended::Server),
+            Event::GateFailed(failure) => self.on_gate_failed(&failure),
+            Event::Changed => {
+                self.on_authority_changed();
+                Ok(())
+            }
+            Event::Shutdown => {
+                self.finishing = true;
+                Ok(())
+            }
+        }
+    }
+
+    /// Waits until every reply to what was sent has come. Inside a pipeline the server is asked to
+    /// flush; client messages are not taken meanwhile.
+    async fn quiesce(&mut self) -> Result<(), Ended> {
+        if self.ops.open_pipeline() && !self.ops.is_empty() {
+            self.to_server.push(b"H\0\0\0\x04");
+        }
+        loop {
+            self.take_server_frames().await?;
+            self.emit_local();
+            if self.ops.is_empty() {
+                return Ok(());
+            }
+            let event = self.next_event(false).await;
+            self.on_event(event)?;
+        }
+    }
+
+    /// Sends answers of ours that reached the head of the queue.
+    fn emit_local(&mut self) {
+        while let Some(Op::Local { bytes }) = self.ops.head() {
+            if !self.muted {
+                self.outbox.push(bytes);
+            }
+            self.ops.pop();
+        }
+    }
+
+    /// Queues an answer of ours in the client's order.
+    fn answer(&mut self, bytes: Bytes) {
+        self.ops.push(Op::Local { bytes });
+        self.emit_local();
+    }
+
+    /// A new record with this body.
+    fn append(&self, body: Body, priority: Priority) -> Receipt {
+        self.world.append(body, priority)
+    }
+
+    /// A new event id.
+    fn event_id(&self) -> EventId {
+        self.world.event_id()
+    }
+
+    /// Tells the client why the session ends, as far as it can still be told, and records it.
+    async fn farewell(&mut self, ended: &Ended) {
+        let report = match ended {
+            Ended::Client | Ended::Io(_) => None,
+            Ended::Server => Some(Report::fatal("08006", "the database server closed the connection")),
+            Ended::Shutdown => {
+                Some(Report::fatal("57P01", "terminating connection: pgglass is shutting down"))
+            }
+            Ended::Protocol(why) => Some(Report::fatal("08P01", format!("protocol violation: {why}"))),
+            Ended::Ledger(why) => Some(
+                Report::fatal("58030", format!("GLS-230 the audit ledger is unavailable: {why}"))
+                    .constraint("GLS-230"),
+            ),
+        };
+        self.end_open_runs();
+        if !matches!(ended, Ended::Client) {
+            tracing::info!(connection = self.connection.0, user = %self.principal, reason = %ended, "session ended");
+        }
+        // What is ready may go; what still waits for a record stays back.
+        let mut last = BytesMut::from(self.outbox.ready());
+        if let Some(report) = report
+            && self.outbox.held_bytes() == 0
+        {
+            last.extend_from_slice(&report.error_response());
+        }
+        let goodbye = async {
+            let client = &mut self.client;
+            let mut rest = &last[..];
+            while !rest.is_empty() || client.flush_due() {
+                match std::future::poll_fn(|cx| client.poll_write(cx, rest)).await {
+                    Ok(n) => rest = &rest[n..],
+                    Err(_) => return,
+                }
+            }
+            client.shutdown().await;
+        };
+        let _ = tokio::time::timeout(Duration::from_secs(2), goodbye).await;
+        let server = &mut self.server;
+        let bye = message::terminate();
+        let _ = tokio::time::timeout(Duration::from_secs(1), async {
+            let _ = std::future::poll_fn(|cx| server.poll_write(cx, &bye)).await;
+            server.shutdown().await;
+        })
+        .await;
+    }
+
+    /// Records every run that was still under way.
+    fn end_open_runs(&mut self) {
+        let mut runs: Vec<Run> = self.runs.drain().map(|(_, run)| run).collect();
+        runs.sort_by_key(|r| r.id);
+        for mut run in runs {
+            let bodies = run.final_records(&self.identity, crate::ledger::record::Outcome::ReleaseUnknown);
+            for body in bodies {
+                drop(self.append(body, Priority::Ordinary));
+            }
+        }
+    }
+
+    /// A frame for the server, as the client sent it.
+    fn forward(&mut self, frame: Frame) {
+        self.to_server.push(&frame.into_raw());
+    }
+}
+
+/// Patients a set of grants opens that another does not.
+fn lost(before: &Grants, now: &Grants) -> bool {
+    let now: BTreeSet<&String> = now.patients.iter().collect();
+    before.patients.iter().any(|p| !now.contains(p))
+}

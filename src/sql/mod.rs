@@ -2,6 +2,15 @@
 //!
 //! `plan` rewrites and is not trusted; `check` is. The data they hand on is defined here.
 
+pub mod check;
+mod functions;
+mod lineage;
+pub mod parse;
+pub mod plan;
+pub mod planner;
+pub mod resolve;
+pub mod tree;
+
 use crate::policy::{GlsCode, Refusal};
 
 /// What a guarded statement is.
@@ -122,7 +131,6 @@ pub enum Verdict {
 }
 
 /// A statement that cannot be guarded: GLS-240, saying what, and a form that works.
-#[allow(dead_code)] // first used by resolve and plan
 pub(crate) fn cannot_guard(what: impl std::fmt::Display, instead: &str) -> Refusal {
     let refusal = Refusal::new(GlsCode::CannotGuard, format!("this statement cannot be guarded: {what}"));
     if instead.is_empty() { refusal } else { refusal.with_hint(instead) }

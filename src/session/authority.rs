@@ -1,0 +1,196 @@
+//! What a decision rests on and how it stays fresh: policy, catalog, role, break-glass grants and
+//! the namespace of the session. Revocation reaches running statements from here.
+
+use std::sync::Arc;
+
+use super::backend::POLICY_CHANGED;
+use super::ops::Op;
+use super::peer::Stream;
+use super::statements::Portal;
+use super::{Ended, Session, lost, report};
+use crate::catalog::Namespace;
+use crate::policy::{GlsCode, Refusal, Variant};
+use crate::wire::message::{self, Bind, DataRow, Execute, Parse, Status, Target, TargetKind};
+
+/// Asks what unqualified names mean: the search path with its implicit schemas, and the session's
+/// own temporary relations.
+const PROBE: &str = "SELECT k, n FROM (\
+ SELECT 's'::pg_catalog.text AS k, u.s::pg_catalog.text AS n, u.o \
+ FROM pg_catalog.unnest(pg_catalog.current_schemas(true)) WITH ORDINALITY AS u(s, o) \
+ UNION ALL SELECT 't'::pg_catalog.text, c.relname::pg_catalog.text, 0::pg_catalog.int8 \
+ FROM pg_catalog.pg_class AS c WHERE c.relnamespace OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema()\
+ ) AS p ORDER BY p.o";
+
+/// Statement and portal name of the probe inside a pipeline, where the unnamed ones are the client's.
+const PROBE_NAME: &str = "__glass_probe";
+
+impl<C: Stream, S: Stream> Session<C, S> {
+    /// Brings the context up to date. The inner error refuses: the namespace cannot be asked while the
+    /// transaction is failed.
+    pub(super) async fn refresh_context(&mut self) -> Result<Result<(), Refusal>, Ended> {
+        self.refresh_rules();
+        self.refresh_grants();
+        if self.namespace.is_none() {
+            self.quiesce().await?;
+        }
+        if self.namespace.is_none() {
+            if self.status == Status::Failed {
+                return Ok(Err(Refusal {
+                    sqlstate: "25P02",
+                    ..Refusal::new(
+                        GlsCode::CannotGuard,
+                        "current transaction is aborted, commands ignored until end of transaction block",
+                    )
+                }));
+            }
+            self.refresh_namespace().await?;
+        }
+        Ok(Ok(()))
+    }
+
+    /// Policy, catalog and role as they are now.
+    pub(super) fn refresh_rules(&mut self) {
+        let rules = self.world.rules();
+        if Arc::ptr_eq(&rules.policy, &self.context.policy) {
+            return;
+        }
+        self.context.policy = Arc::clone(&rules.policy);
+        self.context.catalog = Arc::clone(&rules.catalog);
+        self.role = self.world.role_of(&self.principal);
+        self.context.role = Arc::clone(&self.role);
+        self.identity.who.role.clone_from(&self.role.name);
+        self.context_changed();
+    }
+
+    /// Grants as they are now.
+    pub(super) fn refresh_grants(&mut self) {
+        if let Some(grants) = self.world.grants_if_changed(&self.grants, &self.principal, self.connection) {
+            self.grants = Arc::new(grants);
+        }
+        let variant = if self.grants.patients.is_empty() { Variant::Assigned } else { Variant::Granted };
+        if variant != self.context.variant {
+            self.context.variant = variant;
+            self.context_changed();
+        }
+    }
+
+    fn context_changed(&mut self) {
+        self.context_id += 1;
+        self.plans = self.world.plans_for(&self.context);
+    }
+
+    /// Asks the server for the namespace. Nothing may be outstanding, and the transaction not failed.
+    pub(super) async fn refresh_namespace(&mut self) -> Result<(), Ended> {
+        self.probe.clear();
+        if self.in_pipeline || self.ops.open_pipeline() {
+            let parse =
+                Parse { name: PROBE_NAME.to_owned(), query: PROBE.to_owned(), parameter_types: Vec::new() };
+            let bind = Bind {
+                portal: PROBE_NAME.to_owned(),
+                statement: PROBE_NAME.to_owned(),
+                parameter_formats: Vec::new(),
+                parameters: Vec::new(),
+                result_formats: Vec::new(),
+            };
+            let execute = Execute { portal: PROBE_NAME.to_owned(), max_rows: 0 };
+            let close = Target { kind: TargetKind::Statement, name: PROBE_NAME.to_owned() };
+            self.to_server.push(&parse.encode()?);
+            self.ops.push(Op::Parse { hidden: true, created: None });
+            self.to_server.push(&bind.encode()?);
+            self.ops.push(Op::Bind { hidden: true, created: None });
+            self.to_server.push(&execute.encode()?);
+            self.ops.push(Op::Probe);
+            self.to_server.push(&close.close()?);
+            self.ops.push(Op::Close { hidden: true });
+        } else {
+            self.to_server.push(&message::query(PROBE)?);
+            self.ops.push(Op::Probe);
+            self.ops.push(Op::Sync { shown: false });
+        }
+        self.quiesce().await?;
+        let mut namespace = Namespace::default();
+        for row in self.probe.drain(..) {
+            match <[Option<String>; 2]>::try_from(row) {
+                Ok([Some(kind), Some(name)]) if kind == "s" => namespace.schemas.push(name),
+                Ok([Some(_), Some(name)]) => namespace.temp_relations.push(name),
+                _ => return Err(Ended::Protocol("unexpected answer to the namespace question".into())),
+            }
+        }
+        namespace.temp_relations.sort();
+        if *self.context.namespace != namespace {
+            self.context.namespace = Arc::new(namespace);
+            self.context_changed();
+        }
+        self.namespace = Some(Arc::clone(&self.context.namespace));
+        Ok(())
+    }
+
+    /// Why a portal may not be executed (or resumed) any more, if so.
+    pub(super) fn authority_lost(&mut self, portal: &Portal) -> Option<Refusal> {
+        self.refresh_rules();
+        self.refresh_grants();
+        if portal.policy_version != self.context.policy.policy.version || portal.role != self.role.name {
+            return Some(Refusal::new(
+                GlsCode::SessionEnded,
+                "the policy changed since this statement was bound: nothing returned; run it again",
+            ));
+        }
+        (portal.uses_grants() && lost(&portal.grants, &self.grants)).then(|| report::revoked(GlsCode::SessionEnded))
+    }
+
+    /// Something in the world changed: statements that run under what no longer holds are cut.
+    pub(super) fn on_authority_changed(&mut self) {
+        self.refresh_rules();
+        self.refresh_grants();
+        let version = self.context.policy.policy.version.clone();
+        let mut cut = Vec::new();
+        for run in self.runs.values_mut() {
+            if run.plan().is_none() || run.revoked.is_some() {
+                continue;
+            }
+            let role_gone = run.role != self.role.name;
+            let policy_gone = run.policy_version != version;
+            let grant_gone = run.uses_grants() && lost(&run.grants, &self.grants);
+            if role_gone || policy_gone || grant_gone {
+                run.revoked = Some(POLICY_CHANGED);
+                cut.push(run.id);
+            }
+        }
+        if cut.is_empty() {
+            return;
+        }
+        for id in cut {
+            self.outbox.revoke(id);
+        }
+        self.world.cancel(&self.target);
+    }
+
+    /// Notices about break-glass sessions that are due.
+    pub(super) fn push_glass_notices(&mut self) {
+        for notice in self.world.glass_notices(&self.principal, self.connection, &mut self.notices_seen) {
+            self.outbox.push(&report::notice(&notice));
+        }
+    }
+
+    /// True while statements mean what the parser reads.
+    pub(super) fn encoding_is_understood(&self) -> bool {
+        self.conforming_strings && matches!(self.encoding.as_str(), "UTF8" | "SQL_ASCII")
+    }
+}
+
+/// A row of text columns.
+pub(super) fn text_row(body: &[u8]) -> Result<Vec<Option<String>>, Ended> {
+    let row = DataRow::decode(body)?;
+    let mut values = Vec::new();
+    for value in row.values() {
+        let text = match value {
+            None => None,
+            Some(bytes) => Some(
+                String::from_utf8(bytes.to_vec())
+                    .map_err(|_| Ended::Protocol("a name in the catalog is not UTF-8".into()))?,
+            ),
+        };
+        values.push(text);
+    }
+    Ok(values)
+}

@@ -1,0 +1,176 @@
+//! What waits to leave for the client, in order: bytes that may go now, and windows of rows that
+//! may go only when their record is durable. This is where promise P3 is kept: the only way from
+//! here to the socket is [`Outbox::settle`], and it moves a gated window only after its receipt
+//! resolved. Not here: what goes into a window or a record.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::{Buf, BytesMut};
+
+use crate::ledger::{LedgerError, Receipt};
+
+/// Identifies the run (one execution of a statement) a window belongs to.
+pub(super) type RunId = u64;
+
+/// One thing in the queue.
+#[derive(Debug)]
+enum Held {
+    /// Free to go once it is at the head.
+    Free(BytesMut),
+    /// Goes once the receipt resolved; `None` when it did.
+    Gated { run: RunId, writes: bool, bytes: BytesMut, receipt: Receipt },
+}
+
+/// A window whose record could not be made durable.
+#[derive(Debug)]
+pub(super) struct GateFailure {
+    /// The run whose rows stay back.
+    pub(super) run: RunId,
+    /// True when the statement changed something on the server.
+    pub(super) writes: bool,
+    /// Why.
+    pub(super) error: LedgerError,
+}
+
+/// The queue towards one client.
+#[derive(Debug, Default)]
+pub(super) struct Outbox {
+    ready: BytesMut,
+    held: VecDeque<Held>,
+    held_bytes: usize,
+}
+
+impl Outbox {
+    /// Queues bytes that need no record.
+    pub(super) fn push(&mut self, bytes: &[u8]) {
+        match self.held.back_mut() {
+            None => self.ready.extend_from_slice(bytes),
+            Some(Held::Free(last)) => {
+                self.held_bytes += bytes.len();
+                last.extend_from_slice(bytes);
+            }
+            Some(Held::Gated { .. }) => {
+                self.held_bytes += bytes.len();
+                self.held.push_back(Held::Free(BytesMut::from(bytes)));
+            }
+        }
+    }
+
+    /// Queues bytes that may leave only after `receipt` resolved.
+    pub(super) fn push_gated(&mut self, run: RunId, writes: bool, bytes: BytesMut, receipt: Receipt) {
+        self.held_bytes += bytes.len();
+        self.held.push_back(Held::Gated { run, writes, bytes, receipt });
+    }
+
+    /// Bytes waiting for a record or behind one that does.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.held_bytes
+    }
+
+    /// Bytes that may be written now.
+    pub(super) fn ready(&self) -> &[u8] {
+        &self.ready
+    }
+
+    /// Takes `n` written bytes off the front of [`Outbox::ready`].
+    pub(super) fn advance(&mut self, n: usize) {
+        self.ready.advance(n);
+    }
+
+    /// True when nothing is queued at all.
+    pub(super) fn is_empty(&self) -> bool {
+        self.ready.is_empty() && self.held.is_empty()
+    }
+
+    /// Drops the windows of `run` that have not been released. Their records stand: over-reporting
+    /// is safe.
+    pub(super) fn revoke(&mut self, run: RunId) {
+        for held in &mut self.held {
+            if let Held::Gated { run: r, bytes, .. } = held
+                && *r == run
+            {
+                self.held_bytes -= bytes.len();
+                bytes.clear();
+            }
+        }
+    }
+
+    /// Moves what may go from the queue to [`Outbox::ready`]. `Ready(Ok(()))` when something
+    /// moved, `Pending` when the head still waits (the waker is registered) or nothing is held,
+    /// `Ready(Err)` when the head's record failed: that window is dropped.
+    pub(super) fn settle(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), GateFailure>> {
+        let mut moved = false;
+        loop {
+            match self.held.front_mut() {
+                None => break,
+                Some(Held::Free(bytes)) => {
+                    self.held_bytes -= bytes.len();
+                    self.ready.extend_from_slice(bytes);
+                    moved = true;
+                }
+                Some(Held::Gated { run, writes, bytes, receipt }) => match Pin::new(receipt).poll(cx) {
+                    Poll::Pending => break,
+                    Poll::Ready(Ok(_)) => {
+                        self.held_bytes -= bytes.len();
+                        self.ready.extend_from_slice(bytes);
+                        moved = true;
+                    }
+                    Poll::Ready(Err(error)) => {
+                        self.held_bytes -= bytes.len();
+                        let (run, writes) = (*run, *writes);
+                        self.held.pop_front();
+                        return Poll::Ready(Err(GateFailure { run, writes, error }));
+                    }
+                },
+            }
+            self.held.pop_front();
+        }
+        if moved { Poll::Ready(Ok(())) } else { Poll::Pending }
+    }
+
+    /// Puts an error in place of a window that was dropped, and drops what follows it in the same
+    /// exchange: everything held up to the next ReadyForQuery, but for what can come at any time
+    /// (notifications, parameter changes). Returns the transaction status that ReadyForQuery says, or
+    /// `None` when it is not held yet and later replies are still to be swallowed.
+    pub(super) fn replace_exchange(&mut self, error: &[u8]) -> Option<u8> {
+        self.ready.extend_from_slice(error);
+        while let Some(held) = self.held.pop_front() {
+            let (bytes, free) = match held {
+                Held::Free(bytes) => (bytes, true),
+                Held::Gated { bytes, .. } => (bytes, false),
+            };
+            self.held_bytes -= bytes.len();
+            let mut rest = &bytes[..];
+            while let Some((message, after)) = split_message(rest) {
+                match message.first() {
+                    Some(b'Z') => {
+                        let status = message.get(5).copied();
+                        if after.is_empty() {
+                            self.ready.extend_from_slice(message);
+                        } else {
+                            // What comes behind belongs to the next exchange and waits its turn.
+                            let mut kept = BytesMut::from(message);
+                            kept.extend_from_slice(after);
+                            self.held_bytes += kept.len();
+                            self.held.push_front(Held::Free(kept));
+                        }
+                        return status;
+                    }
+                    Some(b'A' | b'S') if free => self.ready.extend_from_slice(message),
+                    _ => {}
+                }
+                rest = after;
+            }
+        }
+        None
+    }
+}
+
+/// The first whole message of `bytes` and what follows it.
+fn split_message(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let length = u32::from_be_bytes(*bytes.get(1..)?.first_chunk()?);
+    bytes.split_at_checked(usize::try_from(length).ok()?.checked_add(1)?)
+}

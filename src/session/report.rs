@@ -1,0 +1,170 @@
+//! What the client is told: refusals as errors, server errors of guarded statements without values,
+//! the warning that rows were withheld. The one place where a refusal becomes an ErrorResponse.
+
+use bytes::Bytes;
+
+use crate::glass::{Notice, NoticeKind};
+use crate::ledger::LedgerError;
+use crate::ledger::record::EventId;
+use crate::policy::{GlsCode, Refusal};
+use crate::wire::message::{Report, Severity};
+
+/// A refusal as an error report. The code stands in the text and in the constraint-name field.
+pub(super) fn refusal(refusal: &Refusal, event: Option<&EventId>) -> Report {
+    let mut report =
+        Report::error(refusal.sqlstate, refusal.to_string()).constraint(refusal.code.as_str());
+    let recorded = event.map(|e| format!("Recorded as event {e}."));
+    let detail: Vec<&str> = refusal.detail.as_deref().into_iter().chain(recorded.as_deref()).collect();
+    if !detail.is_empty() {
+        report = report.detail(detail.join(" "));
+    }
+    match &refusal.hint {
+        Some(hint) => report.hint(hint.clone()),
+        None => report,
+    }
+}
+
+/// GLS-230: nothing protected is read while its record could not be kept.
+pub(super) fn ledger_refusal(error: &LedgerError) -> Refusal {
+    Refusal {
+        sqlstate: error.sqlstate(),
+        ..Refusal::new(
+            GlsCode::LedgerUnavailable,
+            "the audit ledger is unavailable: nothing was returned and nothing more is read from protected tables",
+        )
+    }
+    .with_detail(error.to_string())
+    .with_hint("Statements on unprotected tables go on. Tell whoever runs pgglass.")
+}
+
+/// `client_encoding` or `standard_conforming_strings` is not what the parser assumes.
+pub(super) fn encoding_refusal(encoding: &str, conforming: bool) -> Refusal {
+    let message = if conforming {
+        format!("client_encoding is {encoding}: only UTF8 is understood here")
+    } else {
+        "standard_conforming_strings is off: statements are not understood as they would be read".to_owned()
+    };
+    Refusal::new(GlsCode::CannotGuard, message)
+        .with_hint("SET client_encoding TO 'UTF8'; SET standard_conforming_strings TO on")
+}
+
+/// The grant or the policy a statement ran under ended before its rows left.
+pub(super) fn revoked(code: GlsCode) -> Refusal {
+    Refusal::new(code, "the break-glass session or the policy this statement ran under ended: its rows were not returned")
+        .with_hint("Run it again, or see SELECT * FROM glass.status().")
+}
+
+/// GLS-202, a warning.
+pub(super) fn rows_withheld() -> Bytes {
+    Report::new(
+        Severity::Warning,
+        "01000",
+        "GLS-202 rows of patients outside your assignment are withheld. Do not read absence as \"none\".",
+    )
+    .constraint("GLS-202")
+    .notice_response()
+}
+
+/// A notice of ours about a break-glass session.
+pub(super) fn notice(notice: &Notice) -> Bytes {
+    let (severity, sqlstate) = match notice.kind {
+        NoticeKind::Active | NoticeKind::Ending => (Severity::Notice, "00000"),
+        NoticeKind::Over => (Severity::Warning, "01000"),
+    };
+    Report::new(severity, sqlstate, notice.message.as_str()).notice_response()
+}
+
+/// What a fixed text says in place of a message that could quote a row.
+fn withheld_message(sqlstate: &str) -> &'static str {
+    match sqlstate.get(..2) {
+        Some("22") => "a value is not valid for an operation of this statement (the value is withheld)",
+        Some("23") => "the statement violates a constraint (the values are withheld)",
+        _ => "the statement failed (the details are withheld)",
+    }
+}
+
+/// Classes whose messages come from the text, the rights or the server's state, never from a row.
+fn speaks_of_rows(sqlstate: &str) -> bool {
+    !matches!(
+        sqlstate.get(..2),
+        Some("42" | "25" | "26" | "34" | "3D" | "3F" | "40" | "53" | "54" | "55" | "57" | "58" | "08" | "0A")
+    )
+}
+
+/// The server's error for a guarded statement. `Position`, the internal query and the context
+/// belong to a text the client never saw; for a restricted role nothing that could quote a row is
+/// left, while SQLSTATE and the names of table and constraint stay.
+pub(super) fn server_error(report: &Report, restricted: bool) -> Bytes {
+    without_our_text(report, restricted).error_response()
+}
+
+/// The same for a notice.
+pub(super) fn redacted_notice(report: &Report) -> Bytes {
+    without_our_text(report, true).notice_response()
+}
+
+fn without_our_text(report: &Report, restricted: bool) -> Report {
+    let code = report.code().into_owned();
+    let mut quiet = if restricted && (speaks_of_rows(&code) || code.starts_with("00") || code.starts_with("01")) {
+        let mut quiet = report.redacted(withheld_message(&code));
+        for field in *b"stcdn" {
+            if let Some(text) = report.field(field) {
+                quiet = quiet.with(field, text.into_owned());
+            }
+        }
+        quiet
+    } else {
+        report.clone()
+    };
+    let dropped: &[u8] = if restricted { b"PpqWD" } else { b"PpqW" };
+    for field in dropped {
+        quiet = quiet.without(*field);
+    }
+    quiet
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(raw: &Bytes) -> Report {
+        Report::decode(&raw.slice(5..)).unwrap()
+    }
+
+    #[test]
+    fn values_are_withheld_and_codes_kept() {
+        let report = Report::error("23505", "duplicate key value violates unique constraint \"patient_mrn_key\"")
+            .detail("Key (mrn)=(MRN1) already exists.")
+            .constraint("patient_mrn_key")
+            .with(b'W', "SQL function");
+        let quiet = read(&server_error(&report, true));
+        assert_eq!(quiet.code(), "23505");
+        assert_eq!(quiet.field(b'n').as_deref(), Some("patient_mrn_key"));
+        assert!(!format!("{quiet:?}").contains("MRN1") && quiet.field(b'W').is_none());
+        let cast = Report::error("22P02", "invalid input syntax for type integer: \"HIV\"");
+        assert!(!format!("{:?}", read(&server_error(&cast, true))).contains("HIV"));
+        assert!(format!("{:?}", read(&server_error(&cast, false))).contains("HIV"));
+    }
+
+    #[test]
+    fn text_errors_keep_their_words_and_lose_their_position() {
+        let report = Report::error("42703", "column \"x\" does not exist").position(140).hint("Perhaps ...");
+        let quiet = read(&server_error(&report, true));
+        assert_eq!(quiet.message(), "column \"x\" does not exist");
+        assert!(quiet.field(b'P').is_none() && quiet.field(b'H').is_some());
+    }
+
+    #[test]
+    fn a_refusal_says_code_remedy_and_event() {
+        let raw = refusal(
+            &Refusal::new(GlsCode::NotYourPatient, "not your patient: nothing returned").with_hint("open"),
+            Some(&EventId("7KQ2".into())),
+        )
+        .error_response();
+        let report = read(&raw);
+        assert_eq!(report.message(), "GLS-201 not your patient: nothing returned");
+        assert_eq!(report.field(b'n').as_deref(), Some("GLS-201"));
+        assert_eq!(report.field(b'D').as_deref(), Some("Recorded as event 7KQ2."));
+        assert_eq!(report.code(), "42501");
+    }
+}

@@ -1,0 +1,317 @@
+//! One execution of a statement, from the message that asks for it to the end of its reply: what it
+//! runs as, what its rows said, and the ledger records that follow from it. Sans-IO: it makes record
+//! bodies; the session appends them and holds the rows back.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::BytesMut;
+
+use super::layout::Layout;
+use super::outbox::RunId;
+use crate::glass::Grants;
+use crate::ledger::Receipt;
+use crate::ledger::record::{Body, Disclosure, End, EventId, From, Intent, Outcome, What, Who};
+use crate::policy::{GlsCode, KeyType};
+use crate::sql::{Footprint, GuardedPlan, PinValue, StatementKind, Strategy};
+
+/// Rows of one window, bytes, before its record is made durable and it leaves.
+pub(super) const WINDOW: usize = 128 * 1024;
+
+
+/// How a run is treated.
+#[derive(Debug, Clone)]
+pub(super) enum Mode {
+    /// Nothing protected in it.
+    Verbatim,
+    /// Possibly every patient of these relations.
+    Unattributed { footprint: Footprint, reason: &'static str },
+    /// With guards and witnesses.
+    Guarded(Arc<GuardedPlan>),
+}
+
+/// Who runs it and from where: the same for every run of a session.
+#[derive(Debug, Clone)]
+pub(super) struct Identity {
+    pub(super) who: Who,
+    pub(super) from: From,
+}
+
+/// A patient the statement names, resolved as far as the text alone allows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Sought {
+    /// Index into `Policy::identifiers`, or `None` for the key itself.
+    pub(super) identifier: Option<usize>,
+    /// The value as text; canonical when it is a key.
+    pub(super) value: String,
+}
+
+/// One execution.
+#[derive(Debug)]
+pub(super) struct Run {
+    pub(super) id: RunId,
+    /// The statement id that links its records.
+    pub(super) statement: EventId,
+    pub(super) started: Instant,
+    /// Texts of the statements it consists of (several only for a verbatim simple query).
+    pub(super) texts: Vec<Arc<str>>,
+    pub(super) next_text: usize,
+    pub(super) mode: Mode,
+    pub(super) parameters: Vec<Option<String>>,
+    pub(super) policy_version: String,
+    pub(super) role: String,
+    pub(super) grants: Arc<Grants>,
+    pub(super) sought: Vec<Sought>,
+    pub(super) layout: Option<Arc<Layout>>,
+    /// Messages that wait for this run's record.
+    pub(super) window: BytesMut,
+    /// Keys not recorded yet.
+    keys: BTreeSet<String>,
+    /// True once any key was seen.
+    pub(super) found: bool,
+    pub(super) rows: u64,
+    pub(super) bytes: u64,
+    /// True once `intent` was written: `disclosure` and `end` follow as records of their own.
+    pub(super) intent_written: bool,
+    /// Set when the authority it ran under ended: its rows stay back and its end becomes an error.
+    pub(super) revoked: Option<GlsCode>,
+    /// The record that must be durable before anything of the reply leaves (unattributed runs).
+    pub(super) gate: Option<Receipt>,
+}
+
+/// Under what authority a run was started.
+#[derive(Debug, Clone)]
+pub(super) struct Authority {
+    pub(super) policy_version: String,
+    pub(super) role: String,
+    pub(super) grants: Arc<Grants>,
+}
+
+impl Run {
+    /// A run that was just asked for.
+    pub(super) fn new(
+        id: RunId,
+        statement: EventId,
+        texts: Vec<Arc<str>>,
+        mode: Mode,
+        parameters: Vec<Option<String>>,
+        authority: Authority,
+        sought: Vec<Sought>,
+    ) -> Self {
+        Self {
+            id,
+            statement,
+            started: Instant::now(),
+            texts,
+            next_text: 0,
+            mode,
+            parameters,
+            policy_version: authority.policy_version,
+            role: authority.role,
+            grants: authority.grants,
+            sought,
+            layout: None,
+            window: BytesMut::new(),
+            keys: BTreeSet::new(),
+            found: false,
+            rows: 0,
+            bytes: 0,
+            intent_written: false,
+            revoked: None,
+            gate: None,
+        }
+    }
+
+    /// True when it can change something on the server.
+    pub(super) fn writes(&self) -> bool {
+        match &self.mode {
+            Mode::Verbatim => false,
+            Mode::Unattributed { .. } => true,
+            Mode::Guarded(plan) => plan.kind != StatementKind::Select,
+        }
+    }
+
+    /// True when granted patients are bound into it.
+    pub(super) fn uses_grants(&self) -> bool {
+        self.plan().is_some_and(|p| p.grants_param.is_some())
+    }
+
+    /// The plan of a guarded run.
+    pub(super) fn plan(&self) -> Option<&Arc<GuardedPlan>> {
+        match &self.mode {
+            Mode::Guarded(plan) => Some(plan),
+            Mode::Verbatim | Mode::Unattributed { .. } => None,
+        }
+    }
+
+    /// Takes one DataRow body of a guarded run into the window. Says whether the window is full.
+    pub(super) fn take_row(&mut self, body: &[u8]) -> Result<bool, super::layout::Malformed> {
+        let Some(layout) = self.layout.clone() else {
+            return Err(super::layout::Malformed("row before its description"));
+        };
+        let before = self.window.len();
+        let witness = layout.take_row(body, &mut self.window)?;
+        let shown = witness.visible && !self.plan().is_some_and(|p| p.rows_are_witnesses);
+        if shown {
+            self.rows += 1;
+            self.bytes += (self.window.len() - before) as u64;
+        } else {
+            self.window.truncate(before);
+        }
+        self.found |= !witness.keys.is_empty();
+        self.keys.extend(witness.keys);
+        Ok(self.window.len() >= WINDOW)
+    }
+
+    /// `Intent` of this run.
+    pub(super) fn intent(&self, identity: &Identity) -> Intent {
+        let footprint = match &self.mode {
+            Mode::Verbatim => Footprint::default(),
+            Mode::Unattributed { footprint, .. } => footprint.clone(),
+            Mode::Guarded(plan) => plan.footprint.clone(),
+        };
+        Intent {
+            who: identity.who.clone(),
+            from: identity.from.clone(),
+            what: What {
+                sql: self.texts.get(self.next_text).map(|t| t.to_string()).unwrap_or_default(),
+                parameters: self.parameters.clone(),
+                relations: footprint.relations,
+                classes: footprint.classes,
+                fingerprint: None,
+            },
+            policy_version: self.policy_version.clone(),
+            glass_sessions: if self.uses_grants() {
+                self.grants.sessions.iter().map(ToString::to_string).collect()
+            } else {
+                Vec::new()
+            },
+            sought: self.sought.iter().map(|s| s.value.clone()).collect(),
+        }
+    }
+
+    /// The patients of the rows taken since the last call, as a disclosure; `None` for a run that
+    /// reads nothing protected.
+    pub(super) fn disclosure(&mut self, outcome: &Outcome) -> Option<Disclosure> {
+        match &self.mode {
+            Mode::Verbatim => None,
+            Mode::Unattributed { reason, .. } => Some(Disclosure {
+                patients: Vec::new(),
+                all_patients: true,
+                exact: false,
+                reasons: vec![(*reason).to_owned()],
+            }),
+            Mode::Guarded(plan) => {
+                let plan = Arc::clone(plan);
+                let mut keys = std::mem::take(&mut self.keys);
+                if plan.lineage.strategy == Strategy::Pinned {
+                    keys.extend(
+                        self.sought.iter().filter(|s| s.identifier.is_none()).map(|s| s.value.clone()),
+                    );
+                }
+                let mut reasons: Vec<String> =
+                    plan.lineage.reasons.iter().map(|r| (*r).to_owned()).collect();
+                // An error can depend on rows that never came: then it may be anyone's the
+                // statement could see, unless the statement itself names the patients.
+                let by_error = matches!(outcome, Outcome::Error { sqlstate } if depends_on_data(sqlstate))
+                    && plan.lineage.strategy != Strategy::Pinned;
+                if by_error {
+                    reasons.push("ERROR".to_owned());
+                }
+                Some(Disclosure {
+                    patients: keys.into_iter().collect(),
+                    all_patients: by_error,
+                    exact: plan.lineage.exact && !by_error,
+                    reasons,
+                })
+            }
+        }
+    }
+
+    /// How it ended.
+    pub(super) fn end(&self, outcome: Outcome) -> End {
+        End { rows: self.rows, bytes: self.bytes, outcome, duration_us: micros(self.started.elapsed()) }
+    }
+
+    /// The bodies to append when a window is full and the statement goes on. The last one gates it.
+    pub(super) fn window_records(&mut self, identity: &Identity) -> Vec<Body> {
+        let mut bodies = Vec::new();
+        if !self.intent_written {
+            bodies.push(Body::Intent { statement: self.statement.clone(), intent: self.intent(identity) });
+            self.intent_written = true;
+        }
+        if let Some(disclosure) = self.disclosure(&Outcome::Ok) {
+            bodies.push(Body::Disclosure { statement: self.statement.clone(), disclosure });
+        }
+        bodies
+    }
+
+    /// The bodies to append when the statement is over: one record for a result that fitted one
+    /// window, otherwise its last disclosure and its end.
+    pub(super) fn final_records(&mut self, identity: &Identity, outcome: Outcome) -> Vec<Body> {
+        let disclosure = self.disclosure(&outcome);
+        let end = self.end(outcome);
+        let statement = self.statement.clone();
+        if !self.intent_written {
+            return vec![Body::Statement { statement, intent: self.intent(identity), disclosure, end }];
+        }
+        let disclosure =
+            disclosure.map(|disclosure| Body::Disclosure { statement: statement.clone(), disclosure });
+        disclosure.into_iter().chain([Body::End { statement, end }]).collect()
+    }
+}
+
+fn micros(d: Duration) -> u64 {
+    u64::try_from(d.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// True for an SQLSTATE whose occurrence can depend on the values of rows: every class but those
+/// that only the text, the rights or the server's state decide (manual, appendix A).
+fn depends_on_data(sqlstate: &str) -> bool {
+    !matches!(sqlstate.get(..2), Some("42" | "25" | "26" | "34" | "3D" | "3F" | "53" | "57" | "58" | "08" | "0A"))
+}
+
+/// What a statement's pins say, with parameters filled in. A value that is no key of the key type
+/// is kept as typed, so that the record shows what was asked for.
+pub(super) fn sought(plan: &GuardedPlan, parameters: &[Option<String>], key: KeyType) -> Vec<Sought> {
+    plan.pins
+        .iter()
+        .filter_map(|pin| {
+            let value = match &pin.value {
+                PinValue::Constant(text) => text.clone(),
+                PinValue::Parameter(n) => {
+                    parameters.get(usize::from(*n).checked_sub(1)?).cloned().flatten()?
+                }
+            };
+            let value = match pin.identifier {
+                None => key.canonical(&value).unwrap_or(value),
+                Some(_) => value,
+            };
+            Some(Sought { identifier: pin.identifier, value })
+        })
+        .collect()
+}
+
+/// A bound parameter as text for the record: text as it is, binary integers and UUIDs decoded by the
+/// declared type, anything else as hexadecimal.
+pub(super) fn parameter_text(value: Option<&[u8]>, binary: bool, type_oid: u32) -> Option<String> {
+    let value = value?;
+    if !binary {
+        return Some(String::from_utf8_lossy(value).into_owned());
+    }
+    let text = match (type_oid, value.len()) {
+        (21, 2) => value.try_into().ok().map(|b| i16::from_be_bytes(b).to_string()),
+        (23 | 0, 4) => value.try_into().ok().map(|b| i32::from_be_bytes(b).to_string()),
+        (20 | 0, 8) => value.try_into().ok().map(|b| i64::from_be_bytes(b).to_string()),
+        (25 | 1043 | 1042 | 19 | 705, _) => std::str::from_utf8(value).ok().map(str::to_owned),
+        (16, 1) => Some(if value == [0] { "f" } else { "t" }.to_owned()),
+        (2950, 16) => KeyType::Uuid.canonical(&hex(value)),
+        _ => None,
+    };
+    Some(text.unwrap_or_else(|| format!("\\x{}", hex(value))))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}

@@ -1,0 +1,110 @@
+//! The client's prepared statements and portals, as the session must know them to decide again at
+//! Bind and Execute. Not here: the decision.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::layout::Layout;
+use crate::glass;
+use crate::sql::GuardedPlan;
+use crate::sql::planner::PlannedStatement;
+
+/// A statement the client prepared.
+#[derive(Debug, Clone)]
+pub(super) struct Prepared {
+    /// The client's text.
+    pub(super) text: Arc<str>,
+    /// Parameter types as the client gave them.
+    pub(super) types: Vec<u32>,
+    /// What was decided, and sent upstream under the client's name.
+    pub(super) decided: Decided,
+    /// The context (role, policy, catalog, namespace, grants) it was decided in.
+    pub(super) context: u64,
+    /// Layout of the guarded reply, once the server described it.
+    pub(super) layout: Option<Arc<Layout>>,
+}
+
+impl Prepared {
+    /// The plan, when it is guarded.
+    pub(super) fn guarded(&self) -> Option<&Arc<GuardedPlan>> {
+        match &self.decided {
+            Decided::Sent(statement) => statement.guarded(),
+            Decided::Empty | Decided::Glass(_) => None,
+        }
+    }
+
+    /// True for a call answered here.
+    pub(super) fn is_glass(&self) -> bool {
+        matches!(self.decided, Decided::Glass(_))
+    }
+}
+
+/// What became of a prepared statement.
+#[derive(Debug, Clone)]
+pub(super) enum Decided {
+    /// An empty string.
+    Empty,
+    /// Sent upstream, verbatim or guarded.
+    Sent(Arc<PlannedStatement>),
+    /// A `glass.*` call, answered here.
+    Glass(Arc<glass::Shape>),
+}
+
+/// A portal the client bound.
+#[derive(Debug, Clone)]
+pub(super) struct Portal {
+    /// The client's text.
+    pub(super) text: Arc<str>,
+    /// What was decided at Bind.
+    pub(super) decided: Decided,
+    /// Version of the policy in force at Bind.
+    pub(super) policy_version: String,
+    /// Name of the role at Bind.
+    pub(super) role: String,
+    /// Parameter types.
+    pub(super) types: Vec<u32>,
+    /// Format code of the first result column, as bound.
+    pub(super) first_result_format: i16,
+    /// Layout with the formats of this Bind.
+    pub(super) layout: Option<Arc<Layout>>,
+    /// Parameter values as text, for the record and for pins.
+    pub(super) parameters: Vec<Option<String>>,
+    /// Raw parameters for `glass.*`.
+    pub(super) raw: Vec<Option<bytes::Bytes>>,
+    /// Their format codes as bound.
+    pub(super) raw_formats: Vec<i16>,
+    /// Break-glass sessions whose patients were bound.
+    pub(super) grants: Arc<glass::Grants>,
+}
+
+impl Portal {
+    /// True when granted patients were bound into it.
+    pub(super) fn uses_grants(&self) -> bool {
+        match &self.decided {
+            Decided::Sent(statement) => statement.guarded().is_some_and(|p| p.grants_param.is_some()),
+            Decided::Empty | Decided::Glass(_) => false,
+        }
+    }
+
+    /// True for a call answered here.
+    pub(super) fn is_glass(&self) -> bool {
+        matches!(self.decided, Decided::Glass(_))
+    }
+}
+
+/// Both tables. The unnamed ones have the empty name.
+#[derive(Debug, Default)]
+pub(super) struct Statements {
+    /// Prepared statements by name.
+    pub(super) prepared: HashMap<String, Prepared>,
+    /// Portals by name.
+    pub(super) portals: HashMap<String, Portal>,
+}
+
+impl Statements {
+    /// `DEALLOCATE ALL`, `DISCARD ALL`.
+    pub(super) fn clear(&mut self) {
+        self.prepared.clear();
+        self.portals.clear();
+    }
+}

@@ -1,0 +1,468 @@
+//! What all sessions share: the rules in force (policy and catalog), the plans made under them, the
+//! ledger, the break-glass desk, the proxy's own account. Sessions read it; only `serve` changes it.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use jiff::Timestamp;
+use tokio::sync::watch;
+
+use super::run::Sought;
+use crate::catalog::{self, Catalog};
+use crate::config::Upstream;
+use crate::glass::{Applied, ConnectionId, Desk, Grants, Notice, NoticesSeen, ResolvedPatient, Transition};
+use crate::ledger::record::{Body, EventId, EventIds, Record};
+use crate::ledger::{Ledger, LedgerError, Priority, Receipt};
+use crate::policy::{BoundPolicy, GlsCode, Outside, Policy, Refusal, Role, Scope};
+use crate::sql::planner::{Context, PlanCache, Plans};
+use crate::wire::cancel::CancelRegistry;
+use crate::wire::upstream::{self, UpstreamSettings};
+
+/// The rules in force: a policy bound to a catalog snapshot. Swapped whole.
+#[derive(Debug)]
+pub struct Rules {
+    /// The bound policy.
+    pub policy: Arc<BoundPolicy>,
+    /// The snapshot.
+    pub catalog: Arc<Catalog>,
+}
+
+/// Which server process a cancel key of ours stands for.
+#[derive(Debug, Clone)]
+pub struct CancelTarget {
+    /// Process id on the server.
+    pub pid: i32,
+    /// The server's secret.
+    pub secret: bytes::Bytes,
+}
+
+/// What all sessions share.
+pub struct World {
+    /// How the server is reached for clients.
+    pub upstream: UpstreamSettings,
+    /// The only database fronted: the one whose catalog is known.
+    pub database: String,
+    node: String,
+    rules: ArcSwap<Rules>,
+    plans: PlanCache,
+    ledger: Ledger,
+    ids: EventIds,
+    desk: RwLock<Desk>,
+    desk_version: AtomicU64,
+    /// Held from a decision of the desk until its transitions are applied.
+    deciding: tokio::sync::Mutex<()>,
+    /// The proxy's own account.
+    pub service: catalog::Service,
+    catalog_client: tokio::sync::Mutex<CatalogClient>,
+    /// Bumped when policy, catalog or break-glass state changed.
+    changed: watch::Sender<u64>,
+    /// True once the proxy shuts down.
+    pub shutdown: watch::Sender<bool>,
+    shutdown_wanted: AtomicBool,
+    /// Our cancel keys.
+    pub cancels: CancelRegistry<CancelTarget>,
+    next_connection: AtomicU64,
+}
+
+/// The connection that looks for changes of the catalog.
+struct CatalogClient {
+    settings: Upstream,
+    client: Option<tokio_postgres::Client>,
+    fingerprint: String,
+    last: Option<Instant>,
+}
+
+/// On demand the catalog is looked at no more often than this.
+const CATALOG_PAUSE: Duration = Duration::from_millis(20);
+
+/// What a [`World`] is made of.
+pub struct Parts {
+    /// How the server is reached for clients.
+    pub upstream: UpstreamSettings,
+    /// How the proxy's own account reaches it.
+    pub service: Upstream,
+    /// Name of this node.
+    pub node: String,
+    /// The rules to begin with.
+    pub rules: Rules,
+    /// Fingerprint of the catalog they were bound to.
+    pub fingerprint: String,
+    /// The ledger.
+    pub ledger: Ledger,
+    /// The desk as replayed.
+    pub desk: Desk,
+}
+
+impl World {
+    /// A world of these parts.
+    pub fn new(parts: Parts) -> Self {
+        Self {
+            database: parts.service.service_database.clone(),
+            service: catalog::Service::new(parts.service.clone()),
+            catalog_client: tokio::sync::Mutex::new(CatalogClient {
+                settings: parts.service,
+                client: None,
+                fingerprint: parts.fingerprint,
+                last: None,
+            }),
+            upstream: parts.upstream,
+            node: parts.node,
+            rules: ArcSwap::from_pointee(parts.rules),
+            plans: PlanCache::default(),
+            ledger: parts.ledger,
+            ids: EventIds::default(),
+            desk: RwLock::new(parts.desk),
+            desk_version: AtomicU64::new(1),
+            deciding: tokio::sync::Mutex::new(()),
+            changed: watch::Sender::new(0),
+            shutdown: watch::Sender::new(false),
+            shutdown_wanted: AtomicBool::new(false),
+            cancels: CancelRegistry::new(),
+            next_connection: AtomicU64::new(1),
+        }
+    }
+
+    // --- rules --------------------------------------------------------------------------------
+
+    /// The rules in force.
+    pub fn rules(&self) -> arc_swap::Guard<Arc<Rules>> {
+        self.rules.load()
+    }
+
+    /// Puts a new policy in force, bound to the present catalog.
+    ///
+    /// # Errors
+    /// What does not fit the database; then nothing changed.
+    pub fn set_policy(&self, policy: Arc<Policy>) -> Result<(), Vec<String>> {
+        let before = self.rules.load_full();
+        let bound = BoundPolicy::bind(policy, &before.catalog, Some(&before.policy));
+        if !bound.problems.is_empty() {
+            return Err(bound.problems);
+        }
+        self.put_rules(Rules { policy: Arc::new(bound), catalog: Arc::clone(&before.catalog) });
+        Ok(())
+    }
+
+    fn put_rules(&self, rules: Rules) {
+        for problem in &rules.policy.problems {
+            tracing::warn!(problem, "policy does not fit the database");
+        }
+        self.rules.store(Arc::new(rules));
+        self.plans.clear();
+        self.bump();
+    }
+
+    /// Looks whether the catalog changed and, if so, loads and binds it anew. True when it did.
+    pub async fn refresh_catalog(&self) -> bool {
+        let mut held = self.catalog_client.lock().await;
+        if held.last.is_some_and(|at| at.elapsed() < CATALOG_PAUSE) {
+            return false;
+        }
+        let outcome = self.load_if_changed(&mut held).await;
+        held.last = Some(Instant::now());
+        match outcome {
+            Ok(changed) => changed,
+            Err(error) => {
+                tracing::warn!(%error, "the catalog could not be read; the last snapshot stays in force");
+                held.client = None;
+                false
+            }
+        }
+    }
+
+    async fn load_if_changed(&self, held: &mut CatalogClient) -> Result<bool, String> {
+        let CatalogClient { settings, client, fingerprint, .. } = held;
+        if client.as_ref().is_none_or(tokio_postgres::Client::is_closed) {
+            *client = Some(catalog::connect(settings).await.map_err(|e| e.to_string())?);
+        }
+        let Some(client) = client.as_ref() else { return Ok(false) };
+        let now = catalog::fingerprint(client).await.map_err(|e| e.to_string())?;
+        if now == *fingerprint {
+            return Ok(false);
+        }
+        let before = self.rules.load_full();
+        let catalog = catalog::load(client, before.catalog.epoch + 1).await.map_err(|e| e.to_string())?;
+        *fingerprint = now;
+        // A reload of the policy may have come between: bind the one in force now.
+        let before = self.rules.load_full();
+        let bound = BoundPolicy::bind(Arc::clone(&before.policy.policy), &catalog, Some(&before.policy));
+        self.put_rules(Rules { policy: Arc::new(bound), catalog: Arc::new(catalog) });
+        Ok(true)
+    }
+
+    /// The role of a principal, or `None` when the policy has none for it.
+    pub fn find_role(&self, user: &str) -> Option<Arc<Role>> {
+        let rules = self.rules.load();
+        let policy = &rules.policy.policy;
+        let groups = rules.catalog.memberships.get(user);
+        let name = policy
+            .membership
+            .users
+            .get(user)
+            .or_else(|| {
+                let member = |group: &String| groups.is_some_and(|g| g.contains(group));
+                policy.membership.groups.iter().find(|(group, _)| member(group)).map(|(_, role)| role)
+            })
+            .or(policy.membership.default.as_ref())?;
+        policy.roles.get(name).map(|role| Arc::new(role.clone()))
+    }
+
+    /// The role of a principal; one that may see nothing when the policy has none any more.
+    pub fn role_of(&self, user: &str) -> Arc<Role> {
+        self.find_role(user).unwrap_or_else(|| {
+            Arc::new(Role {
+                name: "(none)".to_owned(),
+                scope: Scope::None,
+                outside: Outside::Block,
+                classes: Some(std::collections::BTreeSet::new()),
+                masks: std::collections::BTreeMap::new(),
+                functions: std::collections::BTreeSet::new(),
+                break_glass: None,
+                privacy_officer: false,
+            })
+        })
+    }
+
+    /// Plans made in contexts equal to this one.
+    pub fn plans_for(&self, context: &Context) -> Arc<Plans> {
+        self.plans.for_context(context)
+    }
+
+    // --- ledger -------------------------------------------------------------------------------
+
+    /// Appends a record with this body.
+    pub fn append(&self, body: Body, priority: Priority) -> Receipt {
+        let now = Timestamp::now();
+        let record = Record::new(self.ids.next(now), now, self.node.clone(), body);
+        self.ledger.append(&record, priority)
+    }
+
+    /// A new event id.
+    pub fn event_id(&self) -> EventId {
+        self.ids.next(Timestamp::now())
+    }
+
+    /// Whether records can be kept.
+    pub fn ledger_healthy(&self) -> Result<(), LedgerError> {
+        self.ledger.healthy()
+    }
+
+    // --- break-glass --------------------------------------------------------------------------
+
+    /// The grants of a connection, when they can differ from `known`.
+    pub fn grants_if_changed(&self, known: &Grants, user: &str, connection: ConnectionId) -> Option<Grants> {
+        let now = Timestamp::now();
+        let same = known.version == self.desk_version.load(Ordering::Acquire)
+            && known.next_change.is_none_or(|at| now < at);
+        if same {
+            return None;
+        }
+        let desk = self.desk.read().unwrap_or_else(PoisonError::into_inner);
+        let mut grants = desk.grants(user, connection, now);
+        grants.version = self.desk_version.load(Ordering::Acquire);
+        Some(grants)
+    }
+
+    /// Says that sessions were used.
+    pub fn used(&self, grants: &Grants) {
+        let desk = self.desk.read().unwrap_or_else(PoisonError::into_inner);
+        let now = Timestamp::now();
+        for session in &grants.sessions {
+            desk.used(session, now);
+        }
+    }
+
+    /// Notices that are due on a connection.
+    pub fn glass_notices(&self, user: &str, connection: ConnectionId, seen: &mut NoticesSeen) -> Vec<Notice> {
+        let desk = self.desk.read().unwrap_or_else(PoisonError::into_inner);
+        desk.notices(seen, connection, user, Timestamp::now())
+    }
+
+    /// Reads the desk.
+    pub(super) fn with_desk<T>(&self, f: impl FnOnce(&Desk) -> T) -> T {
+        f(&self.desk.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The lock that a decision and its transitions are made under.
+    pub(super) async fn deciding(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.deciding.lock().await
+    }
+
+    /// Makes transitions durable, then lets them take effect. On an error none took effect that was
+    /// not durable. False when one of them came after its session's end and changed nothing.
+    pub async fn transact(&self, transitions: &[Transition]) -> Result<bool, LedgerError> {
+        let mut all = true;
+        for transition in transitions {
+            let body = Body::Glass {
+                session: transition.session.to_string(),
+                transition: serde_json::to_value(transition).unwrap_or_default(),
+            };
+            self.append(body, Priority::Reserve).await?;
+            let applied = self.desk.write().unwrap_or_else(PoisonError::into_inner).apply(transition);
+            all &= applied == Applied::Changed;
+        }
+        if !transitions.is_empty() {
+            self.desk_version.fetch_add(1, Ordering::AcqRel);
+            self.bump();
+        }
+        Ok(all)
+    }
+
+    /// Ends what time has ended. Called several times a second.
+    pub async fn tick(&self) {
+        let due = |desk: &Desk| desk.tick(Timestamp::now());
+        if self.with_desk(due).is_empty() {
+            return;
+        }
+        let _guard = self.deciding().await;
+        let transitions = self.with_desk(due);
+        if let Err(error) = self.transact(&transitions).await {
+            // Time alone ends a session; only its record is late.
+            tracing::error!(%error, "the end of a break-glass session could not be recorded");
+            self.bump();
+        }
+    }
+
+    /// Ends what a closed connection carried.
+    pub async fn connection_closed(&self, connection: ConnectionId) {
+        let _guard = self.deciding().await;
+        let transitions = self.with_desk(|desk| desk.connection_closed(connection, Timestamp::now()));
+        if let Err(error) = self.transact(&transitions).await {
+            tracing::error!(%error, "the end of a break-glass session could not be recorded");
+        }
+    }
+
+    /// What each text a user typed means. A text no identifier column knows is a key if it can be one.
+    pub(super) async fn resolve_patients(&self, typed: &[String]) -> Result<Vec<ResolvedPatient>, Refusal> {
+        let rules = self.rules.load_full();
+        let policy = &rules.policy.policy;
+        let mut resolved = Vec::with_capacity(typed.len());
+        for text in typed {
+            let mut key = None;
+            for identifier in &policy.identifiers {
+                match self.service.resolve_identifier(policy, identifier, text).await {
+                    Ok(found) => key = key.or(found),
+                    Err(error) => {
+                        tracing::warn!(%error, "an identifier could not be looked up");
+                        if policy.key_type.canonical(text).is_none() {
+                            return Err(Refusal::new(
+                                GlsCode::CannotBreakGlass,
+                                "the patient cannot be looked up now: nothing was opened",
+                            )
+                            .with_hint("Name the patient by the key, or try again."));
+                        }
+                    }
+                }
+            }
+            let key = key.or_else(|| policy.key_type.canonical(text));
+            resolved.push(ResolvedPatient { typed: text.clone(), key });
+        }
+        Ok(resolved)
+    }
+
+    /// Whether a patient is assigned now; `None` when it cannot be found out.
+    pub(super) async fn assigned(&self, principal: &str, key: &str) -> Option<bool> {
+        let rules = self.rules.load_full();
+        match self.service.assigned(&rules.policy.policy, principal, key).await {
+            Ok(assigned) => Some(assigned),
+            Err(error) => {
+                tracing::warn!(%error, "the assignment could not be read");
+                None
+            }
+        }
+    }
+
+    /// True when one of the patients a statement names is neither assigned nor granted; also when
+    /// that cannot be found out.
+    pub(super) async fn outside(&self, principal: &str, grants: &Grants, sought: &[Sought]) -> bool {
+        let rules = self.rules.load_full();
+        let policy = &rules.policy.policy;
+        for one in sought {
+            let key = match one.identifier {
+                None => policy.key_type.canonical(&one.value),
+                Some(i) => match policy.identifiers.get(i) {
+                    Some(identifier) => {
+                        self.service.resolve_identifier(policy, identifier, &one.value).await.ok().flatten()
+                    }
+                    None => None,
+                },
+            };
+            let inside = match &key {
+                Some(key) if grants.patients.binary_search(key).is_ok() => true,
+                Some(key) => self.assigned(principal, key).await == Some(true),
+                None => false,
+            };
+            if !inside {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// GLS-201 with the remedy in its message.
+    pub(super) fn not_your_patient(&self, sought: &[Sought], role: &Role) -> Refusal {
+        let rules = self.rules.load();
+        let profile = role.break_glass.as_ref().and_then(|name| rules.policy.policy.profiles.get(name));
+        let Some(profile) = profile else {
+            return Refusal::new(GlsCode::NotYourPatient, "not your patient: nothing returned")
+                .with_hint(format!("Your role ({}) cannot break glass; ask a colleague who can.", role.name));
+        };
+        let named = sought.first().map_or_else(|| "<patient>".to_owned(), |s| s.value.replace('\'', "''"));
+        let reason = profile.reasons.iter().find(|r| *r == "BTG").or(profile.reasons.iter().next());
+        let reason = reason.map_or("BTG", String::as_str);
+        Refusal::new(
+            GlsCode::NotYourPatient,
+            format!("not your patient: nothing returned. In an emergency: SELECT glass.open('{named}','{reason}','why')"),
+        )
+        .with_hint(format!(
+            "Opens at once for {} min, read only, is always reviewed.",
+            profile.ttl.as_secs() / 60
+        ))
+    }
+
+    // --- the rest -----------------------------------------------------------------------------
+
+    /// Tells every session that something changed.
+    pub fn bump(&self) {
+        self.changed.send_modify(|n| *n += 1);
+    }
+
+    /// Watches for changes.
+    pub fn watch(&self) -> watch::Receiver<u64> {
+        self.changed.subscribe()
+    }
+
+    /// A new connection number.
+    pub fn connection_id(&self) -> ConnectionId {
+        ConnectionId(self.next_connection.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Asks the server to cancel what a session runs; nobody waits for it.
+    pub fn cancel(&self, target: &CancelTarget) {
+        let (settings, target) = (self.upstream.clone(), target.clone());
+        tokio::spawn(async move {
+            if let Err(error) = upstream::cancel(&settings, target.pid, &target.secret).await {
+                tracing::warn!(%error, "the server could not be asked to cancel");
+            }
+        });
+    }
+
+    /// The ledger's configuration asks to stop rather than serve without it.
+    pub(super) fn request_shutdown(&self) {
+        if !self.shutdown_wanted.swap(true, Ordering::AcqRel) {
+            self.shutdown.send_replace(true);
+        }
+    }
+
+    /// True when the ledger asked for the end.
+    pub fn shutdown_wanted(&self) -> bool {
+        self.shutdown_wanted.load(Ordering::Acquire)
+    }
+
+    /// Closes the ledger: the last thing before the process ends.
+    pub fn close_ledger(&self) {
+        self.ledger.clone().close();
+    }
+}

@@ -1,0 +1,420 @@
+//! From text to verdicts: the one place that joins parse, resolve, plan and check, and the cache of
+//! what they decided. It has no policy of its own. The two-parser rule is kept in [`Decider::guard`]:
+//! what the rewriter printed is sent only when PostgreSQL's own grammar reads the unrewritten form
+//! as the client's statement and the checker finds every guard in the rewritten one.
+
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use dashmap::DashMap;
+
+use super::check::{self, CheckContext, CheckFailure};
+use super::parse::{self, Statement};
+use super::plan::{self, PlanError, PlanInput};
+use super::resolve::{self, Decision, ProtectedOccurrence, SessionObject};
+use super::{Footprint, GuardedPlan, StatementKind, Verdict, cannot_guard};
+use crate::catalog::{Catalog, Namespace};
+use crate::policy::{BoundPolicy, GuardParams, Refusal, Role, Variant};
+
+/// Everything a decision depends on besides the text. Sessions with equal contexts share plans.
+#[derive(Debug, Clone)]
+pub struct Context {
+    /// The principal's role.
+    pub role: Arc<Role>,
+    /// The policy, bound to `catalog`.
+    pub policy: Arc<BoundPolicy>,
+    /// The catalog snapshot.
+    pub catalog: Arc<Catalog>,
+    /// The session's namespace.
+    pub namespace: Arc<Namespace>,
+    /// Whether active break-glass sessions widen the guard of queries.
+    pub variant: Variant,
+}
+
+/// What a statement does to what a session knows, besides its reply.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Effects {
+    /// Unqualified names may mean something else afterwards.
+    pub changes_namespace: bool,
+    /// It can read relations by name.
+    pub reads_names: bool,
+    /// The transaction may end, and with it what was set inside it.
+    pub ends_transaction: bool,
+    /// Every prepared statement is forgotten (`DEALLOCATE ALL`, `DISCARD ALL`).
+    pub forgets_prepared: bool,
+    /// A cursor or SQL-level prepared statement comes to exist.
+    pub makes: Option<SessionObject>,
+    /// One that the session must know as made by a statement that was let through.
+    pub needs: Option<SessionObject>,
+}
+
+/// One statement of a text with its verdict.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlannedStatement {
+    /// The client's text of this statement.
+    pub text: Box<str>,
+    /// What becomes of it.
+    pub verdict: Verdict,
+    /// What it does to the session.
+    pub effects: Effects,
+    /// It names a relation that the catalog snapshot does not have.
+    pub unknown_relation: bool,
+}
+
+impl PlannedStatement {
+    /// The plan, when it is guarded.
+    pub fn guarded(&self) -> Option<&Arc<GuardedPlan>> {
+        match &self.verdict {
+            Verdict::Guarded(plan) => Some(plan),
+            Verdict::Verbatim | Verdict::Unattributed { .. } | Verdict::Refused(_) => None,
+        }
+    }
+}
+
+/// A text with the verdicts of its statements.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Planned {
+    /// In order; none for an empty query string.
+    pub statements: Vec<Arc<PlannedStatement>>,
+}
+
+impl Planned {
+    /// The first refusal: then nothing of the text is sent.
+    pub fn refusal(&self) -> Option<Refusal> {
+        self.statements.iter().find_map(|s| match &s.verdict {
+            Verdict::Refused(refusal) => Some(refusal.clone()),
+            Verdict::Verbatim | Verdict::Guarded(_) | Verdict::Unattributed { .. } => None,
+        })
+    }
+
+    /// True when the catalog snapshot may be too old for it.
+    pub fn unknown_relation(&self) -> bool {
+        self.statements.iter().any(|s| s.unknown_relation)
+    }
+}
+
+/// Decided texts of one context.
+#[derive(Debug, Default)]
+pub struct Plans {
+    texts: DashMap<Box<str>, Arc<Planned>>,
+}
+
+/// Texts kept per context; above it the map starts anew. Statements that differ only in constants
+/// each take an entry.
+const MOST_TEXTS: usize = 20_000;
+
+/// Longest text worth keeping, bytes.
+const LONGEST_KEPT: usize = 64 * 1024;
+
+impl Plans {
+    /// Decides `text`, from the cache when it was decided before in an equal context.
+    ///
+    /// # Errors
+    /// The refusal of a text that is not accepted from anyone (unparsable, too long, reserved names).
+    pub fn decide(&self, text: &str, context: &Context) -> Result<Arc<Planned>, Refusal> {
+        if let Some(known) = self.texts.get(text) {
+            return Ok(Arc::clone(&known));
+        }
+        let planned = Arc::new(decide(text, context)?);
+        if text.len() <= LONGEST_KEPT && !planned.unknown_relation() {
+            if self.texts.len() >= MOST_TEXTS {
+                self.texts.clear();
+            }
+            self.texts.insert(text.into(), Arc::clone(&planned));
+        }
+        Ok(planned)
+    }
+}
+
+/// The plans of all contexts.
+#[derive(Debug, Default)]
+pub struct PlanCache {
+    contexts: DashMap<ContextKey, Arc<Plans>>,
+}
+
+/// What tells contexts apart. Policy and catalog are told by their epochs: a change of either
+/// binds anew and counts up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct ContextKey {
+    role: String,
+    policy: u64,
+    namespace: Arc<Namespace>,
+    variant: Variant,
+}
+
+impl Hash for ContextKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (&self.role, self.policy, &*self.namespace, self.variant).hash(state);
+    }
+}
+
+/// Contexts kept; temporary tables give a session a context of its own.
+const MOST_CONTEXTS: usize = 1_000;
+
+impl PlanCache {
+    /// The plans made in contexts equal to this one.
+    pub fn for_context(&self, context: &Context) -> Arc<Plans> {
+        if self.contexts.len() >= MOST_CONTEXTS {
+            self.contexts.clear();
+        }
+        let key = ContextKey {
+            role: context.role.name.clone(),
+            policy: context.policy.epoch,
+            namespace: Arc::clone(&context.namespace),
+            variant: context.variant,
+        };
+        Arc::clone(&self.contexts.entry(key).or_default())
+    }
+
+    /// Forgets everything; sessions that still hold plans of an old context keep those to themselves
+    /// until they look at the rules again, which they do before every decision.
+    pub fn clear(&self) {
+        self.contexts.clear();
+    }
+}
+
+/// Decides every statement of `text`.
+///
+/// # Errors
+/// As [`Plans::decide`].
+pub fn decide(text: &str, context: &Context) -> Result<Planned, Refusal> {
+    let parsed = parse::parse(text).map_err(|e| e.refusal())?;
+    let mut statements: Vec<PlannedStatement> =
+        parsed.statements.iter().map(|s| Decider { statement: s, context }.decide()).collect();
+    after_names_moved(&mut statements, context.role.is_restricted());
+    Ok(Planned { statements: statements.into_iter().map(Arc::new).collect() })
+}
+
+/// Names are resolved before anything of a text runs. What comes after a statement that can change
+/// their meaning (`SET search_path`, DDL) may touch other relations than were found: for a
+/// restricted role it is refused, for others it is recorded as touching anything.
+fn after_names_moved(statements: &mut [PlannedStatement], restricted: bool) {
+    let Some(moved) = statements.iter().position(|s| s.effects.changes_namespace) else { return };
+    let after = statements.iter_mut().skip(moved + 1).filter(|s| s.effects.reads_names);
+    for statement in after.filter(|s| !matches!(s.verdict, Verdict::Refused(_))) {
+        statement.verdict = if restricted {
+            Verdict::Refused(cannot_guard(
+                "it follows, in one message, a statement that can change the meaning of names",
+                "Send the statements one by one.",
+            ))
+        } else {
+            Verdict::Unattributed { footprint: Footprint::default(), reason: "NAMES_MAY_CHANGE" }
+        };
+    }
+}
+
+/// Decides `text` when nothing but ends of a transaction stands in it: what a failed transaction
+/// still takes. `None` otherwise.
+pub fn transaction_end(text: &str) -> Option<Planned> {
+    only(text, |s| s.root.kind == "TransactionStmt")
+}
+
+/// The same for transaction control and SET, RESET, SHOW alone: what is let through while the
+/// session's encoding is one that is not understood.
+pub fn transaction_or_setting(text: &str) -> Option<Planned> {
+    let kinds = ["TransactionStmt", "VariableSetStmt", "VariableShowStmt"];
+    text.is_ascii().then(|| only(text, |s| kinds.contains(&s.root.kind)))?
+}
+
+fn only(text: &str, accept: impl Fn(&Statement) -> bool) -> Option<Planned> {
+    let parsed = parse::parse(text).ok()?;
+    let [statement] = parsed.statements.as_slice() else { return None };
+    accept(statement).then(|| Planned {
+        statements: vec![Arc::new(PlannedStatement {
+            text: statement.text.as_str().into(),
+            verdict: Verdict::Verbatim,
+            effects: effects(statement, &Verdict::Verbatim),
+            unknown_relation: false,
+        })],
+    })
+}
+
+/// libpg_query's own text of the same tree. It recurses on the caller's stack, so only for texts
+/// that cannot be deep.
+fn deparse(text: &str) -> Option<String> {
+    const LONGEST: usize = 8 * 1024;
+    (text.len() <= LONGEST).then(|| pg_query::parse(text, 0).ok()?.deparse(Default::default()).ok())?
+}
+
+/// One statement on its way to a verdict.
+struct Decider<'a> {
+    statement: &'a Statement,
+    context: &'a Context,
+}
+
+impl Decider<'_> {
+    fn decide(&self) -> PlannedStatement {
+        let Context { role, policy, catalog, namespace, .. } = self.context;
+        let context = resolve::Context { role, bound: policy, catalog, namespace };
+        let mut decision = resolve::decide(self.statement, &context);
+        let mut unknown_relation = false;
+        if let Decision::UnknownRelation { otherwise, .. } = decision {
+            unknown_relation = true;
+            decision = *otherwise;
+        }
+        let mut needs = None;
+        let verdict = match decision {
+            Decision::Verbatim => Verdict::Verbatim,
+            Decision::Session(object) => {
+                needs = Some(object);
+                Verdict::Verbatim
+            }
+            Decision::NeedsGuard { kind, occurrences } => self.guard(kind, &occurrences),
+            Decision::Unattributed { relations, reason } => {
+                let footprint = self.footprint(relations.iter().map(ToString::to_string));
+                Verdict::Unattributed { footprint, reason }
+            }
+            Decision::Refused(refusal) => Verdict::Refused(refusal),
+            Decision::UnknownRelation { .. } => {
+                Verdict::Refused(cannot_guard("a name in it could not be resolved", ""))
+            }
+        };
+        let mut effects = effects(self.statement, &verdict);
+        effects.needs = needs;
+        PlannedStatement { text: self.statement.text.as_str().into(), verdict, effects, unknown_relation }
+    }
+
+    /// Plans a statement on protected relations and has the plan checked.
+    fn guard(&self, kind: StatementKind, occurrences: &[ProtectedOccurrence]) -> Verdict {
+        match self.plan(kind) {
+            Ok(plan) => Verdict::Guarded(Arc::new(plan)),
+            Err(refusal) if self.context.role.is_restricted() => Verdict::Refused(refusal),
+            // An unrestricted role is not kept from its work because its patients cannot be told.
+            Err(refusal) => {
+                tracing::debug!(%refusal, "patients of a statement cannot be told");
+                let tables = &self.context.policy.tables;
+                let names = occurrences.iter().filter_map(|o| tables.get(&o.oid));
+                Verdict::Unattributed {
+                    footprint: self.footprint(names.map(|t| t.rule.name.to_string())),
+                    reason: "NOT_CARRIED",
+                }
+            }
+        }
+    }
+
+    fn plan(&self, kind: StatementKind) -> Result<GuardedPlan, Refusal> {
+        let Context { role, policy, catalog, namespace, variant } = self.context;
+        // Break-glass is read only: a write never gets the granted patients into its guard.
+        let variant = match kind {
+            StatementKind::Select => *variant,
+            StatementKind::Insert | StatementKind::Update | StatementKind::Delete => Variant::Assigned,
+        };
+        let (ast, text) = self.faithful()?;
+        let mut input = PlanInput {
+            text: &text,
+            role,
+            policy,
+            catalog,
+            namespace,
+            variant,
+            client_params: self.statement.max_param,
+            fence: false,
+        };
+        let checked = CheckContext {
+            context: resolve::Context { role, bound: policy, catalog, namespace },
+            params: GuardParams::after(self.statement.max_param, variant),
+        };
+        let plan = plan::rewrite(ast.clone(), &input).map_err(|e| e.refusal())?;
+        match check::check(&plan.text, &checked) {
+            Ok(()) => return Ok(plan),
+            Err(CheckFailure::NeedsFence(_)) => {}
+            Err(other) => return Err(self.not_guarded(&plan, &other)),
+        }
+        input.fence = true;
+        let plan = plan::rewrite(ast, &input).map_err(|e| e.refusal())?;
+        check::check(&plan.text, &checked).map_err(|e| self.not_guarded(&plan, &e))?;
+        Ok(plan)
+    }
+
+    /// The rewriter's AST of a text that PostgreSQL's grammar reads as the client's statement, both as
+    /// it is given to the rewriter's parser and as that prints it back.
+    fn faithful(&self) -> Result<(sqlparser::ast::Statement, String), Refusal> {
+        let mut first = None;
+        match self.faithful_to(&self.statement.text) {
+            Ok(ast) => return Ok((ast, self.statement.text.clone())),
+            Err(error) => first.get_or_insert(error),
+        };
+        // libpg_query's own text of the same tree: `TABLE t`, `ISNULL`, `U&""` and the like are
+        // written in the common form there.
+        let deparsed = deparse(&self.statement.text)
+            .filter(|text| self.reads_the_same(text))
+            .and_then(|text| self.faithful_to(&text).ok().map(|ast| (ast, text)));
+        deparsed.ok_or_else(|| {
+            first.unwrap_or_else(|| PlanError::Parse("not understood".into())).refusal().with_hint(
+                "The rewriter does not know this form of SQL. Write it with plain joins, subqueries and CTEs.",
+            )
+        })
+    }
+
+    fn faithful_to(&self, text: &str) -> Result<sqlparser::ast::Statement, PlanError> {
+        let (ast, printed) = plan::reparse(text)?;
+        if self.reads_the_same(&printed) {
+            Ok(ast)
+        } else {
+            Err(PlanError::Parse("the rewriter reads this form of SQL with another meaning".into()))
+        }
+    }
+
+    /// True when PostgreSQL's grammar reads `text` as this statement.
+    fn reads_the_same(&self, text: &str) -> bool {
+        parse::parse_ours(text)
+            .is_ok_and(|p| matches!(p.statements.as_slice(), [one] if one.root == self.statement.root))
+    }
+
+    fn not_guarded(&self, plan: &GuardedPlan, failure: &CheckFailure) -> Refusal {
+        tracing::warn!(%failure, text = %plan.text, "the checker refused a plan");
+        cannot_guard(failure, "Write it with plain joins, subqueries and CTEs, or ask for it to be supported.")
+    }
+
+    fn footprint(&self, relations: impl Iterator<Item = String>) -> Footprint {
+        let mut relations: Vec<String> = relations.collect();
+        relations.sort();
+        relations.dedup();
+        let rules = &self.context.policy.policy.tables;
+        let mut classes: Vec<String> = rules
+            .iter()
+            .filter(|rule| relations.binary_search(&rule.name.to_string()).is_ok())
+            .map(|rule| rule.class.clone())
+            .collect();
+        classes.sort();
+        classes.dedup();
+        Footprint { relations, classes }
+    }
+}
+
+/// What a statement does besides its reply. Unknown kinds are taken to change what names mean.
+fn effects(statement: &Statement, verdict: &Verdict) -> Effects {
+    let root = &statement.root;
+    let mut effects = Effects {
+        reads_names: !matches!(root.kind, "TransactionStmt" | "VariableSetStmt" | "VariableShowStmt"),
+        ..Effects::default()
+    };
+    match root.kind {
+        // `RESET ALL` has no name; `SET SCHEMA` is one of search_path.
+        "VariableSetStmt" => {
+            let name = root.str("name").to_ascii_lowercase();
+            let moving = ["", "search_path", "role", "session_authorization"];
+            effects.changes_namespace = moving.contains(&name.as_str());
+        }
+        "SelectStmt" | "InsertStmt" | "UpdateStmt" | "DeleteStmt" | "MergeStmt" => {
+            // A function can SET; of the built-in ones only set_config does.
+            effects.changes_namespace = matches!(verdict, Verdict::Unattributed { .. })
+                || statement.text.to_ascii_lowercase().contains("set_config")
+                || root.has("into_clause");
+        }
+        "TransactionStmt" => effects.ends_transaction = true,
+        "DeclareCursorStmt" => {
+            effects.makes = Some(SessionObject::Cursor(root.str("portalname").to_owned()));
+        }
+        "PrepareStmt" => effects.makes = Some(SessionObject::Prepared(root.str("name").to_owned())),
+        "VariableShowStmt" | "FetchStmt" | "ClosePortalStmt" | "ListenStmt" | "UnlistenStmt" | "NotifyStmt"
+        | "LockStmt" | "CopyStmt" | "ConstraintsSetStmt" | "CheckPointStmt" | "TruncateStmt" => {}
+        "DeallocateStmt" => effects.forgets_prepared = root.str("name").is_empty(),
+        "DiscardStmt" => {
+            effects.forgets_prepared = true;
+            effects.changes_namespace = true;
+        }
+        _ => effects.changes_namespace = true,
+    }
+    effects
+}
