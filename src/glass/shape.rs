@@ -1,0 +1,513 @@
+//! Finds the calls of schema `glass` in a parsed statement (stage one, at Parse) and reads their
+//! arguments (stage two, at Bind). Nothing recognised here is ever sent to the server. Two forms
+//! are answered, `SELECT * FROM glass.f(...)` and `SELECT glass.f(...)`, alone in their statement
+//! and with constants or bind parameters only; every other mention of a function of this schema is
+//! refused with the form that works. Not for deciding anything about the call.
+
+use pg_query::NodeEnum;
+use pg_query::protobuf::{
+    AConst, Alias, FuncCall, LimitOption, Node, RangeFunction, RawStmt, SelectStmt, SetOperation, TypeCast, TypeName,
+    a_const,
+};
+
+use super::answer::{Column, Reply, TEXT};
+use super::args::{self, ParamValues, Type, Value};
+use super::call::{Call, Function, Kind, OpenCall, Parameter};
+use super::{Binding, SessionId, note, unacceptable, unavailable};
+use crate::catalog::Oid;
+use crate::policy::Refusal;
+
+/// The schema whose functions are ours. Its tables, if a database has any, are not.
+const SCHEMA: &str = "glass";
+
+/// Most characters of a patient as typed; no identifier is longer.
+const MAX_TYPED_CHARS: usize = 128;
+
+/// A recognised call whose arguments may still be bind parameters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shape {
+    /// What is called.
+    pub function: Function,
+    form: Form,
+    arguments: Vec<(Parameter, Argument)>,
+}
+
+/// Where the call stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Form {
+    /// `SELECT * FROM glass.f()`
+    Rows,
+    /// `SELECT glass.f()`: one column of this name.
+    Scalar(String),
+}
+
+/// An argument as it stands in the text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Argument {
+    Null,
+    Text(String),
+    Param { number: u16, cast: Option<Oid> },
+    Array(Vec<Argument>),
+}
+
+/// False when no statement in `text` can mention a function of schema `glass`: a cheap test that
+/// spares most statements the search. `U&"\0067lass"` spells the name without its letters.
+pub fn may_mention(text: &str) -> bool {
+    let has = |needle: &[u8]| text.as_bytes().windows(needle.len()).any(|w| w.eq_ignore_ascii_case(needle));
+    has(SCHEMA.as_bytes()) || has(b"u&")
+}
+
+/// Stage one. `None`: the statement has nothing to do with `glass` functions.
+///
+/// # Errors
+/// `Some(Err(_))` (GLS-203) when it mentions one in a form that is not answered.
+pub fn recognise(statement: &RawStmt) -> Option<Result<Shape, Refusal>> {
+    if !mentions(statement) {
+        return None;
+    }
+    let node = statement.stmt.as_ref().and_then(|s| s.node.as_ref());
+    let found = match node {
+        Some(NodeEnum::SelectStmt(select)) => sole_call(select),
+        // Every other kind of statement (EXPLAIN, PREPARE, DECLARE, COPY, CALL, INSERT ...) only
+        // contains the call, and would do something with it that is not done here.
+        _ => None,
+    };
+    let Some((form, call)) = found else {
+        return Some(Err(unacceptable("glass functions stand alone: one call in one SELECT, and nothing else")
+            .with_hint(format!(
+                "Write for example {} or {}.",
+                Function::Status.example(),
+                Function::Close.example()
+            ))));
+    };
+    Some(shape(form, call))
+}
+
+/// True when a function of schema `glass` is named anywhere in the tree, whatever the depth.
+///
+/// It searches the tree's JSON form: a quote inside a name or a string is escaped there, so that
+/// only a real `funcname` reads like one, and no kind of node can be forgotten.
+fn mentions(statement: &RawStmt) -> bool {
+    let Ok(json) = serde_json::to_string(statement) else { return true };
+    let ours = format!("{{\"sval\":\"{SCHEMA}\"}}");
+    json.split("\"funcname\":[").skip(1).any(|after| {
+        let name = after.split_once("],").map_or(after, |(name, _)| name);
+        name.contains(&ours)
+    })
+}
+
+/// The call, when the SELECT is nothing but it. Every field of the statement is looked at.
+fn sole_call(select: &SelectStmt) -> Option<(Form, &FuncCall)> {
+    let SelectStmt {
+        distinct_clause,
+        into_clause: None,
+        target_list,
+        from_clause,
+        where_clause: None,
+        group_clause,
+        group_distinct: false,
+        having_clause: None,
+        window_clause,
+        values_lists,
+        sort_clause,
+        limit_offset: None,
+        limit_count: None,
+        limit_option,
+        locking_clause,
+        with_clause: None,
+        op,
+        all: false,
+        larg: None,
+        rarg: None,
+    } = select
+    else {
+        return None;
+    };
+    let lists = [distinct_clause, group_clause, window_clause, values_lists, sort_clause, locking_clause];
+    if lists.iter().any(|list| !list.is_empty())
+        || *op != SetOperation::SetopNone as i32
+        || *limit_option != LimitOption::Default as i32
+    {
+        return None;
+    }
+    let [target] = target_list.as_slice() else { return None };
+    let Some(NodeEnum::ResTarget(target)) = &target.node else { return None };
+    if !target.indirection.is_empty() {
+        return None;
+    }
+    let value = target.val.as_ref()?.node.as_ref()?;
+    match (value, from_clause.as_slice()) {
+        (NodeEnum::FuncCall(call), []) => {
+            let name = if target.name.is_empty() { last_name(call)?.to_owned() } else { target.name.clone() };
+            Some((Form::Scalar(name), call))
+        }
+        (NodeEnum::ColumnRef(star), [source]) => {
+            let [Node { node: Some(NodeEnum::AStar(_)) }] = star.fields.as_slice() else { return None };
+            Some((Form::Rows, function_source(source)?))
+        }
+        _ => None,
+    }
+}
+
+/// The call of `FROM glass.f(...)`, with or without an alias.
+fn function_source(source: &Node) -> Option<&FuncCall> {
+    let Some(NodeEnum::RangeFunction(source)) = &source.node else { return None };
+    let RangeFunction { lateral: false, ordinality: false, is_rowsfrom: false, functions, alias, coldeflist } =
+        source
+    else {
+        return None;
+    };
+    let plain_alias = |a: &Alias| a.colnames.is_empty();
+    if !coldeflist.is_empty() || !alias.as_ref().is_none_or(plain_alias) {
+        return None;
+    }
+    let [Node { node: Some(NodeEnum::List(list)) }] = functions.as_slice() else { return None };
+    let (Node { node: Some(NodeEnum::FuncCall(call)) }, definitions) = list.items.split_first()? else { return None };
+    definitions.iter().all(|d| d.node.is_none()).then_some(call)
+}
+
+/// The unqualified name.
+fn last_name(call: &FuncCall) -> Option<&str> {
+    call.funcname.last().and_then(as_string)
+}
+
+fn as_string(node: &Node) -> Option<&str> {
+    match &node.node {
+        Some(NodeEnum::String(s)) => Some(s.sval.as_str()),
+        _ => None,
+    }
+}
+
+/// The function and its arguments, each matched to its parameter.
+fn shape(form: Form, call: &FuncCall) -> Result<Shape, Refusal> {
+    let name = last_name(call).unwrap_or_default();
+    let qualified = call.funcname.len() == 2 && call.funcname.first().and_then(as_string) == Some(SCHEMA);
+    let Some(function) = Function::by_name(name).filter(|_| qualified) else {
+        return Err(if Function::is_not_yet(name) {
+            unavailable(format!("glass.{name}"))
+        } else {
+            unacceptable("there is no such function in schema glass").with_hint("SELECT * FROM glass.help() lists them.")
+        });
+    };
+    let plain = call.agg_order.is_empty()
+        && call.agg_filter.is_none()
+        && call.over.is_none()
+        && !call.agg_within_group
+        && !call.agg_star
+        && !call.agg_distinct
+        && !call.func_variadic;
+    if !plain {
+        return Err(wrong_call(function, "DISTINCT, ORDER BY, FILTER, OVER, VARIADIC and * have no place in this call"));
+    }
+    let mut arguments: Vec<(Parameter, Argument)> = Vec::new();
+    let mut named = false;
+    for (i, node) in call.args.iter().enumerate() {
+        let (parameter, value) = match &node.node {
+            Some(NodeEnum::NamedArgExpr(arg)) => {
+                named = true;
+                (named_parameter(function, &arg.name)?, arg.arg.as_deref())
+            }
+            _ if named => return Err(wrong_call(function, "an argument by position cannot follow one by name")),
+            _ => {
+                let parameter = function.parameters().get(..function.positional()).and_then(|p| p.get(i));
+                let Some(parameter) = parameter else {
+                    return Err(wrong_call(function, "there are more arguments by position than it takes"));
+                };
+                (*parameter, Some(node))
+            }
+        };
+        if arguments.iter().any(|(p, _)| p.name == parameter.name) {
+            return Err(wrong_call(function, &format!("{} is given twice", parameter.name)));
+        }
+        let value = value.and_then(|v| v.node.as_ref());
+        arguments.push((parameter, value.map_or_else(|| Err(not_constant(function)), |v| argument(function, v))?));
+    }
+    Ok(Shape { function, form, arguments })
+}
+
+fn named_parameter(function: Function, name: &str) -> Result<Parameter, Refusal> {
+    if let Some(parameter) = function.parameters().iter().find(|p| p.name == name) {
+        return Ok(*parameter);
+    }
+    if Function::is_parameter_not_yet(name) {
+        return Err(unavailable(format!("{name} => ...")));
+    }
+    let known: Vec<&str> = function.parameters().iter().map(|p| p.name).collect();
+    Err(wrong_call(function, &format!("its parameters are: {}", known.join(", "))))
+}
+
+fn wrong_call(function: Function, what: &str) -> Refusal {
+    unacceptable(format!("glass.{}: {what}", function.name())).with_hint(format!("Write: {}", function.example()))
+}
+
+fn not_constant(function: Function) -> Refusal {
+    wrong_call(function, "arguments are constants or bind parameters")
+}
+
+/// An argument: a constant, a parameter, an array of those, or a cast of one of them.
+fn argument(function: Function, node: &NodeEnum) -> Result<Argument, Refusal> {
+    match node {
+        NodeEnum::AConst(constant) => self::constant(constant).ok_or_else(|| not_constant(function)),
+        NodeEnum::ParamRef(param) => match u16::try_from(param.number) {
+            Ok(number) if number > 0 => Ok(Argument::Param { number, cast: None }),
+            _ => Err(not_constant(function)),
+        },
+        NodeEnum::AArrayExpr(array) => {
+            let elements = array.elements.iter().filter_map(|e| e.node.as_ref()).map(|e| argument(function, e));
+            let elements: Vec<Argument> = elements.collect::<Result<_, _>>()?;
+            let flat = elements.iter().all(|e| !matches!(e, Argument::Array(_)));
+            if flat { Ok(Argument::Array(elements)) } else { Err(not_constant(function)) }
+        }
+        NodeEnum::TypeCast(cast) => self::cast(function, cast),
+        _ => Err(not_constant(function)),
+    }
+}
+
+fn constant(constant: &AConst) -> Option<Argument> {
+    if constant.isnull {
+        return Some(Argument::Null);
+    }
+    match constant.val.as_ref()? {
+        a_const::Val::Ival(i) => Some(Argument::Text(i.ival.to_string())),
+        a_const::Val::Fval(f) => Some(Argument::Text(f.fval.clone())),
+        a_const::Val::Sval(s) => Some(Argument::Text(s.sval.clone())),
+        a_const::Val::Boolval(_) | a_const::Val::Bsval(_) => None,
+    }
+}
+
+/// A cast says nothing about a constant that its parameter does not say already; of a bind
+/// parameter it says the type. A cast that could change the value (a length) is refused.
+fn cast(function: Function, cast: &TypeCast) -> Result<Argument, Refusal> {
+    let refuse = || wrong_call(function, "casts are to text, varchar, int, uuid or interval, or arrays of these");
+    let (ty, is_array) = cast.type_name.as_ref().and_then(type_of).ok_or_else(refuse)?;
+    let inner = cast.arg.as_ref().and_then(|a| a.node.as_ref()).ok_or_else(refuse)?;
+    match argument(function, inner)? {
+        Argument::Param { number, cast: None } => {
+            Ok(Argument::Param { number, cast: Some(if is_array { ty.array } else { ty.oid }) })
+        }
+        // `$1::text::int8`: the inner cast is the parameter's type, as in PostgreSQL.
+        param @ Argument::Param { .. } => Ok(param),
+        Argument::Array(elements) if is_array => Ok(Argument::Array(elements)),
+        Argument::Array(_) => Err(refuse()),
+        Argument::Text(text) if is_array => {
+            Ok(Argument::Array(args::array_literal(&text)?.into_iter().map(Argument::Text).collect()))
+        }
+        constant @ (Argument::Text(_) | Argument::Null) => Ok(constant),
+    }
+}
+
+/// A built-in type without modifiers, and whether an array of it.
+fn type_of(name: &TypeName) -> Option<(Type, bool)> {
+    if name.setof || name.pct_type || !name.typmods.is_empty() || name.array_bounds.len() > 1 {
+        return None;
+    }
+    let names: Option<Vec<&str>> = name.names.iter().map(as_string).collect();
+    let ty = match names?.as_slice() {
+        [bare] | ["pg_catalog", bare] => Type::by_name(bare)?,
+        _ => return None,
+    };
+    Some((ty, !name.array_bounds.is_empty()))
+}
+
+impl Shape {
+    /// The columns of the result, known before any value is: for Describe.
+    pub fn columns(&self) -> Vec<Column> {
+        let column = |name: &str| Column { name: name.to_owned(), type_oid: TEXT };
+        match &self.form {
+            Form::Rows => self.function.columns().iter().map(|c| column(c)).collect(),
+            Form::Scalar(name) => vec![column(name)],
+        }
+    }
+
+    /// The types of `$1` to the highest `$n` used, for ParameterDescription. `declared` is what
+    /// Parse said (0 or missing: undeclared, then the cast or the parameter of the call decides).
+    ///
+    /// # Errors
+    /// GLS-203 for a declared type that cannot be read.
+    pub fn param_types(&self, declared: &[Oid]) -> Result<Vec<Oid>, Refusal> {
+        let mut types = declared.to_vec();
+        for (parameter, argument) in &self.arguments {
+            match (argument, parameter.kind) {
+                (Argument::Param { number, cast }, kind) => {
+                    let default = if kind == Kind::List { 1009 } else { TEXT };
+                    infer(&mut types, *number, cast.unwrap_or(default));
+                }
+                (Argument::Array(elements), _) => {
+                    for element in elements {
+                        if let Argument::Param { number, cast } = element {
+                            infer(&mut types, *number, cast.unwrap_or(TEXT));
+                        }
+                    }
+                }
+                (Argument::Null | Argument::Text(_), _) => {}
+            }
+        }
+        for ty in &mut types {
+            if *ty == 0 {
+                *ty = TEXT;
+            }
+        }
+        if let Some(odd) = types.iter().position(|t| Type::by_oid(*t).is_none()) {
+            return Err(wrong_call(self.function, &format!("parameter ${} has a type that is not read", odd + 1)));
+        }
+        Ok(types)
+    }
+
+    /// Stage two: the call with its values.
+    ///
+    /// # Errors
+    /// GLS-203 for missing, malformed or unavailable arguments.
+    pub fn bind(&self, params: &dyn ParamValues) -> Result<Call, Refusal> {
+        match self.function {
+            Function::Open => self.bind_open(params).map(Call::Open),
+            Function::Close => Ok(Call::Close {
+                session: match self.text("session", params)? {
+                    None => None,
+                    Some(text) => Some(session_id(&text)?),
+                },
+            }),
+            Function::Extend => Ok(Call::Extend {
+                session: session_id(&self.required("session", params)?)?,
+                ttl: self.text("ttl", params)?.map(|t| note::parse_duration(&t)).transpose()?,
+                note: self.required("note", params)?,
+            }),
+            Function::Revoke => Ok(Call::Revoke {
+                session: session_id(&self.required("session", params)?)?,
+                note: self.required("note", params)?,
+            }),
+            Function::Status => Ok(Call::Status),
+            Function::Help => Ok(Call::Help),
+            Function::Why => match self.patients(params)?.as_slice() {
+                [patient] => Ok(Call::Why { patient: patient.clone() }),
+                _ => Err(wrong_call(self.function, "name one patient")),
+            },
+        }
+    }
+
+    fn bind_open(&self, params: &dyn ParamValues) -> Result<OpenCall, Refusal> {
+        let patients = self.patients(params)?;
+        match self.text("scope", params)?.as_deref() {
+            None | Some("patients") => {}
+            Some("patient") if patients.len() == 1 => {}
+            Some("patient") => return Err(wrong_call(self.function, "scope patient is for one patient")),
+            Some("critical" | "ward" | "site") => return Err(unavailable("this scope")),
+            Some(_) => return Err(wrong_call(self.function, "scope is patient or patients")),
+        }
+        match self.text("access", params)?.as_deref() {
+            None | Some("read") => {}
+            Some("append") => return Err(unavailable("append access")),
+            Some(_) => return Err(wrong_call(self.function, "access is read")),
+        }
+        let bind = match self.text("bind", params)?.as_deref() {
+            None | Some("connection") => Binding::Connection,
+            Some("principal") => Binding::Principal,
+            Some("app") => return Err(unavailable("binding to an application")),
+            Some(_) => return Err(wrong_call(self.function, "bind is connection or principal")),
+        };
+        Ok(OpenCall {
+            patients,
+            reason: self.required("reason", params)?,
+            note: self.required("note", params)?,
+            ttl: self.text("ttl", params)?.map(|t| note::parse_duration(&t)).transpose()?,
+            bind,
+        })
+    }
+
+    /// The patients named, each once, in order.
+    fn patients(&self, params: &dyn ParamValues) -> Result<Vec<String>, Refusal> {
+        let values = match (self.value("patient", params)?, self.value("patients", params)?) {
+            (Value::Null, Value::Null) => return Err(wrong_call(self.function, "no patient is named")),
+            (one, Value::Null) => one,
+            (Value::Null, many) => many,
+            _ => return Err(wrong_call(self.function, "patient and patients exclude each other")),
+        };
+        let values = match values {
+            Value::Null => Vec::new(),
+            Value::Text(text) if text.trim_start().starts_with('{') => args::array_literal(&text)?,
+            Value::Text(text) => vec![text],
+            Value::List(list) => list,
+        };
+        let mut patients: Vec<String> = Vec::new();
+        let mut seen = std::collections::HashSet::new();
+        for value in values {
+            let typed = value.trim();
+            if typed.is_empty() || typed.chars().count() > MAX_TYPED_CHARS || typed.chars().any(char::is_control) {
+                return Err(wrong_call(self.function, "a patient is named by key or identifier, up to 128 characters"));
+            }
+            if seen.insert(typed.to_owned()) {
+                patients.push(typed.to_owned());
+            }
+        }
+        if patients.is_empty() {
+            return Err(wrong_call(self.function, "no patient is named"));
+        }
+        Ok(patients)
+    }
+
+    fn value(&self, name: &str, params: &dyn ParamValues) -> Result<Value, Refusal> {
+        let Some((_, argument)) = self.arguments.iter().find(|(p, _)| p.name == name) else { return Ok(Value::Null) };
+        match argument {
+            Argument::Null => Ok(Value::Null),
+            Argument::Text(text) => Ok(Value::Text(text.clone())),
+            Argument::Param { number, .. } => args::read_param(*number, params),
+            Argument::Array(elements) => {
+                let mut values = Vec::with_capacity(elements.len());
+                for element in elements {
+                    let value = match element {
+                        Argument::Text(text) => Value::Text(text.clone()),
+                        Argument::Param { number, .. } => args::read_param(*number, params)?,
+                        Argument::Null | Argument::Array(_) => Value::Null,
+                    };
+                    match value {
+                        Value::Text(text) => values.push(text),
+                        Value::Null | Value::List(_) => {
+                            return Err(wrong_call(self.function, "a list has plain values in it, none of them NULL"));
+                        }
+                    }
+                }
+                Ok(Value::List(values))
+            }
+        }
+    }
+
+    /// One value; NULL is as if it were not given.
+    fn text(&self, name: &str, params: &dyn ParamValues) -> Result<Option<String>, Refusal> {
+        match self.value(name, params)? {
+            Value::Null => Ok(None),
+            Value::Text(text) => Ok(Some(text)),
+            Value::List(_) => Err(wrong_call(self.function, &format!("{name} is one value, not a list"))),
+        }
+    }
+
+    fn required(&self, name: &str, params: &dyn ParamValues) -> Result<String, Refusal> {
+        self.text(name, params)?.ok_or_else(|| wrong_call(self.function, &format!("{name} is missing")))
+    }
+
+    /// A reply of [`super::Desk::decide`] in the form that was asked for, with the columns that
+    /// [`Self::columns`] announced.
+    pub fn present(&self, reply: Reply) -> Reply {
+        match &self.form {
+            Form::Rows => reply,
+            Form::Scalar(name) => reply.scalar(name),
+        }
+    }
+}
+
+/// Notes the type of `$number` unless it is declared or inferred already.
+fn infer(types: &mut Vec<Oid>, number: u16, ty: Oid) {
+    let number = usize::from(number);
+    if types.len() < number {
+        types.resize(number, 0);
+    }
+    if let Some(slot) = number.checked_sub(1).and_then(|i| types.get_mut(i))
+        && *slot == 0
+    {
+        *slot = ty;
+    }
+}
+
+fn session_id(text: &str) -> Result<SessionId, Refusal> {
+    SessionId::parse(text).ok_or_else(|| {
+        unacceptable("that is no session").with_hint("A session looks like G-7KQ2M4XT; SELECT * FROM glass.status() lists yours.")
+    })
+}
