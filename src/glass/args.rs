@@ -190,13 +190,14 @@ fn binary_array(of: Type, bytes: &[u8]) -> Option<Vec<String>> {
 
 /// `{a,"b c"}`: the text form of an array (manual, section 8.15.6), one dimension, no NULLs.
 pub(super) fn array_literal(text: &str) -> Result<Vec<String>, Refusal> {
-    parse_array(text.trim()).ok_or_else(|| {
-        unacceptable("the list cannot be read").with_hint("Write it like ARRAY['884213','884214'] or '{884213,884214}'.")
+    parse_array(text).ok_or_else(|| {
+        unacceptable("the list cannot be read")
+            .with_hint("Write it like ARRAY['884213','884214'] or '{884213,884214}'.")
     })
 }
 
 fn parse_array(text: &str) -> Option<Vec<String>> {
-    let inner = text.strip_prefix('{')?.strip_suffix('}')?;
+    let inner = text.trim().strip_prefix('{')?.strip_suffix('}')?;
     let mut values = Vec::new();
     let mut rest = inner.trim();
     if rest.is_empty() {

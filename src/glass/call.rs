@@ -128,8 +128,17 @@ const NOT_YET: [&str; 4] = ["otp", "incident", "previous", "quota"];
 
 /// Functions of the full design that this version has not.
 const FUNCTIONS_NOT_YET: [&str; 11] = [
-    "justify", "approve", "deny", "withdraw", "review", "reasons", "grant_quota", "session_report", "patient_report",
-    "my_accesses", "monthly_summary",
+    "justify",
+    "approve",
+    "deny",
+    "withdraw",
+    "review",
+    "reasons",
+    "grant_quota",
+    "session_report",
+    "patient_report",
+    "my_accesses",
+    "monthly_summary",
 ];
 
 impl Function {

@@ -205,13 +205,18 @@ impl Desk {
             )));
         }
         if session.extensions >= session.terms.max_extensions {
-            return Err(quota(format!("a session is extended {} times at most", session.terms.max_extensions))
-                .with_hint("If it is still an emergency, open a new session and say why."));
+            return Err(quota(format!(
+                "a session is extended {} times at most",
+                session.terms.max_extensions
+            ))
+            .with_hint("If it is still an emergency, open a new session and say why."));
         }
         let expires_at = after(session.expires_at, step.as_secs()).min(session.terms.latest_end);
         if expires_at <= session.expires_at {
-            return Err(quota("this session has reached the longest time that your profile allows".to_owned())
-                .with_hint("If it is still an emergency, open a new session and say why."));
+            return Err(quota(
+                "this session has reached the longest time that your profile allows".to_owned(),
+            )
+            .with_hint("If it is still an emergency, open a new session and say why."));
         }
         let extended = Extended { number: session.extensions + 1, expires_at, note };
         let transition = Transition { at: now, session: id.clone(), change: Change::Extended(extended) };
@@ -219,7 +224,13 @@ impl Desk {
         Ok(Decision { transitions: vec![transition], reply })
     }
 
-    fn revoke(&self, id: &SessionId, note: &str, who: &Principal<'_>, now: Timestamp) -> Result<Decision, Refusal> {
+    fn revoke(
+        &self,
+        id: &SessionId,
+        note: &str,
+        who: &Principal<'_>,
+        now: Timestamp,
+    ) -> Result<Decision, Refusal> {
         if !who.role.privacy_officer {
             return Err(unacceptable(format!("your role ({}) cannot revoke sessions", who.role.name))
                 .with_hint("Privacy officers can. Your own session ends with SELECT glass.close()."));
@@ -273,7 +284,8 @@ impl Desk {
         let mut rows: Vec<_> =
             self.sessions().filter(|s| own(s) || others(s)).map(|s| status_row(s, now)).collect();
         if let Some(profile) = who.profile {
-            let left = (profile.max_sessions_per_day as usize).saturating_sub(self.opened_last_day(who.user, now));
+            let left =
+                (profile.max_sessions_per_day as usize).saturating_sub(self.opened_last_day(who.user, now));
             let mut row = vec![None; Function::Status.columns().len()];
             if let Some(last) = row.last_mut() {
                 *last = Some(format!("{left} of {} sessions left in 24 h", profile.max_sessions_per_day));
@@ -292,7 +304,9 @@ impl Desk {
         };
         let role = &who.role.name;
         let scope = match who.role.scope {
-            Scope::All => line("role", "yes", format!("role {role} sees all patients; every access is recorded")),
+            Scope::All => {
+                line("role", "yes", format!("role {role} sees all patients; every access is recorded"))
+            }
             Scope::None => line("role", "no", format!("role {role} sees no patients")),
             Scope::Assigned => line("role", "depends", format!("role {role} sees assigned patients")),
         };
@@ -310,7 +324,9 @@ impl Desk {
             None => line("break-glass", "no", "no active session of yours names this patient".to_owned()),
         };
         let may = match who.profile {
-            Some(_) => line("may break glass", "yes", format!("in an emergency: {}", Function::Open.example())),
+            Some(_) => {
+                line("may break glass", "yes", format!("in an emergency: {}", Function::Open.example()))
+            }
             None => line("may break glass", "no", format!("role {role} cannot break glass")),
         };
         Reply::of(Function::Why, vec![scope, assignment, session, may])
@@ -363,8 +379,9 @@ fn quota(message: String) -> Refusal {
 }
 
 fn not_active() -> Refusal {
-    Refusal::new(GlsCode::SessionEnded, "there is no such active session")
-        .with_hint("SELECT * FROM glass.status() lists yours. A session that ended does not reopen: open a new one.")
+    Refusal::new(GlsCode::SessionEnded, "there is no such active session").with_hint(
+        "SELECT * FROM glass.status() lists yours. A session that ended does not reopen: open a new one.",
+    )
 }
 
 fn active_message(id: &SessionId, expires_at: Timestamp, patients: usize, now: Timestamp) -> String {

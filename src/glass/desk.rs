@@ -98,7 +98,8 @@ pub struct Grants {
 impl Session {
     /// Until when it lasts if nothing more happens, and what ends it then.
     pub fn deadline(&self) -> (Timestamp, Ending) {
-        let last_use = Timestamp::from_microsecond(self.last_use.0.load(Ordering::Relaxed)).unwrap_or(self.opened_at);
+        let last_use =
+            Timestamp::from_microsecond(self.last_use.0.load(Ordering::Relaxed)).unwrap_or(self.opened_at);
         let idle = after(last_use, self.terms.idle_close_seconds);
         if idle < self.expires_at { (idle, Ending::IdleClosed) } else { (self.expires_at, Ending::Expired) }
     }
@@ -143,7 +144,13 @@ impl Session {
     }
 
     /// The transition that ends it now.
-    pub(super) fn end(&self, how: Ending, by: Option<&str>, note: Option<String>, now: Timestamp) -> Transition {
+    pub(super) fn end(
+        &self,
+        how: Ending,
+        by: Option<&str>,
+        note: Option<String>,
+        now: Timestamp,
+    ) -> Transition {
         let effective = now.min(self.deadline().0);
         let ended = Ended { how, effective, by: by.map(str::to_owned), note };
         Transition { at: now, session: self.id.clone(), change: Change::Ended(ended) }

@@ -34,8 +34,12 @@ pub(super) fn check_note(text: &str, min_chars: u32) -> Result<String, Refusal> 
 }
 
 fn says_nothing(words: &[&str]) -> bool {
-    let letters: Vec<char> =
-        words.iter().flat_map(|w| w.chars()).flat_map(char::to_lowercase).filter(|c| c.is_alphanumeric()).collect();
+    let letters: Vec<char> = words
+        .iter()
+        .flat_map(|w| w.chars())
+        .flat_map(char::to_lowercase)
+        .filter(|c| c.is_alphanumeric())
+        .collect();
     let mut distinct = letters.clone();
     distinct.sort_unstable();
     distinct.dedup();
@@ -124,8 +128,11 @@ mod tests {
 
     #[test]
     fn notes_that_say_something_pass() {
-        for good in ["unconscious, unknown anticoagulant, resus 2", "Lungenödem, Station 3", "意識不明の患者、既往歴が必要です"]
-        {
+        for good in [
+            "unconscious, unknown anticoagulant, resus 2",
+            "Lungenödem, Station 3",
+            "意識不明の患者、既往歴が必要です",
+        ] {
             assert_eq!(check_note(good, 10).unwrap(), good);
         }
         assert_eq!(check_note("  chest pain,\n resus 2 ", 10).unwrap(), "chest pain, resus 2");
@@ -147,8 +154,20 @@ mod tests {
             assert_eq!(parse_duration(text).unwrap().as_secs(), seconds, "{text}");
         }
         for bad in [
-            "", "30", "min", "-5 min", "1.5 h", "0 min", "1 month", "18446744073709551615 h", "1:99", "::", "+1:00",
-            "99999999999999999999 s", "5 min é", "1 : 2",
+            "",
+            "30",
+            "min",
+            "-5 min",
+            "1.5 h",
+            "0 min",
+            "1 month",
+            "18446744073709551615 h",
+            "1:99",
+            "::",
+            "+1:00",
+            "99999999999999999999 s",
+            "5 min é",
+            "1 : 2",
         ] {
             assert!(parse_duration(bad).is_err(), "{bad}");
         }

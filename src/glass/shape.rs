@@ -6,8 +6,8 @@
 
 use pg_query::NodeEnum;
 use pg_query::protobuf::{
-    AConst, Alias, FuncCall, LimitOption, Node, RangeFunction, RawStmt, SelectStmt, SetOperation, TypeCast, TypeName,
-    a_const,
+    AConst, Alias, FuncCall, LimitOption, Node, RangeFunction, RawStmt, SelectStmt, SetOperation, TypeCast,
+    TypeName, a_const,
 };
 
 use super::answer::{Column, Reply, TEXT};
@@ -73,12 +73,14 @@ pub fn recognise(statement: &RawStmt) -> Option<Result<Shape, Refusal>> {
         _ => None,
     };
     let Some((form, call)) = found else {
-        return Some(Err(unacceptable("glass functions stand alone: one call in one SELECT, and nothing else")
-            .with_hint(format!(
-                "Write for example {} or {}.",
-                Function::Status.example(),
-                Function::Close.example()
-            ))));
+        return Some(Err(unacceptable(
+            "glass functions stand alone: one call in one SELECT, and nothing else",
+        )
+        .with_hint(format!(
+            "Write for example {} or {}.",
+            Function::Status.example(),
+            Function::Close.example()
+        ))));
     };
     Some(shape(form, call))
 }
@@ -89,9 +91,10 @@ pub fn recognise(statement: &RawStmt) -> Option<Result<Shape, Refusal>> {
 /// only a real `funcname` reads like one, and no kind of node can be forgotten.
 fn mentions(statement: &RawStmt) -> bool {
     let Ok(json) = serde_json::to_string(statement) else { return true };
-    let ours = format!("{{\"sval\":\"{SCHEMA}\"}}");
+    // As a part of the name that another part follows: the schema.
+    let ours = format!("{{\"sval\":\"{SCHEMA}\"}}}}}},{{");
     json.split("\"funcname\":[").skip(1).any(|after| {
-        let name = after.split_once("],").map_or(after, |(name, _)| name);
+        let name = after.split_once("],\"args\":").map_or(after, |(name, _)| name);
         name.contains(&ours)
     })
 }
@@ -162,7 +165,9 @@ fn function_source(source: &Node) -> Option<&FuncCall> {
         return None;
     }
     let [Node { node: Some(NodeEnum::List(list)) }] = functions.as_slice() else { return None };
-    let (Node { node: Some(NodeEnum::FuncCall(call)) }, definitions) = list.items.split_first()? else { return None };
+    let (Node { node: Some(NodeEnum::FuncCall(call)) }, definitions) = list.items.split_first()? else {
+        return None;
+    };
     definitions.iter().all(|d| d.node.is_none()).then_some(call)
 }
 
@@ -186,7 +191,8 @@ fn shape(form: Form, call: &FuncCall) -> Result<Shape, Refusal> {
         return Err(if Function::is_not_yet(name) {
             unavailable(format!("glass.{name}"))
         } else {
-            unacceptable("there is no such function in schema glass").with_hint("SELECT * FROM glass.help() lists them.")
+            unacceptable("there is no such function in schema glass")
+                .with_hint("SELECT * FROM glass.help() lists them.")
         });
     };
     let plain = call.agg_order.is_empty()
@@ -197,7 +203,10 @@ fn shape(form: Form, call: &FuncCall) -> Result<Shape, Refusal> {
         && !call.agg_distinct
         && !call.func_variadic;
     if !plain {
-        return Err(wrong_call(function, "DISTINCT, ORDER BY, FILTER, OVER, VARIADIC and * have no place in this call"));
+        return Err(wrong_call(
+            function,
+            "DISTINCT, ORDER BY, FILTER, OVER, VARIADIC and * have no place in this call",
+        ));
     }
     let mut arguments: Vec<(Parameter, Argument)> = Vec::new();
     let mut named = false;
@@ -207,7 +216,9 @@ fn shape(form: Form, call: &FuncCall) -> Result<Shape, Refusal> {
                 named = true;
                 (named_parameter(function, &arg.name)?, arg.arg.as_deref())
             }
-            _ if named => return Err(wrong_call(function, "an argument by position cannot follow one by name")),
+            _ if named => {
+                return Err(wrong_call(function, "an argument by position cannot follow one by name"));
+            }
             _ => {
                 let parameter = function.parameters().get(..function.positional()).and_then(|p| p.get(i));
                 let Some(parameter) = parameter else {
@@ -220,7 +231,8 @@ fn shape(form: Form, call: &FuncCall) -> Result<Shape, Refusal> {
             return Err(wrong_call(function, &format!("{} is given twice", parameter.name)));
         }
         let value = value.and_then(|v| v.node.as_ref());
-        arguments.push((parameter, value.map_or_else(|| Err(not_constant(function)), |v| argument(function, v))?));
+        arguments
+            .push((parameter, value.map_or_else(|| Err(not_constant(function)), |v| argument(function, v))?));
     }
     Ok(Shape { function, form, arguments })
 }
@@ -237,7 +249,8 @@ fn named_parameter(function: Function, name: &str) -> Result<Parameter, Refusal>
 }
 
 fn wrong_call(function: Function, what: &str) -> Refusal {
-    unacceptable(format!("glass.{}: {what}", function.name())).with_hint(format!("Write: {}", function.example()))
+    unacceptable(format!("glass.{}: {what}", function.name()))
+        .with_hint(format!("Write: {}", function.example()))
 }
 
 fn not_constant(function: Function) -> Refusal {
@@ -253,7 +266,8 @@ fn argument(function: Function, node: &NodeEnum) -> Result<Argument, Refusal> {
             _ => Err(not_constant(function)),
         },
         NodeEnum::AArrayExpr(array) => {
-            let elements = array.elements.iter().filter_map(|e| e.node.as_ref()).map(|e| argument(function, e));
+            let elements =
+                array.elements.iter().filter_map(|e| e.node.as_ref()).map(|e| argument(function, e));
             let elements: Vec<Argument> = elements.collect::<Result<_, _>>()?;
             let flat = elements.iter().all(|e| !matches!(e, Argument::Array(_)));
             if flat { Ok(Argument::Array(elements)) } else { Err(not_constant(function)) }
@@ -278,7 +292,8 @@ fn constant(constant: &AConst) -> Option<Argument> {
 /// A cast says nothing about a constant that its parameter does not say already; of a bind
 /// parameter it says the type. A cast that could change the value (a length) is refused.
 fn cast(function: Function, cast: &TypeCast) -> Result<Argument, Refusal> {
-    let refuse = || wrong_call(function, "casts are to text, varchar, int, uuid or interval, or arrays of these");
+    let refuse =
+        || wrong_call(function, "casts are to text, varchar, int, uuid or interval, or arrays of these");
     let (ty, is_array) = cast.type_name.as_ref().and_then(type_of).ok_or_else(refuse)?;
     let inner = cast.arg.as_ref().and_then(|a| a.node.as_ref()).ok_or_else(refuse)?;
     match argument(function, inner)? {
@@ -348,7 +363,10 @@ impl Shape {
             }
         }
         if let Some(odd) = types.iter().position(|t| Type::by_oid(*t).is_none()) {
-            return Err(wrong_call(self.function, &format!("parameter ${} has a type that is not read", odd + 1)));
+            return Err(wrong_call(
+                self.function,
+                &format!("parameter ${} has a type that is not read", odd + 1),
+            ));
         }
         Ok(types)
     }
@@ -431,8 +449,14 @@ impl Shape {
         let mut seen = std::collections::HashSet::new();
         for value in values {
             let typed = value.trim();
-            if typed.is_empty() || typed.chars().count() > MAX_TYPED_CHARS || typed.chars().any(char::is_control) {
-                return Err(wrong_call(self.function, "a patient is named by key or identifier, up to 128 characters"));
+            if typed.is_empty()
+                || typed.chars().count() > MAX_TYPED_CHARS
+                || typed.chars().any(char::is_control)
+            {
+                return Err(wrong_call(
+                    self.function,
+                    "a patient is named by key or identifier, up to 128 characters",
+                ));
             }
             if seen.insert(typed.to_owned()) {
                 patients.push(typed.to_owned());
@@ -445,7 +469,9 @@ impl Shape {
     }
 
     fn value(&self, name: &str, params: &dyn ParamValues) -> Result<Value, Refusal> {
-        let Some((_, argument)) = self.arguments.iter().find(|(p, _)| p.name == name) else { return Ok(Value::Null) };
+        let Some((_, argument)) = self.arguments.iter().find(|(p, _)| p.name == name) else {
+            return Ok(Value::Null);
+        };
         match argument {
             Argument::Null => Ok(Value::Null),
             Argument::Text(text) => Ok(Value::Text(text.clone())),
@@ -461,7 +487,10 @@ impl Shape {
                     match value {
                         Value::Text(text) => values.push(text),
                         Value::Null | Value::List(_) => {
-                            return Err(wrong_call(self.function, "a list has plain values in it, none of them NULL"));
+                            return Err(wrong_call(
+                                self.function,
+                                "a list has plain values in it, none of them NULL",
+                            ));
                         }
                     }
                 }
@@ -508,6 +537,7 @@ fn infer(types: &mut Vec<Oid>, number: u16, ty: Oid) {
 
 fn session_id(text: &str) -> Result<SessionId, Refusal> {
     SessionId::parse(text).ok_or_else(|| {
-        unacceptable("that is no session").with_hint("A session looks like G-7KQ2M4XT; SELECT * FROM glass.status() lists yours.")
+        unacceptable("that is no session")
+            .with_hint("A session looks like G-7KQ2M4XT; SELECT * FROM glass.status() lists yours.")
     })
 }
