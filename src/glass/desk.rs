@@ -151,7 +151,7 @@ impl Session {
         note: Option<String>,
         now: Timestamp,
     ) -> Transition {
-        let effective = now.min(self.deadline().0);
+        let effective = now;
         let ended = Ended { how, effective, by: by.map(str::to_owned), note };
         Transition { at: now, session: self.id.clone(), change: Change::Ended(ended) }
     }

@@ -19,6 +19,8 @@ mod desk;
 mod id;
 mod note;
 mod notice;
+mod recognise;
+mod report;
 mod shape;
 mod transition;
 mod write;
@@ -30,7 +32,8 @@ pub use decide::{Decision, Facts, Principal, ResolvedPatient};
 pub use desk::{Applied, Desk, Grants, Session, State};
 pub use id::{ConnectionId, SessionId};
 pub use notice::{Notice, NoticeKind, NoticesSeen};
-pub use shape::{Shape, may_mention, recognise};
+pub use recognise::{may_mention, recognise};
+pub use shape::Shape;
 pub use transition::{Binding, Change, Ended, Ending, Extended, Named, Opened, Transition, TransitionError};
 pub use write::{read_only_refusal, variant_for};
 

@@ -115,6 +115,8 @@ mod tests {
             "Test tEST TEST",
             "abcabcabcab",
             "asdf asdf asdf",
+            "emergency emergency",
+            "hmm hmmm hm hmhm",
             "..........",
             "- - - - - - - - -",
             "\u{a0}\u{2003}\t\n          ",

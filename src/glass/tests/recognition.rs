@@ -144,6 +144,7 @@ fn every_other_mention_is_refused() {
         "DECLARE c CURSOR FOR SELECT * FROM glass.status()",
         "CALL glass.open('1','BTG','note')",
         "SELECT clinic.glass.open('1','BTG','note')",
+        "SELECT glass.clinic.open('1','BTG','note')",
         "SELECT glass.open('1','BTG',(SELECT ssn FROM patient LIMIT 1))",
         "SELECT glass.open('1','BTG',upper('note'))",
         "SELECT glass.open('1','BTG','a' || 'b')",

@@ -140,6 +140,31 @@ fn extensions_are_counted_and_end_at_the_longest_time() {
 }
 
 #[test]
+fn two_extensions_are_the_most_and_none_passes_the_longest_time() {
+    let extend =
+        |id: &SessionId| Call::Extend { session: id.clone(), ttl: None, note: "still in theatre".into() };
+    let mut room = Room::new();
+    room.profile.max_ttl = minutes(720);
+    let id = session_of(&room.call("ann", 1, &open(&["1"], Bind::Connection), t(0)).unwrap());
+    room.done("ann", 1, &extend(&id), t(800));
+    assert_eq!(room.patients("ann", 1, t(1600)), ["1"], "an extension is a use");
+    room.done("ann", 1, &extend(&id), t(1600));
+    assert_eq!(code(room.call("ann", 1, &extend(&id), t(1610))), GlsCode::Quota);
+    let third = Extended { number: 3, expires_at: t(99_999), note: NOTE.into() };
+    let third = Transition { at: t(1611), session: id.clone(), change: Change::Extended(third) };
+    assert_eq!(room.desk.apply(&third), Applied::Already);
+
+    let mut room = Room::new();
+    room.profile.ttl = room.profile.max_ttl;
+    let id = session_of(&room.call("ann", 1, &open(&["1"], Bind::Connection), t(0)).unwrap());
+    assert_eq!(code(room.call("ann", 1, &extend(&id), t(10))), GlsCode::Quota, "nothing left to extend by");
+    let beyond = Extended { number: 1, expires_at: t(99_999), note: NOTE.into() };
+    let beyond = Transition { at: t(11), session: id.clone(), change: Change::Extended(beyond) };
+    let _ = room.desk.apply(&beyond);
+    assert_eq!(room.desk.session(&id).unwrap().expires_at, t(6000), "whatever the ledger says");
+}
+
+#[test]
 fn the_same_request_again_is_the_same_session() {
     let mut room = Room::new();
     let first = room.call("ann", 1, &open(&["1"], Bind::Principal), t(0)).unwrap();
@@ -148,6 +173,9 @@ fn the_same_request_again_is_the_same_session() {
         assert_eq!((session_of(&again), again.transitions.len()), (session_of(&first), 0));
     }
     assert_eq!(room.desk.sessions().count(), 1);
+    room.done("ann", 1, &open(&["1"], Bind::Connection), t(6));
+    room.done("ann", 1, &open(&["2"], Bind::Principal), t(6));
+    assert_eq!(room.desk.sessions().count(), 3, "another binding or another patient is another request");
 }
 
 #[test]
