@@ -294,7 +294,12 @@ impl World {
                 assert_eq!(grants.patients, patients.into_iter().collect::<Vec<_>>());
                 assert!(grants.patients.len() <= 3 * grants.sessions.len());
                 assert_eq!(grants.next_change.is_some(), !grants.sessions.is_empty());
-                assert!(grants.next_change.is_none_or(|at| at > self.now));
+                if let Some(at) = grants.next_change {
+                    // The answer may be kept until then, and not longer.
+                    let ask = |at| self.desk.grants(user, ConnectionId(connection), at);
+                    assert!(at > self.now && ask(at).sessions.len() < grants.sessions.len());
+                    assert_eq!(ask(at - SignedDuration::from_nanos(1)), grants);
+                }
             }
         }
         for session in self.desk.sessions() {

@@ -246,6 +246,23 @@ fn what_is_none_of_ours_goes_on() {
     assert!(may_mention("select * from gLaSs.open()") && may_mention("SELECT * FROM u&\"\\0067lass\".x()"));
 }
 
+#[test]
+fn deep_statements_do_not_exhaust_the_stack() {
+    for deep in [
+        format!("SELECT 1{} + glass.close()", "+1".repeat(20_000)),
+        format!("SELECT {}glass.close(){}", "(1+".repeat(2000), ")".repeat(2000)),
+        format!("SELECT glass.close({}NULL{})", "ARRAY[".repeat(2000), "]".repeat(2000)),
+        format!("SELECT glass.close(NULL{})", "::text".repeat(2000)),
+        format!("SELECT glass.close(){}", " UNION SELECT 1".repeat(2000)),
+    ] {
+        // The parser has a limit of its own; what it lets through must be refused here.
+        if let Ok(parsed) = pg_query::parse(&deep, 0) {
+            let found = recognise(&parsed.protobuf.stmts[0]);
+            assert!(found.is_some(), "{}", &deep[..40]);
+        }
+    }
+}
+
 struct Values(Vec<(u32, bool, Option<Vec<u8>>)>);
 
 impl ParamValues for Values {
