@@ -60,30 +60,39 @@ impl Shape {
             match (argument, parameter.kind) {
                 (Argument::Param { number, cast }, kind) => {
                     let default = if kind == Kind::List { 1009 } else { TEXT };
-                    infer(&mut types, *number, cast.unwrap_or(default));
+                    self.infer(&mut types, *number, cast.unwrap_or(default))?;
                 }
                 (Argument::Array(elements), _) => {
                     for element in elements {
                         if let Argument::Param { number, cast } = element {
-                            infer(&mut types, *number, cast.unwrap_or(TEXT));
+                            self.infer(&mut types, *number, cast.unwrap_or(TEXT))?;
                         }
                     }
                 }
                 (Argument::Null | Argument::Text(_), _) => {}
             }
         }
-        for ty in &mut types {
-            if *ty == 0 {
-                *ty = TEXT;
-            }
-        }
-        if let Some(odd) = types.iter().position(|t| Type::by_oid(*t).is_none()) {
-            return Err(wrong_call(
-                self.function,
-                &format!("parameter ${} has a type that is not read", odd + 1),
-            ));
+        // Declared or skipped, and not used.
+        for ty in types.iter_mut().filter(|ty| **ty == 0) {
+            *ty = TEXT;
         }
         Ok(types)
+    }
+
+    /// Notes the type of `$number` unless it is declared or inferred already.
+    fn infer(&self, types: &mut Vec<Oid>, number: u16, ty: Oid) -> Result<(), Refusal> {
+        let index = usize::from(number.saturating_sub(1));
+        if types.len() <= index {
+            types.resize(index + 1, 0);
+        }
+        if let Some(slot) = types.get_mut(index) {
+            *slot = if *slot == 0 { ty } else { *slot };
+            if Type::by_oid(*slot).is_none() {
+                let what = format!("parameter ${number} has a type that is not read");
+                return Err(wrong_call(self.function, &what));
+            }
+        }
+        Ok(())
     }
 
     /// Stage two: the call with its values.
@@ -234,19 +243,6 @@ impl Shape {
             Form::Rows => reply,
             Form::Scalar(name) => reply.scalar(name),
         }
-    }
-}
-
-/// Notes the type of `$number` unless it is declared or inferred already.
-fn infer(types: &mut Vec<Oid>, number: u16, ty: Oid) {
-    let number = usize::from(number);
-    if types.len() < number {
-        types.resize(number, 0);
-    }
-    if let Some(slot) = number.checked_sub(1).and_then(|i| types.get_mut(i))
-        && *slot == 0
-    {
-        *slot = ty;
     }
 }
 

@@ -279,6 +279,7 @@ fn describe_comes_before_the_values() {
     assert_eq!(shape.param_types(&[]).unwrap(), [25, 25, 25]);
     assert_eq!(shape.param_types(&[20, 0]).unwrap(), [20, 25, 25]);
     assert!(shape.param_types(&[16]).is_err(), "bool");
+    assert_eq!(shape.param_types(&[0, 0, 0, 16]).unwrap(), [25, 25, 25, 16], "not used");
     let text = |s: &str| (25, false, Some(s.as_bytes().to_vec()));
     let values =
         Values(vec![(20, true, Some(884_213i64.to_be_bytes().to_vec())), text("BTG"), text("resus 2")]);
