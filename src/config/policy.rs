@@ -17,9 +17,13 @@ use crate::policy::{
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// The protected tables as far as they could be read, for checks that span sections.
+/// The protected tables, for checks that span sections. Names and classes include those of entries
+/// with an error of their own, so that one mistake is not reported as several.
+#[derive(Default)]
 pub(super) struct Tables {
-    pub(super) rules: Vec<TableRule>,
+    rules: Vec<TableRule>,
+    names: BTreeSet<QualifiedName>,
+    classes: BTreeSet<String>,
 }
 
 impl Tables {
@@ -27,13 +31,25 @@ impl Tables {
         self.rules.iter().find(|r| r.name == *name)
     }
 
-    pub(super) fn classes(&self) -> Vec<&str> {
-        let classes: BTreeSet<&str> = self.rules.iter().map(|r| r.class.as_str()).collect();
-        classes.into_iter().collect()
+    pub(super) fn contains(&self, name: &QualifiedName) -> bool {
+        self.names.contains(name)
     }
 
-    pub(super) fn names(&self) -> Vec<String> {
-        self.rules.iter().map(|r| r.name.to_string()).collect()
+    pub(super) fn classes(&self) -> Vec<&str> {
+        self.classes.iter().map(String::as_str).collect()
+    }
+
+    /// Reports that `name` has no entry.
+    pub(super) fn unknown(
+        &self,
+        findings: &mut Findings<'_>,
+        span: std::ops::Range<usize>,
+        what: &str,
+        name: &QualifiedName,
+    ) {
+        let known: Vec<String> = self.names.iter().map(ToString::to_string).collect();
+        let known: Vec<&str> = known.iter().map(String::as_str).collect();
+        unknown(findings, span, what, &name.to_string(), &known);
     }
 }
 
@@ -45,7 +61,7 @@ pub(super) fn read(top: &mut Section<'_>, findings: &mut Findings<'_>) -> Option
     patient.finish(findings);
     let assignment = assignment(top, findings);
     let reference = reference(top, &tables, assignment.as_ref(), findings);
-    if let Some(a) = assignment.as_ref().filter(|a| tables.rule(&a.get_ref().relation).is_some()) {
+    if let Some(a) = assignment.as_ref().filter(|a| tables.contains(&a.get_ref().relation)) {
         findings.error_help(
             a.span(),
             format!("{} is the assignment relation and a [[table]] too", a.get_ref().relation),
@@ -147,16 +163,10 @@ fn identifiers(s: &mut Section<'_>, tables: &Tables, findings: &mut Findings<'_>
     for text in s.strings(findings, "identifiers").unwrap_or_default() {
         let Some((table, column)) = qualified_column(findings, &text) else { continue };
         match tables.rule(&table) {
+            None if tables.contains(&table) => {}
             None => {
-                let known = tables.names();
-                let known: Vec<&str> = known.iter().map(String::as_str).collect();
-                unknown(
-                    findings,
-                    text.span(),
-                    "an identifier must be in a protected table, not",
-                    &table.to_string(),
-                    &known,
-                );
+                let what = "an identifier must be in a protected table, not";
+                tables.unknown(findings, text.span(), what, &table);
             }
             Some(rule) if !rule.path.steps.is_empty() => findings.error_help(
                 text.span(),
@@ -184,7 +194,7 @@ fn assignment(top: &mut Section<'_>, findings: &mut Findings<'_>) -> Option<Span
 }
 
 fn tables(top: &mut Section<'_>, findings: &mut Findings<'_>) -> Tables {
-    let mut rules: Vec<TableRule> = Vec::new();
+    let mut tables = Tables::default();
     let span = top.key_span("table");
     let array = top.array(findings, "table");
     if array.is_none_or(|a| a.is_empty()) {
@@ -200,19 +210,24 @@ fn tables(top: &mut Section<'_>, findings: &mut Findings<'_>) -> Tables {
         let class = s.required(findings, "class", "\"demographics\"");
         if let Some(class) = &class {
             own_name(findings, "class", class);
+            tables.classes.insert(class.get_ref().clone());
         }
+        let second = name.as_ref().filter(|n| !tables.names.insert(n.get_ref().clone()));
+        if let Some(name) = second {
+            findings.error(name.span(), format!("{} has two [[table]] entries", name.get_ref()));
+        }
+        let second = second.is_some();
         let steps = steps(&mut s, findings);
         let key = required_column(&mut s, findings, "key", "\"patient_id\"");
         s.finish(findings);
         let (Some(name), Some(class), Some(steps), Some(key)) = (name, class, steps, key) else { continue };
-        if rules.iter().any(|r| r.name == *name.get_ref()) {
-            findings.error(name.span(), format!("{} has two [[table]] entries", name.get_ref()));
+        if second {
             continue;
         }
         let path = KeyPath { steps, key };
-        rules.push(TableRule { name: name.into_inner(), class: class.into_inner(), path });
+        tables.rules.push(TableRule { name: name.into_inner(), class: class.into_inner(), path });
     }
-    Tables { rules }
+    tables
 }
 
 fn steps(s: &mut Section<'_>, findings: &mut Findings<'_>) -> Option<Vec<Step>> {
@@ -247,7 +262,7 @@ fn reference(
     let mut out = BTreeSet::new();
     for text in s.strings(findings, "tables").unwrap_or_default() {
         let Some(name) = qualified(findings, &text) else { continue };
-        if tables.rule(&name).is_some() {
+        if tables.contains(&name) {
             findings.error_help(
                 text.span(),
                 format!("{name} is protected by a [[table]] entry and declared free of patients"),

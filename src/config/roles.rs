@@ -129,7 +129,7 @@ fn role(
     }
     if let Some(classes) = &classes {
         for (table, span) in &masks.1 {
-            let class = tables.rule(table).map(|r| r.class.as_str()).unwrap_or_default();
+            let Some(class) = tables.rule(table).map(|r| r.class.as_str()) else { continue };
             if !classes.contains(class) {
                 findings.warning(
                     span.clone(),
@@ -178,16 +178,8 @@ fn masks(s: &mut Section<'_>, tables: &Tables, findings: &mut Findings<'_>) -> (
     let section = s.section(findings, "masks");
     for (name, value) in section.entries() {
         let Some(table) = qualified(findings, &name) else { continue };
-        if tables.rule(&table).is_none() {
-            let known = tables.names();
-            let known: Vec<&str> = known.iter().map(String::as_str).collect();
-            unknown(
-                findings,
-                name.span(),
-                "masks on a table without a [[table]] entry:",
-                name.get_ref(),
-                &known,
-            );
+        if !tables.contains(&table) {
+            tables.unknown(findings, name.span(), "masks on a table without a [[table]] entry:", &table);
             continue;
         }
         let columns = Section::of(findings, format!("the masks of {table}"), value);
