@@ -1,6 +1,8 @@
 //! The catalog snapshot and the service's questions, against a real server: what the snapshot
 //! holds, that its fingerprint moves with DDL and with nothing else, that answers survive a restart.
 
+#![allow(clippy::expect_used, clippy::panic)] // helpers of tests, too
+
 mod postgres;
 
 use std::path::PathBuf;
@@ -319,11 +321,11 @@ async fn connection_errors_say_what_is_wrong() {
             let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
         }
     });
-    let error = connect(&other).await.err().expect("no PostgreSQL");
+    let error = connect(&other).await.expect_err("no PostgreSQL");
     assert!(matches!(error, ConnectError::NotPostgres { .. }), "{error}");
 
     let wrong = upstream(&pg, &dir, "wrong");
-    let error = connect(&wrong).await.err().expect("refused");
+    let error = connect(&wrong).await.expect_err("refused");
     assert!(matches!(error, ConnectError::Refused { .. }), "{error}");
     assert!(!error.to_string().contains("wrong"), "no password in an error");
 }

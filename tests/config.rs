@@ -1,6 +1,8 @@
 //! The configuration file: what is accepted, what every mistake is answered with, and that no
 //! input whatever brings the reader down.
 
+#![allow(clippy::expect_used, clippy::panic)] // helpers of tests, too
+
 use std::path::Path;
 use std::time::Duration;
 
@@ -199,7 +201,7 @@ fn mistakes_that_one_value_shows() {
         ("ttl = \"60min\"", "ttl = \"13h\"", "`ttl` is longer than `max_ttl`"),
         ("max_patients = 5", "max_patients = 0", "`max_patients` must be between 1 and 10000"),
         ("rows_withheld = true", "rows_withheld = \"yes\"", "must be true or false, not a string"),
-        ("[notices]", "[notices", "invalid table"),
+        ("[notices]", "[notices", "unclosed table"),
     ] {
         let printed = only_error(old, new);
         assert!(printed.contains(expected), "{old} -> {new}: {printed}");

@@ -142,8 +142,8 @@ pub async fn load(client: &Client, epoch: u64) -> Result<Catalog, CatalogError> 
 /// A text that differs whenever DDL changed anything a snapshot holds. GRANT on columns and the
 /// like may change it too; inserting, analyzing, vacuuming and truncating do not.
 ///
-/// It reads the system catalogs once: about 5 ms on an empty database (3,300 functions, 3,000
-/// columns) and about 1 ms more for every 2,000 columns.
+/// It reads the system catalogs once: measured on two shared cores, 7 ms on an empty database of
+/// version 15 (3,300 functions, 3,000 columns) and 23 ms with 20,000 columns more.
 ///
 /// # Errors
 /// [`CatalogError::Query`].

@@ -4,7 +4,7 @@
 //! The binaries are those in `$PGGLASS_TEST_PGBIN`, or the newest under /usr/lib/postgresql. The
 //! server refuses to run as root, so a root user hands it to the account `postgres`.
 
-#![allow(dead_code)] // each test file uses a part of it
+#![allow(dead_code, clippy::expect_used)] // each test file uses a part of it
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
