@@ -6,6 +6,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Row};
 
 use super::{Catalog, Column, Function, Oid, QualifiedName, Relation, RelationKind};
@@ -159,20 +160,20 @@ async fn read(client: &Client, epoch: u64) -> Result<Catalog, CatalogError> {
         return Err(CatalogError::TooOld(server_version / 10_000));
     }
     // One after the other on purpose: they run on one backend anyway.
-    let mut relations: HashMap<Oid, Relation> = rows(client, "relations", RELATIONS, relation).await?;
-    for (relid, column) in rows::<_, Vec<_>>(client, "columns", COLUMNS, column).await? {
+    let mut relations: HashMap<Oid, Relation> = rows(client, "relations", RELATIONS, &[], relation).await?;
+    for (relid, column) in rows::<_, Vec<_>>(client, "columns", COLUMNS, &[], column).await? {
         if let Some(relation) = relations.get_mut(&relid) {
             relation.columns.push(column);
         }
     }
     let by_name = relations.values().map(|r| (r.name.clone(), r.oid)).collect();
     let mut functions: HashMap<String, Vec<Function>> = HashMap::new();
-    for (name, overload) in rows::<_, Vec<_>>(client, "functions", FUNCTIONS, function).await? {
+    for (name, overload) in rows::<_, Vec<_>>(client, "functions", FUNCTIONS, &[], function).await? {
         functions.entry(name).or_default().push(overload);
     }
     let mut memberships: HashMap<String, HashSet<String>> = HashMap::new();
     let pairs: Vec<(String, String)> =
-        rows(client, "memberships", MEMBERSHIPS, |r| Ok((r.try_get(0)?, r.try_get(1)?))).await?;
+        rows(client, "memberships", MEMBERSHIPS, &[], |r| Ok((r.try_get(0)?, r.try_get(1)?))).await?;
     for (member, role) in pairs {
         memberships.entry(member).or_default().insert(role);
     }
@@ -182,26 +183,27 @@ async fn read(client: &Client, epoch: u64) -> Result<Catalog, CatalogError> {
         relations,
         by_name,
         functions,
-        foreign_operators: rows(client, "operators", OPERATORS, |r| r.try_get(0)).await?,
-        foreign_types: rows(client, "types", TYPES, |r| Ok((r.try_get(0)?, letter(r, 1)?))).await?,
+        foreign_operators: rows(client, "operators", OPERATORS, &[], |r| r.try_get(0)).await?,
+        foreign_types: rows(client, "types", TYPES, &[], |r| Ok((r.try_get(0)?, letter(r, 1)?))).await?,
         memberships,
     })
 }
 
 async fn server_version(client: &Client) -> Result<u32, CatalogError> {
     const QUERY: &str = "SELECT pg_catalog.current_setting('server_version_num')::pg_catalog.int4";
-    let versions: Vec<i32> = rows(client, "version", QUERY, |r| r.try_get(0)).await?;
+    let versions: Vec<i32> = rows(client, "version", QUERY, &[], |r| r.try_get(0)).await?;
     Ok(versions.first().and_then(|v| u32::try_from(*v).ok()).unwrap_or(0))
 }
 
-async fn rows<T, C: FromIterator<T>>(
+pub(super) async fn rows<T, C: FromIterator<T>>(
     client: &Client,
     what: &'static str,
     query: &str,
+    params: &[&(dyn ToSql + Sync)],
     read: impl Fn(&Row) -> Result<T, tokio_postgres::Error>,
 ) -> Result<C, CatalogError> {
     let failed = |source| CatalogError::Query { what, source };
-    let rows = client.query(query, &[]).await.map_err(failed)?;
+    let rows = client.query(query, params).await.map_err(failed)?;
     rows.iter().map(read).collect::<Result<C, _>>().map_err(failed)
 }
 

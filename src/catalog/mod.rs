@@ -6,12 +6,14 @@
 //! keeps its rule.
 
 mod connect;
+mod facts;
 mod load;
 mod service;
 
 use std::collections::{HashMap, HashSet};
 
 pub use connect::{ConnectError, connect};
+pub use facts::{Domain, Facts, ForeignKey, facts};
 pub use load::{CatalogError, fingerprint, load};
 pub use service::{Service, ServiceError, StoredVerifier};
 

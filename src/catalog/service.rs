@@ -217,10 +217,10 @@ impl Service {
         if let Some(session) = state.session.as_ref().filter(|s| !s.client.is_closed()) {
             return Ok(Arc::clone(session));
         }
-        if let Some((not_before, _, error)) = state.failed.as_ref() {
-            if Instant::now() < *not_before {
-                return Err(ServiceError::Connect(Arc::clone(error)));
-            }
+        if let Some((not_before, _, error)) = state.failed.as_ref()
+            && Instant::now() < *not_before
+        {
+            return Err(ServiceError::Connect(Arc::clone(error)));
         }
         match connect(&self.upstream).await {
             Ok(client) => {

@@ -271,7 +271,7 @@ impl<'t> Section<'t> {
         let Some(table) = self.table else { return };
         for key in table.keys() {
             let word = key.get_ref().as_ref();
-            if self.asked.iter().any(|k| *k == word) {
+            if self.asked.contains(&word) {
                 continue;
             }
             let place = if self.name.is_empty() { "the file".to_owned() } else { self.name.clone() };
