@@ -329,3 +329,44 @@ async fn connection_errors_say_what_is_wrong() {
     assert!(matches!(error, ConnectError::Refused { .. }), "{error}");
     assert!(!error.to_string().contains("wrong"), "no password in an error");
 }
+
+#[tokio::test]
+async fn tls_is_used_and_verified_as_configured() {
+    let pg = Postgres::start();
+    let dir = tempfile::tempdir().expect("tempdir");
+    let signed = |name: &str| {
+        let key = rcgen::KeyPair::generate().expect("key");
+        let certificate =
+            rcgen::CertificateParams::new(vec![name.to_owned()]).expect("name").self_signed(&key);
+        (certificate.expect("certificate").pem(), key.serialize_pem())
+    };
+    let (certificate, key) = signed("localhost");
+    pg.enable_tls(&certificate, &key).await;
+    let ca = dir.path().join("ca.crt");
+    let other = dir.path().join("other.crt");
+    std::fs::write(&ca, &certificate).expect("write");
+    std::fs::write(&other, signed("localhost").0).expect("write");
+    let empty = dir.path().join("empty.crt");
+    std::fs::write(&empty, "no certificate").expect("write");
+
+    let with =
+        |host: &str, tls: UpstreamTls| Upstream { host: host.into(), tls, ..upstream(&pg, &dir, PASSWORD) };
+    for encrypted in [
+        with("127.0.0.1", UpstreamTls::Require),
+        with("localhost", UpstreamTls::VerifyFull { ca: ca.clone() }),
+    ] {
+        let client = connect(&encrypted).await.unwrap_or_else(|e| panic!("{:?}: {e}", encrypted.tls));
+        let query = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()";
+        assert!(client.query_one(query, &[]).await.expect("asked").get::<_, bool>(0), "{:?}", encrypted.tls);
+    }
+    for refused in [
+        with("localhost", UpstreamTls::VerifyFull { ca: other }),
+        with("127.0.0.1", UpstreamTls::VerifyFull { ca: ca.clone() }),
+    ] {
+        let error = connect(&refused).await.expect_err("another authority, another name");
+        assert!(error.to_string().contains("certificate"), "{error}");
+    }
+    let error =
+        connect(&with("localhost", UpstreamTls::VerifyFull { ca: empty })).await.expect_err("no authority");
+    assert!(matches!(error, ConnectError::Authorities { .. }), "{error}");
+}

@@ -63,8 +63,11 @@ SELECT DISTINCT oprname FROM pg_catalog.pg_operator
 // run code of the user's own last.
 const TYPES: &str = "\
 SELECT t.typname, t.typtype
-  FROM pg_catalog.pg_type t LEFT JOIN pg_catalog.pg_class c ON c.oid = t.typrelid
- WHERE t.typnamespace <> 'pg_catalog'::pg_catalog.regnamespace AND (c.oid IS NULL OR c.relkind = 'c')
+  FROM pg_catalog.pg_type t
+  LEFT JOIN pg_catalog.pg_class c ON c.oid = t.typrelid
+  JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
+ WHERE n.nspname <> 'pg_catalog' AND n.nspname !~ '^pg_(toast|temp|toast_temp)(_|$)'
+   AND (c.oid IS NULL OR c.relkind = 'c')
  ORDER BY pg_catalog.array_position('{p,e,m,r,c,d,b}'::pg_catalog.text[], t.typtype::pg_catalog.text)";
 
 const MEMBERSHIPS: &str = "\

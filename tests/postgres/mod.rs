@@ -97,6 +97,27 @@ impl Postgres {
         self.connect_as("postgres", PASSWORD, "postgres").await
     }
 
+    /// Turns TLS on with this certificate and key (PEM); new connections may use it.
+    pub(crate) async fn enable_tls(&self, certificate: &str, key: &str) {
+        for (name, content) in [("server.crt", certificate), ("server.key", key)] {
+            use std::os::unix::fs::PermissionsExt as _;
+            let path = self.data().join(name);
+            std::fs::write(&path, content).expect("write");
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).expect("chmod");
+            if is_root() {
+                run(Command::new("chown").arg("postgres").arg(&path));
+            }
+        }
+        let client = self.connect().await;
+        client.execute("ALTER SYSTEM SET ssl = on", &[]).await.expect("ssl");
+        client.execute("SELECT pg_reload_conf()", &[]).await.expect("reload");
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while client.query_one("SHOW ssl", &[]).await.expect("ssl").get::<_, String>(0) != "on" {
+            assert!(Instant::now() < deadline, "the server does not turn TLS on");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
     /// Stops the server at once and starts it again on the same port.
     pub(crate) fn restart(&self) {
         let options = format!(
