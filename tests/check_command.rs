@@ -303,7 +303,7 @@ async fn what_is_no_usable_database_is_said_plainly() {
             ("service_database = \"postgres\"", "service_database = \"none\""),
             "database \"none\" does not exist",
         ),
-        (("tls = \"disable\"", "tls = \"require\""), "error[not-postgresql]: upstream"),
+        (("tls = \"disable\"", "tls = \"require\""), "error[tls]: upstream: no TLS connection to 127.0.0.1:"),
         (("\"secrets/service-password\"", "\"secrets/nothing\""), "upstream.service_password_file"),
     ] {
         let (status, out) = Folder::new(pg.port, |t| t.replace(edit.0, edit.1)).check(&[]);

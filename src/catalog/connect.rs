@@ -41,7 +41,15 @@ pub enum ConnectError {
         /// Why.
         reason: String,
     },
-    /// Something answers that is no PostgreSQL server, or speaks no TLS although it must.
+    /// TLS was asked for and cannot be had: the server speaks none, or its certificate is not accepted.
+    #[error("no TLS connection to {server}: {reason}; check upstream.tls, upstream.ca and upstream.host")]
+    Tls {
+        /// `host:port`.
+        server: String,
+        /// Why.
+        reason: String,
+    },
+    /// Something answers that is no PostgreSQL server.
     #[error("{server} does not answer as a PostgreSQL server should: {reason}")]
     NotPostgres {
         /// `host:port`.
@@ -111,9 +119,9 @@ fn tls_builder(
     provider: Arc<CryptoProvider>,
     upstream: &Upstream,
 ) -> Result<rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier>, ConnectError> {
-    ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().map_err(|e| {
-        ConnectError::NotPostgres { server: server_name(upstream), reason: format!("no TLS version: {e}") }
-    })
+    ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|e| ConnectError::Tls { server: server_name(upstream), reason: e.to_string() })
 }
 
 fn authorities(path: &Path) -> Result<RootCertStore, ConnectError> {
@@ -191,7 +199,10 @@ fn classify(error: &tokio_postgres::Error, upstream: &Upstream) -> ConnectError 
         }
         source = inner.source();
     }
-    if unreachable {
+    // The driver does not show the kind of its errors but in their text.
+    if reason.starts_with("error performing TLS handshake") {
+        ConnectError::Tls { server, reason }
+    } else if unreachable {
         ConnectError::Unreachable { server, reason }
     } else {
         ConnectError::NotPostgres { server, reason }

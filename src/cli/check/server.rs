@@ -29,8 +29,9 @@ impl CheckError {
                 Some("check upstream.host and upstream.port, and that the server listens there"),
             ),
             CheckError::Connect(ConnectError::NotPostgres { .. }) => {
-                ("not-postgresql", Some("check upstream.port, and upstream.tls if the server speaks no TLS"))
+                ("not-postgresql", Some("check upstream.port"))
             }
+            CheckError::Connect(ConnectError::Tls { .. }) => ("tls", None),
             CheckError::Connect(ConnectError::Refused { .. }) => ("refused", None),
             CheckError::Connect(
                 ConnectError::PasswordFile { .. }
