@@ -5,7 +5,17 @@
 //! search path a session really has; everything later works on OIDs, so that a renamed table
 //! keeps its rule.
 
+mod connect;
+mod facts;
+mod load;
+mod service;
+
 use std::collections::{HashMap, HashSet};
+
+pub use connect::{ConnectError, connect};
+pub use facts::{Domain, Facts, ForeignKey, facts};
+pub use load::{CatalogError, fingerprint, load};
+pub use service::{Service, ServiceError, StoredVerifier};
 
 /// An object identifier of the server's catalog.
 pub type Oid = u32;

@@ -87,6 +87,9 @@ impl BoundPolicy {
             bound.bind_rule(&Arc::new(rule.clone()), catalog, previous);
         }
         bound.bind_children(catalog);
+        if let Some(previous) = previous.filter(|p| p.policy == policy) {
+            bound.keep_broken(catalog, previous);
+        }
         for name in &policy.reference {
             match catalog.lookup(name) {
                 Some(r) => {
@@ -118,8 +121,12 @@ impl BoundPolicy {
     fn bind_rule(&mut self, rule: &Arc<TableRule>, catalog: &Catalog, previous: Option<&BoundPolicy>) {
         let mut oids: Vec<Oid> = catalog.lookup(&rule.name).map(|r| r.oid).into_iter().collect();
         if let Some(previous) = previous {
+            // A relation that now bears the name of another rule is that rule's.
+            let is_others = |name: &QualifiedName| {
+                *name != rule.name && self.policy.tables.iter().any(|other| other.name == *name)
+            };
             let earlier = previous.tables.values().filter(|t| t.rule.name == rule.name).map(|t| t.oid);
-            oids.extend(earlier.filter(|oid| catalog.relation(*oid).is_some()));
+            oids.extend(earlier.filter(|oid| catalog.relation(*oid).is_some_and(|r| !is_others(&r.name))));
         }
         oids.sort_unstable();
         oids.dedup();
@@ -171,6 +178,15 @@ impl BoundPolicy {
                 }
             }
         }
+    }
+
+    /// A relation whose rule did not hold stays closed when it is renamed, or when a partition of
+    /// it is detached: under no name of a rule it would otherwise be open to unrestricted roles,
+    /// unrecorded. It opens when its rule holds again, or when the policy changes.
+    fn keep_broken(&mut self, catalog: &Catalog, previous: &BoundPolicy) {
+        let still_there = previous.broken.iter().filter(|oid| catalog.relation(**oid).is_some());
+        let unbound: Vec<Oid> = still_there.filter(|oid| !self.tables.contains_key(oid)).copied().collect();
+        self.broken.extend(unbound);
     }
 
     /// What `role` may do with the user relation `oid`. System catalogs are not decided here.

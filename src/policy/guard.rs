@@ -192,8 +192,9 @@ pub fn mask_expression(column: &Column, alias: &str, mask: &Mask) -> String {
         Mask::Null => format!("NULL::{t}"),
         Mask::Redact { text } => format!("{}::{t}", quote_literal(text)),
         Mask::Partial { keep_last } => format!(
-            "pg_catalog.concat(pg_catalog.repeat('*', pg_catalog.length({c}) OPERATOR(pg_catalog.-) {keep_last}), \
-             CASE WHEN pg_catalog.length({c}) OPERATOR(pg_catalog.>) {keep_last} \
+            // Not concat(): it would turn NULL into an empty text.
+            "(pg_catalog.repeat('*', pg_catalog.length({c}) OPERATOR(pg_catalog.-) {keep_last}) \
+             OPERATOR(pg_catalog.||) CASE WHEN pg_catalog.length({c}) OPERATOR(pg_catalog.>) {keep_last} \
              THEN pg_catalog.right({c}, {keep_last}) \
              ELSE pg_catalog.repeat('*', pg_catalog.length({c})) END)::{t}"
         ),

@@ -5,10 +5,12 @@
 
 mod bound;
 mod guard;
+mod lint;
 mod refusal;
 
 pub use bound::{Access, BoundPolicy, BoundTable, Denial};
 pub use guard::*;
+pub use lint::{Finding, Level, lint};
 pub use refusal::{GlsCode, Refusal};
 
 use std::collections::{BTreeMap, BTreeSet};

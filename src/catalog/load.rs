@@ -1,0 +1,270 @@
+//! Reading a snapshot of the server's catalog, and a cheap fingerprint that says whether a new one
+//! is needed. PostgreSQL 14 to 18. It knows the system catalogs, not the policy.
+//!
+//! Other sessions' temporary relations are left out of both: they shadow nothing outside their own
+//! session, and every `CREATE TEMP TABLE` would otherwise cost a snapshot.
+
+use std::collections::{HashMap, HashSet};
+
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{Client, Row};
+
+use super::{Catalog, Column, Function, Oid, QualifiedName, Relation, RelationKind};
+
+/// Why no snapshot could be taken.
+#[derive(Debug, thiserror::Error)]
+pub enum CatalogError {
+    /// A query failed, or its result was not what the manual says.
+    #[error("cannot read the catalog ({what}): {source}")]
+    Query {
+        /// What was read.
+        what: &'static str,
+        /// The driver's error.
+        source: tokio_postgres::Error,
+    },
+    /// The server is older than the oldest one supported.
+    #[error("the server is version {0}; 14 or newer is needed")]
+    TooOld(u32),
+    /// DDL ran during every attempt to take a snapshot.
+    #[error("the catalog changed during every attempt to read it")]
+    KeepsChanging,
+}
+
+const RELATIONS: &str = "\
+SELECT c.oid, n.nspname, c.relname, c.relkind,
+       ARRAY(SELECT i.inhparent FROM pg_catalog.pg_inherits i WHERE i.inhrelid = c.oid ORDER BY i.inhseqno),
+       EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal)
+         OR EXISTS (SELECT FROM pg_catalog.pg_rewrite r WHERE r.ev_class = c.oid AND r.rulename <> '_RETURN')
+  FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+ WHERE n.nspname !~ '^pg_(toast|temp|toast_temp)(_|$)'";
+
+const COLUMNS: &str = "\
+SELECT a.attrelid, a.attname, a.attnum, a.atttypid, a.atttypmod,
+       pg_catalog.format_type(a.atttypid, a.atttypmod),
+       t.typnamespace = 'pg_catalog'::pg_catalog.regnamespace
+  FROM pg_catalog.pg_attribute a
+  JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
+  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+  JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
+ WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind NOT IN ('i', 'I', 't')
+   AND n.nspname !~ '^pg_(toast|temp|toast_temp)(_|$)'
+ ORDER BY a.attrelid, a.attnum";
+
+const FUNCTIONS: &str = "\
+SELECT p.oid, n.nspname, p.proname, p.proargtypes::pg_catalog.oid[], p.prorettype, p.proleakproof,
+       p.provolatile, p.prokind
+  FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace";
+
+const OPERATORS: &str = "\
+SELECT DISTINCT oprname FROM pg_catalog.pg_operator
+ WHERE oprnamespace <> 'pg_catalog'::pg_catalog.regnamespace";
+
+// Where one name means types of several kinds, the last row wins: the order puts the kind that can
+// run code of the user's own last.
+const TYPES: &str = "\
+SELECT t.typname, t.typtype
+  FROM pg_catalog.pg_type t
+  LEFT JOIN pg_catalog.pg_class c ON c.oid = t.typrelid
+  JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
+ WHERE n.nspname <> 'pg_catalog' AND n.nspname !~ '^pg_(toast|temp|toast_temp)(_|$)'
+   AND (c.oid IS NULL OR c.relkind = 'c')
+ ORDER BY pg_catalog.array_position('{p,e,m,r,c,d,b}'::pg_catalog.text[], t.typtype::pg_catalog.text)";
+
+const MEMBERSHIPS: &str = "\
+WITH RECURSIVE m (member, role) AS (
+    SELECT oid, oid FROM pg_catalog.pg_roles
+    UNION
+    SELECT m.member, a.roleid FROM m JOIN pg_catalog.pg_auth_members a ON a.member = m.role)
+SELECT x.rolname, y.rolname
+  FROM m JOIN pg_catalog.pg_roles x ON x.oid = m.member JOIN pg_catalog.pg_roles y ON y.oid = m.role";
+
+// pg_class by the columns the snapshot holds, not by xmin: TRUNCATE, GRANT and REINDEX write new
+// versions of its rows and change nothing here. The hash functions exist since PostgreSQL 14.
+const FINGERPRINT: &str = "\
+WITH n AS MATERIALIZED (
+    SELECT oid, nspname FROM pg_catalog.pg_namespace WHERE nspname !~ '^pg_(toast|temp|toast_temp)(_|$)'),
+c AS MATERIALIZED (
+    SELECT c.oid, c.relname, c.relnamespace, c.relkind
+      FROM pg_catalog.pg_class c WHERE c.relnamespace IN (SELECT oid FROM n)),
+h (part, rows, hash) AS (
+    SELECT 1, count(*), bit_xor(hash_record_extended(ROW(oid, nspname), 1)) FROM n
+    UNION ALL
+    SELECT 2, count(*), bit_xor(hash_record_extended(ROW(oid, relname, relnamespace, relkind), 2)) FROM c
+    UNION ALL
+    SELECT 3, count(*), bit_xor(hash_record_extended(ROW(a.attrelid, a.attnum, a.xmin), 3))
+      FROM pg_catalog.pg_attribute a
+     WHERE a.attnum > 0 AND a.attrelid IN (SELECT oid FROM c WHERE relkind NOT IN ('i', 'I'))
+    UNION ALL
+    SELECT 4, count(*), bit_xor(hash_record_extended(ROW(inhrelid, inhparent, inhseqno), 4))
+      FROM pg_catalog.pg_inherits WHERE inhrelid IN (SELECT oid FROM c)
+    UNION ALL
+    SELECT 5, count(*), bit_xor(hash_record_extended(ROW(oid, tgrelid), 5))
+      FROM pg_catalog.pg_trigger WHERE NOT tgisinternal
+    UNION ALL
+    SELECT 6, count(*), bit_xor(hash_record_extended(ROW(oid, ev_class), 6))
+      FROM pg_catalog.pg_rewrite WHERE rulename <> '_RETURN'
+    UNION ALL
+    SELECT 7, count(*), bit_xor(hash_record_extended(ROW(oid, xmin), 7)) FROM pg_catalog.pg_proc
+    UNION ALL
+    SELECT 8, count(*), bit_xor(hash_record_extended(ROW(oid, oprname, oprnamespace), 8))
+      FROM pg_catalog.pg_operator WHERE oprnamespace <> 'pg_catalog'::regnamespace
+    UNION ALL
+    SELECT 9, count(*), bit_xor(hash_record_extended(ROW(t.oid, t.typname, t.typnamespace, t.typtype), 9))
+      FROM pg_catalog.pg_type t
+     WHERE t.typnamespace IN (SELECT oid FROM n) AND t.typnamespace <> 'pg_catalog'::regnamespace
+    UNION ALL
+    SELECT 10, count(*), bit_xor(hash_record_extended(ROW(roleid, member), 10))
+      FROM pg_catalog.pg_auth_members
+    UNION ALL
+    SELECT 11, count(*), bit_xor(hash_record_extended(ROW(oid, rolname), 11)) FROM pg_catalog.pg_roles)
+SELECT string_agg(rows || ':' || coalesce(hash, 0), ' ' ORDER BY part) FROM h";
+
+/// Takes a snapshot. The connection must be the proxy's own: its search path is set to empty, so
+/// that type names come qualified.
+///
+/// The queries do not share one database snapshot; instead the fingerprint is read before and after
+/// them and the whole is repeated if it changed.
+///
+/// # Errors
+/// [`CatalogError`]; the catalog may then be read again at any time.
+pub async fn load(client: &Client, epoch: u64) -> Result<Catalog, CatalogError> {
+    const ATTEMPTS: usize = 5;
+    let failed = |what| move |source| CatalogError::Query { what, source };
+    client.batch_execute("SET search_path = ''").await.map_err(failed("search path"))?;
+    let mut before = fingerprint(client).await?;
+    for _ in 0..ATTEMPTS {
+        let catalog = read(client, epoch).await?;
+        let after = fingerprint(client).await?;
+        if before == after {
+            return Ok(catalog);
+        }
+        before = after;
+    }
+    Err(CatalogError::KeepsChanging)
+}
+
+/// A text that differs whenever DDL changed anything a snapshot holds. GRANT on columns and the
+/// like may change it too; inserting, analyzing, vacuuming and truncating do not.
+///
+/// It reads the system catalogs once: measured on two shared cores, 7 ms on an empty database of
+/// version 15 (3,300 functions, 3,000 columns) and 23 ms with 20,000 columns more.
+///
+/// # Errors
+/// [`CatalogError::Query`].
+pub async fn fingerprint(client: &Client) -> Result<String, CatalogError> {
+    let failed = |source| CatalogError::Query { what: "fingerprint", source };
+    let row = client.query_one(FINGERPRINT, &[]).await.map_err(failed)?;
+    row.try_get(0).map_err(failed)
+}
+
+async fn read(client: &Client, epoch: u64) -> Result<Catalog, CatalogError> {
+    let server_version = server_version(client).await?;
+    if server_version < 140_000 {
+        return Err(CatalogError::TooOld(server_version / 10_000));
+    }
+    // One after the other on purpose: they run on one backend anyway.
+    let mut relations: HashMap<Oid, Relation> = rows(client, "relations", RELATIONS, &[], relation).await?;
+    for (relid, column) in rows::<_, Vec<_>>(client, "columns", COLUMNS, &[], column).await? {
+        if let Some(relation) = relations.get_mut(&relid) {
+            relation.columns.push(column);
+        }
+    }
+    let by_name = relations.values().map(|r| (r.name.clone(), r.oid)).collect();
+    let mut functions: HashMap<String, Vec<Function>> = HashMap::new();
+    for (name, overload) in rows::<_, Vec<_>>(client, "functions", FUNCTIONS, &[], function).await? {
+        functions.entry(name).or_default().push(overload);
+    }
+    let mut memberships: HashMap<String, HashSet<String>> = HashMap::new();
+    let pairs: Vec<(String, String)> =
+        rows(client, "memberships", MEMBERSHIPS, &[], |r| Ok((r.try_get(0)?, r.try_get(1)?))).await?;
+    for (member, role) in pairs {
+        memberships.entry(member).or_default().insert(role);
+    }
+    Ok(Catalog {
+        epoch,
+        server_version,
+        relations,
+        by_name,
+        functions,
+        foreign_operators: rows(client, "operators", OPERATORS, &[], |r| r.try_get(0)).await?,
+        foreign_types: rows(client, "types", TYPES, &[], |r| Ok((r.try_get(0)?, letter(r, 1)?))).await?,
+        memberships,
+    })
+}
+
+async fn server_version(client: &Client) -> Result<u32, CatalogError> {
+    const QUERY: &str = "SELECT pg_catalog.current_setting('server_version_num')::pg_catalog.int4";
+    let versions: Vec<i32> = rows(client, "version", QUERY, &[], |r| r.try_get(0)).await?;
+    Ok(versions.first().and_then(|v| u32::try_from(*v).ok()).unwrap_or(0))
+}
+
+pub(super) async fn rows<T, C: FromIterator<T>>(
+    client: &Client,
+    what: &'static str,
+    query: &str,
+    params: &[&(dyn ToSql + Sync)],
+    read: impl Fn(&Row) -> Result<T, tokio_postgres::Error>,
+) -> Result<C, CatalogError> {
+    let failed = |source| CatalogError::Query { what, source };
+    let rows = client.query(query, params).await.map_err(failed)?;
+    rows.iter().map(read).collect::<Result<C, _>>().map_err(failed)
+}
+
+/// A value of type `"char"`.
+fn letter(row: &Row, index: usize) -> Result<char, tokio_postgres::Error> {
+    let byte: i8 = row.try_get(index)?;
+    Ok(char::from(byte.cast_unsigned()))
+}
+
+fn relation(row: &Row) -> Result<(Oid, Relation), tokio_postgres::Error> {
+    let oid = row.try_get(0)?;
+    let relation = Relation {
+        oid,
+        name: QualifiedName { schema: row.try_get(1)?, name: row.try_get(2)? },
+        kind: kind(letter(row, 3)?),
+        columns: Vec::new(),
+        parents: row.try_get(4)?,
+        has_triggers_or_rules: row.try_get(5)?,
+    };
+    Ok((oid, relation))
+}
+
+fn kind(letter: char) -> RelationKind {
+    match letter {
+        'r' => RelationKind::Table,
+        'p' => RelationKind::PartitionedTable,
+        'v' => RelationKind::View,
+        'm' => RelationKind::MaterializedView,
+        'f' => RelationKind::ForeignTable,
+        'S' => RelationKind::Sequence,
+        'i' | 'I' => RelationKind::Index,
+        'c' => RelationKind::CompositeType,
+        't' => RelationKind::Toast,
+        _ => RelationKind::Other,
+    }
+}
+
+fn column(row: &Row) -> Result<(Oid, Column), tokio_postgres::Error> {
+    let column = Column {
+        name: row.try_get(1)?,
+        attnum: row.try_get(2)?,
+        type_oid: row.try_get(3)?,
+        typmod: row.try_get(4)?,
+        type_sql: row.try_get(5)?,
+        builtin_type: row.try_get(6)?,
+    };
+    Ok((row.try_get(0)?, column))
+}
+
+fn function(row: &Row) -> Result<(String, Function), tokio_postgres::Error> {
+    let function = Function {
+        oid: row.try_get(0)?,
+        schema: row.try_get(1)?,
+        args: row.try_get(3)?,
+        result: row.try_get(4)?,
+        leakproof: row.try_get(5)?,
+        volatility: letter(row, 6)?,
+        kind: letter(row, 7)?,
+    };
+    Ok((row.try_get(2)?, function))
+}

@@ -1,0 +1,142 @@
+//! `pgglass check`: looks at a configuration, the files it names and the database it is meant for,
+//! and says what each role sees. It changes nothing.
+
+mod files;
+mod overview;
+mod server;
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use serde::Serialize;
+
+use super::{DOUBTFUL, FAILED};
+use crate::config::{self, Config, Diagnostic};
+use crate::policy::{Finding, Level};
+use overview::TableView;
+
+pub(crate) use server::{CheckError, hold_against_server};
+
+/// Check a configuration, and the database it is meant for, without serving
+///
+/// Prints, for each protected table, its class, the way from a row to its patient and what each
+/// role sees; then everything that is wrong or likely forgotten: keys of the wrong type, paths over
+/// columns that are not unique, masks that do not fit, tables that a foreign key ties to a patient
+/// but that have no entry, missing rights of the service account. `pgglass serve` refuses to start
+/// on the same errors. Exit status 0: no errors; 1: errors; 2: warnings only, under --strict.
+#[derive(Debug, Clone, clap::Args)]
+pub struct CheckArgs {
+    /// The configuration file
+    #[arg(long, value_name = "FILE", default_value = "pgglass.toml")]
+    pub config: PathBuf,
+
+    /// Look at the file alone: neither the files it names nor the database
+    #[arg(long)]
+    pub offline: bool,
+
+    /// Exit with status 2 when there are warnings and no errors
+    #[arg(long)]
+    pub strict: bool,
+
+    /// Print the result as one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Everything a check found.
+#[derive(Debug, Default, Serialize)]
+struct Report {
+    config: PathBuf,
+    policy_version: Option<String>,
+    /// What is wrong with the file, by place.
+    diagnostics: Vec<Diagnostic>,
+    /// What is wrong with the files it names and with the database.
+    findings: Vec<Finding>,
+    /// Protected tables, when the database was looked at.
+    tables: Vec<TableView>,
+    errors: usize,
+    warnings: usize,
+}
+
+/// Runs the command.
+pub(crate) fn run(args: CheckArgs) -> ExitCode {
+    let mut report = Report { config: args.config.clone(), ..Report::default() };
+    match config::load(&args.config) {
+        Err(errors) => report.diagnostics = [errors.errors, errors.warnings].concat(),
+        Ok(config) => {
+            report.policy_version = Some(config.policy.version.clone());
+            report.diagnostics.clone_from(&config.warnings);
+            if !args.offline {
+                report.findings = files::look(&config);
+                look_at_server(&config, &mut report);
+            }
+        }
+    }
+    report.count();
+    let printed = if args.json { report.json() } else { report.text() };
+    // A reader that went away (`| head`) is no failure of the check.
+    let _ = writeln!(std::io::stdout(), "{printed}");
+    match (report.errors, report.warnings) {
+        (0, 0) => ExitCode::SUCCESS,
+        (0, _) if args.strict => ExitCode::from(DOUBTFUL),
+        (0, _) => ExitCode::SUCCESS,
+        _ => ExitCode::from(FAILED),
+    }
+}
+
+fn look_at_server(config: &Config, report: &mut Report) {
+    let looked = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(CheckError::Runtime)
+        .and_then(|runtime| runtime.block_on(hold_against_server(config)));
+    match looked {
+        Ok(checked) => {
+            report.tables = overview::tables(&checked.bound);
+            report.findings.extend(checked.findings);
+        }
+        Err(error) => report.findings.push(error.finding()),
+    }
+}
+
+impl Report {
+    fn count(&mut self) {
+        let in_file = |s| self.diagnostics.iter().filter(|d| d.severity == s).count();
+        let elsewhere = |l| self.findings.iter().filter(|f| f.level == l).count();
+        let errors = in_file(config::Severity::Error) + elsewhere(Level::Error);
+        self.warnings = in_file(config::Severity::Warning) + elsewhere(Level::Warning);
+        self.errors = errors;
+    }
+
+    fn json(&self) -> String {
+        // Every key is a string and every value plain: there is nothing that cannot be written.
+        serde_json::to_string_pretty(self).unwrap_or_else(|e| format!("{{\"error\": \"{e}\"}}"))
+    }
+
+    fn text(&self) -> String {
+        let mut parts: Vec<String> = Vec::new();
+        if !self.tables.is_empty() {
+            parts.push("Protected tables".to_owned());
+            parts.extend(self.tables.iter().map(ToString::to_string));
+            parts.push(String::new());
+        }
+        parts.extend(self.diagnostics.iter().map(ToString::to_string));
+        parts.extend(self.findings.iter().map(|f| {
+            let subject = if f.subject.is_empty() { String::new() } else { format!("{}: ", f.subject) };
+            let help = f.help.as_ref().map(|h| format!("\n  help: {}", h.replace('\n', "\n        ")));
+            format!("{}[{}]: {subject}{}{}", f.level, f.code, f.message, help.unwrap_or_default())
+        }));
+        let plural = |n: usize| if n == 1 { "" } else { "s" };
+        let version = self.policy_version.as_deref().map(|v| format!(", policy {v}")).unwrap_or_default();
+        parts.push(format!(
+            "{}: {} error{}, {} warning{}{version}",
+            self.config.display(),
+            self.errors,
+            plural(self.errors),
+            self.warnings,
+            plural(self.warnings)
+        ));
+        parts.join("\n")
+    }
+}

@@ -1,0 +1,353 @@
+//! `[patient]`, `[assignment]`, `[[table]]`, `[reference]`, `[break_glass.*]` and `[notices]`:
+//! what is protected, and on what terms a glass is broken. Roles are read in `roles`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use toml::Spanned;
+use toml::de::DeValue;
+
+use super::diagnostic::Findings;
+use super::reader::{Section, qualified, qualified_column, unknown};
+use super::{roles, version};
+use crate::catalog::QualifiedName;
+use crate::policy::{
+    Assignment, GlassProfile, Identifier, KeyPath, KeyType, Policy, RESERVED_PREFIX, Step, TableRule,
+};
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// The protected tables, for checks that span sections. Names and classes include those of entries
+/// with an error of their own, so that one mistake is not reported as several.
+#[derive(Default)]
+pub(super) struct Tables {
+    rules: Vec<TableRule>,
+    names: BTreeSet<QualifiedName>,
+    classes: BTreeSet<String>,
+}
+
+impl Tables {
+    pub(super) fn rule(&self, name: &QualifiedName) -> Option<&TableRule> {
+        self.rules.iter().find(|r| r.name == *name)
+    }
+
+    pub(super) fn contains(&self, name: &QualifiedName) -> bool {
+        self.names.contains(name)
+    }
+
+    pub(super) fn classes(&self) -> Vec<&str> {
+        self.classes.iter().map(String::as_str).collect()
+    }
+
+    /// Reports that `name` has no entry.
+    pub(super) fn unknown(
+        &self,
+        findings: &mut Findings<'_>,
+        span: std::ops::Range<usize>,
+        what: &str,
+        name: &QualifiedName,
+    ) {
+        let known: Vec<String> = self.names.iter().map(ToString::to_string).collect();
+        let known: Vec<&str> = known.iter().map(String::as_str).collect();
+        unknown(findings, span, what, &name.to_string(), &known);
+    }
+}
+
+pub(super) fn read(top: &mut Section<'_>, findings: &mut Findings<'_>) -> Option<Policy> {
+    let tables = tables(top, findings);
+    let mut patient = top.section(findings, "patient");
+    let key_type = key_type(&mut patient, findings);
+    let identifiers = identifiers(&mut patient, &tables, findings);
+    patient.finish(findings);
+    let assignment = assignment(top, findings);
+    let reference = reference(top, &tables, assignment.as_ref(), findings);
+    if let Some(a) = assignment.as_ref().filter(|a| tables.contains(&a.get_ref().relation)) {
+        findings.error_help(
+            a.span(),
+            format!("{} is the assignment relation and a [[table]] too", a.get_ref().relation),
+            "remove its [[table]] entry: clients of restricted roles never read it",
+        );
+    }
+    let profiles = profiles(top, findings);
+    let (roles, membership) = roles::read(top, &tables, &profiles, findings);
+    let mut notices = top.section(findings, "notices");
+    let notice_withheld = notices.boolean(findings, "rows_withheld", true);
+    notices.finish(findings);
+    let mut policy = Policy {
+        version: String::new(),
+        key_type: key_type?,
+        identifiers,
+        assignment: assignment?.into_inner(),
+        tables: tables.rules,
+        reference,
+        roles,
+        membership,
+        profiles,
+        notice_withheld,
+    };
+    policy.version = version::of(&policy);
+    Some(policy)
+}
+
+/// A name of the configuration's own (role, profile, class): letters, digits, `_` and `-`.
+pub(super) fn own_name(findings: &mut Findings<'_>, what: &str, name: &Spanned<String>) {
+    let word = name.get_ref();
+    let fits = !word.is_empty()
+        && word.len() <= 63
+        && word.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-'));
+    if !fits {
+        findings.error_help(
+            name.span(),
+            format!("`{}` is no {what} name", word.escape_debug()),
+            "1 to 63 letters, digits, `_` or `-`",
+        );
+    }
+    reserved(findings, word, name);
+}
+
+/// Names that begin like the proxy's own would be mistaken for them.
+fn reserved(findings: &mut Findings<'_>, word: &str, at: &Spanned<String>) {
+    if word.starts_with(RESERVED_PREFIX) {
+        findings.error(at.span(), format!("`{word}`: names that begin with {RESERVED_PREFIX} are reserved"));
+    }
+}
+
+fn column(s: &mut Section<'_>, findings: &mut Findings<'_>, key: &'static str) -> Option<Spanned<String>> {
+    let column = s.string(findings, key)?;
+    reserved(findings, column.get_ref(), &column);
+    Some(column)
+}
+
+fn required_column(
+    s: &mut Section<'_>,
+    findings: &mut Findings<'_>,
+    key: &'static str,
+    example: &str,
+) -> Option<String> {
+    if s.take(key).is_none() {
+        s.missing(findings, key, example);
+        return None;
+    }
+    column(s, findings, key).map(Spanned::into_inner)
+}
+
+fn relation(
+    s: &mut Section<'_>,
+    findings: &mut Findings<'_>,
+    key: &'static str,
+    example: &str,
+) -> Option<Spanned<QualifiedName>> {
+    let text = s.required(findings, key, example)?;
+    let name = qualified(findings, &text)?;
+    reserved(findings, &name.name, &text);
+    reserved(findings, &name.schema, &text);
+    if matches!(name.schema.as_str(), "pg_catalog" | "information_schema" | "pg_toast") {
+        findings
+            .error(text.span(), format!("{name} is a system catalog; those are guarded without an entry"));
+    }
+    Some(Spanned::new(text.span(), name))
+}
+
+fn key_type(s: &mut Section<'_>, findings: &mut Findings<'_>) -> Option<KeyType> {
+    const WORDS: [(&str, KeyType); 4] =
+        [("int4", KeyType::Int4), ("int8", KeyType::Int8), ("text", KeyType::Text), ("uuid", KeyType::Uuid)];
+    if s.take("key_type").is_none() {
+        s.missing(findings, "key_type", "\"int8\"");
+        return None;
+    }
+    s.choice(findings, "key_type", &WORDS).map(Spanned::into_inner)
+}
+
+fn identifiers(s: &mut Section<'_>, tables: &Tables, findings: &mut Findings<'_>) -> Vec<Identifier> {
+    let mut out = Vec::new();
+    for text in s.strings(findings, "identifiers").unwrap_or_default() {
+        let Some((table, column)) = qualified_column(findings, &text) else { continue };
+        match tables.rule(&table) {
+            None if tables.contains(&table) => {}
+            None => {
+                let what = "an identifier must be in a protected table, not";
+                tables.unknown(findings, text.span(), what, &table);
+            }
+            Some(rule) if !rule.path.steps.is_empty() => findings.error_help(
+                text.span(),
+                format!("{table} has no patient key of its own: its `key` is reached `via` other tables"),
+                "name a column of a table whose [[table]] entry has no `via`",
+            ),
+            Some(_) => out.push(Identifier { table, column }),
+        }
+    }
+    out
+}
+
+fn assignment(top: &mut Section<'_>, findings: &mut Findings<'_>) -> Option<Spanned<Assignment>> {
+    let mut s = top.section(findings, "assignment");
+    let relation = relation(&mut s, findings, "relation", "\"glass.assigned\"");
+    let principal = required_column(&mut s, findings, "principal", "\"user_name\"");
+    let patient = required_column(&mut s, findings, "patient", "\"patient_id\"");
+    let valid_from = column(&mut s, findings, "valid_from").map(Spanned::into_inner);
+    let valid_to = column(&mut s, findings, "valid_to").map(Spanned::into_inner);
+    s.finish(findings);
+    let relation = relation?;
+    let span = relation.span();
+    let (relation, principal, patient) = (relation.into_inner(), principal?, patient?);
+    Some(Spanned::new(span, Assignment { relation, principal, patient, valid_from, valid_to }))
+}
+
+fn tables(top: &mut Section<'_>, findings: &mut Findings<'_>) -> Tables {
+    let mut tables = Tables::default();
+    let span = top.key_span("table");
+    let array = top.array(findings, "table");
+    if array.is_none_or(|a| a.is_empty()) {
+        findings.warning(
+            span,
+            "no [[table]] entry: nothing is protected",
+            "add one for every relation whose rows belong to patients",
+        );
+    }
+    for item in array.into_iter().flat_map(|a| a.iter()) {
+        let mut s = Section::of(findings, "[[table]]".to_owned(), item);
+        let name = relation(&mut s, findings, "name", "\"clinic.patient\"");
+        let class = s.required(findings, "class", "\"demographics\"");
+        if let Some(class) = &class {
+            own_name(findings, "class", class);
+            tables.classes.insert(class.get_ref().clone());
+        }
+        let second = name.as_ref().filter(|n| !tables.names.insert(n.get_ref().clone()));
+        if let Some(name) = second {
+            findings.error(name.span(), format!("{} has two [[table]] entries", name.get_ref()));
+        }
+        let second = second.is_some();
+        let steps = steps(&mut s, findings);
+        let key = required_column(&mut s, findings, "key", "\"patient_id\"");
+        s.finish(findings);
+        let (Some(name), Some(class), Some(steps), Some(key)) = (name, class, steps, key) else { continue };
+        if second {
+            continue;
+        }
+        let path = KeyPath { steps, key };
+        tables.rules.push(TableRule { name: name.into_inner(), class: class.into_inner(), path });
+    }
+    tables
+}
+
+fn steps(s: &mut Section<'_>, findings: &mut Findings<'_>) -> Option<Vec<Step>> {
+    if s.take("via").is_none() {
+        return Some(Vec::new());
+    }
+    let mut out = Vec::new();
+    let mut whole = true;
+    for item in s.array(findings, "via")?.iter() {
+        let mut step = Section::of(findings, "a step of `via`".to_owned(), item);
+        let column = required_column(&mut step, findings, "column", "\"order_id\"");
+        let table = relation(&mut step, findings, "table", "\"clinic.lab_order\"");
+        let references = required_column(&mut step, findings, "references", "\"order_id\"");
+        step.finish(findings);
+        match (column, table, references) {
+            (Some(column), Some(table), Some(references)) => {
+                out.push(Step { column, table: table.into_inner(), references });
+            }
+            _ => whole = false,
+        }
+    }
+    whole.then_some(out)
+}
+
+fn reference(
+    top: &mut Section<'_>,
+    tables: &Tables,
+    assignment: Option<&Spanned<Assignment>>,
+    findings: &mut Findings<'_>,
+) -> BTreeSet<QualifiedName> {
+    let mut s = top.section(findings, "reference");
+    let mut out = BTreeSet::new();
+    for text in s.strings(findings, "tables").unwrap_or_default() {
+        let Some(name) = qualified(findings, &text) else { continue };
+        if tables.contains(&name) {
+            findings.error_help(
+                text.span(),
+                format!("{name} is protected by a [[table]] entry and declared free of patients"),
+                "remove one of the two",
+            );
+        }
+        if assignment.is_some_and(|a| a.get_ref().relation == name) {
+            findings.error(text.span(), format!("{name} is the assignment relation; it names patients"));
+        }
+        out.insert(name);
+    }
+    s.finish(findings);
+    out
+}
+
+fn profiles(top: &mut Section<'_>, findings: &mut Findings<'_>) -> BTreeMap<String, GlassProfile> {
+    let mut out = BTreeMap::new();
+    for (name, value) in top.section(findings, "break_glass").entries() {
+        own_name(findings, "break-glass profile", &name);
+        let mut s = Section::of(findings, format!("[break_glass.{}]", name.get_ref()), value);
+        let reasons = reasons(&mut s, findings);
+        let second = Duration::from_secs(1);
+        let ttl = s.duration(findings, "ttl", second, 60 * MINUTE);
+        let max_ttl = s.duration(findings, "max_ttl", second, ttl.max(12 * 60 * MINUTE));
+        let idle_close = s.duration(findings, "idle_close", second, 15 * MINUTE);
+        let note_min_chars = s.integer(findings, "note_min_chars", 0..=4_000).unwrap_or(10);
+        let max_patients = s.integer(findings, "max_patients", 1..=10_000).unwrap_or(5);
+        let max_sessions_per_day = s.integer(findings, "max_sessions_per_day", 1..=100_000).unwrap_or(20);
+        if ttl > max_ttl {
+            findings.error_help(
+                s.key_span("ttl"),
+                "`ttl` is longer than `max_ttl`",
+                "`ttl` is what a session gets when it asks for nothing; `max_ttl` the most it may ask for",
+            );
+        }
+        if idle_close > max_ttl {
+            findings.warning(
+                s.key_span("idle_close"),
+                "`idle_close` is longer than `max_ttl` and never takes effect",
+                "make it shorter",
+            );
+        }
+        s.finish(findings);
+        let name = name.into_inner();
+        out.insert(
+            name.clone(),
+            GlassProfile {
+                name,
+                reasons,
+                ttl,
+                max_ttl,
+                idle_close,
+                note_min_chars,
+                max_patients,
+                max_sessions_per_day,
+            },
+        );
+    }
+    out
+}
+
+fn reasons(s: &mut Section<'_>, findings: &mut Findings<'_>) -> BTreeSet<String> {
+    let span = s.key_span("reasons");
+    let words = s.strings(findings, "reasons").unwrap_or_default();
+    if words.is_empty() {
+        findings.error_help(
+            span,
+            format!("{} accepts no reason", s.name),
+            "for example: reasons = [\"BTG\"]",
+        );
+    }
+    for word in &words {
+        let code = word.get_ref();
+        if !code.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_') {
+            findings.error_help(
+                word.span(),
+                format!("`{code}` is no reason code"),
+                "capital letters, digits and `_`, as in HL7's ActReason: BTG, ERTREAT",
+            );
+        }
+    }
+    words.into_iter().map(Spanned::into_inner).collect()
+}
+
+/// True for a value that is a table: used where a key may hold a word or a table.
+pub(super) fn is_table(value: &Spanned<DeValue<'_>>) -> bool {
+    matches!(value.get_ref(), DeValue::Table(_))
+}

@@ -1,0 +1,261 @@
+//! `[role.*]`: who is in a role, whose rows it sees, what is masked, which glass it may break.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use toml::Spanned;
+use toml::de::DeValue;
+
+use super::diagnostic::Findings;
+use super::policy::{Tables, is_table, own_name};
+use super::reader::{Section, qualified, unknown};
+use crate::catalog::QualifiedName;
+use crate::policy::{GlassProfile, Mask, Membership, Outside, Role, Scope};
+
+type Masks = BTreeMap<QualifiedName, BTreeMap<String, Mask>>;
+
+pub(super) fn read(
+    top: &mut Section<'_>,
+    tables: &Tables,
+    profiles: &BTreeMap<String, GlassProfile>,
+    findings: &mut Findings<'_>,
+) -> (BTreeMap<String, Role>, Membership) {
+    let mut roles = BTreeMap::new();
+    let mut members = Members::default();
+    let section = top.section(findings, "role");
+    let span = section.span.clone();
+    for (name, value) in section.entries() {
+        own_name(findings, "role", &name);
+        let mut s = Section::of(findings, format!("[role.{}]", name.get_ref()), value);
+        members.read(&mut s, &name, findings);
+        if let Some(role) = role(&mut s, name.get_ref(), tables, profiles, findings) {
+            roles.insert(name.get_ref().clone(), role);
+        }
+        s.finish(findings);
+    }
+    if roles.is_empty() {
+        findings.warning(span, "no role is defined: nobody can log in", "add a [role.NAME]");
+    }
+    (roles, members.membership)
+}
+
+/// Collects who is in which role while roles are read, and refuses the same one twice.
+#[derive(Default)]
+struct Members {
+    membership: Membership,
+}
+
+impl Members {
+    fn read(&mut self, s: &mut Section<'_>, role: &Spanned<String>, findings: &mut Findings<'_>) {
+        let users = s.strings(findings, "users").unwrap_or_default();
+        let groups = s.strings(findings, "groups").unwrap_or_default();
+        let default = s.boolean(findings, "default", false);
+        if users.is_empty() && groups.is_empty() && !default {
+            findings.warning(
+                role.span(),
+                format!("nobody is in role `{}`", role.get_ref()),
+                "name `groups` (database roles), `users`, or set default = true",
+            );
+        }
+        for user in users {
+            if let Some(other) = self.membership.users.get(user.get_ref()) {
+                let message = format!("user `{}` is in role `{other}` already", user.get_ref());
+                findings.error(user.span(), message);
+                continue;
+            }
+            self.membership.users.insert(user.into_inner(), role.get_ref().clone());
+        }
+        for group in groups {
+            if let Some((_, other)) = self.membership.groups.iter().find(|(g, _)| g == group.get_ref()) {
+                let message = format!("database role `{}` is in role `{other}` already", group.get_ref());
+                findings.error(group.span(), message);
+                continue;
+            }
+            self.membership.groups.push((group.into_inner(), role.get_ref().clone()));
+        }
+        if default {
+            if let Some(other) = &self.membership.default {
+                let message = format!("role `{other}` is the default already");
+                findings.error(s.key_span("default"), message);
+            } else {
+                self.membership.default = Some(role.get_ref().clone());
+            }
+        }
+    }
+}
+
+fn role(
+    s: &mut Section<'_>,
+    name: &str,
+    tables: &Tables,
+    profiles: &BTreeMap<String, GlassProfile>,
+    findings: &mut Findings<'_>,
+) -> Option<Role> {
+    const SCOPES: [(&str, Scope); 3] =
+        [("assigned", Scope::Assigned), ("all", Scope::All), ("none", Scope::None)];
+    let scope = s.choice(findings, "scope", &SCOPES);
+    if scope.is_none() && s.take("scope").is_none() {
+        s.missing(findings, "scope", "\"assigned\"");
+    }
+    let outside = s.choice(findings, "outside", &[("hide", Outside::Hide), ("block", Outside::Block)]);
+    let classes = classes(s, tables, findings);
+    let masks = masks(s, tables, findings);
+    let mut functions = BTreeSet::new();
+    for text in s.strings(findings, "functions").unwrap_or_default() {
+        functions.extend(qualified(findings, &text));
+    }
+    let break_glass = s.string(findings, "break_glass");
+    let privacy_officer = s.boolean(findings, "privacy_officer", false);
+    let scope = scope?.into_inner();
+
+    if let Some(outside) = outside.as_ref().filter(|_| scope != Scope::Assigned) {
+        findings.warning(
+            outside.span(),
+            "`outside` has no effect unless scope is \"assigned\"",
+            "remove it: nothing is outside, or everything is",
+        );
+    }
+    if let Some(profile) = &break_glass {
+        if !profiles.contains_key(profile.get_ref()) {
+            let known: Vec<&str> = profiles.keys().map(String::as_str).collect();
+            unknown(findings, profile.span(), "there is no break-glass profile", profile.get_ref(), &known);
+        }
+        if scope != Scope::Assigned {
+            findings.warning(
+                profile.span(),
+                "`break_glass` has no effect unless scope is \"assigned\"",
+                "remove it: a session adds patients to the assigned ones",
+            );
+        }
+    }
+    if let Some(classes) = &classes {
+        for (table, span) in &masks.1 {
+            let Some(class) = tables.rule(table).map(|r| r.class.as_str()) else { continue };
+            if !classes.contains(class) {
+                findings.warning(
+                    span.clone(),
+                    format!("the masks of {table} have no effect: the role may not read class `{class}`"),
+                    "remove them, or add the class to `classes`",
+                );
+            }
+        }
+    }
+    Some(Role {
+        name: name.to_owned(),
+        scope,
+        outside: outside.map_or(Outside::Hide, Spanned::into_inner),
+        classes,
+        masks: masks.0,
+        functions,
+        break_glass: break_glass.map(Spanned::into_inner),
+        privacy_officer,
+    })
+}
+
+fn classes(s: &mut Section<'_>, tables: &Tables, findings: &mut Findings<'_>) -> Option<BTreeSet<String>> {
+    let span = s.key_span("classes");
+    let words = s.strings(findings, "classes")?;
+    if words.is_empty() {
+        findings.error_help(
+            span,
+            format!("{} may read no class", s.name),
+            "remove `classes` for every class, or set scope = \"none\"",
+        );
+    }
+    let known = tables.classes();
+    for word in &words {
+        if !known.contains(&word.get_ref().as_str()) {
+            unknown(findings, word.span(), "no [[table]] is of class", word.get_ref(), &known);
+        }
+    }
+    Some(words.into_iter().map(Spanned::into_inner).collect())
+}
+
+type MaskPlaces = Vec<(QualifiedName, std::ops::Range<usize>)>;
+
+fn masks(s: &mut Section<'_>, tables: &Tables, findings: &mut Findings<'_>) -> (Masks, MaskPlaces) {
+    let mut out = Masks::new();
+    let mut places = Vec::new();
+    let section = s.section(findings, "masks");
+    for (name, value) in section.entries() {
+        let Some(table) = qualified(findings, &name) else { continue };
+        if !tables.contains(&table) {
+            tables.unknown(findings, name.span(), "masks on a table without a [[table]] entry:", &table);
+            continue;
+        }
+        let columns = Section::of(findings, format!("the masks of {table}"), value);
+        let masks: BTreeMap<String, Mask> = columns
+            .entries()
+            .into_iter()
+            .filter_map(|(column, value)| Some((column.into_inner(), mask(findings, value)?)))
+            .collect();
+        if masks.is_empty() {
+            // Either an error was reported for each entry or there is none: then say so.
+            findings.warning(name.span(), format!("no column of {table} is masked"), "name its columns");
+            continue;
+        }
+        places.push((table.clone(), name.span()));
+        if out.insert(table.clone(), masks).is_some() {
+            findings.error(name.span(), format!("the masks of {table} stand in two places"));
+        }
+    }
+    (out, places)
+}
+
+const MASK_WORDS: [&str; 4] = ["null", "redact", "partial", "year"];
+
+/// `"redact"` or `{ mask = "redact", text = "..." }`.
+fn mask(findings: &mut Findings<'_>, value: &Spanned<DeValue<'_>>) -> Option<Mask> {
+    if !is_table(value) {
+        let DeValue::String(word) = value.get_ref() else {
+            findings.error_help(
+                value.span(),
+                "a mask is a word or a table",
+                "for example \"redact\" or { mask = \"partial\", keep_last = 2 }",
+            );
+            return None;
+        };
+        return masked(findings, value.span(), word, None, None);
+    }
+    let mut s = Section::of(findings, "a mask".to_owned(), value);
+    let word = s.required(findings, "mask", "\"partial\"");
+    let text = s.string(findings, "text");
+    let keep_last = s.integer(findings, "keep_last", 1..=1_000);
+    s.finish(findings);
+    let word = word?;
+    masked(findings, word.span(), word.get_ref(), text, keep_last)
+}
+
+fn masked(
+    findings: &mut Findings<'_>,
+    span: std::ops::Range<usize>,
+    word: &str,
+    text: Option<Spanned<String>>,
+    keep_last: Option<u32>,
+) -> Option<Mask> {
+    if let Some(text) = text.as_ref().filter(|_| word != "redact") {
+        findings.error(text.span(), format!("`text` does not belong to mask \"{word}\""));
+    }
+    if keep_last.is_some() && word != "partial" {
+        findings.error(span.clone(), format!("`keep_last` does not belong to mask \"{word}\""));
+    }
+    match (word, keep_last) {
+        ("null", _) => Some(Mask::Null),
+        ("redact", _) => {
+            Some(Mask::Redact { text: text.map_or_else(|| "***".to_owned(), Spanned::into_inner) })
+        }
+        ("partial", Some(keep)) => u16::try_from(keep).ok().map(|keep_last| Mask::Partial { keep_last }),
+        ("partial", None) => {
+            findings.error_help(
+                span,
+                "mask \"partial\" needs `keep_last`",
+                "for example { mask = \"partial\", keep_last = 2 }",
+            );
+            None
+        }
+        ("year", _) => Some(Mask::Year),
+        (other, _) => {
+            unknown(findings, span, "there is no mask", other, &MASK_WORDS);
+            None
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! The policy's version: what stands in every record, so that an auditor can tell under which
+//! rules a statement ran. It depends on the rules only, not on comments, key order or layout.
+
+use std::fmt::Write as _;
+
+use sha2::{Digest, Sha256};
+
+use crate::policy::{
+    Assignment, GlassProfile, Identifier, KeyPath, KeyType, Mask, Membership, Outside, Policy, Role, Scope,
+    Step, TableRule,
+};
+
+/// First 16 hexadecimal digits of the SHA-256 of the policy's canonical form.
+pub(super) fn of(policy: &Policy) -> String {
+    let digest = Sha256::digest(canonical(policy).as_bytes());
+    digest.iter().take(8).fold(String::new(), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// One line a fact, every value length-prefixed so that no two policies share a form. Each type is
+/// taken apart by name: a field that is added later must be decided about here.
+fn canonical(policy: &Policy) -> String {
+    let mut out = Canonical::default();
+    let Policy {
+        version: _,
+        key_type,
+        identifiers,
+        assignment,
+        tables,
+        reference,
+        roles,
+        membership,
+        profiles,
+        notice_withheld,
+    } = policy;
+    let key_type = match key_type {
+        KeyType::Int4 => "int4",
+        KeyType::Int8 => "int8",
+        KeyType::Text => "text",
+        KeyType::Uuid => "uuid",
+    };
+    out.line("key_type", &[key_type]);
+    for Identifier { table, column } in identifiers {
+        out.line("identifier", &[&table.to_sql(), column]);
+    }
+    let Assignment { relation, principal, patient, valid_from, valid_to } = assignment;
+    out.line("assignment", &[&relation.to_sql(), principal, patient]);
+    out.line("valid_from", &valid_from.iter().map(String::as_str).collect::<Vec<_>>());
+    out.line("valid_to", &valid_to.iter().map(String::as_str).collect::<Vec<_>>());
+    let mut tables: Vec<&TableRule> = tables.iter().collect();
+    tables.sort_by(|a, b| a.name.cmp(&b.name));
+    for TableRule { name, class, path: KeyPath { steps, key } } in tables {
+        out.line("table", &[&name.to_sql(), class, key]);
+        for Step { column, table, references } in steps {
+            out.line("step", &[column, &table.to_sql(), references]);
+        }
+    }
+    for name in reference {
+        out.line("reference", &[&name.to_sql()]);
+    }
+    roles.values().for_each(|role| out.role(role));
+    let Membership { users, groups, default } = membership;
+    for (user, role) in users {
+        out.line("user", &[user, role]);
+    }
+    for (group, role) in groups {
+        out.line("group", &[group, role]);
+    }
+    out.line("default", &default.iter().map(String::as_str).collect::<Vec<_>>());
+    profiles.values().for_each(|profile| out.profile(profile));
+    out.line("notice_withheld", &[if *notice_withheld { "yes" } else { "no" }]);
+    out.text
+}
+
+#[derive(Default)]
+struct Canonical {
+    text: String,
+}
+
+impl Canonical {
+    fn line(&mut self, what: &str, values: &[&str]) {
+        self.text.push_str(what);
+        for value in values {
+            let _ = write!(self.text, " {}:{value}", value.len());
+        }
+        self.text.push('\n');
+    }
+
+    fn role(&mut self, role: &Role) {
+        let Role { name, scope, outside, classes, masks, functions, break_glass, privacy_officer } = role;
+        let scope = match scope {
+            Scope::Assigned => "assigned",
+            Scope::All => "all",
+            Scope::None => "none",
+        };
+        let outside = match outside {
+            Outside::Hide => "hide",
+            Outside::Block => "block",
+        };
+        self.line("role", &[name, scope, outside, if *privacy_officer { "officer" } else { "" }]);
+        match classes {
+            None => self.line("every class", &[]),
+            Some(classes) => self.line("classes", &classes.iter().map(String::as_str).collect::<Vec<_>>()),
+        }
+        for (table, columns) in masks {
+            for (column, mask) in columns {
+                let (word, argument) = match mask {
+                    Mask::Null => ("null", String::new()),
+                    Mask::Redact { text } => ("redact", text.clone()),
+                    Mask::Partial { keep_last } => ("partial", keep_last.to_string()),
+                    Mask::Year => ("year", String::new()),
+                };
+                self.line("mask", &[&table.to_sql(), column, word, &argument]);
+            }
+        }
+        for function in functions {
+            self.line("function", &[&function.to_sql()]);
+        }
+        self.line("break_glass", &break_glass.iter().map(String::as_str).collect::<Vec<_>>());
+    }
+
+    fn profile(&mut self, profile: &GlassProfile) {
+        let GlassProfile {
+            name,
+            reasons,
+            ttl,
+            max_ttl,
+            idle_close,
+            note_min_chars,
+            max_patients,
+            max_sessions_per_day,
+        } = profile;
+        let times = [ttl, max_ttl, idle_close].map(|d| d.as_millis().to_string());
+        let counts = [note_min_chars, max_patients, max_sessions_per_day].map(u32::to_string);
+        self.line("profile", &[name]);
+        self.line("reasons", &reasons.iter().map(String::as_str).collect::<Vec<_>>());
+        self.line("times_ms", &times.each_ref().map(String::as_str));
+        self.line("counts", &counts.each_ref().map(String::as_str));
+    }
+}

@@ -1,0 +1,331 @@
+//! A policy held against a server, looked at for mistakes: what does not hold, what was likely
+//! forgotten, what would slow every statement down. Pure: catalog and facts in, findings out.
+//! `pgglass check` prints them, and the proxy does not start while there is an error.
+
+mod forgotten;
+mod types;
+
+use std::collections::BTreeSet;
+
+use super::{BoundPolicy, Scope, TableRule};
+use crate::catalog::{Catalog, Column, Facts, Oid, QualifiedName, Relation, RelationKind};
+
+/// How bad a finding is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// The proxy does not start.
+    Error,
+    /// Somebody should look.
+    Warning,
+    /// Worth knowing; nothing to do.
+    Note,
+}
+
+impl std::fmt::Display for Level {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Level::Error => "error",
+            Level::Warning => "warning",
+            Level::Note => "note",
+        })
+    }
+}
+
+/// One finding.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+pub struct Finding {
+    /// How bad.
+    pub level: Level,
+    /// What kind, a stable word for programs: `key-type`, `not-unique` ...
+    pub code: &'static str,
+    /// The relation, column or role it is about.
+    pub subject: String,
+    /// What is wrong.
+    pub message: String,
+    /// What to do.
+    pub help: Option<String>,
+}
+
+/// Looks at a bound policy. Errors first, then warnings, then notes; each by subject.
+pub fn lint(bound: &BoundPolicy, catalog: &Catalog, facts: &Facts) -> Vec<Finding> {
+    let mut lint = Lint { bound, catalog, facts, findings: Vec::new() };
+    lint.problems();
+    lint.assignment();
+    for table in &bound.policy.tables {
+        lint.table(table);
+    }
+    lint.identifiers();
+    lint.masks();
+    lint.members();
+    lint.rights();
+    lint.forgotten();
+    lint.unmapped();
+    lint.server();
+    let mut findings = lint.findings;
+    findings.sort();
+    findings.dedup();
+    findings
+}
+
+struct Lint<'a> {
+    bound: &'a BoundPolicy,
+    catalog: &'a Catalog,
+    facts: &'a Facts,
+    findings: Vec<Finding>,
+}
+
+/// Schemas of the server's own.
+fn is_system_schema(schema: &str) -> bool {
+    schema == "information_schema" || schema.starts_with("pg_")
+}
+
+impl<'a> Lint<'a> {
+    fn push(
+        &mut self,
+        level: Level,
+        code: &'static str,
+        subject: impl ToString,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) {
+        let help: String = help.into();
+        self.findings.push(Finding {
+            level,
+            code,
+            subject: subject.to_string(),
+            message: message.into(),
+            help: (!help.is_empty()).then_some(help),
+        });
+    }
+
+    /// What did not bind. A misspelt `reference` only closes a table that was meant to be open.
+    fn problems(&mut self) {
+        for problem in &self.bound.problems {
+            let level = if problem.starts_with("reference table") { Level::Warning } else { Level::Error };
+            self.push(level, "does-not-exist", "", problem, "correct the name, or create it in the database");
+        }
+    }
+
+    fn assignment(&mut self) {
+        let policy = &self.bound.policy;
+        let a = &policy.assignment;
+        let Some(relation) = self.catalog.lookup(&a.relation) else { return };
+        if let Some(column) = relation.column(&a.patient) {
+            self.key_column(&a.relation, column);
+        }
+        if let Some(column) = relation.column(&a.principal) {
+            let base = self.base_type(column);
+            if !types::is_text(base) && base != "name" {
+                let message = format!("the principal's column is of type {base}, not text");
+                self.push(Level::Error, "principal-type", &a.relation, message, "make it text");
+            }
+        }
+        for name in [&a.valid_from, &a.valid_to].into_iter().flatten() {
+            let Some(column) = relation.column(name) else { continue };
+            let base = self.base_type(column);
+            if base != "timestamp with time zone" {
+                // Compared with now(), any other type depends on the TimeZone of the client's session.
+                let message =
+                    format!("column {name} is of type {base}; a client could move it with SET TimeZone");
+                self.push(Level::Error, "validity-type", &a.relation, message, "make it timestamptz");
+            }
+        }
+        let is_table = matches!(relation.kind, RelationKind::Table | RelationKind::PartitionedTable);
+        if !is_table {
+            let message = "the assignment relation is no table: every statement runs its query again";
+            self.push(Level::Warning, "assignment-kind", &a.relation, message, "keep assignments in a table");
+        } else if !self.facts.is_unique(relation.oid, &[&a.principal, &a.patient]) {
+            let message = format!("no unique index over ({}, {})", a.principal, a.patient);
+            let help = format!(
+                "CREATE UNIQUE INDEX ON {} ({}, {});",
+                a.relation.to_sql(),
+                crate::catalog::quote_ident(&a.principal),
+                crate::catalog::quote_ident(&a.patient)
+            );
+            self.push(Level::Error, "assignment-not-unique", &a.relation, message, help);
+        }
+        match self.facts.assignment_rows {
+            Some(true) => {}
+            Some(false) => {
+                let message = "no patient is assigned to anybody: restricted roles see nothing";
+                self.push(Level::Warning, "assignment-empty", &a.relation, message, "");
+            }
+            None => {
+                let message = "the service account cannot read the assignment relation";
+                let help = format!("GRANT SELECT ON {} TO the service account;", a.relation.to_sql());
+                self.push(Level::Error, "assignment-unreadable", &a.relation, message, help);
+            }
+        }
+        if self.facts.row_security.contains(&relation.oid) {
+            let message = "row-level security on the assignment relation can hide assignments from guards";
+            self.push(Level::Warning, "row-security", &a.relation, message, "");
+        }
+    }
+
+    fn table(&mut self, rule: &TableRule) {
+        let Some(relation) = self.catalog.lookup(&rule.name) else { return };
+        let mut at = relation;
+        for step in &rule.path.steps {
+            let Some(next) = self.catalog.lookup(&step.table) else { return };
+            if let (Some(from), Some(to)) = (at.column(&step.column), next.column(&step.references)) {
+                self.step(rule, (at, from), (next, to));
+            }
+            at = next;
+        }
+        if let Some(column) = at.column(&rule.path.key) {
+            self.key_column(&at.name, column);
+        }
+        let triggers = self.facts.triggers.get(&relation.oid).cloned().unwrap_or_default();
+        if !triggers.is_empty() {
+            let message = format!("triggers or rules: {}", triggers.join(", "));
+            let help = "they run with rights of their own and may copy rows to where no guard is; \
+                        writes of restricted roles to this table are refused unless you have looked at them";
+            self.push(Level::Warning, "triggers", &rule.name, message, help);
+        }
+    }
+
+    /// A step must reach at most one row, and its two columns must compare.
+    fn step(&mut self, rule: &TableRule, from: (&Relation, &Column), to: (&Relation, &Column)) {
+        let (from_type, to_type) = (self.base_type(from.1).to_owned(), self.base_type(to.1).to_owned());
+        if types::family(&from_type) != types::family(&to_type) {
+            let message = format!(
+                "{}.{} ({from_type}) cannot be compared with {}.{} ({to_type})",
+                from.0.name, from.1.name, to.0.name, to.1.name
+            );
+            self.push(Level::Error, "step-type", &rule.name, message, "both columns must be of one type");
+        }
+        if self.facts.is_unique(to.0.oid, &[&to.1.name]) {
+            return;
+        }
+        let is_table = matches!(to.0.kind, RelationKind::Table | RelationKind::PartitionedTable);
+        let message =
+            format!("{}.{} is not unique: a row could reach several patients", to.0.name, to.1.name);
+        if is_table {
+            let help = format!(
+                "CREATE UNIQUE INDEX ON {} ({}); or choose another path",
+                to.0.name.to_sql(),
+                crate::catalog::quote_ident(&to.1.name)
+            );
+            self.push(Level::Error, "not-unique", &rule.name, message, help);
+        } else {
+            let message = format!("{}.{} cannot be shown to be unique (no table)", to.0.name, to.1.name);
+            self.push(Level::Warning, "not-unique", &rule.name, message, "lead the path over tables");
+        }
+    }
+
+    fn key_column(&mut self, relation: &QualifiedName, column: &Column) {
+        let base = self.base_type(column);
+        if !types::fits_key(self.bound.policy.key_type, base) {
+            let message = format!(
+                "patient key column {} is of type {base}; patient.key_type is {}",
+                column.name,
+                self.bound.policy.key_type.sql().trim_start_matches("pg_catalog.")
+            );
+            self.push(Level::Error, "key-type", relation, message, "all key columns must be of one type");
+        }
+    }
+
+    fn identifiers(&mut self) {
+        let policy = &self.bound.policy;
+        for identifier in &policy.identifiers {
+            let Some(relation) = self.catalog.lookup(&identifier.table) else { continue };
+            let subject = format!("{}.{}", identifier.table, identifier.column);
+            if relation.column(&identifier.column).is_none() {
+                let message = "the identifier's column does not exist";
+                self.push(Level::Error, "does-not-exist", &subject, message, "correct patient.identifiers");
+            } else if !self.facts.is_unique(relation.oid, &[&identifier.column]) {
+                let message = "the identifier is not unique: a value that names two patients is refused";
+                self.push(Level::Warning, "identifier-not-unique", &subject, message, "");
+            }
+        }
+    }
+
+    fn masks(&mut self) {
+        let policy = &self.bound.policy;
+        for role in policy.roles.values() {
+            for (table, columns) in &role.masks {
+                let Some(relation) = self.catalog.lookup(table) else { continue };
+                for (name, mask) in columns {
+                    let subject = format!("{table}.{name}");
+                    let Some(column) = relation.column(name) else {
+                        let message = format!("role {} masks a column that does not exist", role.name);
+                        self.push(Level::Error, "does-not-exist", &subject, message, "correct the name");
+                        continue;
+                    };
+                    let base = self.base_type(column).to_owned();
+                    if let Some(message) = types::mask_misfit(mask, &base) {
+                        let help = "use mask \"null\", or one that fits the type";
+                        self.push(Level::Error, "mask-type", &subject, message, help);
+                    }
+                    let domain = self.facts.domains.get(&column.type_oid);
+                    if domain.is_some_and(|d| d.constrained) {
+                        let message = format!("the masked value may violate domain {}", column.type_sql);
+                        let help = "statements that read the column would then fail; try it";
+                        self.push(Level::Warning, "mask-domain", &subject, message, help);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Users and groups of the configuration that the server does not know.
+    fn members(&mut self) {
+        let policy = &self.bound.policy;
+        let users = policy.membership.users.keys().map(|u| (u, "user"));
+        let groups = policy.membership.groups.iter().map(|(g, _)| (g, "group"));
+        let missing: Vec<_> = users.chain(groups).filter(|(n, _)| !self.facts.roles.contains(*n)).collect();
+        for (name, what) in missing {
+            let message = format!("there is no such {what} among the database's roles");
+            self.push(Level::Warning, "no-such-role", name, message, "names are case-sensitive");
+        }
+    }
+
+    /// Guards run with the client's own rights, so every relation they read must be readable to it.
+    fn rights(&mut self) {
+        for (role, relation) in &self.facts.unreadable {
+            let Some(relation) = self.catalog.relation(*relation) else { continue };
+            let message = format!("database role {role} cannot read it, but the guards of its statements do");
+            let help = format!(
+                "GRANT USAGE ON SCHEMA {} TO {role}; GRANT SELECT ON {} TO {role};",
+                crate::catalog::quote_ident(&relation.name.schema),
+                relation.name.to_sql(),
+                role = crate::catalog::quote_ident(role),
+            );
+            self.push(Level::Warning, "guard-rights", &relation.name, message, help);
+        }
+    }
+
+    fn server(&mut self) {
+        let encryption = self.facts.password_encryption.as_str();
+        if encryption != "scram-sha-256" {
+            let message = format!("password_encryption is {encryption}; only SCRAM verifiers can be used");
+            let help = "ALTER SYSTEM SET password_encryption = 'scram-sha-256', then have passwords set anew";
+            self.push(Level::Error, "password-encryption", "server", message, help);
+        }
+    }
+
+    /// The SQL name of a column's type without modifier, a domain's base type instead of the domain.
+    fn base_type<'c>(&'c self, column: &'c Column) -> &'c str {
+        match self.facts.domains.get(&column.type_oid) {
+            Some(domain) => &domain.base_sql,
+            None => types::without_modifier(&column.type_sql),
+        }
+    }
+}
+
+impl BoundPolicy {
+    /// The database roles whose statements get guards, and the relations those guards read: what
+    /// [`crate::catalog::facts`] is asked about.
+    pub fn guard_readers(&self, catalog: &Catalog) -> (Vec<String>, Vec<Oid>) {
+        let policy = &self.policy;
+        let is_guarded = |role: &String| policy.roles.get(role).is_some_and(|r| r.scope == Scope::Assigned);
+        let users = policy.membership.users.iter().filter(|(_, role)| is_guarded(role)).map(|(u, _)| u);
+        let groups = policy.membership.groups.iter().filter(|(_, role)| is_guarded(role)).map(|(g, _)| g);
+        let mut relations: BTreeSet<Oid> = self.assignment.into_iter().collect();
+        for step in policy.tables.iter().flat_map(|t| &t.path.steps) {
+            relations.extend(catalog.lookup(&step.table).map(|r| r.oid));
+        }
+        (users.chain(groups).cloned().collect(), relations.into_iter().collect())
+    }
+}

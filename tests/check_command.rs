@@ -1,0 +1,347 @@
+//! `pgglass check` as a user runs it: exit status, what it prints, against a database that is as
+//! configured, one that is not, and things that are no database.
+
+#![allow(clippy::expect_used, clippy::panic)] // helpers of tests, too
+
+mod postgres;
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use postgres::{PASSWORD, Postgres};
+
+const EXAMPLE: &str = include_str!("../config/pgglass.example.toml");
+
+/// A database as the example configuration wants it.
+const CLINIC: &str = "
+CREATE ROLE nurse; CREATE ROLE dba; CREATE ROLE bill_amy LOGIN PASSWORD 'x';
+CREATE ROLE pgglass LOGIN PASSWORD 'service';
+CREATE SCHEMA clinic; CREATE SCHEMA glass;
+GRANT USAGE ON SCHEMA clinic, glass TO nurse, dba, bill_amy, pgglass;
+CREATE TABLE clinic.patient (patient_id int8 PRIMARY KEY, mrn text UNIQUE NOT NULL, ssn text, phone varchar(20),
+    birth_date date, note text);
+CREATE TABLE clinic.visit (visit_id int8 PRIMARY KEY, patient_id int8 REFERENCES clinic.patient);
+CREATE TABLE clinic.lab_order (order_id int8 PRIMARY KEY, patient_id int8 REFERENCES clinic.patient);
+CREATE TABLE clinic.lab_result (result_id int8 PRIMARY KEY, order_id int8 REFERENCES clinic.lab_order, value numeric);
+CREATE TABLE clinic.ward (ward_id int PRIMARY KEY); CREATE TABLE clinic.drug (drug_id int PRIMARY KEY);
+CREATE TABLE glass.assigned (user_name text, patient_id int8, valid_to timestamptz, UNIQUE (user_name, patient_id));
+INSERT INTO glass.assigned VALUES ('nina', 1, NULL);
+GRANT SELECT ON ALL TABLES IN SCHEMA clinic, glass TO nurse, dba, bill_amy, pgglass;
+CREATE FUNCTION glass.verifier(login name, OUT verifier text, OUT valid_until timestamptz)
+  RETURNS SETOF record LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+  AS $$ SELECT rolpassword, rolvaliduntil FROM pg_authid WHERE rolname = login AND rolcanlogin $$;
+REVOKE ALL ON FUNCTION glass.verifier(name) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION glass.verifier(name) TO pgglass;
+";
+
+/// A folder with a configuration and the files it names.
+struct Folder {
+    dir: tempfile::TempDir,
+}
+
+impl Folder {
+    fn new(port: u16, edit: impl Fn(String) -> String) -> Self {
+        let dir = tempfile::tempdir().expect("tempdir");
+        for name in ["tls", "secrets"] {
+            std::fs::create_dir(dir.path().join(name)).expect("mkdir");
+        }
+        for (name, content) in [
+            ("tls/server.crt", "certificate"),
+            ("tls/server.key", "key"),
+            ("secrets/ledger.key", "key"),
+            ("secrets/service-password", "service\n"),
+        ] {
+            secret(&dir.path().join(name), content);
+        }
+        let text = EXAMPLE
+            .replace("port = 5432", &format!("port = {port}"))
+            .replace("service_database = \"clinic\"", "service_database = \"postgres\"")
+            .replace(
+                "SELECT rolpassword, rolvaliduntil FROM pg_authid WHERE rolname = $1 AND rolcanlogin",
+                "SELECT verifier, valid_until FROM glass.verifier($1)",
+            );
+        std::fs::write(dir.path().join("pgglass.toml"), edit(text)).expect("write");
+        Self { dir }
+    }
+
+    fn check(&self, arguments: &[&str]) -> (i32, String) {
+        let output: Output = Command::new(env!("CARGO_BIN_EXE_pgglass"))
+            .arg("check")
+            .args(arguments)
+            .current_dir(self.dir.path())
+            .output()
+            .expect("pgglass runs");
+        (output.status.code().expect("not killed"), String::from_utf8(output.stdout).expect("UTF-8"))
+    }
+}
+
+fn secret(path: &Path, content: &str) {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::write(path, content).expect("write");
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).expect("chmod");
+}
+
+fn same(text: String) -> String {
+    text
+}
+
+#[tokio::test]
+async fn a_database_as_configured_has_no_findings() {
+    let pg = Postgres::start();
+    pg.connect().await.batch_execute(CLINIC).await.expect("schema");
+    let folder = Folder::new(pg.port, same);
+    let (status, out) = folder.check(&["--strict"]);
+    assert_eq!(status, 0, "{out}");
+    assert!(out.contains("0 errors, 0 warnings"), "{out}");
+    for expected in [
+        "clinic.lab_result (labs)",
+        "patient: clinic.lab_result.order_id -> clinic.lab_order.order_id, then clinic.lab_order.patient_id",
+        "nurse    assigned patients, others blocked",
+        "billing  nothing (class not allowed)",
+        "billing  all patients; masked: birth_date (year), note (null), phone (partial, last 2), ssn (redact \"***\")",
+        "dba      all patients",
+    ] {
+        assert!(out.contains(expected), "{expected}: {out}");
+    }
+
+    let (status, out) = folder.check(&["--json"]);
+    let json: serde_json::Value = serde_json::from_str(&out).expect("JSON");
+    assert_eq!(status, 0);
+    assert_eq!(json["errors"], 0);
+    assert_eq!(json["tables"][3]["table"], "clinic.visit");
+    assert_eq!(json["tables"][1]["roles"]["nurse"]["rows"], "block");
+}
+
+#[tokio::test]
+async fn every_kind_of_mistake_is_found() {
+    let pg = Postgres::start();
+    let client = pg.connect().await;
+    client.batch_execute(CLINIC).await.expect("schema");
+    let folder = Folder::new(pg.port, same);
+    // (what is changed, status with --strict, what is printed, what undoes it)
+    for (change, status, expected, undo) in [
+        (
+            "ALTER TABLE clinic.visit ALTER patient_id TYPE int4",
+            1,
+            "error[key-type]: clinic.visit: patient key column patient_id is of type integer; patient.key_type is int8",
+            "ALTER TABLE clinic.visit ALTER patient_id TYPE int8",
+        ),
+        (
+            "ALTER TABLE glass.assigned ALTER patient_id TYPE text",
+            1,
+            "error[key-type]: glass.assigned: patient key column patient_id is of type text",
+            "ALTER TABLE glass.assigned ALTER patient_id TYPE int8 USING patient_id::int8",
+        ),
+        (
+            "ALTER TABLE glass.assigned ALTER valid_to TYPE timestamp",
+            1,
+            "error[validity-type]: glass.assigned: column valid_to is of type timestamp without time zone",
+            "ALTER TABLE glass.assigned ALTER valid_to TYPE timestamptz",
+        ),
+        (
+            "ALTER TABLE glass.assigned DROP CONSTRAINT assigned_user_name_patient_id_key",
+            1,
+            "help: CREATE UNIQUE INDEX ON \"glass\".\"assigned\" (\"user_name\", \"patient_id\");",
+            "ALTER TABLE glass.assigned ADD UNIQUE (user_name, patient_id)",
+        ),
+        (
+            "DELETE FROM glass.assigned",
+            2,
+            "warning[assignment-empty]: glass.assigned",
+            "INSERT INTO glass.assigned VALUES ('nina', 1, NULL)",
+        ),
+        (
+            "REVOKE SELECT ON glass.assigned FROM pgglass",
+            1,
+            "error[assignment-unreadable]: glass.assigned",
+            "GRANT SELECT ON glass.assigned TO pgglass",
+        ),
+        (
+            "REVOKE SELECT ON glass.assigned FROM nurse",
+            2,
+            "warning[guard-rights]: glass.assigned: database role nurse cannot read it",
+            "GRANT SELECT ON glass.assigned TO nurse",
+        ),
+        (
+            "ALTER TABLE clinic.lab_order DROP CONSTRAINT lab_order_pkey CASCADE",
+            1,
+            "error[not-unique]: clinic.lab_result: clinic.lab_order.order_id is not unique",
+            "ALTER TABLE clinic.lab_order ADD PRIMARY KEY (order_id)",
+        ),
+        (
+            "ALTER TABLE clinic.lab_result ALTER order_id TYPE text",
+            1,
+            "error[step-type]: clinic.lab_result: clinic.lab_result.order_id (text) cannot be compared",
+            "ALTER TABLE clinic.lab_result ALTER order_id TYPE int8 USING order_id::int8",
+        ),
+        (
+            "ALTER TABLE clinic.patient ALTER birth_date TYPE text",
+            1,
+            "error[mask-type]: clinic.patient.birth_date: mask \"year\" needs a date or timestamp",
+            "ALTER TABLE clinic.patient ALTER birth_date TYPE date USING birth_date::date",
+        ),
+        (
+            "ALTER TABLE clinic.patient ALTER ssn TYPE text[] USING ARRAY[ssn]",
+            1,
+            "error[mask-type]: clinic.patient.ssn: mask \"redact\" needs a text type, but the column is of type text[]",
+            "ALTER TABLE clinic.patient ALTER ssn TYPE text USING ssn[1]",
+        ),
+        (
+            "CREATE DOMAIN clinic.digits AS text CHECK (VALUE ~ '^[0-9]*$'); ALTER TABLE clinic.patient ALTER ssn TYPE clinic.digits",
+            2,
+            "warning[mask-domain]: clinic.patient.ssn: the masked value may violate domain clinic.digits",
+            "ALTER TABLE clinic.patient ALTER ssn TYPE text; DROP DOMAIN clinic.digits",
+        ),
+        (
+            "ALTER TABLE clinic.patient RENAME ssn TO social",
+            1,
+            "error[does-not-exist]: clinic.patient.ssn: role billing masks a column that does not exist",
+            "ALTER TABLE clinic.patient RENAME social TO ssn",
+        ),
+        (
+            "ALTER TABLE clinic.visit RENAME TO visits",
+            1,
+            "protected table clinic.visit does not exist in the database",
+            "ALTER TABLE clinic.visits RENAME TO visit",
+        ),
+        (
+            "ALTER TABLE clinic.patient DROP CONSTRAINT patient_mrn_key",
+            2,
+            "warning[identifier-not-unique]: clinic.patient.mrn",
+            "ALTER TABLE clinic.patient ADD UNIQUE (mrn)",
+        ),
+        (
+            "CREATE TABLE clinic.allergy (id int PRIMARY KEY, who int8 REFERENCES clinic.patient)",
+            2,
+            "[[table]]\n        name = \"clinic.allergy\"\n        class = \"...\"\n        key = \"who\"",
+            "DROP TABLE clinic.allergy",
+        ),
+        (
+            "CREATE TABLE clinic.flag (id int8 PRIMARY KEY, result int8 REFERENCES clinic.lab_result)",
+            2,
+            "via = [{ column = \"result\", table = \"clinic.lab_result\", references = \"result_id\" }, \
+             { column = \"order_id\", table = \"clinic.lab_order\", references = \"order_id\" }]",
+            "DROP TABLE clinic.flag",
+        ),
+        (
+            "ALTER TABLE clinic.ward ADD patient_id int8 REFERENCES clinic.patient",
+            2,
+            "warning[reference-of-patients]: clinic.ward",
+            "ALTER TABLE clinic.ward DROP patient_id",
+        ),
+        (
+            "CREATE FUNCTION clinic.copy() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'; \
+             CREATE TRIGGER copies AFTER INSERT ON clinic.visit FOR EACH ROW EXECUTE FUNCTION clinic.copy()",
+            2,
+            "warning[triggers]: clinic.visit: triggers or rules: copies",
+            "DROP FUNCTION clinic.copy() CASCADE",
+        ),
+        (
+            "ALTER ROLE nurse RENAME TO nurses",
+            2,
+            "warning[no-such-role]: nurse: there is no such group",
+            "ALTER ROLE nurses RENAME TO nurse",
+        ),
+        (
+            "CREATE TABLE clinic.scratch (a int); CREATE VIEW clinic.all_patients AS SELECT * FROM clinic.patient",
+            0,
+            "note[not-mapped]: clinic: closed to restricted roles (GLS-220), no entry: scratch",
+            "DROP TABLE clinic.scratch",
+        ),
+        (
+            "SELECT 1",
+            0,
+            "note[not-mapped]: clinic: views and foreign tables closed to restricted roles, no entry: all_patients",
+            "DROP VIEW clinic.all_patients",
+        ),
+        (
+            "REVOKE EXECUTE ON FUNCTION glass.verifier(name) FROM pgglass",
+            1,
+            "GRANT EXECUTE ON FUNCTION glass.verifier(name) TO \"pgglass\";",
+            "GRANT EXECUTE ON FUNCTION glass.verifier(name) TO pgglass",
+        ),
+        (
+            "ALTER ROLE pgglass SET password_encryption = 'md5'",
+            1,
+            "error[password-encryption]: server: password_encryption is md5",
+            "ALTER ROLE pgglass RESET password_encryption",
+        ),
+        ("SELECT 1", 0, "0 errors, 0 warnings", "SELECT 1"),
+    ] {
+        client.batch_execute(change).await.expect(change);
+        let (got, out) = folder.check(&["--strict"]);
+        assert_eq!(got, status, "{change}: {out}");
+        assert!(out.contains(expected), "{change}: {expected}: {out}");
+        client.batch_execute(undo).await.expect(undo);
+    }
+}
+
+#[tokio::test]
+async fn partitions_are_listed_with_their_table() {
+    let pg = Postgres::start();
+    let client = pg.connect().await;
+    client.batch_execute(CLINIC).await.expect("schema");
+    client
+        .batch_execute(
+            "DROP TABLE clinic.visit; CREATE TABLE clinic.visit (patient_id int8, at date) PARTITION BY RANGE (at);
+             CREATE TABLE clinic.visit_2026 PARTITION OF clinic.visit FOR VALUES FROM ('2026-01-01') TO ('2027-01-01')",
+        )
+        .await
+        .expect("partitions");
+    let (_, out) = Folder::new(pg.port, same).check(&[]);
+    assert!(out.contains("and its partitions: clinic.visit_2026"), "{out}");
+    assert!(!out.contains("no entry"), "{out}");
+}
+
+#[tokio::test]
+async fn what_is_no_usable_database_is_said_plainly() {
+    let pg = Postgres::start();
+    pg.connect().await.batch_execute(CLINIC).await.expect("schema");
+    for (edit, expected) in [
+        (("service_user = \"pgglass\"", "service_user = \"nobody\""), "error[refused]: upstream: 127.0.0.1:"),
+        (
+            ("service_database = \"postgres\"", "service_database = \"none\""),
+            "database \"none\" does not exist",
+        ),
+        (("tls = \"disable\"", "tls = \"require\""), "error[tls]: upstream: no TLS connection to 127.0.0.1:"),
+        (("\"secrets/service-password\"", "\"secrets/nothing\""), "upstream.service_password_file"),
+    ] {
+        let (status, out) = Folder::new(pg.port, |t| t.replace(edit.0, edit.1)).check(&[]);
+        assert_eq!(status, 1, "{out}");
+        assert!(out.contains(expected), "{expected}: {out}");
+        assert!(!out.contains(PASSWORD), "{out}");
+    }
+    let (status, out) = Folder::new(1, same).check(&[]);
+    assert!(
+        status == 1 && out.contains("error[unreachable]: upstream: 127.0.0.1:1 cannot be reached"),
+        "{out}"
+    );
+}
+
+#[test]
+fn offline_looks_at_the_file_alone() {
+    let folder = Folder::new(1, same);
+    let (status, out) = folder.check(&["--offline", "--strict"]);
+    assert_eq!(status, 0, "{out}");
+    let folder = Folder::new(1, |t| t.replace("tls = \"disable\"", "tls = \"require\""));
+    assert_eq!(folder.check(&["--offline"]).0, 0, "a warning");
+    assert_eq!(folder.check(&["--offline", "--strict"]).0, 2, "a warning under --strict");
+    let folder = Folder::new(1, |t| t.replace("[ledger]", "[legder]"));
+    let (status, out) = folder.check(&["--offline", "--json"]);
+    let json: serde_json::Value = serde_json::from_str(&out).expect("JSON");
+    assert_eq!(status, 1);
+    assert!(json["diagnostics"][0]["place"]["line"].as_u64() > Some(0), "{out}");
+    assert!(out.contains("did you mean `ledger`?"), "{out}");
+}
+
+#[test]
+fn secrets_others_can_read_are_warned_about() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = Folder::new(1, same);
+    let key = folder.dir.path().join("tls/server.key");
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o640)).expect("chmod");
+    std::fs::remove_file(folder.dir.path().join("secrets/ledger.key")).expect("rm");
+    let (_, out) = folder.check(&[]);
+    assert!(out.contains("warning[file]: listen.private_key: ") && out.contains("(mode 0640)"), "{out}");
+    assert!(out.contains("error[file]: ledger.signing_key: ") && out.contains("pgglass keygen"), "{out}");
+}

@@ -1,0 +1,271 @@
+//! A policy held against catalogs: a rule follows its relation, never lets go of one, and what
+//! does not hold is closed. Then what a lint finds in plain data.
+
+#![allow(clippy::expect_used, clippy::panic)] // helpers of tests, too
+
+use std::path::Path;
+use std::sync::Arc;
+
+use pgglass::catalog::{Catalog, Column, Facts, ForeignKey, Oid, QualifiedName, Relation, RelationKind};
+use pgglass::config::parse;
+use pgglass::policy::{Access, BoundPolicy, Denial, Level, Policy, lint};
+
+const EXAMPLE: &str = include_str!("../config/pgglass.example.toml");
+
+fn policy() -> Arc<Policy> {
+    parse(EXAMPLE, Path::new("pgglass.toml")).expect("the example").policy
+}
+
+const PATIENT: Oid = 100;
+const VISIT: Oid = 101;
+const ORDER: Oid = 102;
+const RESULT: Oid = 103;
+const WARD: Oid = 104;
+const ASSIGNED: Oid = 105;
+
+fn add(catalog: &mut Catalog, oid: Oid, schema: &str, name: &str, columns: &[&str], parents: &[Oid]) {
+    let name = QualifiedName::new(schema, name);
+    let column = |(i, c): (usize, &&str)| {
+        let (name, type_sql) = c.split_once(' ').unwrap_or((c, "bigint"));
+        Column {
+            name: name.to_owned(),
+            attnum: i16::try_from(i + 1).expect("few columns"),
+            type_oid: 20,
+            typmod: -1,
+            type_sql: type_sql.to_owned(),
+            builtin_type: true,
+        }
+    };
+    let relation = Relation {
+        oid,
+        name: name.clone(),
+        kind: RelationKind::Table,
+        columns: columns.iter().enumerate().map(column).collect(),
+        parents: parents.to_vec(),
+        has_triggers_or_rules: false,
+    };
+    catalog.relations.insert(oid, relation);
+    catalog.by_name.insert(name, oid);
+}
+
+fn rename(catalog: &mut Catalog, oid: Oid, new: &str) {
+    let relation = catalog.relations.get_mut(&oid).expect("there");
+    catalog.by_name.remove(&relation.name);
+    relation.name.name = new.to_owned();
+    catalog.by_name.insert(relation.name.clone(), oid);
+}
+
+fn drop_column(catalog: &mut Catalog, oid: Oid, column: &str) {
+    catalog.relations.get_mut(&oid).expect("there").columns.retain(|c| c.name != column);
+}
+
+fn catalog() -> Catalog {
+    let mut c = Catalog::default();
+    let patient = ["patient_id", "mrn text", "ssn text", "phone text", "birth_date date", "note text"];
+    add(&mut c, PATIENT, "clinic", "patient", &patient, &[]);
+    add(&mut c, VISIT, "clinic", "visit", &["visit_id", "patient_id"], &[]);
+    add(&mut c, ORDER, "clinic", "lab_order", &["order_id", "patient_id"], &[]);
+    add(&mut c, RESULT, "clinic", "lab_result", &["result_id", "order_id"], &[]);
+    add(&mut c, WARD, "clinic", "ward", &["ward_id"], &[]);
+    add(&mut c, 106, "clinic", "drug", &["drug_id"], &[]);
+    let assigned = ["user_name text", "patient_id", "valid_to timestamp with time zone"];
+    add(&mut c, ASSIGNED, "glass", "assigned", &assigned, &[]);
+    c
+}
+
+/// What a role may do, in a word.
+fn access(bound: &BoundPolicy, role: &str, oid: Oid) -> &'static str {
+    match bound.access(&bound.policy.roles[role], oid) {
+        Access::Free => "free",
+        Access::Protected { filter: true, block: true, .. } => "block",
+        Access::Protected { filter: true, .. } => "hide",
+        Access::Protected { masks, .. } if !masks.is_empty() => "masked",
+        Access::Protected { .. } => "recorded",
+        Access::Denied(Denial::NotMapped) => "not mapped",
+        Access::Denied(Denial::ClassNotAllowed) => "class",
+        Access::Denied(Denial::ScopeNone) => "none",
+    }
+}
+
+#[test]
+fn the_example_binds_and_decides() {
+    let bound = BoundPolicy::bind(policy(), &catalog(), None);
+    assert_eq!(bound.problems, Vec::<String>::new());
+    for (oid, nurse, billing, dba) in [
+        (PATIENT, "block", "masked", "recorded"),
+        (VISIT, "block", "recorded", "recorded"),
+        (RESULT, "block", "class", "recorded"),
+        (WARD, "free", "free", "free"),
+        (ASSIGNED, "not mapped", "not mapped", "free"),
+        (999, "not mapped", "not mapped", "free"),
+    ] {
+        let got = ["nurse", "billing", "dba"].map(|role| access(&bound, role, oid));
+        assert_eq!(got, [nurse, billing, dba], "{oid}");
+    }
+}
+
+#[test]
+fn a_renamed_table_keeps_its_rule_and_its_successor_gets_it_too() {
+    let mut c = catalog();
+    let first = BoundPolicy::bind(policy(), &c, None);
+    rename(&mut c, VISIT, "visit_2025");
+    let second = BoundPolicy::bind(policy(), &c, Some(&first));
+    assert_eq!(access(&second, "nurse", VISIT), "block");
+    assert_eq!(second.tables[&VISIT].name.name, "visit_2025", "guards name it as it is called now");
+    assert!(second.epoch > first.epoch);
+
+    add(&mut c, 200, "clinic", "visit", &["visit_id", "patient_id"], &[]);
+    let third = BoundPolicy::bind(policy(), &c, Some(&second));
+    assert_eq!(access(&third, "nurse", VISIT), "block");
+    assert_eq!(access(&third, "nurse", 200), "block");
+    assert_eq!(access(&third, "dba", VISIT), "recorded", "also for roles that see all");
+}
+
+#[test]
+fn a_table_renamed_to_the_name_of_another_rule_has_that_rule() {
+    let mut c = catalog();
+    let first = BoundPolicy::bind(policy(), &c, None);
+    rename(&mut c, ORDER, "visit_new");
+    rename(&mut c, VISIT, "lab_order");
+    rename(&mut c, ORDER, "visit");
+    for _ in 0..8 {
+        let second = BoundPolicy::bind(policy(), &c, Some(&first));
+        assert_eq!(second.tables[&VISIT].rule.name.name, "lab_order");
+        assert_eq!(second.tables[&ORDER].rule.name.name, "visit");
+    }
+}
+
+#[test]
+fn a_renamed_reference_table_stays_open_and_its_name_opens_nothing_else() {
+    let mut c = catalog();
+    let first = BoundPolicy::bind(policy(), &c, None);
+    rename(&mut c, WARD, "station");
+    let second = BoundPolicy::bind(policy(), &c, Some(&first));
+    assert_eq!(access(&second, "nurse", WARD), "free");
+    rename(&mut c, VISIT, "ward");
+    let third = BoundPolicy::bind(policy(), &c, Some(&second));
+    assert_eq!(access(&third, "nurse", VISIT), "block", "a protected table is never a reference");
+}
+
+#[test]
+fn partitions_follow_through_every_level_and_after_detaching() {
+    let mut c = catalog();
+    add(&mut c, 201, "clinic", "visit_2026", &["visit_id", "patient_id"], &[VISIT]);
+    add(&mut c, 202, "other", "visit_2026_01", &["visit_id", "patient_id"], &[201]);
+    let first = BoundPolicy::bind(policy(), &c, None);
+    for oid in [201, 202] {
+        assert_eq!(access(&first, "nurse", oid), "block");
+        assert_eq!(first.tables[&oid].rule.name.name, "visit");
+    }
+    c.relations.get_mut(&201).expect("there").parents.clear();
+    let second = BoundPolicy::bind(policy(), &c, Some(&first));
+    assert_eq!(access(&second, "nurse", 201), "block", "detached, the rows are the same");
+    assert_eq!(access(&second, "nurse", 202), "block");
+}
+
+#[test]
+fn a_rule_that_does_not_hold_closes_its_table_and_partitions_to_everyone() {
+    let mut c = catalog();
+    add(&mut c, 201, "clinic", "visit_2026", &["visit_id"], &[VISIT]);
+    drop_column(&mut c, VISIT, "patient_id");
+    let first = BoundPolicy::bind(policy(), &c, None);
+    assert!(first.problems.iter().any(|p| p.contains("clinic.visit has no key column patient_id")));
+    for oid in [VISIT, 201] {
+        for role in ["nurse", "billing", "dba"] {
+            assert_eq!(access(&first, role, oid), "not mapped", "{role} {oid}");
+        }
+    }
+    rename(&mut c, VISIT, "visit_old");
+    c.relations.get_mut(&201).expect("there").parents.clear();
+    let second = BoundPolicy::bind(policy(), &c, Some(&first));
+    assert_eq!(access(&second, "dba", VISIT), "not mapped", "renaming opens nothing");
+    assert_eq!(access(&second, "dba", 201), "not mapped", "nor does detaching");
+
+    let whole = BoundPolicy::bind(policy(), &catalog(), Some(&second));
+    assert_eq!(access(&whole, "dba", VISIT), "recorded", "a rule that holds again opens it");
+}
+
+#[test]
+fn every_missing_piece_of_a_path_breaks_the_rule() {
+    for (oid, column) in [(RESULT, "order_id"), (ORDER, "order_id"), (ORDER, "patient_id")] {
+        let mut c = catalog();
+        drop_column(&mut c, oid, column);
+        let bound = BoundPolicy::bind(policy(), &c, None);
+        assert_eq!(access(&bound, "dba", RESULT), "not mapped", "{oid} {column}");
+    }
+    let mut c = catalog();
+    rename(&mut c, ORDER, "orders");
+    assert_eq!(access(&BoundPolicy::bind(policy(), &c, None), "nurse", RESULT), "not mapped");
+}
+
+/// Facts under which the example has no finding but notes.
+fn facts() -> Facts {
+    let key = |oid: Oid, columns: &[&str]| (oid, vec![columns.iter().map(|c| (*c).to_owned()).collect()]);
+    Facts {
+        unique: [
+            key(PATIENT, &["mrn"]),
+            key(ORDER, &["order_id"]),
+            key(ASSIGNED, &["user_name", "patient_id"]),
+        ]
+        .into(),
+        roles: ["nurse", "dba", "bill_amy"].map(str::to_owned).into(),
+        password_encryption: "scram-sha-256".to_owned(),
+        assignment_rows: Some(true),
+        ..Facts::default()
+    }
+}
+
+fn findings(catalog: &Catalog, facts: &Facts) -> Vec<(Level, &'static str, String)> {
+    let bound = BoundPolicy::bind(policy(), catalog, None);
+    lint(&bound, catalog, facts).into_iter().map(|f| (f.level, f.code, f.subject)).collect()
+}
+
+#[test]
+fn a_sound_policy_has_no_finding() {
+    assert_eq!(findings(&catalog(), &facts()), []);
+}
+
+#[test]
+fn errors_come_first() {
+    let mut c = catalog();
+    add(&mut c, 300, "clinic", "scratch", &["a"], &[]);
+    let mut f = facts();
+    f.unique.remove(&ORDER);
+    f.assignment_rows = Some(false);
+    let expected = [
+        (Level::Error, "not-unique", "clinic.lab_result".to_owned()),
+        (Level::Warning, "assignment-empty", "glass.assigned".to_owned()),
+        (Level::Note, "not-mapped", "clinic".to_owned()),
+    ];
+    assert_eq!(findings(&c, &f), expected);
+}
+
+#[test]
+fn a_wider_unique_index_proves_nothing() {
+    let mut f = facts();
+    f.unique.insert(ORDER, vec![["order_id".to_owned(), "patient_id".to_owned()].into()]);
+    assert_eq!(findings(&catalog(), &f)[0].1, "not-unique");
+    f = facts();
+    f.unique.insert(ASSIGNED, vec![["user_name", "patient_id", "valid_to"].map(str::to_owned).into()]);
+    assert_eq!(findings(&catalog(), &f)[0].1, "assignment-not-unique");
+}
+
+#[test]
+fn foreign_keys_in_a_circle_end() {
+    let mut c = catalog();
+    add(&mut c, 300, "clinic", "a", &["id", "b"], &[]);
+    add(&mut c, 301, "clinic", "b", &["id", "a", "visit"], &[]);
+    let fk = |from, column: &str, to, references: &str| ForeignKey {
+        from,
+        columns: vec![column.to_owned()],
+        to,
+        references: vec![references.to_owned()],
+    };
+    let mut f = facts();
+    f.foreign_keys =
+        vec![fk(300, "b", 301, "id"), fk(301, "a", 300, "id"), fk(301, "visit", VISIT, "visit_id")];
+    let found = findings(&c, &f);
+    let forgotten: Vec<&str> =
+        found.iter().filter(|(_, code, _)| *code == "forgotten").map(|(_, _, s)| s.as_str()).collect();
+    assert_eq!(forgotten, ["clinic.a", "clinic.b"]);
+}
