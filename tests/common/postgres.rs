@@ -37,7 +37,7 @@ impl Postgres {
     /// A server of one's own, for tests that change roles, settings or stop it.
     pub fn start() -> Postgres {
         let programs = programs();
-        let root = tempfile::Builder::new().prefix("pgglass-test.").tempdir().unwrap().keep();
+        let root = tempfile::Builder::new().prefix("pgglass-harness.").tempdir().unwrap().keep();
         // The postgres user goes through it to its own directories.
         set_mode(&root, 0o711);
         let data = root.join("database");

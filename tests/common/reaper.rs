@@ -13,7 +13,7 @@ const SCRIPT: &str = r#"
 root=$1; shift
 read -r _
 for file in "$root"/processes/*; do
-    [ -e "$file" ] && kill -KILL -- "-${file##*/}"
+    [ -e "$file" ] && kill -KILL "-${file##*/}"
 done
 cd / && [ -f "$root/database/postmaster.pid" ] && "$@"
 rm -rf "$root"
