@@ -20,7 +20,7 @@ pub struct Postgres {
     root: PathBuf,
     port: u16,
     programs: PathBuf,
-    pub(super) reaper: Reaper,
+    reaper: Reaper,
     demo_loaded: OnceLock<()>,
     // CREATE DATABASE fails while another session is in the template, so one at a time.
     creating: Mutex<()>,
@@ -92,6 +92,16 @@ impl Postgres {
     /// The temporary directory, removed with the server.
     pub fn root(&self) -> &Path {
         &self.root
+    }
+
+    /// Has this process group killed if the test process ends before [`Postgres::forget`].
+    pub fn register(&self, group: u32) {
+        self.reaper.register(group);
+    }
+
+    /// The process group has ended.
+    pub fn forget(&self, group: u32) {
+        self.reaper.forget(group);
     }
 
     /// A fresh copy of the demonstration database (2,000 patients; see `demo/data.sql`).

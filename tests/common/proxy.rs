@@ -95,7 +95,7 @@ impl<'a> Proxy<'a> {
             .process_group(0)
             .spawn()
             .expect("start pgglass");
-        self.server.reaper.register(child.id());
+        self.server.register(child.id());
         let child = self.child.insert(child);
         let log_file = self.directory.join("pgglass.log");
         let started = Instant::now();
@@ -119,7 +119,7 @@ impl<'a> Proxy<'a> {
         let asked = Instant::now();
         while asked.elapsed() < STOPPED_WITHIN {
             if matches!(child.try_wait(), Ok(Some(_))) {
-                self.server.reaper.forget(child.id());
+                self.server.forget(child.id());
                 return;
             }
             std::thread::sleep(Duration::from_millis(10));
@@ -242,7 +242,7 @@ fn entries(text: &str) -> Vec<serde_json::Value> {
 fn end(child: &mut Child, server: &Postgres) {
     let _ = child.kill();
     let _ = child.wait();
-    server.reaper.forget(child.id());
+    server.forget(child.id());
 }
 
 fn private_directory(directory: &Path) {
