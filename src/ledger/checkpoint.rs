@@ -125,6 +125,33 @@ pub(crate) fn entries(file: &str) -> Vec<Entry<'_>> {
     found
 }
 
+/// True when `torn`, the incomplete end of a checkpoints file, is what a crash leaves: the beginning
+/// of a note under this key's name. Anything else was changed afterwards.
+pub(crate) fn is_torn_note(torn: &str, key: &PublicKey) -> bool {
+    // A file system may have extended the file before the bytes arrived.
+    let torn = torn.trim_end_matches('\0');
+    let mut lines = torn.split('\n');
+    let (origin, size, root) = (lines.next().unwrap_or(""), lines.next(), lines.next());
+    let (blank, signature, after) = (lines.next(), lines.next(), lines.next());
+    let origin_fits = if size.is_some() { origin == key.name() } else { key.name().starts_with(origin) };
+    let size_fits = size.is_none_or(|s| s.bytes().all(|c| c.is_ascii_digit()));
+    let is_base64 = |c: u8| c.is_ascii_alphanumeric() || b"+/=".contains(&c);
+    let root_fits = root.is_none_or(|r| r.len() <= 44 && r.bytes().all(is_base64));
+    let begin = format!("\u{2014} {} ", key.name());
+    // A cut within a character was decoded as U+FFFD.
+    let signature_fits = signature.is_none_or(|s| {
+        s.starts_with(&begin) || begin.starts_with(s.trim_end_matches(char::REPLACEMENT_CHARACTER))
+    });
+    let complete_fits = after.is_none_or(|a| a.is_empty() && Checkpoint::verify(torn, key).is_ok());
+    origin_fits
+        && size_fits
+        && root_fits
+        && blank.is_none_or(str::is_empty)
+        && signature_fits
+        && complete_fits
+        && lines.next().is_none()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -158,6 +185,10 @@ mod tests {
             let torn = entries(&file[..file.floor_char_boundary(cut)]);
             let complete = torn.iter().filter(|e| e.note.is_some()).count();
             assert_eq!(complete, usize::from(cut > note(1).len()), "cut {cut}");
+            if let Some(Entry { offset, note: None }) = torn.last() {
+                let end = &file[*offset..file.floor_char_boundary(cut)];
+                assert!(is_torn_note(end, &key.public()), "cut {cut}: {end:?}");
+            }
         }
     }
 }

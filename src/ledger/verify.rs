@@ -12,7 +12,7 @@ use std::path::Path;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::checkpoint::{Checkpoint, entries};
+use super::checkpoint::{Checkpoint, entries, is_torn_note};
 use super::error::LedgerError;
 use super::keys::PublicKey;
 use super::leaf::Assembler;
@@ -149,7 +149,8 @@ struct Audit<'a> {
     last_time_us: i64,
     assembler: Assembler,
     last_record: Option<(String, String)>,
-    segments: BTreeSet<u64>,
+    /// Where what counts ends.
+    end: Place,
     result: Verification,
 }
 
@@ -177,7 +178,7 @@ impl<'a> Audit<'a> {
             last_time_us: i64::MIN,
             assembler: Assembler::default(),
             last_record: None,
-            segments: BTreeSet::new(),
+            end: Place { segment: 0, offset: 0, leaf: None },
             result: Verification { origin: key.name().to_owned(), ..Verification::default() },
         }
     }
@@ -238,7 +239,7 @@ impl<'a> Audit<'a> {
 
     fn event(&mut self, event: Event) {
         match event {
-            Event::Segment { place, header, .. } => self.segment(place, &header),
+            Event::Segment { place, header, end } => self.segment(place, &header, end),
             Event::Batch(batch) => self.batch(batch),
             Event::Damage { place, message } => {
                 self.tree = None;
@@ -259,9 +260,9 @@ impl<'a> Audit<'a> {
         }
     }
 
-    fn segment(&mut self, place: Place, header: &Header) {
+    fn segment(&mut self, place: Place, header: &Header, end: u64) {
         self.result.segments += 1;
-        self.segments.insert(place.segment);
+        self.end = Place { offset: end, leaf: None, ..place };
         if header.node != self.key.name() {
             self.wrong(
                 place,
@@ -299,8 +300,11 @@ impl<'a> Audit<'a> {
             match std::str::from_utf8(&bytes) {
                 Ok(text) => self.checkpoints(&file, text),
                 Err(e) => {
-                    let message = "a byte that no checkpoint has".to_owned();
-                    self.finding(file.clone(), e.valid_up_to() as u64, None, message);
+                    // No length: the file ends within a character, as a torn note may.
+                    if e.error_len().is_some() {
+                        let message = "a byte that no checkpoint has".to_owned();
+                        self.finding(file.clone(), e.valid_up_to() as u64, None, message);
+                    }
                     self.checkpoints(&file, &String::from_utf8_lossy(&bytes));
                 }
             }
@@ -311,11 +315,13 @@ impl<'a> Audit<'a> {
         for entry in entries(text) {
             let offset = entry.offset as u64;
             let Some(note) = entry.note else {
-                let message = format!(
-                    "{} bytes of an incomplete checkpoint: it was never shown to anyone",
-                    text.len() - entry.offset
-                );
-                self.remark(file.to_owned(), offset, message);
+                let torn = text.get(entry.offset..).unwrap_or("");
+                let message = format!("{} bytes of an incomplete checkpoint", torn.len());
+                if is_torn_note(torn, self.key) {
+                    self.remark(file.to_owned(), offset, format!("{message}: it was never shown to anyone"));
+                } else {
+                    self.finding(file.to_owned(), offset, None, format!("{message}, changed afterwards"));
+                }
                 continue;
             };
             let checkpoint = match Checkpoint::verify(note, self.key) {
@@ -376,7 +382,8 @@ impl<'a> Audit<'a> {
     }
 
     fn batch(&mut self, batch: Batch) {
-        let Batch { leaves, trailer, place, whole, .. } = batch;
+        let Batch { leaves, trailer, place, whole, end } = batch;
+        self.end = Place { offset: end, leaf: None, ..place };
         self.result.leaves += leaves.len() as u64;
         if let Some(tree) = self.tree.as_mut().filter(|_| whole) {
             for leaf in &leaves {
@@ -431,23 +438,27 @@ impl<'a> Audit<'a> {
     fn finish(mut self) -> Verification {
         self.load_checkpoints(u64::MAX);
         let end = self.tree.as_ref().map(Tree::size);
-        self.at_size(Place { segment: 0, offset: 0, leaf: None });
-        for (size, waiting) in std::mem::take(&mut self.waiting) {
-            for Waiting { file, offset, .. } in waiting {
-                let message = match end {
-                    Some(end) => format!("{size} leaves were signed, the log has {end}: its end is missing"),
-                    None => format!("{size} leaves were signed; after the damage this cannot be checked"),
-                };
-                self.finding(file, offset, Some(size.saturating_sub(1)), message);
-            }
+        self.at_size(self.end);
+        let beyond: Vec<Waiting> = std::mem::take(&mut self.waiting).into_values().flatten().collect();
+        if let Some(last) = beyond.last() {
+            let (count, size) = (beyond.len(), last.checkpoint.size);
+            let signed = format!(
+                "{count} checkpoint(s), the last at {}, offset {}, sign {size} leaves",
+                last.file, last.offset
+            );
+            let message = match end {
+                Some(end) => format!("the end of the log is missing or damaged: {signed}, {end} are here"),
+                None => format!("{signed}; after the damage this cannot be checked"),
+            };
+            let place = Place { leaf: end, ..self.end };
+            self.wrong(place, message);
         }
         if let Some(end) = end.filter(|e| *e > self.result.proven && !self.broken) {
             let message = format!(
                 "{} leaves after the last checkpoint are consistent but not signed yet",
                 end - self.result.proven
             );
-            let last = self.segments.last().copied().unwrap_or(0);
-            self.remark(segment_name(last), 0, message);
+            self.remark(segment_name(self.end.segment), self.end.offset, message);
         }
         if self.restored && self.tree.is_some() {
             self.remark(String::from("ledger"), 0, "leaves after the damage are not signed yet".into());
