@@ -97,10 +97,8 @@ impl Queue {
             return Receipt::failed(Cause::Closed.into());
         }
         let reserve = priority == Priority::Reserve;
-        if let Some(failure) = &state.failure {
-            if !(reserve && failure.reserve_open) {
-                return Receipt::failed(failure.error.clone());
-            }
+        if let Some(failure) = state.failure.as_ref().filter(|f| !(reserve && f.reserve_open)) {
+            return Receipt::failed(failure.error.clone());
         }
         let bound = MAX_WAITING + if reserve { MAX_WAITING_RESERVE } else { 0 };
         // A record that alone is larger than the bound still passes an empty queue.
