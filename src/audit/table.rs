@@ -41,10 +41,10 @@ pub(crate) fn text(out: &mut impl Write, access: &Access) -> io::Result<()> {
     for glass in &access.glass {
         writeln!(out, "    why       {}", shown(&why(glass)))?;
     }
-    let rows = access.rows.map_or_else(|| "rows not known".to_owned(), |r| format!("{r} rows"));
+    let rows = access.rows.map(|r| format!(", {r} rows")).unwrap_or_default();
     writeln!(
         out,
-        "    record    {} (leaf {}, node {}), {}, {rows}",
+        "    record    {} (leaf {}, node {}), {}{rows}",
         access.event, access.leaf, access.node, access.outcome
     )
 }

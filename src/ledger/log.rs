@@ -1,6 +1,7 @@
 //! The ledger as the rest of the program holds it: open, append, health, close.
 
 use std::fs::{File, OpenOptions};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,6 +24,7 @@ pub struct Ledger(Arc<Handle>);
 
 #[derive(Debug)]
 struct Handle {
+    node: String,
     queue: Arc<Queue>,
     flush_deadline: Duration,
 }
@@ -47,16 +49,20 @@ impl Ledger {
             let message = format!("it is named {:?}, the node is {:?}", key.name(), config.node);
             return Err(Cause::Key { message }.into());
         }
-        std::fs::create_dir_all(&config.directory)
+        // Records hold statement texts and patient keys: the group may read, others may not.
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o750)
+            .create(&config.directory)
             .map_err(|e| LedgerError::io("create directory", &config.directory, &e))?;
         let lock = lock(&config)?;
         let (start, replay) = recover(&config, &key.public())?;
         let deadline = config.flush_deadline;
         let queue = Arc::new(Queue::new(deadline, config.on_failure == OnFailure::Shutdown));
-        let path = config.directory.clone();
+        let (path, node) = (config.directory.clone(), config.node.clone());
         let writer = Writer::start(config, key, Arc::clone(&queue), start)?;
         sync_directory(&path)?;
-        let ledger = Ledger(Arc::new(Handle { queue: Arc::clone(&queue), flush_deadline: deadline }));
+        let ledger = Ledger(Arc::new(Handle { node, queue: Arc::clone(&queue), flush_deadline: deadline }));
         let ended = Ended(Arc::clone(&queue));
         spawn("ledger-writer", move || {
             let _ended = ended;
@@ -70,6 +76,10 @@ impl Ledger {
     /// Hands a record to the writer. Encodes and hashes on the caller's thread and never waits for
     /// the disk. Past [`MAX_WAITING`] bytes the receipt fails at once with `Overloaded`.
     pub fn append(&self, record: &Record, priority: Priority) -> Receipt {
+        if record.node != self.0.node {
+            let message = format!("it is of node {:?}, the ledger of {:?}", record.node, self.0.node);
+            return Receipt::failed(Cause::Encode { message }.into());
+        }
         match leaf::encode(record) {
             Ok(leaves) => {
                 let leaves: Vec<_> = leaves

@@ -235,3 +235,60 @@ fn fail_all(state: &mut State, error: &LedgerError) {
         entry.slot.resolve(Err(error.clone()));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn leaf(bytes: usize) -> Vec<(Vec<u8>, Hash)> {
+        vec![(vec![b'x'; bytes], [0; 32])]
+    }
+
+    #[test]
+    fn a_flush_that_hangs_fails_what_waits_and_ends_when_it_returns() {
+        let queue = Arc::new(Queue::new(Duration::from_millis(40), true));
+        let watched = Arc::clone(&queue);
+        let watchdog = std::thread::spawn(move || watched.watch());
+        let flushing = queue.push(leaf(10), Priority::Ordinary);
+        let work = queue.take(Instant::now());
+        let waiting = queue.push(leaf(10), Priority::Reserve);
+        for receipt in [flushing, waiting] {
+            let error = receipt.wait().unwrap_err();
+            assert!(matches!(error.cause, Cause::Hung { millis: 40 }) && error.shutdown, "{error:?}");
+        }
+        assert!(queue.failure().is_some());
+        let refused = queue.push(leaf(10), Priority::Reserve).try_get();
+        assert!(matches!(refused, Some(Err(_))), "taken by a device that hangs");
+        // The device answers after all: the record stays failed for its caller, the ledger is well.
+        work.batch[0].slot.resolve(Ok(0));
+        queue.done(10);
+        assert_eq!(queue.failure(), None);
+        assert_eq!(queue.push(leaf(10), Priority::Ordinary).try_get(), None);
+        queue.set_closed();
+        watchdog.join().unwrap();
+    }
+
+    #[test]
+    fn what_waits_is_bounded_and_emergencies_have_room_of_their_own() {
+        let queue = Queue::new(Duration::from_secs(9), false);
+        let half = MAX_WAITING as usize / 2;
+        let overloaded =
+            |r: &Receipt| matches!(r.try_get(), Some(Err(e)) if matches!(e.cause, Cause::Overloaded { .. }));
+        assert!(!overloaded(&queue.push(leaf(half), Priority::Ordinary)));
+        assert!(!overloaded(&queue.push(leaf(half), Priority::Ordinary)));
+        assert!(overloaded(&queue.push(leaf(1), Priority::Ordinary)));
+        assert!(!overloaded(&queue.push(leaf(1), Priority::Reserve)));
+        let work = queue.take(Instant::now());
+        queue.done(work.batch.iter().map(|e| e.bytes).sum());
+        assert!(!overloaded(&queue.push(leaf(1), Priority::Ordinary)), "room again");
+    }
+
+    #[test]
+    fn a_writer_that_is_gone_leaves_nobody_waiting() {
+        let queue = Queue::new(Duration::from_secs(9), false);
+        let receipt = queue.push(leaf(1), Priority::Ordinary);
+        queue.set_closed();
+        assert_eq!(receipt.wait().unwrap_err().cause, Cause::Closed);
+        assert!(queue.failure().is_some());
+    }
+}

@@ -75,10 +75,13 @@ pub(crate) fn recover(config: &LedgerConfig, key: &PublicKey) -> Result<(Start, 
         return Err(LedgerError::damaged(directory.display().to_string(), message));
     };
     replay.size = tree.size();
-    let numbers = segment::numbers(directory, "segment")?;
+    // A crash while a segment is created may leave either of its two files.
+    let mut numbers = segment::numbers(directory, "segment")?;
+    numbers.extend(segment::numbers(directory, "checkpoints")?);
+    numbers.sort_unstable();
+    numbers.dedup();
+    let last = numbers.last().copied().unwrap_or(0);
     let ends = undeclared_ends(&numbers, &fold.ends, directory)?;
-    let notes = segment::numbers(directory, "checkpoints")?;
-    let last = numbers.last().copied().max(notes.last().copied()).unwrap_or(0);
     let start = Start {
         tree,
         next_segment: last + 1,
@@ -193,7 +196,8 @@ fn undeclared_ends(
     ends.extend(numbers.iter().filter(|n| **n > last_readable).map(|n| SegmentEnd { segment: *n, bytes: 0 }));
     for end in &ends {
         let path = segment_path(directory, end.segment);
-        File::open(&path).and_then(|f| f.sync_all()).map_err(|e| LedgerError::io("fsync", &path, &e))?;
+        let synced = if end.bytes > 0 { File::open(&path).and_then(|f| f.sync_all()) } else { Ok(()) };
+        synced.map_err(|e| LedgerError::io("fsync", &path, &e))?;
     }
     Ok(ends)
 }

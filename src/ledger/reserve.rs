@@ -54,7 +54,9 @@ impl Reserve {
 
     /// Gives the space up.
     pub(crate) fn release(&mut self) {
-        self.held = false;
+        if !std::mem::take(&mut self.held) {
+            return;
+        }
         if let Err(e) = std::fs::remove_file(&self.path) {
             tracing::warn!(path = %self.path.display(), error = %e, "the ledger's reserve cannot be released");
         }

@@ -149,6 +149,8 @@ struct Audit<'a> {
     last_time_us: i64,
     assembler: Assembler,
     last_record: Option<(String, String)>,
+    /// The present segment has no checkpoints file: it is created with the segment, so it was removed.
+    notes_missing: bool,
     /// Where what counts ends.
     end: Place,
     result: Verification,
@@ -178,6 +180,7 @@ impl<'a> Audit<'a> {
             last_time_us: i64::MIN,
             assembler: Assembler::default(),
             last_record: None,
+            notes_missing: false,
             end: Place { segment: 0, offset: 0, leaf: None },
             result: Verification { origin: key.name().to_owned(), ..Verification::default() },
         }
@@ -281,6 +284,8 @@ impl<'a> Audit<'a> {
                 self.restored = true;
             }
         }
+        let notes = checkpoints_path(self.directory, place.segment);
+        self.notes_missing = !notes.exists();
         self.load_checkpoints(place.segment);
         self.at_size(place);
     }
@@ -385,6 +390,9 @@ impl<'a> Audit<'a> {
         let Batch { leaves, trailer, place, whole, end } = batch;
         self.end = Place { offset: end, leaf: None, ..place };
         self.result.leaves += leaves.len() as u64;
+        if std::mem::take(&mut self.notes_missing) {
+            self.wrong(Place { offset: 0, leaf: None, ..place }, "its checkpoints file is missing");
+        }
         if let Some(tree) = self.tree.as_mut().filter(|_| whole) {
             for leaf in &leaves {
                 tree.push(leaf_hash(&leaf.payload));
@@ -452,6 +460,12 @@ impl<'a> Audit<'a> {
             };
             let place = Place { leaf: end, ..self.end };
             self.wrong(place, message);
+        }
+        if self.result.segments == 0 {
+            self.finding("ledger".to_owned(), 0, None, "no segment of a ledger is here".to_owned());
+        } else if self.result.leaves > 0 && self.result.checkpoints == 0 {
+            let message = "no checkpoint signed with this key: nothing is proven".to_owned();
+            self.finding("ledger".to_owned(), 0, None, message);
         }
         if let Some(end) = end.filter(|e| *e > self.result.proven && !self.broken) {
             let message = format!(

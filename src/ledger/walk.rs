@@ -133,7 +133,8 @@ impl Walk {
             if let Some(header) = read_header(&path).filter(|h| h.segment == number) {
                 open_from = number;
                 for end in header.ends {
-                    if ends.insert(end.segment, end.bytes).is_some() || end.segment >= number {
+                    let before = ends.insert(end.segment, end.bytes);
+                    if before.is_some_and(|b| b != end.bytes) || end.segment >= number {
                         let place = Place { segment: number, offset: 0, leaf: None };
                         let message = format!(
                             "it declares an end of segment {:08} that is not its to declare",
@@ -149,12 +150,12 @@ impl Walk {
             segment.end = ends.remove(&segment.number);
             segment.open_ended = segment.end.is_none() && segment.number >= open_from;
         }
-        for (number, bytes) in ends {
-            if bytes > 0 {
-                let place = Place { segment: number, offset: 0, leaf: None };
-                events.push_back(Event::Damage { place, message: "the segment is missing".into() });
-            }
+        // A segment that never came to be need not have a file.
+        for (number, _) in ends.into_iter().filter(|(_, bytes)| *bytes == 0) {
+            let path = segment::segment_path(directory, number);
+            segments.push(Segment { number, path, length: 0, end: Some(0), open_ended: false });
         }
+        segments.sort_by_key(|s| s.number);
         Ok(Self { pending: segments.into(), events, current: None, expected: Some(0), expected_number: 1 })
     }
 
@@ -172,7 +173,6 @@ impl Walk {
     fn open_next(&mut self) -> Option<()> {
         let segment = self.pending.pop_front()?;
         let place = Place { segment: segment.number, offset: 0, leaf: self.expected };
-        // A segment that never came to be may be gone altogether.
         let gap = segment.number.saturating_sub(self.expected_number);
         self.expected_number = segment.number + 1;
         if gap > 0 {

@@ -137,6 +137,12 @@ impl Writer {
 
     /// Writes and flushes one batch and answers its receipts.
     fn append(&mut self, batch: &[Entry]) -> Result<(), LedgerError> {
+        if self.live.is_none() {
+            self.new_segment()?;
+        }
+        if batch.is_empty() {
+            return Ok(());
+        }
         let mut tree = self.tree.clone();
         let mut bytes = Vec::with_capacity(
             batch.iter().map(|e| e.bytes as usize + 64 * e.leaves.len()).sum::<usize>() + 128,
@@ -152,9 +158,6 @@ impl Writer {
         let time_us = Timestamp::now().as_microsecond().max(self.last_time_us);
         let trailer = Trailer { first: self.tree.size(), next: tree.size(), time_us, root: tree.root() };
         trailer.encode(&mut bytes);
-        if self.live.is_none() {
-            self.new_segment()?;
-        }
         let Some(live) = self.live.as_mut() else { return Err(Cause::Closed.into()) };
         live.allocate_ahead(bytes.len() as u64, self.config.segment_bytes);
         live.append(&bytes)?;

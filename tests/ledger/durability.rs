@@ -86,6 +86,47 @@ fn a_full_disk_refuses_ordinary_records_keeps_the_reserve_and_recovers() {
     Ledger::open(config).unwrap().0.close();
 }
 
+const LIMITED: &str = "PGGLASS_TEST_LEDGER_LIMITED";
+
+/// Not a test by itself: the process that [`a_short_write_moves_on_to_a_new_segment`] starts with a
+/// limit on the size of its files.
+#[test]
+fn child_with_a_file_size_limit() {
+    let Ok(dir) = std::env::var(LIMITED) else { return };
+    let bench = Bench::new();
+    let dir = std::path::PathBuf::from(dir);
+    let ledger = Ledger::open(config(&dir, dir.join("ledger"))).unwrap().0;
+    for n in 0..100 {
+        let record = bench.record(&format!("{n} {}", "z".repeat(2000)));
+        assert_eq!(ledger.append(&record, Priority::Ordinary).wait(), Ok(n));
+    }
+    assert_eq!(ledger.healthy(), Ok(()));
+    ledger.close();
+    println!("all acknowledged");
+}
+
+#[test]
+fn a_short_write_moves_on_to_a_new_segment() {
+    let bench = Bench::new();
+    // A write across the limit is short, as on a failing device; the signal that comes with it is ignored.
+    let limited = "trap '' XFSZ; ulimit -f 41; \
+                   exec \"$0\" --exact durability::child_with_a_file_size_limit --nocapture";
+    let output = Command::new("bash")
+        .args(["-c", limited])
+        .arg(std::env::current_exe().unwrap())
+        .env(LIMITED, bench.dir.path())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(said.contains("all acknowledged"), "{said} {}", String::from_utf8_lossy(&output.stderr));
+    let found = bench.verify();
+    assert!(found.ok && found.proven == 100 && found.segments > 3, "{found:?}");
+    assert!(found.remarks.iter().any(|r| r.message.contains("after the segment's end")), "{found:?}");
+    let (ledger, replay) = Ledger::open(bench.config()).unwrap();
+    assert_eq!((replay.glass.len(), replay.damage.len()), (100, 0));
+    ledger.close();
+}
+
 #[test]
 fn on_failure_shutdown_says_so() {
     let Some(disk) = SmallDisk::new("512k") else { return };

@@ -171,3 +171,36 @@ fn one_process_a_directory() {
     ledger.close();
     Ledger::open(bench.config()).unwrap().0.close();
 }
+
+#[test]
+fn a_crash_while_a_segment_is_created_is_no_damage() {
+    // Either of the two files of the next segment may exist, empty or half.
+    let bench = Bench::new();
+    let ledger = Ledger::open(bench.config()).unwrap().0;
+    bench.append(&ledger, 0..4);
+    ledger.close();
+    let header = {
+        let whole = fs::read(&bench.files("segment")[0]).unwrap();
+        let second = (8..whole.len()).step_by(8).find(|i| whole[*i..].starts_with(b"pgGL")).unwrap();
+        whole[..second].to_vec()
+    };
+    let next = |extension: &str| {
+        let number: u64 = (bench.files("segment").into_iter().chain(bench.files("checkpoints")))
+            .filter_map(|f| f.file_stem()?.to_str()?.parse().ok())
+            .max()
+            .unwrap();
+        bench.ledger_dir().join(format!("{:08}.{extension}", number + 1))
+    };
+    for (n, left) in [&b""[..], &b""[..], &header[..9], &header[..header.len() - 1]].into_iter().enumerate() {
+        let file = next(if n == 0 { "checkpoints" } else { "segment" });
+        fs::write(file, left).unwrap();
+        let found = bench.verify();
+        assert!(found.ok, "crash {n}: {found:?}");
+        let (ledger, replay) = Ledger::open(bench.config()).unwrap();
+        assert_eq!(replay.glass.len(), 4 + n);
+        ledger.append(&bench.record("next"), Priority::Ordinary).wait().unwrap();
+        ledger.close();
+        let found = bench.verify();
+        assert!(found.ok && found.proven == 5 + n as u64, "crash {n}: {found:?}");
+    }
+}

@@ -169,3 +169,19 @@ fn another_key_proves_nothing() {
     let found = verify(&original().ledger_dir(), &other.key, &[], |_, _| {}).unwrap();
     assert!(!found.ok && found.proven == 0);
 }
+
+#[test]
+fn nothing_signed_and_nothing_there_are_no_success() {
+    let empty = tempfile::tempdir().unwrap();
+    assert!(!verify(empty.path(), &original().key, &[], |_, _| {}).unwrap().ok);
+    let (findings, _) = after(|dir| {
+        for file in original().files("checkpoints") {
+            fs::write(dir.join(file.file_name().unwrap()), "").unwrap();
+        }
+    });
+    assert!(findings.iter().any(|f| f.contains("nothing is proven")), "{findings:?}");
+    for file in original().files("checkpoints") {
+        let (findings, _) = after(|dir| fs::remove_file(dir.join(file.file_name().unwrap())).unwrap());
+        assert!(findings.iter().any(|f| f.contains("checkpoints file is missing")), "{findings:?}");
+    }
+}
