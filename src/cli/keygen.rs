@@ -23,7 +23,7 @@ pub struct KeygenArgs {
 }
 
 /// Runs the command.
-pub fn run(args: KeygenArgs) -> ExitCode {
+pub(crate) fn run(args: KeygenArgs) -> ExitCode {
     let written = PrivateKey::generate(&args.name).and_then(|key| {
         let public_path = key.write(&args.out)?;
         Ok((public_path, key.public().to_line()))

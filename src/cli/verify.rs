@@ -31,7 +31,7 @@ pub struct VerifyArgs {
 }
 
 /// Runs the command.
-pub fn run(args: VerifyArgs) -> ExitCode {
+pub(crate) fn run(args: VerifyArgs) -> ExitCode {
     let found = match look(&args) {
         Ok(found) => found,
         Err(error) => {
@@ -73,7 +73,7 @@ fn look(args: &VerifyArgs) -> Result<Verification, LedgerError> {
 }
 
 /// The result for people.
-pub fn describe(found: &Verification) -> String {
+pub(crate) fn describe(found: &Verification) -> String {
     let mut text = String::new();
     let mut line = |l: String| {
         text.push_str(&l);
@@ -107,4 +107,27 @@ pub fn describe(found: &Verification) -> String {
         }
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::PrivateKey;
+
+    #[test]
+    fn an_empty_folder_is_no_whole_ledger_and_the_text_says_why() {
+        let dir = tempfile::tempdir().unwrap();
+        let public_key = PrivateKey::generate("n1").unwrap().write(&dir.path().join("key")).unwrap();
+        let directory = dir.path().join("ledger");
+        std::fs::create_dir(&directory).unwrap();
+        let args =
+            VerifyArgs { directory: directory.clone(), public_key, checkpoint: Vec::new(), json: false };
+        let found = look(&args).unwrap();
+        assert!(!found.ok);
+        let text = describe(&found);
+        assert!(text.starts_with("ledger of n1: NOT AS IT WAS WRITTEN"), "{text}");
+        assert!(text.contains("WRONG") && text.contains("no segment of a ledger is here"), "{text}");
+        let missing = VerifyArgs { directory: directory.join("nowhere"), ..args };
+        assert!(look(&missing).is_err());
+    }
 }

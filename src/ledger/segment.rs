@@ -189,8 +189,8 @@ impl LiveSegment {
         self.segment.written
     }
 
-    /// Allocates `step` bytes ahead where fewer than `need` are left. Only a hint: a full disk
-    /// shows when writing.
+    /// Allocates ahead, up to `limit` bytes, where fewer than `need` are left. Only a hint: a full
+    /// disk shows when writing.
     pub(crate) fn allocate_ahead(&mut self, need: u64, limit: u64) {
         let Some(allocated) = self.allocated else { return };
         let end = self.segment.written.saturating_add(need);
@@ -206,14 +206,15 @@ impl LiveSegment {
     /// Writes a batch and waits until it is durable.
     ///
     /// # Errors
-    /// Any failure; the segment must not be used again, and ends where `end_before` said.
+    /// Any failure. The segment must not be written again; it ends at [`LiveSegment::written`].
     pub(crate) fn append(&mut self, batch: &[u8]) -> Result<(), LedgerError> {
         let before = self.segment.written;
+        // The name is looked at last: a batch is not acknowledged in a file that nobody can find.
         let done = self
             .segment
-            .check_name()
-            .and_then(|()| self.segment.write(batch))
-            .and_then(|()| self.segment.sync());
+            .write(batch)
+            .and_then(|()| self.segment.sync())
+            .and_then(|()| self.segment.check_name());
         if done.is_err() {
             self.segment.written = before;
         }
@@ -222,8 +223,8 @@ impl LiveSegment {
 
     /// Writes a signed note and waits until it is durable.
     pub(crate) fn append_checkpoint(&mut self, note: &str) -> Result<(), LedgerError> {
-        self.checkpoints.check_name()?;
         self.checkpoints.write(format!("{note}\n").as_bytes())?;
-        self.checkpoints.sync()
+        self.checkpoints.sync()?;
+        self.checkpoints.check_name()
     }
 }

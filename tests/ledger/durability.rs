@@ -192,6 +192,44 @@ fn an_idle_log_is_signed_again_and_again() {
     assert!(found.ok && found.proven == found.leaves && found.checkpoints >= 4, "{found:?}");
 }
 
+#[test]
+fn a_running_ledger_verifies_at_any_moment_with_many_callers() {
+    let bench = Bench::new();
+    let mut config = bench.config();
+    config.segment_bytes = 20_000;
+    config.checkpoint_every = Duration::from_millis(2);
+    let ledger = Ledger::open(config).unwrap().0;
+    std::thread::scope(|scope| {
+        let callers: Vec<_> = (0..4)
+            .map(|caller| {
+                let (ledger, bench) = (ledger.clone(), &bench);
+                scope.spawn(move || {
+                    let ids = pgglass::ledger::record::EventIds::default();
+                    for n in 0..150 {
+                        let mut record = bench.record(&format!("{caller}-{n}"));
+                        record.id = ids.next(record.time);
+                        ledger.append(&record, Priority::Ordinary).wait().unwrap();
+                    }
+                })
+            })
+            .collect();
+        let mut rounds = 0;
+        while rounds < 5 || callers.iter().any(|c| !c.is_finished()) {
+            let found = bench.verify();
+            // Before the first checkpoint nothing is proven, and the verifier says so.
+            assert!(found.ok || found.proven == 0, "{found:?}");
+            rounds += 1;
+        }
+    });
+    ledger.close();
+    let found = bench.verify();
+    assert!(found.ok && found.proven == found.leaves, "{found:?}");
+    let mut stored = bench.notes();
+    stored.sort();
+    stored.dedup();
+    assert_eq!(stored.len(), 600);
+}
+
 /// Not a check: prints records per second with 1 and 64 in flight. Run with `--ignored --nocapture`.
 #[test]
 #[ignore = "a measurement"]
