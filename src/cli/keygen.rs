@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use crate::ledger::PrivateKey;
+
 /// Make a signing key for a ledger
 ///
 /// Writes an Ed25519 private key that only its owner may read, and next to it the public key, in a
@@ -21,6 +23,20 @@ pub struct KeygenArgs {
 }
 
 /// Runs the command.
-pub(crate) fn run(_args: KeygenArgs) -> ExitCode {
-    super::not_built("keygen")
+pub(crate) fn run(args: KeygenArgs) -> ExitCode {
+    let written = PrivateKey::generate(&args.name).and_then(|key| {
+        let public_path = key.write(&args.out)?;
+        Ok((public_path, key.public().to_line()))
+    });
+    match written {
+        Ok((public_path, line)) => {
+            println!("{line}");
+            eprintln!("private key: {}   public key: {}", args.out.display(), public_path.display());
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("pgglass: {error}");
+            ExitCode::FAILURE
+        }
+    }
 }
