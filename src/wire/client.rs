@@ -159,10 +159,10 @@ pub async fn accept<V: Verifiers>(
         Ok(result) => result,
         Err(_) => Err(AcceptError::Timeout),
     };
-    if let (Err(error), Some(stream)) = (&result, &mut connection.stream) {
-        if let Some(report) = error.report() {
-            farewell(stream, &report).await;
-        }
+    if let (Err(error), Some(stream)) = (&result, &mut connection.stream)
+        && let Some(report) = error.report()
+    {
+        farewell(stream, &report).await;
     }
     result
 }
@@ -227,10 +227,10 @@ impl Connection {
     /// Encryption requests, until the client says what it wants.
     async fn negotiate(&mut self, settings: &AcceptSettings) -> Result<First, AcceptError> {
         let mut first = [0];
-        if let Stream::Plain(tcp) = self.stream()? {
-            if tcp.peek(&mut first).await? == 0 {
-                return Err(AcceptError::Closed);
-            }
+        if let Stream::Plain(tcp) = self.stream()?
+            && tcp.peek(&mut first).await? == 0
+        {
+            return Err(AcceptError::Closed);
         }
         if first == [startup::TLS_HANDSHAKE] {
             let tls = settings.tls.as_ref().ok_or(AcceptError::DirectTls)?;
@@ -340,10 +340,10 @@ impl Connection {
         let mut decoder = FrameDecoder::new(Limits::only(MAX_SASL), std::mem::take(&mut self.buf));
         let frame = loop {
             // The tag is looked at before its length is believed.
-            if let Some(&tag) = decoder.buffered().first() {
-                if ClientTag::of(tag) != Some(ClientTag::Password) {
-                    return Err(AcceptError::Unexpected(tag));
-                }
+            if let Some(&tag) = decoder.buffered().first()
+                && ClientTag::of(tag) != Some(ClientTag::Password)
+            {
+                return Err(AcceptError::Unexpected(tag));
             }
             if let Some(frame) = decoder.frame()? {
                 break frame;
@@ -402,10 +402,10 @@ const MAX_NAME: usize = 63;
 fn who(startup: StartupMessage) -> Result<Who, AcceptError> {
     let mut parameters = startup.parameters;
     // As `parse_bool`: anything else asks for a replication connection, which bypasses statements.
-    if let Some(value) = parameters.remove("replication") {
-        if !matches!(value.to_ascii_lowercase().as_str(), "false" | "off" | "no" | "0" | "f" | "n") {
-            return Err(AcceptError::Replication);
-        }
+    if let Some(value) = parameters.remove("replication")
+        && !matches!(value.to_ascii_lowercase().as_str(), "false" | "off" | "no" | "0" | "f" | "n")
+    {
+        return Err(AcceptError::Replication);
     }
     let user = parameters.get("user").filter(|user| !user.is_empty()).ok_or(AcceptError::NoUser)?.clone();
     let database = match parameters.get("database") {

@@ -251,7 +251,7 @@ async fn login(
         };
         match ServerTag::of(frame.tag()) {
             Some(ServerTag::Authentication) => {
-                let asked = message::parse_authentication(frame.body())?;
+                let asked = message::decode_authentication(frame.body())?;
                 let (next, answer) = scram.step(asked, credentials, end_point.as_deref())?;
                 scram = next;
                 if let Some(answer) = answer {
@@ -261,20 +261,20 @@ async fn login(
                 }
             }
             Some(ServerTag::ErrorResponse) => {
-                return Err(UpstreamError::Refused(Report::parse(&frame.body_bytes())?));
+                return Err(UpstreamError::Refused(Report::decode(&frame.body_bytes())?));
             }
             Some(ServerTag::NoticeResponse) => notices.push(frame.into_raw()),
             Some(ServerTag::NegotiateProtocolVersion) => return Err(UpstreamError::Version),
             // What follows means we are in, so it counts only after AuthenticationOk.
             Some(ServerTag::ParameterStatus) if matches!(scram, Scram::In) => {
-                let (name, value) = message::parse_parameter_status(frame.body())?;
+                let (name, value) = message::decode_parameter_status(frame.body())?;
                 statuses.push((name.to_owned(), value.to_owned()));
             }
             Some(ServerTag::BackendKeyData) if matches!(scram, Scram::In) => {
-                key = message::parse_backend_key(&frame.body_bytes())?;
+                key = message::decode_backend_key(&frame.body_bytes())?;
             }
             Some(ServerTag::ReadyForQuery) if matches!(scram, Scram::In) => {
-                let status = Status::parse(frame.body())?;
+                let status = Status::decode(frame.body())?;
                 let (stream, buffered) = reader.into_parts();
                 let (parameters, (pid, secret)) = (statuses, key);
                 return Ok(Upstream { stream, parameters, pid, secret, status, notices, buffered });

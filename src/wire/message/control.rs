@@ -22,7 +22,7 @@ impl Status {
     ///
     /// # Errors
     /// [`MessageError`] for any other body.
-    pub fn parse(body: &[u8]) -> Result<Self, MessageError> {
+    pub fn decode(body: &[u8]) -> Result<Self, MessageError> {
         match body {
             b"I" => Ok(Status::Idle),
             b"T" => Ok(Status::InTransaction),
@@ -79,7 +79,7 @@ pub fn parameter_status(name: &str, value: &str) -> Result<Bytes, MessageError> 
 ///
 /// # Errors
 /// [`MessageError`] for a body that is not one.
-pub fn parse_parameter_status(body: &[u8]) -> Result<(&str, &str), MessageError> {
+pub fn decode_parameter_status(body: &[u8]) -> Result<(&str, &str), MessageError> {
     let mut body = Body::new(body);
     let (name, value) = (body.text()?, body.text()?);
     body.end()?;
@@ -97,7 +97,7 @@ pub fn backend_key_data(pid: i32, secret: &[u8]) -> Bytes {
 }
 
 /// Process id and secret of a BackendKeyData.
-pub(crate) fn parse_backend_key(body: &Bytes) -> Result<(i32, Bytes), MessageError> {
+pub(crate) fn decode_backend_key(body: &Bytes) -> Result<(i32, Bytes), MessageError> {
     let mut cursor = Body::new(body);
     let pid = cursor.i32()?;
     let secret = cursor.rest();
@@ -129,7 +129,7 @@ pub fn query(text: &str) -> Result<Bytes, MessageError> {
 ///
 /// # Errors
 /// [`MessageError`] for a body that is not one, also for text that is not UTF-8.
-pub fn parse_query(body: &[u8]) -> Result<&str, MessageError> {
+pub fn decode_query(body: &[u8]) -> Result<&str, MessageError> {
     let mut body = Body::new(body);
     let text = body.text()?;
     body.end()?;
@@ -163,7 +163,7 @@ impl<'a> CommandTag<'a> {
     ///
     /// # Errors
     /// [`MessageError`] for a body that is not one.
-    pub fn parse(body: &'a [u8]) -> Result<Self, MessageError> {
+    pub fn decode(body: &'a [u8]) -> Result<Self, MessageError> {
         let mut body = Body::new(body);
         let tag = body.text()?;
         body.end()?;
@@ -188,7 +188,7 @@ pub(crate) enum Authentication<'a> {
     Other(u32),
 }
 
-pub(crate) fn parse_authentication(body: &[u8]) -> Result<Authentication<'_>, MessageError> {
+pub(crate) fn decode_authentication(body: &[u8]) -> Result<Authentication<'_>, MessageError> {
     let mut body = Body::new(body);
     Ok(match body.u32()? {
         0 => Authentication::Ok,
@@ -229,26 +229,26 @@ mod tests {
             ("", "", None),
         ] {
             let raw = command_complete(tag).unwrap();
-            let parsed = CommandTag::parse(&raw[5..]).unwrap();
+            let parsed = CommandTag::decode(&raw[5..]).unwrap();
             assert_eq!((parsed.tag, parsed.command, parsed.rows), (tag, command, rows));
         }
     }
 
     #[test]
     fn statuses_and_keys() {
-        assert_eq!(Status::parse(&ready_for_query(Status::Failed)[5..]), Ok(Status::Failed));
-        assert_eq!(Status::parse(b"X"), Err(MessageError::Unknown(0x58)));
-        assert_eq!(Status::parse(b""), Err(MessageError::Truncated));
+        assert_eq!(Status::decode(&ready_for_query(Status::Failed)[5..]), Ok(Status::Failed));
+        assert_eq!(Status::decode(b"X"), Err(MessageError::Unknown(0x58)));
+        assert_eq!(Status::decode(b""), Err(MessageError::Truncated));
         let key = backend_key_data(7, &[1; 32]);
-        assert_eq!(parse_backend_key(&key.slice(5..)), Ok((7, Bytes::from_static(&[1; 32]))));
-        assert!(parse_backend_key(&key.slice(5..12)).is_err());
+        assert_eq!(decode_backend_key(&key.slice(5..)), Ok((7, Bytes::from_static(&[1; 32]))));
+        assert!(decode_backend_key(&key.slice(5..12)).is_err());
         let status = parameter_status("TimeZone", "UTC").unwrap();
-        assert_eq!(parse_parameter_status(&status[5..]), Ok(("TimeZone", "UTC")));
+        assert_eq!(decode_parameter_status(&status[5..]), Ok(("TimeZone", "UTC")));
         assert_eq!(
             &negotiate_protocol(2, &["_pq_.x".into()])[..],
             b"v\0\0\0\x13\0\x03\0\x02\0\0\0\x01_pq_.x\0"
         );
-        assert_eq!(parse_query(&query("select 1").unwrap()[5..]), Ok("select 1"));
-        assert_eq!(parse_query(b"a\0b\0"), Err(MessageError::Trailing));
+        assert_eq!(decode_query(&query("select 1").unwrap()[5..]), Ok("select 1"));
+        assert_eq!(decode_query(b"a\0b\0"), Err(MessageError::Trailing));
     }
 }

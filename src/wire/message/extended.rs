@@ -21,7 +21,7 @@ impl Parse {
     ///
     /// # Errors
     /// [`MessageError`] for a body that is not one.
-    pub fn parse(body: &[u8]) -> Result<Self, MessageError> {
+    pub fn decode(body: &[u8]) -> Result<Self, MessageError> {
         let mut body = Body::new(body);
         let (name, query) = (body.text()?.to_owned(), body.text()?.to_owned());
         let count = body.u16()?;
@@ -65,7 +65,7 @@ impl Bind {
     ///
     /// # Errors
     /// [`MessageError`] for a body that is not one.
-    pub fn parse(bytes: &Bytes) -> Result<Self, MessageError> {
+    pub fn decode(bytes: &Bytes) -> Result<Self, MessageError> {
         let mut body = Body::new(bytes);
         let (portal, statement) = (body.text()?.to_owned(), body.text()?.to_owned());
         let parameter_formats = formats(&mut body)?;
@@ -127,7 +127,7 @@ impl Target {
     ///
     /// # Errors
     /// [`MessageError`] for a body that is not one.
-    pub fn parse(body: &[u8]) -> Result<Self, MessageError> {
+    pub fn decode(body: &[u8]) -> Result<Self, MessageError> {
         let mut body = Body::new(body);
         let kind = match body.u8()? {
             b'S' => TargetKind::Statement,
@@ -181,7 +181,7 @@ impl Execute {
     ///
     /// # Errors
     /// [`MessageError`] for a body that is not one.
-    pub fn parse(body: &[u8]) -> Result<Self, MessageError> {
+    pub fn decode(body: &[u8]) -> Result<Self, MessageError> {
         let mut body = Body::new(body);
         let (portal, max_rows) = (body.text()?.to_owned(), body.i32()?);
         body.end()?;
@@ -218,27 +218,27 @@ mod tests {
             let parameters = values.into_iter().map(|v| v.map(Bytes::from)).collect();
             let bind = Bind { portal, statement, parameter_formats, parameters, result_formats };
             let body = bind.encode().unwrap().slice(5..);
-            prop_assert_eq!(Bind::parse(&body), Ok(bind));
+            prop_assert_eq!(Bind::decode(&body), Ok(bind));
             for end in 0..body.len() {
-                prop_assert!(Bind::parse(&body.slice(..end)).is_err());
+                prop_assert!(Bind::decode(&body.slice(..end)).is_err());
             }
         }
 
         #[test]
         fn parse_round_trip(name in "[a-z]{0,5}", query in "[ -~é]{0,30}", parameter_types in proptest::collection::vec(any::<u32>(), 0..5)) {
-            let parse = Parse { name, query, parameter_types };
-            let body = parse.encode().unwrap().slice(5..);
-            prop_assert_eq!(Parse::parse(&body), Ok(parse));
+            let message = Parse { name, query, parameter_types };
+            let body = message.encode().unwrap().slice(5..);
+            prop_assert_eq!(Parse::decode(&body), Ok(message));
             for end in 0..body.len() {
-                prop_assert!(Parse::parse(&body[..end]).is_err());
+                prop_assert!(Parse::decode(&body[..end]).is_err());
             }
         }
 
         // Property: garbage is an error or a value, never a panic.
         #[test]
         fn garbage(bytes in proptest::collection::vec(any::<u8>(), 0..60)) {
-            let _ = (Parse::parse(&bytes), Target::parse(&bytes), Execute::parse(&bytes));
-            let _ = Bind::parse(&Bytes::from(bytes));
+            let _ = (Parse::decode(&bytes), Target::decode(&bytes), Execute::decode(&bytes));
+            let _ = Bind::decode(&Bytes::from(bytes));
         }
     }
 
@@ -251,7 +251,7 @@ mod tests {
             parameters: vec![Some(Bytes::from_static(b"x")); 65_535],
             result_formats: vec![],
         };
-        assert_eq!(Bind::parse(&bind.encode().unwrap().slice(5..)), Ok(bind.clone()));
+        assert_eq!(Bind::decode(&bind.encode().unwrap().slice(5..)), Ok(bind.clone()));
         let over = Bind { parameters: vec![None; 65_536], ..bind };
         assert_eq!(over.encode(), Err(MessageError::TooMany));
     }
@@ -260,9 +260,9 @@ mod tests {
     fn targets_and_execute() {
         let target = Target { kind: TargetKind::Portal, name: "p".into() };
         assert_eq!(&target.describe().unwrap()[..], b"D\0\0\0\x07Pp\0");
-        assert_eq!(Target::parse(&target.close().unwrap()[5..]), Ok(target));
-        assert_eq!(Target::parse(b"Xp\0"), Err(MessageError::Unknown(0x58)));
+        assert_eq!(Target::decode(&target.close().unwrap()[5..]), Ok(target));
+        assert_eq!(Target::decode(b"Xp\0"), Err(MessageError::Unknown(0x58)));
         let execute = Execute { portal: "p".into(), max_rows: 10 };
-        assert_eq!(Execute::parse(&execute.encode().unwrap()[5..]), Ok(execute));
+        assert_eq!(Execute::decode(&execute.encode().unwrap()[5..]), Ok(execute));
     }
 }

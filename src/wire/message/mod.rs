@@ -15,16 +15,16 @@ mod tag;
 pub(crate) use body::Body;
 pub use body::{MessageError, put_message};
 pub(crate) use control::{
-    Authentication, UPSTREAM_PROTOCOL, encode, parse_authentication, parse_backend_key,
+    Authentication, UPSTREAM_PROTOCOL, decode_authentication, decode_backend_key, encode,
 };
 pub use control::{
-    CommandTag, Status, authentication_ok, backend_key_data, command_complete, negotiate_protocol,
-    parameter_status, parse_parameter_status, parse_query, query, ready_for_query, sync, terminate,
+    CommandTag, Status, authentication_ok, backend_key_data, command_complete, decode_parameter_status,
+    decode_query, negotiate_protocol, parameter_status, query, ready_for_query, sync, terminate,
 };
 pub use extended::{Bind, Execute, Parse, Target, TargetKind};
 pub use report::{Report, Severity};
 pub use row::{
-    Columns, DataRow, DataRowValues, Field, drop_columns, encode_data_row, encode_parameter_description,
-    encode_row_description, parse_parameter_description, parse_row_description,
+    Columns, DataRow, DataRowValues, Field, decode_parameter_description, decode_row_description,
+    drop_columns, encode_data_row, encode_parameter_description, encode_row_description,
 };
 pub use tag::{ClientTag, ServerTag};

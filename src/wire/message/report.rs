@@ -70,7 +70,7 @@ impl Report {
     ///
     /// # Errors
     /// [`MessageError`] for a body that is not one.
-    pub fn parse(bytes: &Bytes) -> Result<Self, MessageError> {
+    pub fn decode(bytes: &Bytes) -> Result<Self, MessageError> {
         let mut body = Body::new(bytes);
         let mut fields = Vec::new();
         loop {
@@ -208,7 +208,7 @@ mod tests {
             .with(b'z', "of tomorrow");
         let raw = report.error_response();
         assert_eq!(raw[0], b'E');
-        assert_eq!(Report::parse(&raw.slice(5..)), Ok(report.clone()));
+        assert_eq!(Report::decode(&raw.slice(5..)), Ok(report.clone()));
         assert_eq!((&*report.code(), &*report.message()), ("42501", "no"));
         assert_eq!(report.field(b'n').as_deref(), Some("GLS-201"));
         assert!(!report.is_fatal() && Report::fatal("57P01", "bye").is_fatal());
@@ -218,7 +218,7 @@ mod tests {
     #[test]
     fn a_nul_cannot_smuggle_a_field() {
         let raw = Report::error("42501", "no\0DFailing row contains (1)").error_response();
-        let back = Report::parse(&raw.slice(5..)).unwrap();
+        let back = Report::decode(&raw.slice(5..)).unwrap();
         assert_eq!((back.message().as_ref(), back.field(b'D')), ("no", None));
     }
 
@@ -239,7 +239,7 @@ mod tests {
 
         #[test]
         fn garbage(bytes in proptest::collection::vec(any::<u8>(), 0..50)) {
-            let _ = Report::parse(&Bytes::from(bytes));
+            let _ = Report::decode(&Bytes::from(bytes));
         }
     }
 }

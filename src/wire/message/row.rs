@@ -30,7 +30,7 @@ pub struct Field {
 ///
 /// # Errors
 /// [`MessageError`] for a body that is not one.
-pub fn parse_row_description(body: &[u8]) -> Result<Vec<Field>, MessageError> {
+pub fn decode_row_description(body: &[u8]) -> Result<Vec<Field>, MessageError> {
     let mut body = Body::new(body);
     let count = body.u16()?;
     let fields = (0..count)
@@ -77,7 +77,7 @@ pub fn encode_row_description<'a>(
 ///
 /// # Errors
 /// [`MessageError`] for a body that is not one.
-pub fn parse_parameter_description(body: &[u8]) -> Result<Vec<u32>, MessageError> {
+pub fn decode_parameter_description(body: &[u8]) -> Result<Vec<u32>, MessageError> {
     let mut body = Body::new(body);
     let count = body.u16()?;
     let types = (0..count).map(|_| body.u32()).collect::<Result<_, _>>()?;
@@ -109,7 +109,7 @@ impl<'a> DataRow<'a> {
     ///
     /// # Errors
     /// [`MessageError`] for a body whose lengths do not add up.
-    pub fn parse(body: &'a [u8]) -> Result<Self, MessageError> {
+    pub fn decode(body: &'a [u8]) -> Result<Self, MessageError> {
         let mut cursor = Body::new(body);
         let count = cursor.u16()?;
         let values = cursor.rest();
@@ -144,7 +144,7 @@ impl<'a> Iterator for DataRowValues<'a> {
     fn next(&mut self) -> Option<Self::Item> {
         self.left = self.left.checked_sub(1)?;
         let mut cursor = Body::new(self.body);
-        // `DataRow::parse` checked every length, so this ends early for no row there is.
+        // `DataRow::decode` checked every length, so this ends early for no row there is.
         let value = cursor.value().ok()?;
         self.body = cursor.rest();
         Some(value)
@@ -258,7 +258,7 @@ mod tests {
         fn dropping_is_decode_filter_encode(values in any_row(), chosen in proptest::collection::vec(any::<bool>(), 9)) {
             let columns: Columns = (0..values.len() as u16).filter(|i| chosen[*i as usize]).collect();
             let raw = row(&values);
-            let decoded: Vec<_> = DataRow::parse(&raw[5..]).unwrap().values().collect();
+            let decoded: Vec<_> = DataRow::decode(&raw[5..]).unwrap().values().collect();
             prop_assert_eq!(decoded.len(), values.len());
             let kept: Vec<_> = decoded.iter().enumerate().filter(|(i, _)| !chosen[*i]).map(|(_, v)| *v).collect();
             let mut out = BytesMut::from(&b"before"[..]);
@@ -272,7 +272,7 @@ mod tests {
             let raw = row(&values);
             let mut out = BytesMut::new();
             for end in 0..raw.len() - 5 {
-                prop_assert!(DataRow::parse(&raw[5..5 + end]).is_err());
+                prop_assert!(DataRow::decode(&raw[5..5 + end]).is_err());
                 prop_assert!(drop_columns(&raw[5..5 + end], &Columns::default(), &mut out).is_err());
                 prop_assert!(out.is_empty());
             }
@@ -283,8 +283,8 @@ mod tests {
         fn garbage(bytes in proptest::collection::vec(prop_oneof![Just(0u8), Just(1), Just(255), any::<u8>()], 0..40)) {
             let mut out = BytesMut::new();
             let dropped = drop_columns(&bytes, &Columns::default(), &mut out);
-            prop_assert_eq!(DataRow::parse(&bytes).map(|_| ()), dropped);
-            let _ = (parse_row_description(&bytes), parse_parameter_description(&bytes));
+            prop_assert_eq!(DataRow::decode(&bytes).map(|_| ()), dropped);
+            let _ = (decode_row_description(&bytes), decode_parameter_description(&bytes));
         }
     }
 
@@ -309,9 +309,9 @@ mod tests {
             format: 1,
         };
         let raw = encode_row_description([&field, &field]).unwrap();
-        assert_eq!(parse_row_description(&raw[5..]), Ok(vec![field.clone(), field]));
-        assert!(parse_row_description(&raw[5..raw.len() - 1]).is_err());
+        assert_eq!(decode_row_description(&raw[5..]), Ok(vec![field.clone(), field]));
+        assert!(decode_row_description(&raw[5..raw.len() - 1]).is_err());
         let raw = encode_parameter_description(&[1, u32::MAX]).unwrap();
-        assert_eq!(parse_parameter_description(&raw[5..]), Ok(vec![1, u32::MAX]));
+        assert_eq!(decode_parameter_description(&raw[5..]), Ok(vec![1, u32::MAX]));
     }
 }
