@@ -181,6 +181,7 @@ async fn proxy(setup: Setup) -> Proxy {
         cleartext: setup.cleartext,
         login_timeout: setup.login_timeout,
         mock_secret: [7; 32],
+        mock_iterations: 4096,
     });
     let upstream = Arc::new(SERVER.upstream(setup.upstream));
     let verifiers = Arc::new(FromServer(SERVER.root().await));
@@ -330,6 +331,72 @@ async fn direct_tls_needs_the_protocols_name() {
         // Refused without ALPN before anything is read, so the write may find a closed connection.
         let _ = stream.write_all(&startup(b"user\0amy\0\0")).await;
         assert_eq!(stream.read_u8().await.unwrap(), tag, "{alpn}");
+    }
+}
+
+#[tokio::test]
+async fn a_client_certificate_is_verified_and_named() {
+    let dir = tempfile::tempdir().unwrap();
+    write_certificate(dir.path(), "proxy");
+    let authority = |name: &str| {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let mut params = rcgen::CertificateParams::new(vec![]).unwrap();
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        params.distinguished_name.push(rcgen::DnType::OrganizationName, name);
+        let certificate = params.self_signed(&key).unwrap();
+        (certificate, rcgen::Issuer::new(params, key))
+    };
+    let ((ours, issuer), (_, stranger)) = (authority("ours"), authority("stranger"));
+    std::fs::write(dir.path().join("ca.crt"), ours.pem()).unwrap();
+    let path = |name: &str| dir.path().join(name);
+    let tls = ServerTls::load(&path("proxy.crt"), &path("proxy.key"), Some(&path("ca.crt"))).unwrap();
+    let settings = AcceptSettings {
+        tls: Some(tls),
+        cleartext: Cleartext::Never,
+        login_timeout: Duration::from_secs(5),
+        mock_secret: [7; 32],
+        mock_iterations: 4096,
+    };
+    let verifiers = FromServer(SERVER.root().await);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    for (signer, let_in) in [(Some(&issuer), true), (Some(&stranger), false), (None, true)] {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let mut roots = rustls::RootCertStore::empty();
+        use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
+        roots.add(CertificateDer::from_pem_file(path("proxy.crt")).unwrap()).unwrap();
+        let builder = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots);
+        let config = match signer {
+            None => builder.with_no_client_auth(),
+            Some(signer) => {
+                let key = rcgen::KeyPair::generate().unwrap();
+                let mut params = rcgen::CertificateParams::new(vec![]).unwrap();
+                params.distinguished_name = rcgen::DistinguishedName::new();
+                params.distinguished_name.push(rcgen::DnType::CommonName, "nurse_amy");
+                let certificate = params.signed_by(&key, signer).unwrap();
+                let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+                builder.with_client_auth_cert(vec![certificate.der().clone()], key).unwrap()
+            }
+        };
+        let mut client = tokio_postgres::Config::new();
+        client.host("127.0.0.1").port(port).user("amy").password("amy-pw").ssl_mode(SslMode::Require);
+        let connecting =
+            tokio::spawn(async move { client.connect(MakeRustlsConnect::new(config)).await.is_ok() });
+        let (tcp, _) = listener.accept().await.unwrap();
+        match client::accept(tcp, &settings, &verifiers, Ok(())).await {
+            Ok(Accepted::Login(login)) => {
+                let tls = login.tls.clone().unwrap();
+                assert!(let_in, "a stranger's certificate was accepted");
+                assert_eq!(tls.client_name.as_deref(), signer.map(|_| "nurse_amy"));
+                assert_eq!(tls.version, "TLSv1.3");
+                login.refuse(&Report::fatal("57P03", "bye")).await;
+            }
+            other => assert!(!let_in, "{other:?}"),
+        }
+        assert!(!connecting.await.unwrap());
     }
 }
 

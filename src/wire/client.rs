@@ -22,7 +22,7 @@ use super::message::{self, Body, ClientTag, MessageError, Report, Status};
 use super::scram::server::{ScramError, ServerStart};
 use super::scram::{self, ScramKeys, ScramVerifier};
 use super::startup::{self, CancelRequest, Startup, StartupMessage};
-use super::stream::{ClientStream, Stream, TlsInfo};
+use super::stream::{ClientStream, Stream, TlsInfo, prepare};
 use super::tls::{ALPN, ServerTls};
 
 /// `PG_MAX_SASL_MESSAGE_LENGTH`, bytes of body.
@@ -51,6 +51,9 @@ pub struct AcceptSettings {
     /// What the salts of users that do not exist are derived from. Secret; the same over restarts, or a
     /// salt that changes tells that the user does not exist.
     pub mock_secret: [u8; 32],
+    /// The iterations claimed for them: what the server uses for new passwords (`scram_iterations`,
+    /// [`scram::DEFAULT_ITERATIONS`] before PostgreSQL 16 and usually after).
+    pub mock_iterations: u32,
 }
 
 /// A user's stored verifier.
@@ -152,7 +155,7 @@ pub async fn accept<V: Verifiers>(
     admission: Result<(), Report>,
 ) -> Result<Accepted, AcceptError> {
     let peer = stream.peer_addr()?;
-    stream.set_nodelay(true)?;
+    prepare(&stream)?;
     let mut connection = Connection { stream: Some(Stream::Plain(stream)), buf: BytesMut::new() };
     let run = connection.run(peer, settings, verifiers, admission);
     let result = match tokio::time::timeout(settings.login_timeout, run).await {
@@ -297,7 +300,10 @@ impl Connection {
     ) -> Result<ScramKeys, AcceptError> {
         let stored = verifiers.verifier(user).await.map_err(|e| AcceptError::Lookup(e.to_string()))?;
         let (verifier, failure) = match stored {
-            None => (ScramVerifier::mock(&settings.mock_secret, user), Some(Doom::NoVerifier)),
+            None => {
+                let mock = ScramVerifier::mock(&settings.mock_secret, user, settings.mock_iterations);
+                (mock, Some(Doom::NoVerifier))
+            }
             Some(StoredVerifier { scram, valid_until }) => {
                 let expired = valid_until.is_some_and(|end| end < SystemTime::now());
                 (scram, expired.then_some(Doom::Expired))

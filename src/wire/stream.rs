@@ -5,10 +5,23 @@ use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
+use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsStream;
+
+/// When a silent peer is asked whether it still lives, and how often after.
+const KEEPALIVE: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(10));
+
+/// Socket options of either end: no delay of small writes, and a dead peer is noticed while idle.
+pub(crate) fn prepare(tcp: &TcpStream) -> io::Result<()> {
+    tcp.set_nodelay(true)?;
+    let (after, every) = KEEPALIVE;
+    let keepalive = TcpKeepalive::new().with_time(after).with_interval(every);
+    SockRef::from(tcp).set_tcp_keepalive(&keepalive)
+}
 
 /// A connection to a client or to a server.
 #[derive(Debug)]

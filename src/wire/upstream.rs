@@ -17,7 +17,7 @@ use super::buffered::{FrameReader, ReadError};
 use super::frame::Limits;
 use super::message::{self, Authentication, MessageError, Report, ServerTag, Status};
 use super::scram::client::{ClientBinding, ClientProof, ClientSecret, ClientStart, ScramClientError};
-use super::stream::Stream;
+use super::stream::{Stream, prepare};
 use super::tls::UpstreamTls;
 
 /// No message of a login is longer than this, bytes of body; libpq's limit is 30,000.
@@ -138,7 +138,8 @@ impl UpstreamError {
 }
 
 /// Connects, encrypts, logs in, and reads up to ReadyForQuery. `parameters` are the startup parameters to
-/// send, `user` among them.
+/// send, `user` among them. A server that asks for no password lets us in as it would any client; it has
+/// then not proved itself either, and only `verify-full` tells who it is.
 ///
 /// # Errors
 /// [`UpstreamError`].
@@ -177,7 +178,7 @@ async fn open(settings: &UpstreamSettings) -> Result<Stream, UpstreamError> {
     let UpstreamSettings { host, port, tls, connect_timeout: _ } = settings;
     let connecting = async {
         let tcp = TcpStream::connect((host.as_str(), *port)).await?;
-        tcp.set_nodelay(true)?;
+        prepare(&tcp)?;
         Ok(tcp)
     };
     let mut tcp = connecting.await.map_err(|source| UpstreamError::Connect {

@@ -22,7 +22,7 @@ use zeroize::{Zeroize, Zeroizing};
 pub const SHA_256: &str = "SCRAM-SHA-256";
 /// The mechanism with channel binding.
 pub const SHA_256_PLUS: &str = "SCRAM-SHA-256-PLUS";
-/// PostgreSQL's default, and what a mock verifier claims (`SCRAM_SHA_256_DEFAULT_ITERATIONS`).
+/// PostgreSQL's default (`SCRAM_SHA_256_DEFAULT_ITERATIONS`).
 pub const DEFAULT_ITERATIONS: u32 = 4096;
 
 const KEY: usize = 32;
@@ -101,11 +101,11 @@ impl ScramVerifier {
 
     /// A verifier for a user that has none, so that the exchange does not reveal it: always the same for
     /// one user and `secret`, as a real one would be. No password matches it.
-    pub fn mock(secret: &[u8; 32], user: &str) -> Self {
+    pub fn mock(secret: &[u8; 32], user: &str, iterations: u32) -> Self {
         let derive = |what: &[u8]| hmac(secret, &[what, user.as_bytes()]);
         let salt = derive(b"salt\0");
         ScramVerifier {
-            iterations: DEFAULT_ITERATIONS,
+            iterations,
             salt: salt.get(..16).unwrap_or(&salt).to_vec(),
             stored_key: Key(derive(b"stored\0")),
             server_key: Key(derive(b"server\0")),

@@ -154,7 +154,7 @@ fn verifiers_parse_or_do_not() {
 
 #[test]
 fn a_mock_is_stable_and_differs_by_user() {
-    let mock = |secret: u8, user| ScramVerifier::mock(&[secret; 32], user).to_stored();
+    let mock = |secret: u8, user| ScramVerifier::mock(&[secret; 32], user, 4096).to_stored();
     assert_eq!(mock(1, "amy"), mock(1, "amy"));
     assert_ne!(mock(1, "amy"), mock(1, "bob"));
     assert_ne!(mock(1, "amy"), mock(2, "amy"));
