@@ -16,7 +16,7 @@ use pgglass::wire::cancel::CancelRegistry;
 use pgglass::wire::client::{self, AcceptSettings, Accepted, Cleartext, StoredVerifier, Verifiers};
 use pgglass::wire::frame::Limits;
 use pgglass::wire::message::Report;
-use pgglass::wire::scram::client::ClientSecret;
+use pgglass::wire::scram::client::{ClientBinding, ClientSecret, ClientStart};
 use pgglass::wire::tls::{ServerTls, UpstreamTls};
 use pgglass::wire::upstream::{self, Credentials, UpstreamError, UpstreamSettings};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
@@ -536,6 +536,63 @@ async fn newer_protocols_are_negotiated_down() {
     let negotiated = reader.frame().await.unwrap().unwrap();
     assert_eq!((negotiated.tag(), negotiated.body()), (b'v', &b"\0\x03\0\x02\0\0\0\x01_pq_.future\0"[..]));
     assert_eq!(reader.frame().await.unwrap().unwrap().tag(), b'R');
+}
+
+#[tokio::test]
+async fn protocol_3_2_has_long_cancel_keys() {
+    use pgwire::messages::{Message, cancel::CancelRequest, startup as pg};
+    let message = |message: &dyn Fn(&mut BytesMut)| {
+        let mut out = BytesMut::new();
+        message(&mut out);
+        out
+    };
+    let proxy = proxy(Setup::default()).await;
+    let mut packet = startup(b"user\0amy\0database\0postgres\0\0");
+    packet[4..8].copy_from_slice(&((3u32 << 16) | 2).to_be_bytes());
+    let mut stream = TcpStream::connect(proxy.address).await.unwrap();
+    stream.write_all(&packet).await.unwrap();
+    let mut reader = FrameReader::new(stream, Limits::only(1000), BytesMut::new());
+    let sasl = reader.frame().await.unwrap().unwrap();
+    assert_eq!(sasl.body(), b"\0\0\0\x0aSCRAM-SHA-256\0\0");
+
+    let start = ClientStart::new(ClientBinding::Unsupported, "nonce".into());
+    let first = pg::SASLInitialResponse::new("SCRAM-SHA-256".into(), Some(start.first().into()));
+    let bytes = message(&|out| first.encode(out).unwrap());
+    reader.get_mut().write_all(&bytes).await.unwrap();
+    let challenge = reader.frame().await.unwrap().unwrap();
+    let password = ClientSecret::Password(String::from("amy-pw").into());
+    let (answer, proof) = start.challenge(&challenge.body()[4..], &password).unwrap();
+    let answer = pg::SASLResponse::new(answer.into());
+    // A query right behind the proof is not lost.
+    let mut bytes = message(&|out| answer.encode(out).unwrap());
+    bytes.extend_from_slice(b"Q\0\0\0\x18SELECT pg_sleep(20)\0");
+    reader.get_mut().write_all(&bytes).await.unwrap();
+    let last = reader.frame().await.unwrap().unwrap();
+    proof.server_final(&last.body()[4..]).unwrap();
+
+    let mut key = None;
+    loop {
+        let frame = reader.frame().await.unwrap().unwrap();
+        match frame.tag() {
+            b'K' => key = Some(frame.body_bytes()),
+            b'Z' => break,
+            _ => {}
+        }
+    }
+    let key = key.unwrap();
+    assert_eq!(key.len(), 4 + 32);
+    let (pid, secret) = (i32::from_be_bytes(key[..4].try_into().unwrap()), key.slice(4..));
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let cancel = CancelRequest::new(pid, pg::SecretKey::Bytes(secret));
+    let mut other = TcpStream::connect(proxy.address).await.unwrap();
+    other.write_all(&message(&|out| cancel.encode(out).unwrap())).await.unwrap();
+    let cancelled = loop {
+        let frame = reader.frame().await.unwrap().unwrap();
+        if frame.tag() == b'E' {
+            break Report::decode(&frame.body_bytes()).unwrap();
+        }
+    };
+    assert_eq!(cancelled.code(), "57014");
 }
 
 /// A server that sends `says` and then closes, or keeps silent.
