@@ -17,7 +17,7 @@ use pgglass::wire::client::{self, AcceptSettings, Accepted, Cleartext, StoredVer
 use pgglass::wire::frame::Limits;
 use pgglass::wire::message::Report;
 use pgglass::wire::scram::client::{ClientBinding, ClientSecret, ClientStart};
-use pgglass::wire::tls::{ServerTls, UpstreamTls};
+use pgglass::wire::tls::{Identity, ServerTls, UpstreamTls};
 use pgglass::wire::upstream::{self, Credentials, UpstreamError, UpstreamSettings};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
@@ -65,12 +65,15 @@ impl Server {
             .arg("-D")
             .arg(&data));
         write_certificate(&data, "server");
-        for file in ["server.crt", "server.key"] {
+        write_certificate(dir.path(), "proxy");
+        // One certificate is its own authority: what it signs is itself.
+        std::fs::copy(dir.path().join("proxy.crt"), data.join("clients.crt")).unwrap();
+        for file in ["server.crt", "server.key", "clients.crt"] {
             run(Command::new("chown").arg("postgres").arg(data.join(file)));
         }
         stop_with_this_process(dir.path());
         let options = format!(
-            "-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={} -c ssl=on -c fsync=off",
+            "-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={} -c ssl=on -c ssl_ca_file=clients.crt -c fsync=off",
             dir.path().display()
         );
         run(as_postgres(&bin("pg_ctl"))
@@ -103,7 +106,7 @@ impl Server {
     }
 
     fn verify_full(&self) -> UpstreamTls {
-        UpstreamTls::verify_full(Some(&self.dir.path().join("data/server.crt"))).unwrap()
+        UpstreamTls::verify_full(Some(&self.dir.path().join("data/server.crt")), None).unwrap()
     }
 }
 
@@ -300,7 +303,7 @@ async fn a_user_logs_in_as_itself_without_a_stored_password() {
 
 #[tokio::test]
 async fn over_tls_on_both_sides_bound_and_unbound() {
-    for upstream in [SERVER.verify_full(), UpstreamTls::require().unwrap()] {
+    for upstream in [SERVER.verify_full(), UpstreamTls::require(None).unwrap()] {
         let proxy = proxy(Setup { cleartext: Cleartext::Never, upstream, ..Setup::default() }).await;
         for binding in [ChannelBinding::Require, ChannelBinding::Disable] {
             let client = proxy.connect_tls(binding).await.unwrap();
@@ -637,7 +640,7 @@ async fn peers_that_are_no_postgresql_are_named() {
     let password = || Credentials::Scram(ClientSecret::Password(String::from("pw").into()));
     let error = login(fake_server(unproved, false).await, UpstreamTls::Disable, password()).await;
     assert!(matches!(error, UpstreamError::Unproved), "{error}");
-    let require = || UpstreamTls::require().unwrap();
+    let require = || UpstreamTls::require(None).unwrap();
     assert!(matches!(
         login(fake_server(b"N", false).await, require(), password()).await,
         UpstreamError::NoTls
@@ -649,8 +652,19 @@ async fn peers_that_are_no_postgresql_are_named() {
     // A certificate for another authority is not trusted.
     let dir = tempfile::tempdir().unwrap();
     write_certificate(dir.path(), "other");
-    let other = UpstreamTls::verify_full(Some(&dir.path().join("other.crt"))).unwrap();
+    let other = UpstreamTls::verify_full(Some(&dir.path().join("other.crt")), None).unwrap();
     assert!(matches!(login(SERVER.port, other, password()).await, UpstreamError::Tls(_)));
+}
+
+#[tokio::test]
+async fn our_certificate_is_shown_upstream() {
+    let path = |name: &str| SERVER.dir.path().join(name);
+    let (certificate, key) = (&path("proxy.crt"), &path("proxy.key"));
+    let tls = UpstreamTls::require(Some(Identity { certificate, key })).unwrap();
+    let proxy = proxy(Setup { upstream: tls, ..Setup::default() }).await;
+    let client = proxy.connect("amy", "amy-pw").await.unwrap();
+    let sql = "SELECT client_dn IS NOT NULL FROM pg_stat_ssl WHERE pid = pg_backend_pid()";
+    assert!(client.query_one(sql, &[]).await.unwrap().get::<_, bool>(0));
 }
 
 #[tokio::test]

@@ -8,12 +8,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustls::client::WantsClientCert;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::WebPkiClientVerifier;
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme};
+use rustls::{
+    ClientConfig, ConfigBuilder, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme,
+};
 
 /// The ALPN protocol of PostgreSQL (manual, "SSL Session Encryption"); IANA-registered.
 pub const ALPN: &[u8] = b"postgresql";
@@ -71,6 +74,26 @@ pub enum TlsError {
     Versions(rustls::Error),
 }
 
+impl TlsError {
+    fn of_identity(source: rustls::Error, Identity { certificate, key }: Identity<'_>) -> Self {
+        match source {
+            rustls::Error::InconsistentKeys(_) => {
+                TlsError::Mismatch { certificate: certificate.into(), key: key.into() }
+            }
+            source => TlsError::Unusable { path: certificate.into(), source },
+        }
+    }
+}
+
+/// The files of a certificate chain (leaf first) and its key, both PEM.
+#[derive(Debug, Clone, Copy)]
+pub struct Identity<'a> {
+    /// The chain's file.
+    pub certificate: &'a Path,
+    /// The key's file.
+    pub key: &'a Path,
+}
+
 /// TLS towards clients.
 #[derive(Clone)]
 pub struct ServerTls {
@@ -113,12 +136,9 @@ impl ServerTls {
                 builder.with_client_cert_verifier(verifier)
             }
         };
-        let mut config = builder.with_single_cert(chain, private).map_err(|source| match source {
-            rustls::Error::InconsistentKeys(_) => {
-                TlsError::Mismatch { certificate: certificate.into(), key: key.into() }
-            }
-            source => TlsError::Unusable { path: certificate.into(), source },
-        })?;
+        let mut config = builder
+            .with_single_cert(chain, private)
+            .map_err(|source| TlsError::of_identity(source, Identity { certificate, key }))?;
         config.alpn_protocols = vec![ALPN.to_vec()];
         Ok(ServerTls { config: Arc::new(config), end_point, warnings })
     }
@@ -150,27 +170,28 @@ impl std::fmt::Debug for UpstreamTls {
 impl UpstreamTls {
     /// `require` as libpq means it: encrypted, with whatever certificate the server shows. It protects
     /// against listeners. Against someone in the middle only SCRAM's channel binding does, which
-    /// `upstream` uses when the server offers it and which one in the middle can hide.
+    /// `upstream` uses when the server offers it and which one in the middle can hide. With `identity`
+    /// the server is shown our certificate if it asks.
     ///
     /// # Errors
-    /// [`TlsError::Versions`].
-    pub fn require() -> Result<Self, TlsError> {
+    /// [`TlsError`] for an identity that cannot be used.
+    pub fn require(identity: Option<Identity<'_>>) -> Result<Self, TlsError> {
         let provider = Arc::new(ring::default_provider());
-        let config = ClientConfig::builder_with_provider(provider.clone())
+        let builder = ClientConfig::builder_with_provider(provider.clone())
             .with_safe_default_protocol_versions()
             .map_err(TlsError::Versions)?
             .dangerous()
-            .with_custom_certificate_verifier(Arc::new(AnyCertificate(provider)))
-            .with_no_client_auth();
-        Ok(Self::enable(config))
+            .with_custom_certificate_verifier(Arc::new(AnyCertificate(provider)));
+        Self::enable(builder, identity)
     }
 
     /// `verify-full`: the server's certificate must be for the host connected to, signed by `ca` or, without
-    /// it, by an authority the system trusts.
+    /// it, by an authority the system trusts. With `identity` the server is shown our certificate if it
+    /// asks.
     ///
     /// # Errors
-    /// [`TlsError`] if there are no usable authorities.
-    pub fn verify_full(ca: Option<&Path>) -> Result<Self, TlsError> {
+    /// [`TlsError`] if there are no usable authorities, or for an identity that cannot be used.
+    pub fn verify_full(ca: Option<&Path>, identity: Option<Identity<'_>>) -> Result<Self, TlsError> {
         let roots = match ca {
             Some(path) => roots(path)?,
             None => {
@@ -182,17 +203,29 @@ impl UpstreamTls {
                 store
             }
         };
-        let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
             .map_err(TlsError::Versions)?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        Ok(Self::enable(config))
+            .with_root_certificates(roots);
+        Self::enable(builder, identity)
     }
 
-    fn enable(mut config: ClientConfig) -> Self {
+    fn enable(
+        builder: ConfigBuilder<ClientConfig, WantsClientCert>,
+        identity: Option<Identity<'_>>,
+    ) -> Result<Self, TlsError> {
+        let mut config = match identity {
+            None => builder.with_no_client_auth(),
+            Some(identity) => {
+                let chain = certificates("certificate", identity.certificate)?;
+                let (key, _) = private_key(identity.key)?;
+                builder
+                    .with_client_auth_cert(chain, key)
+                    .map_err(|source| TlsError::of_identity(source, identity))?
+            }
+        };
         config.alpn_protocols = vec![ALPN.to_vec()];
-        UpstreamTls::Enable(Arc::new(config))
+        Ok(UpstreamTls::Enable(Arc::new(config)))
     }
 }
 
@@ -280,61 +313,5 @@ impl ServerCertVerifier for AnyCertificate {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    struct Files {
-        dir: tempfile::TempDir,
-    }
-
-    impl Files {
-        fn new() -> Self {
-            let files = Files { dir: tempfile::tempdir().unwrap() };
-            for name in ["a", "b"] {
-                let made = rcgen::generate_simple_self_signed(vec!["localhost".into()]).unwrap();
-                fs::write(files.path(&format!("{name}.crt")), made.cert.pem()).unwrap();
-                fs::write(files.path(&format!("{name}.key")), made.signing_key.serialize_pem()).unwrap();
-            }
-            fs::write(files.path("empty"), "").unwrap();
-            files
-        }
-
-        fn path(&self, name: &str) -> PathBuf {
-            self.dir.path().join(name)
-        }
-
-        fn load(&self, certificate: &str, key: &str) -> Result<ServerTls, TlsError> {
-            ServerTls::load(&self.path(certificate), &self.path(key), None)
-        }
-    }
-
-    #[test]
-    fn each_wrong_file_is_named() {
-        let files = Files::new();
-        for (certificate, key, says) in [
-            ("none", "a.key", "cannot read certificate"),
-            ("a.crt", "none", "cannot read private key"),
-            ("a.crt", "b.key", "b.key does not belong to certificate"),
-            ("empty", "a.key", "empty holds no certificate"),
-            ("a.crt", "empty", "empty holds no private key"),
-            ("a.key", "a.crt", "a.key holds no certificate"),
-            ("a.crt", "a.crt", "a.crt holds no private key"),
-        ] {
-            let error = files.load(certificate, key).unwrap_err().to_string();
-            assert!(error.contains(says), "{certificate} {key}: {error}");
-        }
-        assert!(UpstreamTls::verify_full(Some(&files.path("empty"))).is_err());
-        assert!(UpstreamTls::verify_full(Some(&files.path("a.crt"))).is_ok());
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn a_key_for_everyone_is_warned_about() {
-        use std::os::unix::fs::PermissionsExt;
-        let files = Files::new();
-        for (mode, warnings) in [(0o600, 0), (0o640, 0), (0o644, 1)] {
-            fs::set_permissions(files.path("a.key"), fs::Permissions::from_mode(mode)).unwrap();
-            assert_eq!(files.load("a.crt", "a.key").unwrap().warnings().len(), warnings, "{mode:o}");
-        }
-    }
-}
+#[path = "tls_tests.rs"]
+mod tests;
