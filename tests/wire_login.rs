@@ -15,7 +15,7 @@ use pgglass::wire::buffered::FrameReader;
 use pgglass::wire::cancel::CancelRegistry;
 use pgglass::wire::client::{self, AcceptSettings, Accepted, Cleartext, StoredVerifier, Verifiers};
 use pgglass::wire::frame::Limits;
-use pgglass::wire::message::Report;
+use pgglass::wire::message::{MessageError, Report};
 use pgglass::wire::scram::client::{ClientBinding, ClientSecret, ClientStart};
 use pgglass::wire::tls::{Identity, ServerTls, UpstreamTls};
 use pgglass::wire::upstream::{self, Credentials, UpstreamError, UpstreamSettings};
@@ -679,5 +679,9 @@ async fn a_password_logs_in_upstream_too() {
         assert!(server.pid > 0 && server.secret.len() == 4 && server.buffered.is_empty());
         let wrong = upstream::connect(&settings, &parameters, &with("wrong")).await.unwrap_err();
         assert!(matches!(wrong, UpstreamError::Refused(report) if report.code() == "28P01"));
+        let mut smuggled = parameters.clone();
+        smuggled.insert("application_name".into(), "x\0replication\0true".into());
+        let refused = upstream::connect(&settings, &smuggled, &with("amy-pw")).await.unwrap_err();
+        assert!(matches!(refused, UpstreamError::Message(MessageError::Nul)));
     }
 }

@@ -222,6 +222,10 @@ async fn login(
     parameters: &BTreeMap<String, String>,
     credentials: &Credentials,
 ) -> Result<Upstream, UpstreamError> {
+    // A NUL or an empty name would let a value be read as another parameter.
+    if parameters.iter().any(|(name, value)| name.is_empty() || name.contains('\0') || value.contains('\0')) {
+        return Err(MessageError::Nul.into());
+    }
     let end_point = server_end_point(&stream);
     let mut startup = pg::Startup::new();
     (startup.protocol_number_major, startup.protocol_number_minor) =

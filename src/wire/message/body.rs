@@ -21,6 +21,9 @@ pub enum MessageError {
     /// A kind, status or code that the protocol does not have.
     #[error("message holds an unknown code {0:#04x}")]
     Unknown(u32),
+    /// A text to be sent holds a NUL, where the receiver would end it.
+    #[error("text holds a NUL")]
+    Nul,
     /// A list or text too long for its count field.
     #[error("message has more than its count field can say")]
     TooMany,
@@ -137,12 +140,15 @@ pub(crate) fn message(
     Ok(out.freeze())
 }
 
-/// A text and its NUL. A NUL inside would let the text end early and the rest be read as another
-/// field, so the text is cut there, as the receiver would.
-pub(crate) fn put_text(out: &mut BytesMut, text: &[u8]) {
-    let end = text.iter().position(|&b| b == 0).unwrap_or(text.len());
-    out.put_slice(text.get(..end).unwrap_or(text));
+/// A text and its NUL. A NUL inside would end the text early for the receiver: what was checked would
+/// not be what is read.
+pub(crate) fn put_text(out: &mut BytesMut, text: &str) -> Result<(), MessageError> {
+    if text.contains('\0') {
+        return Err(MessageError::Nul);
+    }
+    out.put_slice(text.as_bytes());
     out.put_u8(0);
+    Ok(())
 }
 
 /// A count before a list.

@@ -66,11 +66,11 @@ pub fn authentication_ok() -> Bytes {
 /// ParameterStatus.
 ///
 /// # Errors
-/// [`MessageError::TooMany`] beyond the protocol's limit.
+/// [`MessageError::Nul`] for a NUL in a text; `TooMany` beyond the protocol's limit.
 pub fn parameter_status(name: &str, value: &str) -> Result<Bytes, MessageError> {
     message(b'S', |out| {
-        put_text(out, name.as_bytes());
-        put_text(out, value.as_bytes());
+        put_text(out, name)?;
+        put_text(out, value)?;
         Ok(())
     })
 }
@@ -117,12 +117,9 @@ pub fn negotiate_protocol(minor: u16, unknown: &[String]) -> Bytes {
 /// Query, the simple protocol.
 ///
 /// # Errors
-/// [`MessageError::TooMany`] beyond the protocol's limit.
+/// [`MessageError::Nul`] for a NUL in a text; `TooMany` beyond the protocol's limit.
 pub fn query(text: &str) -> Result<Bytes, MessageError> {
-    message(b'Q', |out| {
-        put_text(out, text.as_bytes());
-        Ok(())
-    })
+    message(b'Q', |out| put_text(out, text))
 }
 
 /// The text of a Query.
@@ -139,12 +136,9 @@ pub fn decode_query(body: &[u8]) -> Result<&str, MessageError> {
 /// CommandComplete.
 ///
 /// # Errors
-/// [`MessageError::TooMany`] beyond the protocol's limit.
+/// [`MessageError::Nul`] for a NUL in a text; `TooMany` beyond the protocol's limit.
 pub fn command_complete(tag: &str) -> Result<Bytes, MessageError> {
-    message(b'C', |out| {
-        put_text(out, tag.as_bytes());
-        Ok(())
-    })
+    message(b'C', |out| put_text(out, tag))
 }
 
 /// A command tag taken apart: `INSERT 0 5` is `INSERT` with 5 rows.
@@ -249,6 +243,7 @@ mod tests {
             b"v\0\0\0\x13\0\x03\0\x02\0\0\0\x01_pq_.x\0"
         );
         assert_eq!(decode_query(&query("select 1").unwrap()[5..]), Ok("select 1"));
+        assert_eq!(query("select 1\0; drop"), Err(MessageError::Nul));
         assert_eq!(decode_query(b"a\0b\0"), Err(MessageError::Trailing));
     }
 }

@@ -33,11 +33,11 @@ impl Parse {
     /// The message.
     ///
     /// # Errors
-    /// [`MessageError::TooMany`] beyond the protocol's counts.
+    /// [`MessageError::Nul`] for a NUL in a text; `TooMany` beyond the protocol's counts.
     pub fn encode(&self) -> Result<Bytes, MessageError> {
         message(b'P', |out| {
-            put_text(out, self.name.as_bytes());
-            put_text(out, self.query.as_bytes());
+            put_text(out, &self.name)?;
+            put_text(out, &self.query)?;
             put_count(out, self.parameter_types.len())?;
             self.parameter_types.iter().for_each(|oid| out.put_u32(*oid));
             Ok(())
@@ -81,11 +81,11 @@ impl Bind {
     /// The message.
     ///
     /// # Errors
-    /// [`MessageError::TooMany`] beyond the protocol's counts.
+    /// [`MessageError::Nul`] for a NUL in a text; `TooMany` beyond the protocol's counts.
     pub fn encode(&self) -> Result<Bytes, MessageError> {
         message(b'B', |out| {
-            put_text(out, self.portal.as_bytes());
-            put_text(out, self.statement.as_bytes());
+            put_text(out, &self.portal)?;
+            put_text(out, &self.statement)?;
             put_count(out, self.parameter_formats.len())?;
             self.parameter_formats.iter().for_each(|f| out.put_i16(*f));
             put_count(out, self.parameters.len())?;
@@ -142,7 +142,7 @@ impl Target {
     /// As a Describe.
     ///
     /// # Errors
-    /// [`MessageError::TooMany`] beyond the protocol's limit.
+    /// [`MessageError::Nul`] for a NUL in a text; `TooMany` beyond the protocol's limit.
     pub fn describe(&self) -> Result<Bytes, MessageError> {
         self.encode(b'D')
     }
@@ -150,7 +150,7 @@ impl Target {
     /// As a Close.
     ///
     /// # Errors
-    /// [`MessageError::TooMany`] beyond the protocol's limit.
+    /// [`MessageError::Nul`] for a NUL in a text; `TooMany` beyond the protocol's limit.
     pub fn close(&self) -> Result<Bytes, MessageError> {
         self.encode(b'C')
     }
@@ -161,7 +161,7 @@ impl Target {
                 TargetKind::Statement => b'S',
                 TargetKind::Portal => b'P',
             });
-            put_text(out, self.name.as_bytes());
+            put_text(out, &self.name)?;
             Ok(())
         })
     }
@@ -191,10 +191,10 @@ impl Execute {
     /// The message.
     ///
     /// # Errors
-    /// [`MessageError::TooMany`] beyond the protocol's limit.
+    /// [`MessageError::Nul`] for a NUL in a text; `TooMany` beyond the protocol's limit.
     pub fn encode(&self) -> Result<Bytes, MessageError> {
         message(b'E', |out| {
-            put_text(out, self.portal.as_bytes());
+            put_text(out, &self.portal)?;
             out.put_i32(self.max_rows);
             Ok(())
         })

@@ -9,7 +9,7 @@ use std::fmt;
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::MessageError;
-use super::body::{Body, put_message, put_text};
+use super::body::{Body, put_message};
 
 /// The severity of a report. The texts are PostgreSQL's, untranslated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -166,7 +166,9 @@ impl Report {
         let fill = |out: &mut BytesMut| {
             for (kind, value) in &self.fields {
                 out.put_u8(*kind);
-                put_text(out, value);
+                // A NUL would let the rest be read as another field; an error is never lost over one.
+                out.put_slice(value.split(|&b| b == 0).next().unwrap_or(&[]));
+                out.put_u8(0);
             }
             out.put_u8(0);
             Ok(())

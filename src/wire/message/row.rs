@@ -53,7 +53,7 @@ pub fn decode_row_description(body: &[u8]) -> Result<Vec<Field>, MessageError> {
 /// A RowDescription of these columns.
 ///
 /// # Errors
-/// [`MessageError::TooMany`] beyond the protocol's counts.
+/// [`MessageError::Nul`] for a NUL in a text; `TooMany` beyond the protocol's counts.
 pub fn encode_row_description<'a>(
     fields: impl IntoIterator<Item = &'a Field, IntoIter: ExactSizeIterator>,
 ) -> Result<Bytes, MessageError> {
@@ -61,7 +61,7 @@ pub fn encode_row_description<'a>(
     message(b'T', |out| {
         put_count(out, fields.len())?;
         for field in fields {
-            put_text(out, field.name.as_bytes());
+            put_text(out, &field.name)?;
             out.put_u32(field.table);
             out.put_i16(field.attribute);
             out.put_u32(field.type_oid);
