@@ -2,7 +2,10 @@
 //!
 //! `plan` rewrites and is not trusted; `check` is. The data they hand on is defined here.
 
+pub mod check;
+mod functions;
 pub mod parse;
+pub mod resolve;
 pub mod tree;
 
 use crate::policy::{GlsCode, Refusal};
