@@ -4,9 +4,11 @@
 //! relations by name, files and server, session and identity, metadata that holds values). The
 //! configuration can add functions per role; that is decided in `resolve`, not here.
 
+mod safe;
 mod settings;
 mod system;
 
+pub(crate) use safe::{SafeCall, safe_call};
 pub(crate) use settings::{Setting, setting};
 pub(crate) use system::{CLOSED_COLUMNS, system_relation_allowed};
 

@@ -15,10 +15,12 @@ const FIRST_NORMAL_OID: u32 = 16384;
 
 /// True when the role may call this function. An unqualified name must mean the built-in one: a
 /// function of the same name in another schema shadows it for some argument types.
-pub(crate) fn allowed_function(schema: Option<&str>, name: &str, context: &Context<'_>) -> bool {
+fn allowed_function(schema: Option<&str>, name: &str, context: &Context<'_>) -> bool {
     let listed = |s: &str| context.role.functions.contains(&QualifiedName::new(s, name));
     if let Some(schema) = schema {
-        return (schema == "pg_catalog" && builtin_allowed(name)) || listed(schema);
+        // JDBC's metadata queries call the helpers of information_schema.
+        let helper = schema == "information_schema" && name.starts_with("_pg_");
+        return (schema == "pg_catalog" && builtin_allowed(name)) || helper || listed(schema);
     }
     let mut others = context
         .catalog

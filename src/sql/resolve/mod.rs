@@ -14,7 +14,8 @@ mod utility;
 
 pub use survey::{Occurrence, Resolution, Survey, Usage, survey};
 
-pub(crate) use access::{allowed_function, function_refusal, not_mapped};
+use access::{function_refusal, not_mapped};
+pub(crate) use restricted::mentions as check_mentions;
 pub(crate) use survey::resolve_name;
 
 use crate::catalog::{Catalog, Namespace, Oid, QualifiedName};

@@ -57,7 +57,7 @@ pub(super) fn query(root: &Node, kind: Option<StatementKind>, context: &Context<
 }
 
 /// Refuses node kinds, functions, operators and columns that the role may not use.
-pub(super) fn mentions(survey: &Survey, context: &Context<'_>) -> Option<Refusal> {
+pub(crate) fn mentions(survey: &Survey, context: &Context<'_>) -> Option<Refusal> {
     if let Some(kind) = survey.unknown_kinds.first() {
         return Some(cannot_guard(format_args!("it contains {kind}, which is not known to be harmless"), ""));
     }
