@@ -164,7 +164,7 @@ impl Clinic {
             out.push_str(&match words.as_slice() {
                 ["new", t, a] => new_key_check(policy, table(t), a, params),
                 ["key", t, a] => key_expression(table(t), a),
-                [t, a] if a.bytes().all(|b| b.is_ascii_lowercase() || b == b'_' || b.is_ascii_digit()) => {
+                [t, a] if self.catalog.by_name.contains_key(&name(t)) => {
                     guard_conjunct(policy, table(t), a, params)
                 }
                 _ => format!("{{{inside}}}"),

@@ -127,7 +127,7 @@ impl Checker<'_> {
         conditions.append(&mut from.conditions);
         // A sublink may become a semi-join: conditions of this block then stand beside its guard.
         from.exposed |= conditions.iter().any(|c| !self.is_exempt(c) && self.mentions_filtered(c, env));
-        let block = Block { items: &from.items, parent: env.block };
+        let block = Block { items: &from.items, ctes: &env.ctes, parent: env.block };
         let exposed = env.exposed || from.exposed;
         for condition in conditions {
             self.expression(condition, &block, env, exposed, "a condition")?;
@@ -248,7 +248,7 @@ impl Checker<'_> {
         }
         let env = &env;
         let r = self.select(right, env, arms)?;
-        let block = Block { items: &[], parent: env.block };
+        let block = Block { items: &[], ctes: &env.ctes, parent: env.block };
         for field in ["sort_clause", "limit_count", "limit_offset"] {
             for value in node_or_nodes(select, field) {
                 self.key(value, &block, env, false, select)?;
@@ -312,7 +312,7 @@ impl Checker<'_> {
     }
 
     /// Names and types of a plain select list; `None` when a star or something else hides them.
-    fn output_columns(&self, select: &Node, block: &Block<'_>) -> Columns {
+    pub(super) fn output_columns(&self, select: &Node, block: &Block<'_>) -> Columns {
         if select.has("values_lists") {
             return None;
         }

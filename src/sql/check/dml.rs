@@ -42,7 +42,7 @@ impl Checker<'_> {
             self.new_key_in_returning(insert, oid, &item.alias)?;
         }
         let items = [item];
-        let block = Block { items: &items, parent: env.block };
+        let block = Block { items: &items, ctes: &env.ctes, parent: env.block };
         if let Some(conflict) = insert.node("on_conflict_clause") {
             self.expression(conflict, &block, env, false, "ON CONFLICT")?;
         }
@@ -78,7 +78,7 @@ impl Checker<'_> {
             self.new_key_in_returning(change, oid, &alias)?;
         }
         self.reads_unmasked(change, &masked, &alias)?;
-        let block = Block { items: &from.items, parent: env.block };
+        let block = Block { items: &from.items, ctes: &env.ctes, parent: env.block };
         let exposed = env.exposed || from.exposed;
         for condition in conditions {
             if condition.kind == "CurrentOfExpr" {

@@ -8,7 +8,7 @@ use pg_query::protobuf::JoinType;
 
 use super::block::{Env, Place, is_fence};
 use super::expected::conjuncts;
-use super::types::{Block, Columns, Item, columns_of};
+use super::types::{Block, Columns, Item, Ty, columns_of};
 use super::{Checker, Outcome, fail};
 use crate::catalog::Oid;
 use crate::sql::resolve::{Resolution, resolve_name};
@@ -146,7 +146,47 @@ impl Checker<'_> {
         Ok(vec![Pending { oid: demand.oid, alias }])
     }
 
-    /// Columns of a relation that is not protected.
+    /// Types of a subquery's columns, found without judging it; empty when they are not known.
+    pub(super) fn inner_types(&self, select: &Node, block: &Block<'_>) -> Vec<Ty> {
+        let mut items = Vec::new();
+        if select.has("with_clause") || select.has("larg") {
+            return Vec::new();
+        }
+        for node in select.nodes("from_clause") {
+            self.inner_items(node, block, &mut items);
+        }
+        let inner = Block { items: &items, ctes: block.ctes, parent: Some(block) };
+        self.output_columns(select, &inner).unwrap_or_default().into_iter().map(|(_, ty)| ty).collect()
+    }
+
+    fn inner_items(&self, node: &Node, block: &Block<'_>, items: &mut Vec<Item>) {
+        match node.kind {
+            "RangeVar" => {
+                let name = node.str("relname");
+                let cte = block.ctes.iter().rev().find(|c| c.name == name).filter(|_| !node.has("schemaname"));
+                let columns = match cte {
+                    Some(cte) => cte.columns.clone(),
+                    None => self.plain_columns(node),
+                };
+                let alias = alias_of(node).unwrap_or(name).to_owned();
+                items.push(Item { alias, oid: None, columns: renamed(columns, node) });
+            }
+            "JoinExpr" if !node.has("alias") => {
+                for side in ["larg", "rarg"] {
+                    if let Some(side) = node.node(side) {
+                        self.inner_items(side, block, items);
+                    }
+                }
+            }
+            _ => items.push(Item {
+                alias: alias_of(node).unwrap_or_default().to_owned(),
+                oid: None,
+                columns: None,
+            }),
+        }
+    }
+
+    /// Columns of a relation by its name in the catalog.
     fn plain_columns(&self, node: &Node) -> Columns {
         let context = self.cx.context;
         let schema = Some(node.str("schemaname")).filter(|s| !s.is_empty());
@@ -170,7 +210,7 @@ impl Checker<'_> {
         }
         let facts = if node.flag("lateral") {
             let items = from.items.clone();
-            let block = Block { items: &items, parent: env.block };
+            let block = Block { items: &items, ctes: &env.ctes, parent: env.block };
             let exposed = env.exposed || from.lateral_exposed;
             self.select(query, &Env { ctes: env.ctes.clone(), block: Some(&block), exposed, defines: None }, Place::Derived)?
         } else {

@@ -380,9 +380,16 @@ impl Checker<'_> {
             SubLinkType::ArraySublink => Some(Ty::Array),
             SubLinkType::AnySublink | SubLinkType::AllSublink => {
                 let name = node.names("oper_name");
-                let ok = matches!(name.as_slice(), [] | ["pg_catalog", _]) || matches!(name.as_slice(), [op] if is_comparison(op));
-                let ty = self.safe(node.node("testexpr")?, block)?;
-                (ok && ty != Ty::Unknown).then_some(Ty::Bool)
+                let ok = name.is_empty()
+                    || matches!(name.as_slice(), [op] | ["pg_catalog", op] if is_comparison(op));
+                let test = node.node("testexpr")?;
+                let left = match test.kind {
+                    "RowExpr" => self.all_safe(test.nodes("args"), block)?,
+                    _ => vec![self.safe(test, block)?],
+                };
+                let right = self.inner_types(select, block);
+                let same = left.len() == right.len() && left.iter().zip(&right).all(|(a, b)| comparable(*a, *b));
+                (ok && same).then_some(Ty::Bool)
             }
             SubLinkType::ExprSublink => {
                 // More than one row is an error: an aggregate without GROUP BY or LIMIT 1 has one.
@@ -390,7 +397,8 @@ impl Checker<'_> {
                 let one = select.node("limit_count").is_some_and(|l| {
                     l.node("val").is_some_and(|v| l.kind == "AConst" && v.kind == "Integer" && v.int("ival") <= 1)
                 });
-                (single || one).then_some(Ty::Unknown)
+                let types = self.inner_types(select, block);
+                (single || one).then(|| types.first().copied().unwrap_or(Ty::Unknown))
             }
             SubLinkType::RowcompareSublink | SubLinkType::MultiexprSublink | SubLinkType::CteSublink | SubLinkType::Undefined => None,
         }

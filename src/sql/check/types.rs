@@ -1,6 +1,7 @@
 //! Coarse types of columns and expressions, as far as the evaluation-order rule needs them, and
 //! the scopes in which column names are looked up. When in doubt a type is `Unknown`.
 
+use super::block::Cte;
 use crate::catalog::{Catalog, Oid, Relation};
 use crate::sql::tree::Node;
 
@@ -110,6 +111,8 @@ pub(super) struct Item {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Block<'p> {
     pub(super) items: &'p [Item],
+    /// CTEs in scope, for the types of subqueries.
+    pub(super) ctes: &'p [Cte],
     pub(super) parent: Option<&'p Block<'p>>,
 }
 

@@ -19,7 +19,13 @@ pub(super) fn decide(root: &Node, context: &Context<'_>) -> Decision {
     let survey = survey(root, context.catalog, context.namespace);
     let (occurrences, relations) = protected(&survey.occurrences, context);
     let decision = known(root, &survey, occurrences, relations, context);
-    match survey.occurrences.iter().find(|o| o.resolution == Resolution::Unknown && o.usage != Usage::Other) {
+    // DDL names what does not exist yet.
+    let reads = matches!(
+        root.kind,
+        "SelectStmt" | "InsertStmt" | "UpdateStmt" | "DeleteStmt" | "MergeStmt" | "CopyStmt" | "DeclareCursorStmt"
+            | "PrepareStmt" | "CreateTableAsStmt" | "ExplainStmt"
+    );
+    match survey.occurrences.iter().find(|o| reads && o.resolution == Resolution::Unknown) {
         Some(o) => Decision::UnknownRelation { name: o.written(), otherwise: Box::new(decision) },
         None => decision,
     }

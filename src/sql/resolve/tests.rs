@@ -1,7 +1,7 @@
 //! Decisions, statement by statement; the numbered ones are the ways in of the threat list.
 
 use super::{Decision, SessionObject, Usage, decide, survey};
-use crate::policy::{Scope};
+use crate::policy::Scope;
 use crate::sql::fixture::{Clinic, role};
 use crate::sql::parse::parse;
 
@@ -175,7 +175,7 @@ fn b100_what_applications_do_all_day_goes_through() {
         "SET TRANSACTION READ ONLY", "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY",
         "SET extra_float_digits = 3", "SET application_name = 'x'", "SET search_path = a, b", "SET DateStyle = ISO",
         "SET client_encoding = 'UTF8'", "SET NAMES 'utf8'", "SET standard_conforming_strings = on",
-        "SET TIME ZONE 'UTC'", "SET client_min_messages TO WARNING", "SET app.user = 'x'",
+        "SET TIME ZONE 'UTC'", "SET client_min_messages TO WARNING", "SET app.tenant = 'x'",
         "RESET ALL", "RESET ROLE", "SHOW ALL", "SHOW transaction_isolation", "DISCARD ALL", "DEALLOCATE ALL",
         "LISTEN c", "UNLISTEN *",
         "CREATE TEMP TABLE t (a int PRIMARY KEY, b text DEFAULT now())", "CREATE INDEX ON tmp (a)",
