@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use crate::catalog::{Catalog, Column, Function, Namespace, QualifiedName, Relation, RelationKind};
 use crate::policy::{
-    Assignment, BoundPolicy, GuardParams, KeyPath, KeyType, Mask, Membership, Outside, Policy, Role, Scope, Step,
-    TableRule, Variant,
+    Assignment, BoundPolicy, GuardParams, KeyPath, KeyType, Mask, Membership, Outside, Policy, Role, Scope,
+    Step, TableRule, Variant,
 };
 use crate::sql::check::CheckContext;
 use crate::sql::resolve::Context;
@@ -58,19 +58,51 @@ pub(crate) fn role(scope: Scope) -> Role {
 }
 
 fn function(schema: &str, args: &[u32]) -> Function {
-    Function { oid: 1, schema: schema.into(), args: args.to_vec(), result: 25, leakproof: false, volatility: 'v', kind: 'f' }
+    Function {
+        oid: 1,
+        schema: schema.into(),
+        args: args.to_vec(),
+        result: 25,
+        leakproof: false,
+        volatility: 'v',
+        kind: 'f',
+    }
 }
 
 impl Clinic {
     pub(crate) fn new() -> Self {
         use RelationKind::{Table, View};
         let relations = [
-            relation(1, "patients", Table, &[
-                ("mrn", "bigint"), ("ssn", "text"), ("name", "character varying(80)"), ("dob", "date"),
-                ("sex", "gender"), ("weight", "numeric(6,2)"), ("score", "double precision"), ("active", "boolean"),
-                ("doc", "jsonb"), ("seen_at", "timestamp with time zone"), ("visits", "integer"), ("nick", "citext"),
-            ]),
-            relation(2, "notes", Table, &[("id", "bigint"), ("mrn", "bigint"), ("body", "text"), ("at", "timestamp without time zone")]),
+            relation(
+                1,
+                "patients",
+                Table,
+                &[
+                    ("mrn", "bigint"),
+                    ("ssn", "text"),
+                    ("name", "character varying(80)"),
+                    ("dob", "date"),
+                    ("sex", "gender"),
+                    ("weight", "numeric(6,2)"),
+                    ("score", "double precision"),
+                    ("active", "boolean"),
+                    ("doc", "jsonb"),
+                    ("seen_at", "timestamp with time zone"),
+                    ("visits", "integer"),
+                    ("nick", "citext"),
+                ],
+            ),
+            relation(
+                2,
+                "notes",
+                Table,
+                &[
+                    ("id", "bigint"),
+                    ("mrn", "bigint"),
+                    ("body", "text"),
+                    ("at", "timestamp without time zone"),
+                ],
+            ),
             relation(3, "orders", Table, &[("order_id", "bigint"), ("mrn", "bigint"), ("code", "text")]),
             relation(4, "results", Table, &[("order_id", "bigint"), ("value", "numeric"), ("unit", "text")]),
             relation(5, "ward", Table, &[("id", "integer"), ("name", "text"), ("mrn", "bigint")]),
@@ -94,7 +126,9 @@ impl Clinic {
         catalog.functions.insert("fmt".into(), vec![function("public", &[25])]);
         catalog.functions.insert("lower".into(), vec![function("pg_catalog", &[25])]);
         catalog.functions.insert("pg_sleep".into(), vec![function("pg_catalog", &[701])]);
-        catalog.functions.insert("reverse".into(), vec![function("pg_catalog", &[25]), function("public", &[20])]);
+        catalog
+            .functions
+            .insert("reverse".into(), vec![function("pg_catalog", &[25]), function("public", &[20])]);
         let rule = |n: &str, steps: Vec<Step>| TableRule {
             name: name(n),
             class: "c".into(),
@@ -125,14 +159,19 @@ impl Clinic {
             notice_withheld: false,
         };
         let bound = BoundPolicy::bind(Arc::new(policy), &catalog, None);
-        let namespace =
-            Namespace { schemas: vec!["pg_catalog".into(), "public".into()], temp_relations: vec!["tmp".into()] };
+        let namespace = Namespace {
+            schemas: vec!["pg_catalog".into(), "public".into()],
+            temp_relations: vec!["tmp".into()],
+        };
         Self { catalog, bound, namespace, role: role(Scope::Assigned) }
     }
 
     pub(crate) fn masked() -> Self {
         let mut clinic = Self::new();
-        let masks = BTreeMap::from([("ssn".to_owned(), Mask::Redact { text: "***".into() }), ("dob".to_owned(), Mask::Year)]);
+        let masks = BTreeMap::from([
+            ("ssn".to_owned(), Mask::Redact { text: "***".into() }),
+            ("dob".to_owned(), Mask::Year),
+        ]);
         clinic.role.masks.insert(name("patients"), masks);
         clinic
     }

@@ -1,9 +1,12 @@
 //! Client text to statements: libpg_query's tree, one entry a statement, and the texts no role may send.
 //!
 //! PostgreSQL's own grammar decides what the text means. Nothing here knows catalogs or policy.
-//! Depth is bounded: the protobuf decoder refuses trees deeper than 100 messages, and the C
-//! parser, whose recursion follows the tree before that bound is seen, runs on a stack that is
-//! large enough for the longest accepted text (see [`STACK_BYTES_PER_BYTE`]).
+//!
+//! Depth is bounded by libpg_query (its grammar stack, then its `check_stack_depth`) and after it
+//! by the protobuf decoder, which follows 100 messages. Measured on a 2 MiB stack with up to a
+//! million levels of operators, casts, signs, joins and set operations: a clean error each time.
+//! What passes: 46 chained binary operators or casts, 47 explicit joins, 90 arms of a set operation;
+//! AND, OR, IN lists, VALUES and comma joins are flat and have no such limit.
 
 use super::StatementKind;
 use super::tree::{Node, Tree, tree_of};
@@ -11,15 +14,6 @@ use crate::policy::{GlsCode, RESERVED_PREFIX, Refusal};
 
 /// Longest accepted text in bytes. Beyond it a statement is refused, never forwarded.
 pub const MAX_TEXT_BYTES: usize = 4 << 20;
-
-/// Texts up to this many bytes are parsed on the caller's stack. Measured on x86-64: the C code
-/// needs about 500 bytes of stack per level and a level takes at least one byte of text, so this
-/// stays under 1.1 MB of the 2 MB that a tokio worker has.
-const INLINE_BYTES: usize = 2 << 10;
-
-/// Stack of the thread that parses a longer text, per byte of it (reserved, not touched, unless
-/// the text is deep: a level takes at least one byte).
-const STACK_BYTES_PER_BYTE: usize = 512;
 
 /// A parsed client text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,7 +67,7 @@ pub enum ParseRefusal {
     /// A name that starts with the reserved prefix.
     #[error("the name \"{0}\" is reserved: names that start with {RESERVED_PREFIX} belong to the proxy")]
     ReservedName(String),
-    /// The parser answered something inconsistent, or no thread could be started.
+    /// The parser answered something inconsistent.
     #[error("the statement could not be parsed: {0}")]
     Internal(&'static str),
 }
@@ -87,9 +81,10 @@ impl ParseRefusal {
                 ("54000", Some("send the values as parameters, or use COPY ... FROM STDIN"))
             }
             ParseRefusal::Syntax(_) => ("42601", None),
-            ParseRefusal::TooDeep => {
-                ("54001", Some("use = ANY (ARRAY[...]), IN (...), concat(...) or VALUES in place of long chains"))
-            }
+            ParseRefusal::TooDeep => (
+                "54001",
+                Some("use = ANY (ARRAY[...]), IN (...), concat(...) or VALUES in place of long chains"),
+            ),
             ParseRefusal::ReservedName(_) => ("42939", Some("choose another name")),
             ParseRefusal::Internal(_) => ("XX000", None),
         };
@@ -122,20 +117,6 @@ pub(crate) fn parse_ours(text: &str) -> Result<Parsed, ParseRefusal> {
     if text.as_bytes().contains(&0) {
         return Err(ParseRefusal::Nul);
     }
-    if text.len() <= INLINE_BYTES {
-        return parse_here(text);
-    }
-    std::thread::scope(|scope| {
-        std::thread::Builder::new()
-            .stack_size((1 << 20) + text.len() * STACK_BYTES_PER_BYTE)
-            .spawn_scoped(scope, || parse_here(text))
-            .map_err(|_| ParseRefusal::Internal("no thread"))?
-            .join()
-            .unwrap_or(Err(ParseRefusal::Internal("the parser failed")))
-    })
-}
-
-fn parse_here(text: &str) -> Result<Parsed, ParseRefusal> {
     let parsed = pg_query::parse(text, 0).map_err(|e| match e {
         pg_query::Error::Parse(message) if message.contains("stack depth") => ParseRefusal::TooDeep,
         pg_query::Error::Parse(message) => ParseRefusal::Syntax(message),
@@ -151,7 +132,8 @@ fn parse_here(text: &str) -> Result<Parsed, ParseRefusal> {
         let Ok(Tree::Node(root)) = tree_of(&raw.stmt) else {
             return Err(ParseRefusal::Internal("no statement"));
         };
-        let max_param = u16::try_from(max_param(&root)).map_err(|_| ParseRefusal::Syntax("there is no parameter with that number".into()))?;
+        let max_param = u16::try_from(max_param(&root))
+            .map_err(|_| ParseRefusal::Syntax("there is no parameter with that number".into()))?;
         statements.push(Statement { text: slice.to_owned(), root, max_param });
     }
     Ok(Parsed { statements })
@@ -248,7 +230,10 @@ mod tests {
     #[test]
     fn b42_b43_b37_strings_and_comments_are_read_as_postgresql_reads_them() {
         assert_eq!(parse("/* /* */ DELETE FROM patients */ SELECT 1").expect("parses").statements.len(), 1);
-        assert_eq!(parse("UPDATE notes SET body=E'O\\'Brien'; DELETE FROM p").expect("parses").statements.len(), 2);
+        assert_eq!(
+            parse("UPDATE notes SET body=E'O\\'Brien'; DELETE FROM p").expect("parses").statements.len(),
+            2
+        );
     }
 
     #[test]

@@ -55,9 +55,9 @@ pub(super) struct Facts {
 /// into it: LIMIT or OFFSET (`is_simple_subquery`, `subquery_is_pushdown_safe`). GROUP BY,
 /// DISTINCT, set operations and window functions are no fences: conditions pass them.
 pub(super) fn is_fence(select: &Node) -> bool {
-    ["limit_offset", "limit_count"].iter().any(|f| {
-        select.node(f).is_some_and(|n| !(n.kind == "AConst" && n.flag("isnull")))
-    })
+    ["limit_offset", "limit_count"]
+        .iter()
+        .any(|f| select.node(f).is_some_and(|n| !(n.kind == "AConst" && n.flag("isnull"))))
 }
 
 impl Checker<'_> {
@@ -121,7 +121,7 @@ impl Checker<'_> {
         from.lateral_exposed = select.nodes("from_clause").any(|f| self.mentions_filtered(f, env));
         let mut pending = Vec::new();
         for item in select.nodes("from_clause") {
-            pending.extend(self.from_item(item, env, &mut from)?);
+            pending.extend(self.item_of(item, env, &mut from)?);
         }
         let mut conditions = self.claim(conjuncts(select.field("where_clause")), &pending, "WHERE")?;
         conditions.append(&mut from.conditions);
@@ -129,6 +129,9 @@ impl Checker<'_> {
         from.exposed |= conditions.iter().any(|c| !self.is_exempt(c) && self.mentions_filtered(c, env));
         let block = Block { items: &from.items, ctes: &env.ctes, parent: env.block };
         let exposed = env.exposed || from.exposed;
+        if exposed && from.unsafe_using {
+            self.needs_fence("USING or NATURAL over columns that do not compare safely");
+        }
         for condition in conditions {
             self.expression(condition, &block, env, exposed, "a condition")?;
         }
@@ -176,7 +179,7 @@ impl Checker<'_> {
         }
         for key in keys {
             let early = exposed && (per_row || !has_aggregate(key));
-            self.key(key, block, env, early, select)?;
+            self.key(key, block, env, early)?;
         }
         for values in select.nodes("values_lists") {
             for value in values.nodes("items") {
@@ -192,16 +195,16 @@ impl Checker<'_> {
     }
 
     /// A grouping, sorting or window key: the expressions in it.
-    fn key(&mut self, key: &Node, block: &Block<'_>, env: &Env<'_>, early: bool, select: &Node) -> Outcome {
+    fn key(&mut self, key: &Node, block: &Block<'_>, env: &Env<'_>, early: bool) -> Outcome {
         match key.kind {
             "SortBy" => match key.node("node") {
-                Some(inner) => self.key(inner, block, env, early, select),
+                Some(inner) => self.key(inner, block, env, early),
                 None => Ok(()),
             },
-            "GroupingSet" => key.nodes("content").try_for_each(|k| self.key(k, block, env, early, select)),
-            "WindowDef" => key.children().into_iter().try_for_each(|k| self.key(k, block, env, early, select)),
+            "GroupingSet" => key.nodes("content").try_for_each(|k| self.key(k, block, env, early)),
+            "WindowDef" => key.children().into_iter().try_for_each(|k| self.key(k, block, env, early)),
             "AConst" if is_number(key) => Ok(()),
-            "RowExpr" => key.nodes("args").try_for_each(|k| self.key(k, block, env, early, select)),
+            "RowExpr" => key.nodes("args").try_for_each(|k| self.key(k, block, env, early)),
             _ => self.expression(key, block, env, early, "a grouping or sorting key"),
         }
     }
@@ -220,7 +223,10 @@ impl Checker<'_> {
             }
             for key in keys {
                 let key = if key.kind == "SortBy" { key.node("node").unwrap_or(key) } else { key };
-                if self.safe(key, block).is_none() && !has_aggregate(key) && !self.is_any_witness(key, block).unwrap_or(false) {
+                if self.safe(key, block).is_none()
+                    && !has_aggregate(key)
+                    && !self.is_any_witness(key, block).unwrap_or(false)
+                {
                     self.needs_fence(format!("a sorting key inside a call ({})", key.kind));
                 }
             }
@@ -251,7 +257,7 @@ impl Checker<'_> {
         let block = Block { items: &[], ctes: &env.ctes, parent: env.block };
         for field in ["sort_clause", "limit_count", "limit_offset"] {
             for value in node_or_nodes(select, field) {
-                self.key(value, &block, env, false, select)?;
+                self.key(value, &block, env, false)?;
             }
         }
         let columns = match (l.columns, r.columns) {

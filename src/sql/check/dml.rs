@@ -31,7 +31,8 @@ impl Checker<'_> {
         let env = &self.with(insert, env)?;
         let (item, demand) = self.target(insert)?;
         let (filter, oid) = demand.as_ref().map_or((false, None), |d| (d.filter, Some(d.oid)));
-        let masked: Vec<String> = demand.iter().flat_map(|d| &d.masks).map(|(c, _)| (*c).to_owned()).collect();
+        let masked: Vec<String> =
+            demand.iter().flat_map(|d| &d.masks).map(|(c, _)| (*c).to_owned()).collect();
         if oid.is_some() && insert.has("on_conflict_clause") && self.cx.context.role.is_restricted() {
             return fail("ON CONFLICT on a protected relation");
         }
@@ -46,10 +47,10 @@ impl Checker<'_> {
         if let Some(conflict) = insert.node("on_conflict_clause") {
             self.expression(conflict, &block, env, false, "ON CONFLICT")?;
         }
+        self.returning(insert, &block, env)?;
         if let Some(returning) = insert.node("returning_clause") {
             self.reads_unmasked(returning, &masked, &items[0].alias)?;
         }
-        self.returning(insert, &block, env)?;
         Ok(Facts::default())
     }
 
@@ -57,7 +58,8 @@ impl Checker<'_> {
         let env = &self.with(change, env)?;
         let (item, demand) = self.target(change)?;
         let alias = item.alias.clone();
-        let masked: Vec<String> = demand.iter().flat_map(|d| &d.masks).map(|(c, _)| (*c).to_owned()).collect();
+        let masked: Vec<String> =
+            demand.iter().flat_map(|d| &d.masks).map(|(c, _)| (*c).to_owned()).collect();
         let filtered = demand.as_ref().filter(|d| d.filter).map(|d| d.oid);
         let mut from = From::new(false);
         from.lateral_exposed = filtered.is_some();
@@ -67,7 +69,7 @@ impl Checker<'_> {
             filtered.iter().map(|oid| Pending { oid: *oid, alias: alias.clone() }).collect();
         for field in ["from_clause", "using_clause"] {
             for node in change.nodes(field) {
-                pending.extend(self.from_item(node, env, &mut from)?);
+                pending.extend(self.item_of(node, env, &mut from)?);
             }
         }
         let mut conditions = self.claim(conjuncts(change.field("where_clause")), &pending, "WHERE")?;
@@ -77,9 +79,11 @@ impl Checker<'_> {
         {
             self.new_key_in_returning(change, oid, &alias)?;
         }
-        self.reads_unmasked(change, &masked, &alias)?;
         let block = Block { items: &from.items, ctes: &env.ctes, parent: env.block };
         let exposed = env.exposed || from.exposed;
+        if exposed && from.unsafe_using {
+            self.needs_fence("USING or NATURAL over columns that do not compare safely");
+        }
         for condition in conditions {
             if condition.kind == "CurrentOfExpr" {
                 return fail("WHERE CURRENT OF");
@@ -92,6 +96,8 @@ impl Checker<'_> {
             }
         }
         self.returning(change, &block, env)?;
+        // Last: by now the masked forms of other occurrences are exempt.
+        self.reads_unmasked(change, &masked, &alias)?;
         Ok(Facts::default())
     }
 
@@ -150,10 +156,8 @@ impl Checker<'_> {
                     return fail(format!("masked column or row of \"{alias}\" is read"));
                 }
             }
-            "JoinExpr" => {
-                if node.flag("is_natural") || node.names("using_clause").into_iter().any(hits) {
-                    return fail("a join reads masked columns of the target");
-                }
+            "JoinExpr" if node.flag("is_natural") || node.names("using_clause").into_iter().any(hits) => {
+                return fail("a join reads masked columns of the target");
             }
             _ => {}
         }

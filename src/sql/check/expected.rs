@@ -11,9 +11,10 @@ use crate::sql::tree::{Node, Tree};
 /// Parses `SELECT <expression>` and takes the expression.
 fn expression(sql: &str) -> Outcome<Node> {
     let parsed = parse_ours(&format!("SELECT {sql}"));
-    let node = parsed.ok().and_then(|mut p| p.statements.pop()).and_then(|s| {
-        s.root.nodes("target_list").next().and_then(|t| t.node("val")).cloned()
-    });
+    let node = parsed
+        .ok()
+        .and_then(|mut p| p.statements.pop())
+        .and_then(|s| s.root.nodes("target_list").next().and_then(|t| t.node("val")).cloned());
     node.map_or_else(|| fail("policy text does not parse"), Ok)
 }
 
@@ -50,7 +51,9 @@ impl Checker<'_> {
     /// filter if there is one, with or without fence and witness, and nothing else.
     pub(super) fn is_masked_table(&self, subquery: &Node, demand: &Demand<'_>, alias: &str) -> Outcome<bool> {
         let context = self.cx.context;
-        let Some(relation) = context.catalog.relation(demand.oid) else { return fail("a rule without a relation") };
+        let Some(relation) = context.catalog.relation(demand.oid) else {
+            return fail("a rule without a relation");
+        };
         let last = subquery.nodes("target_list").last().map_or("", |t| t.str("name"));
         let shape = DerivedShape {
             filter: demand.filter.then_some(self.cx.params),
@@ -61,9 +64,10 @@ impl Checker<'_> {
         let policy = &context.bound.policy;
         let sql = derived_table(policy, self.table(demand.oid)?, relation, &demand.masks, alias, shape);
         let parsed = parse_ours(&format!("SELECT FROM {sql} AS x"));
-        let expected = parsed.ok().and_then(|mut p| p.statements.pop()).and_then(|s| {
-            s.root.nodes("from_clause").next().and_then(|f| f.node("subquery")).cloned()
-        });
+        let expected = parsed
+            .ok()
+            .and_then(|mut p| p.statements.pop())
+            .and_then(|s| s.root.nodes("from_clause").next().and_then(|f| f.node("subquery")).cloned());
         Ok(expected.as_ref() == Some(subquery))
     }
 }
@@ -78,7 +82,9 @@ pub(super) fn conjuncts(condition: &Tree) -> Vec<&Node> {
 }
 
 fn split<'n>(node: &'n Node, out: &mut Vec<&'n Node>) {
-    if node.kind == "BoolExpr" && node.int("boolop") == i64::from(pg_query::protobuf::BoolExprType::AndExpr as i32) {
+    if node.kind == "BoolExpr"
+        && node.int("boolop") == i64::from(pg_query::protobuf::BoolExprType::AndExpr as i32)
+    {
         node.nodes("args").for_each(|a| split(a, out));
     } else {
         out.push(node);

@@ -18,8 +18,11 @@ use std::collections::HashMap;
 
 use crate::catalog::Oid;
 use crate::policy::{Access, GuardParams, Mask};
+use crate::sql::StatementKind;
 use crate::sql::parse::parse_ours;
-use crate::sql::resolve::{Context, Resolution, Usage, check_mentions, resolve_name, survey};
+use crate::sql::resolve::{
+    Context, ProtectedOccurrence, Resolution, Usage, check_guarded, check_mentions, resolve_name, survey,
+};
 use crate::sql::tree::{Node, Tree};
 
 /// What the check depends on besides the text.
@@ -53,12 +56,19 @@ pub fn check(text: &str, context: &CheckContext<'_>) -> Result<(), CheckFailure>
     let [statement] = parsed.statements.as_slice() else {
         return fail(format!("{} statements instead of one", parsed.statements.len()));
     };
-    if statement.kind().is_none() {
+    let Some(kind) = statement.kind() else {
         return fail(format!("{} cannot carry a guard", statement.root.kind));
-    }
-    let mut checker = Checker { cx: *context, guards: HashMap::new(), exempt: Vec::new(), guarded: 0, fence: None };
+    };
+    let mut checker = Checker {
+        cx: *context,
+        guards: HashMap::new(),
+        exempt: Vec::new(),
+        guarded: 0,
+        masked: false,
+        fence: None,
+    };
     checker.statement(&statement.root, &block::Env::default(), block::Place::Top)?;
-    checker.remainder(&statement.root)?;
+    checker.remainder(&statement.root, kind)?;
     match checker.fence {
         Some(what) => Err(CheckFailure::NeedsFence(what)),
         None => Ok(()),
@@ -87,6 +97,8 @@ pub(super) struct Checker<'a> {
     exempt: Vec<*const Node>,
     /// Protected occurrences that were found guarded (or need no guard), derived tables included.
     guarded: usize,
+    /// A masked form was seen.
+    masked: bool,
     /// The first reason for a fence.
     fence: Option<String>,
 }
@@ -103,7 +115,9 @@ impl<'a> Checker<'a> {
                         return Ok(Some(Demand { oid, filter, masks }));
                     }
                 }
-                Resolution::Unknown => return fail(format!("relation {} is not known", range.str("relname"))),
+                Resolution::Unknown => {
+                    return fail(format!("relation {} is not known", range.str("relname")));
+                }
                 Resolution::System(_) | Resolution::Temporary => {}
             }
         }
@@ -128,7 +142,7 @@ impl<'a> Checker<'a> {
 
     /// Everything outside the exempt subtrees: node kinds, functions, relations, names. Counts
     /// protected occurrences once more, by another walk, against those found guarded.
-    fn remainder(&self, root: &Node) -> Outcome {
+    fn remainder(&self, root: &Node, kind: StatementKind) -> Outcome {
         let pruned = self.prune(root);
         names::check(&pruned, true)?;
         let context = self.cx.context;
@@ -141,7 +155,7 @@ impl<'a> Checker<'a> {
         if survey.into || survey.current_of {
             return fail("SELECT INTO or WHERE CURRENT OF");
         }
-        let mut protected = 0;
+        let mut protected = Vec::new();
         for o in &survey.occurrences {
             if o.usage == Usage::MergeTarget {
                 return fail("MERGE");
@@ -157,12 +171,22 @@ impl<'a> Checker<'a> {
                 Resolution::User(oid) => match context.bound.access(context.role, oid) {
                     Access::Free => {}
                     Access::Denied(_) => return fail(format!("relation {} is closed", o.written())),
-                    Access::Protected { .. } => protected += 1,
+                    Access::Protected { .. } => {
+                        protected.push(ProtectedOccurrence { oid, alias: o.alias.clone(), usage: o.usage })
+                    }
                 },
             }
         }
-        if protected != self.guarded {
-            return fail(format!("{protected} protected occurrences, {} found guarded", self.guarded));
+        let found = protected.len();
+        if found != self.guarded {
+            return fail(format!("{found} protected occurrences, {} found guarded", self.guarded));
+        }
+        // Copies to tables that no rule covers, system columns, ON CONFLICT.
+        if context.role.is_restricted()
+            && (found > 0 || self.masked)
+            && let Err(refusal) = check_guarded(&survey, &protected, Some(kind), &context)
+        {
+            return fail(refusal.message);
         }
         Ok(())
     }

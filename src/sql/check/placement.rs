@@ -8,6 +8,7 @@ use pg_query::protobuf::JoinType;
 
 use super::block::{Env, Place, is_fence};
 use super::expected::conjuncts;
+use super::safe::comparable;
 use super::types::{Block, Columns, Item, Ty, columns_of};
 use super::{Checker, Outcome, fail};
 use crate::catalog::Oid;
@@ -30,18 +31,42 @@ pub(super) struct From<'n> {
     pub(super) lateral_exposed: bool,
     /// ON conjuncts that are no guards, and function arguments: evaluated beside the filter.
     pub(super) conditions: Vec<&'n Node>,
+    /// USING or NATURAL compares columns whose comparison could fail.
+    pub(super) unsafe_using: bool,
     /// Base-table occurrences with a filter, under any alias, for the alias-capture rule.
     filtered: Vec<String>,
 }
 
 impl<'n> From<'n> {
     pub(super) fn new(lateral_exposed: bool) -> Self {
-        Self { items: Vec::new(), exposed: false, lateral_exposed, conditions: Vec::new(), filtered: Vec::new() }
+        Self {
+            items: Vec::new(),
+            exposed: false,
+            lateral_exposed,
+            conditions: Vec::new(),
+            unsafe_using: false,
+            filtered: Vec::new(),
+        }
     }
 }
 
 fn alias_of(node: &Node) -> Option<&str> {
     node.node("alias").map(|a| a.str("aliasname"))
+}
+
+/// True when the columns that USING or NATURAL compares do so without an error.
+fn compares_safely(join: &Node, left: &[Item], right: &[Item]) -> bool {
+    let using = join.names("using_clause");
+    if using.is_empty() && !join.flag("is_natural") {
+        return true;
+    }
+    let known = |items: &[Item]| -> Option<Vec<(String, Ty)>> {
+        items.iter().map(|i| i.columns.clone()).collect::<Option<Vec<_>>>().map(|c| c.concat())
+    };
+    let (Some(left), Some(right)) = (known(left), known(right)) else { return false };
+    left.iter()
+        .filter(|(name, _)| using.is_empty() || using.contains(&name.as_str()))
+        .all(|(name, a)| right.iter().filter(|(n, _)| n == name).all(|(_, b)| comparable(*a, *b)))
 }
 
 /// Columns under an alias with a column list: the listed names replace the first ones.
@@ -78,7 +103,7 @@ impl Checker<'_> {
         Ok(rest)
     }
 
-    pub(super) fn from_item<'n>(
+    pub(super) fn item_of<'n>(
         &mut self,
         node: &'n Node,
         env: &Env<'_>,
@@ -89,10 +114,12 @@ impl Checker<'_> {
             "RangeSubselect" => self.range_subselect(node, env, from),
             "JoinExpr" => self.join(node, env, from),
             "RangeTableSample" => {
-                let Some(relation) = node.node("relation") else { return fail("TABLESAMPLE without a table") };
+                let Some(relation) = node.node("relation") else {
+                    return fail("TABLESAMPLE without a table");
+                };
                 from.conditions.extend(node.nodes("args"));
                 from.conditions.extend(node.node("repeatable"));
-                self.from_item(relation, env, from)
+                self.item_of(relation, env, from)
             }
             "RangeFunction" => {
                 for function in node.nodes("functions") {
@@ -132,7 +159,11 @@ impl Checker<'_> {
         }
         let context = self.cx.context;
         let columns = context.catalog.relation(demand.oid).map(|r| columns_of(r, context.catalog));
-        from.items.push(Item { alias: alias.clone(), oid: Some(demand.oid), columns: renamed(columns, node) });
+        from.items.push(Item {
+            alias: alias.clone(),
+            oid: Some(demand.oid),
+            columns: renamed(columns, node),
+        });
         self.guarded += 1;
         if !demand.filter {
             return Ok(Vec::new());
@@ -163,7 +194,8 @@ impl Checker<'_> {
         match node.kind {
             "RangeVar" => {
                 let name = node.str("relname");
-                let cte = block.ctes.iter().rev().find(|c| c.name == name).filter(|_| !node.has("schemaname"));
+                let cte =
+                    block.ctes.iter().rev().find(|c| c.name == name).filter(|_| !node.has("schemaname"));
                 let columns = match cte {
                     Some(cte) => cte.columns.clone(),
                     None => self.plain_columns(node),
@@ -212,7 +244,11 @@ impl Checker<'_> {
             let items = from.items.clone();
             let block = Block { items: &items, ctes: &env.ctes, parent: env.block };
             let exposed = env.exposed || from.lateral_exposed;
-            self.select(query, &Env { ctes: env.ctes.clone(), block: Some(&block), exposed, defines: None }, Place::Derived)?
+            self.select(
+                query,
+                &Env { ctes: env.ctes.clone(), block: Some(&block), exposed, defines: None },
+                Place::Derived,
+            )?
         } else {
             self.select(query, env, Place::Derived)?
         };
@@ -240,6 +276,7 @@ impl Checker<'_> {
             return fail(format!("\"{}\" is not masked as the policy demands", range.str("relname")));
         }
         self.exempt(query);
+        self.masked = true;
         from.exposed |= demand.filter && !is_fence(query);
         let context = self.cx.context;
         let columns = context.catalog.relation(demand.oid).map(|r| columns_of(r, context.catalog));
@@ -251,8 +288,13 @@ impl Checker<'_> {
             return fail("a join without two sides");
         };
         let first = from.filtered.len();
-        let mut pending = self.from_item(left, env, from)?;
-        let from_right = self.from_item(right, env, from)?;
+        let start = from.items.len();
+        let mut pending = self.item_of(left, env, from)?;
+        let middle = from.items.len();
+        let from_right = self.item_of(right, env, from)?;
+        let (lefts, rights) = from.items.split_at(middle);
+        let lefts = lefts.get(start..).unwrap_or_default();
+        from.unsafe_using |= !compares_safely(node, lefts, rights);
         if node.has("alias") && from.filtered.len() > first {
             // `(a JOIN b ON ..) AS j` hides a and b: the guard's `a.key` would be an outer a.
             return fail("a join alias hides the alias of a filtered relation");

@@ -13,8 +13,24 @@ use crate::sql::functions::{SafeCall, safe_call};
 use crate::sql::tree::{Node, Tree};
 
 const AGGREGATES: [&str; 19] = [
-    "count", "sum", "avg", "min", "max", "array_agg", "string_agg", "json_agg", "jsonb_agg", "json_object_agg",
-    "jsonb_object_agg", "bool_and", "bool_or", "every", "stddev", "variance", "percentile_cont", "percentile_disc",
+    "count",
+    "sum",
+    "avg",
+    "min",
+    "max",
+    "array_agg",
+    "string_agg",
+    "json_agg",
+    "jsonb_agg",
+    "json_object_agg",
+    "jsonb_object_agg",
+    "bool_and",
+    "bool_or",
+    "every",
+    "stddev",
+    "variance",
+    "percentile_cont",
+    "percentile_disc",
     "mode",
 ];
 
@@ -48,7 +64,7 @@ fn kind_of(node: &Node) -> Option<AExprKind> {
 }
 
 /// True when values of these types compare without an error, whatever they are.
-fn comparable(a: Ty, b: Ty) -> bool {
+pub(super) fn comparable(a: Ty, b: Ty) -> bool {
     use Ty::{Date, Float, Int, Literal, Number, Numeric, Timestamp, Timestamptz, Unknown};
     match (a, b) {
         (Unknown, _) | (_, Unknown) => false,
@@ -101,7 +117,8 @@ fn short_interval(text: &str) -> bool {
     let lower = text.to_ascii_lowercase();
     let digits = lower.split(|c: char| !c.is_ascii_digit()).map(str::len).max().unwrap_or(0);
     let long = ["y", "dec", "cent", "mil", "p"].iter().any(|u| lower.contains(u) && !lower.contains("day"));
-    text.len() <= 32 && digits <= if long || lower.contains("year") { 3 } else { 4 }
+    text.len() <= 32
+        && digits <= if long || lower.contains("year") { 3 } else { 4 }
         && !["dec", "cent", "mill"].iter().any(|u| lower.contains(u))
 }
 
@@ -125,9 +142,7 @@ impl Checker<'_> {
             "TypeCast" => self.safe_cast(node, block),
             "CollateClause" => self.safe(node.node("arg")?, block),
             "SqlValueFunction" => value_function(node),
-            "BoolExpr" => {
-                node.nodes("args").all(|a| self.safe(a, block).is_some()).then_some(Ty::Bool)
-            }
+            "BoolExpr" => node.nodes("args").all(|a| self.safe(a, block).is_some()).then_some(Ty::Bool),
             "NullTest" => self.safe(node.node("arg")?, block).map(|_| Ty::Bool),
             "BooleanTest" => match self.safe(node.node("arg")?, block)? {
                 Ty::Bool | Ty::Literal => Some(Ty::Bool),
@@ -243,7 +258,8 @@ impl Checker<'_> {
     fn compare(&self, left: &Node, right: &Node, block: &Block<'_>) -> Option<Ty> {
         if left.kind == "RowExpr" && right.kind == "RowExpr" {
             let (l, r): (Vec<_>, Vec<_>) = (left.nodes("args").collect(), right.nodes("args").collect());
-            let same = l.len() == r.len() && l.iter().zip(&r).all(|(a, b)| self.compare(a, b, block).is_some());
+            let same =
+                l.len() == r.len() && l.iter().zip(&r).all(|(a, b)| self.compare(a, b, block).is_some());
             return same.then_some(Ty::Bool);
         }
         let (a, b) = (self.safe(left, block)?, self.safe(right, block)?);
@@ -252,11 +268,18 @@ impl Checker<'_> {
         (comparable(a, b) && !shadowed).then_some(Ty::Bool)
     }
 
-    fn safe_binary(&self, op: &str, left: Option<&Node>, right: Option<&Node>, block: &Block<'_>) -> Option<Ty> {
+    fn safe_binary(
+        &self,
+        op: &str,
+        left: Option<&Node>,
+        right: Option<&Node>,
+        block: &Block<'_>,
+    ) -> Option<Ty> {
         let right = right?;
         let Some(left) = left else {
             // A sign before a constant.
-            return (matches!(op, "-" | "+") && right.kind == "AConst" && is_number(right)).then_some(Ty::Number);
+            return (matches!(op, "-" | "+") && right.kind == "AConst" && is_number(right))
+                .then_some(Ty::Number);
         };
         if is_comparison(op) {
             return self.compare(left, right, block);
@@ -286,7 +309,8 @@ impl Checker<'_> {
         if !is_moment(left) {
             return None;
         }
-        if ty == Ty::Date && right.kind == "AConst" && right.node("val").is_some_and(|v| v.kind == "Integer") {
+        if ty == Ty::Date && right.kind == "AConst" && right.node("val").is_some_and(|v| v.kind == "Integer")
+        {
             let days = right.node("val").map_or(i64::MAX, |v| v.int("ival"));
             return (days.abs() <= 1_000_000).then_some(Ty::Date);
         }
@@ -305,7 +329,9 @@ impl Checker<'_> {
             .iter()
             .any(|f| node.has(f));
         let args: Vec<&Node> = node.nodes("args").collect();
-        if matches!(*name, "count" | "min" | "max" | "bool_and" | "bool_or" | "array_agg") && !node.has("over") {
+        if matches!(*name, "count" | "min" | "max" | "bool_and" | "bool_or" | "array_agg")
+            && !node.has("over")
+        {
             let types = self.all_safe(args.into_iter(), block)?;
             return Some(match (*name, types.first()) {
                 ("count", _) => Ty::Int(8),
@@ -323,16 +349,21 @@ impl Checker<'_> {
         };
         let constant_int = |i: usize, least: i64| {
             args.get(i).is_some_and(|a| {
-                a.node("val").is_some_and(|v| a.kind == "AConst" && v.kind == "Integer" && v.int("ival") >= least)
+                a.node("val")
+                    .is_some_and(|v| a.kind == "AConst" && v.kind == "Integer" && v.int("ival") >= least)
             })
         };
         match safe_call(name)? {
             SafeCall::Text(arity) => (types.len() == arity && texts(0..arity)).then_some(Ty::Text),
             SafeCall::TextToInt(arity) => (types.len() == arity && texts(0..arity)).then_some(Ty::Int(4)),
             SafeCall::TextToBool => (types.len() == 2 && texts(0..2)).then_some(Ty::Bool),
-            SafeCall::TextAndCount => (types.len() == 2 && texts(0..1) && constant_int(1, 0)).then_some(Ty::Text),
+            SafeCall::TextAndCount => {
+                (types.len() == 2 && texts(0..1) && constant_int(1, 0)).then_some(Ty::Text)
+            }
             SafeCall::Substring => {
-                let ok = matches!(types.len(), 2 | 3) && texts(0..1) && constant_int(1, 0)
+                let ok = matches!(types.len(), 2 | 3)
+                    && texts(0..1)
+                    && constant_int(1, 0)
                     && (types.len() == 2 || constant_int(2, 0));
                 ok.then_some(Ty::Text)
             }
@@ -347,7 +378,9 @@ impl Checker<'_> {
                 _ => Ty::Unknown,
             }),
             SafeCall::Truncate => match (args.first().and_then(|a| string_const(a)), types.as_slice()) {
-                (Some(unit), [_, ty @ (Ty::Date | Ty::Timestamp | Ty::Timestamptz)]) if truncation_unit(unit) => {
+                (Some(unit), [_, ty @ (Ty::Date | Ty::Timestamp | Ty::Timestamptz)])
+                    if truncation_unit(unit) =>
+                {
                     Some(if *ty == Ty::Date { Ty::Timestamptz } else { *ty })
                 }
                 _ => None,
@@ -373,7 +406,8 @@ impl Checker<'_> {
     /// The subquery's own expressions are judged where its block is walked; here only whether the
     /// link itself can fail.
     fn safe_sublink(&self, node: &Node, block: &Block<'_>) -> Option<Ty> {
-        let kind = i32::try_from(node.int("sub_link_type")).ok().and_then(|k| SubLinkType::try_from(k).ok())?;
+        let kind =
+            i32::try_from(node.int("sub_link_type")).ok().and_then(|k| SubLinkType::try_from(k).ok())?;
         let select = node.node("subselect")?;
         match kind {
             SubLinkType::ExistsSublink => Some(Ty::Bool),
@@ -388,19 +422,24 @@ impl Checker<'_> {
                     _ => vec![self.safe(test, block)?],
                 };
                 let right = self.inner_types(select, block);
-                let same = left.len() == right.len() && left.iter().zip(&right).all(|(a, b)| comparable(*a, *b));
+                let same =
+                    left.len() == right.len() && left.iter().zip(&right).all(|(a, b)| comparable(*a, *b));
                 (ok && same).then_some(Ty::Bool)
             }
             SubLinkType::ExprSublink => {
                 // More than one row is an error: an aggregate without GROUP BY or LIMIT 1 has one.
                 let single = select.nodes("target_list").all(has_aggregate) && !select.has("group_clause");
                 let one = select.node("limit_count").is_some_and(|l| {
-                    l.node("val").is_some_and(|v| l.kind == "AConst" && v.kind == "Integer" && v.int("ival") <= 1)
+                    l.node("val")
+                        .is_some_and(|v| l.kind == "AConst" && v.kind == "Integer" && v.int("ival") <= 1)
                 });
                 let types = self.inner_types(select, block);
                 (single || one).then(|| types.first().copied().unwrap_or(Ty::Unknown))
             }
-            SubLinkType::RowcompareSublink | SubLinkType::MultiexprSublink | SubLinkType::CteSublink | SubLinkType::Undefined => None,
+            SubLinkType::RowcompareSublink
+            | SubLinkType::MultiexprSublink
+            | SubLinkType::CteSublink
+            | SubLinkType::Undefined => None,
         }
     }
 }
@@ -410,12 +449,28 @@ fn is_comparison(op: &str) -> bool {
 }
 
 fn truncation_unit(unit: &str) -> bool {
-    matches!(unit, "second" | "minute" | "hour" | "day" | "week" | "month" | "quarter" | "year" | "decade" | "century")
+    matches!(
+        unit,
+        "second" | "minute" | "hour" | "day" | "week" | "month" | "quarter" | "year" | "decade" | "century"
+    )
 }
 
 fn extract_field(field: &str, date: bool) -> bool {
-    matches!(field, "day" | "week" | "month" | "quarter" | "year" | "decade" | "century" | "dow" | "doy" | "isodow" | "isoyear" | "epoch")
-        || (!date && matches!(field, "second" | "minute" | "hour" | "milliseconds" | "microseconds"))
+    matches!(
+        field,
+        "day"
+            | "week"
+            | "month"
+            | "quarter"
+            | "year"
+            | "decade"
+            | "century"
+            | "dow"
+            | "doy"
+            | "isodow"
+            | "isoyear"
+            | "epoch"
+    ) || (!date && matches!(field, "second" | "minute" | "hour" | "milliseconds" | "microseconds"))
 }
 
 /// An expression whose value is near the present or a constant, row or no row.

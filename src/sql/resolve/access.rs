@@ -1,8 +1,8 @@
 //! Functions and relations against the role: the two judgements that `resolve` and `check` share.
 
 use super::{Context, Survey};
-use crate::policy::{Denial, GlsCode, Refusal};
 use crate::catalog::QualifiedName;
+use crate::policy::{Denial, GlsCode, Refusal};
 use crate::sql::cannot_guard;
 use crate::sql::functions::builtin_allowed;
 
@@ -32,7 +32,8 @@ fn allowed_function(schema: Option<&str>, name: &str, context: &Context<'_>) -> 
         .peekable();
     if others.peek().is_some() {
         // Which one is meant depends on argument types: each must be allowed.
-        return others.all(|f| listed(&f.schema)) && (builtin_allowed(name) || listed("pg_catalog") || !is_builtin(name, context));
+        return others.all(|f| listed(&f.schema))
+            && (builtin_allowed(name) || listed("pg_catalog") || !is_builtin(name, context));
     }
     builtin_allowed(name) || listed("pg_catalog")
 }
@@ -46,12 +47,15 @@ fn is_builtin(name: &str, context: &Context<'_>) -> bool {
 /// the calls they can be.
 pub(crate) fn function_refusal(survey: &Survey, context: &Context<'_>) -> Option<Refusal> {
     let refusal = |name: String| {
-        Refusal::new(GlsCode::CannotGuard, format!("function {name} is not allowed for role {}", context.role.name))
-            .with_hint(format!(
-                "if it neither reads tables nor has side effects, an administrator can add it to \
+        Refusal::new(
+            GlsCode::CannotGuard,
+            format!("function {name} is not allowed for role {}", context.role.name),
+        )
+        .with_hint(format!(
+            "if it neither reads tables nor has side effects, an administrator can add it to \
                  functions of [role.{}]",
-                context.role.name
-            ))
+            context.role.name
+        ))
     };
     for (schema, name) in &survey.functions {
         if !allowed_function(schema.as_deref(), name, context) {
@@ -63,9 +67,24 @@ pub(crate) fn function_refusal(survey: &Survey, context: &Context<'_>) -> Option
 
 /// Functions of one argument that `(expr).name` must not reach although it looks like a column.
 const ATTRIBUTE_CALLS: [&str; 18] = [
-    "pg_sleep", "pg_sleep_for", "pg_sleep_until", "lo_get", "lo_unlink", "lo_creat", "lo_create", "lo_import",
-    "ts_stat", "nextval", "currval", "pg_read_file", "pg_ls_dir", "pg_relation_size", "pg_terminate_backend",
-    "pg_cancel_backend", "pg_advisory_lock", "pg_table_size",
+    "pg_sleep",
+    "pg_sleep_for",
+    "pg_sleep_until",
+    "lo_get",
+    "lo_unlink",
+    "lo_creat",
+    "lo_create",
+    "lo_import",
+    "ts_stat",
+    "nextval",
+    "currval",
+    "pg_read_file",
+    "pg_ls_dir",
+    "pg_relation_size",
+    "pg_terminate_backend",
+    "pg_cancel_backend",
+    "pg_advisory_lock",
+    "pg_table_size",
 ];
 
 fn harmless_attribute(name: &str, context: &Context<'_>) -> bool {
@@ -80,7 +99,10 @@ fn harmless_attribute(name: &str, context: &Context<'_>) -> bool {
         .get(name)
         .into_iter()
         .flatten()
-        .filter(|f| f.schema != "pg_catalog" && f.args.first().is_some_and(|a| *a >= FIRST_NORMAL_OID || TAKES_ROWS.contains(a)))
+        .filter(|f| {
+            f.schema != "pg_catalog"
+                && f.args.first().is_some_and(|a| *a >= FIRST_NORMAL_OID || TAKES_ROWS.contains(a))
+        })
         .all(|f| context.role.functions.contains(&QualifiedName::new(f.schema.as_str(), name)))
 }
 
@@ -108,5 +130,8 @@ pub(crate) fn not_mapped(name: &str, denial: Option<Denial>, context: &Context<'
 
 /// The refusal for an operator of another schema.
 pub(crate) fn operator_refusal(name: &str) -> Refusal {
-    cannot_guard(format_args!("operator {name} is not a built-in one"), "write the operator without OPERATOR(...)")
+    cannot_guard(
+        format_args!("operator {name} is not a built-in one"),
+        "write the operator without OPERATOR(...)",
+    )
 }

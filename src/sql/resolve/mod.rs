@@ -15,7 +15,7 @@ mod utility;
 pub use survey::{Occurrence, Resolution, Survey, Usage, survey};
 
 use access::{function_refusal, not_mapped};
-pub(crate) use restricted::mentions as check_mentions;
+pub(crate) use restricted::{guarded as check_guarded, mentions as check_mentions};
 pub(crate) use survey::resolve_name;
 
 use crate::catalog::{Catalog, Namespace, Oid, QualifiedName};

@@ -11,8 +11,18 @@ use crate::sql::tree::Node;
 
 /// Built-in functions that read rows which the statement does not name.
 const OPAQUE_PREFIXES: [&str; 12] = [
-    "query_to_xml", "table_to_xml", "schema_to_xml", "database_to_xml", "cursor_to_xml", "ts_stat", "ts_rewrite",
-    "lo_", "loread", "pg_read_", "pg_logical_slot", "currtid",
+    "query_to_xml",
+    "table_to_xml",
+    "schema_to_xml",
+    "database_to_xml",
+    "cursor_to_xml",
+    "ts_stat",
+    "ts_rewrite",
+    "lo_",
+    "loread",
+    "pg_read_",
+    "pg_logical_slot",
+    "currtid",
 ];
 
 pub(super) fn decide(root: &Node, context: &Context<'_>) -> Decision {
@@ -22,8 +32,16 @@ pub(super) fn decide(root: &Node, context: &Context<'_>) -> Decision {
     // DDL names what does not exist yet.
     let reads = matches!(
         root.kind,
-        "SelectStmt" | "InsertStmt" | "UpdateStmt" | "DeleteStmt" | "MergeStmt" | "CopyStmt" | "DeclareCursorStmt"
-            | "PrepareStmt" | "CreateTableAsStmt" | "ExplainStmt"
+        "SelectStmt"
+            | "InsertStmt"
+            | "UpdateStmt"
+            | "DeleteStmt"
+            | "MergeStmt"
+            | "CopyStmt"
+            | "DeclareCursorStmt"
+            | "PrepareStmt"
+            | "CreateTableAsStmt"
+            | "ExplainStmt"
     );
     match survey.occurrences.iter().find(|o| reads && o.resolution == Resolution::Unknown) {
         Some(o) => Decision::UnknownRelation { name: o.written(), otherwise: Box::new(decision) },
@@ -57,7 +75,9 @@ fn known(
         "CopyStmt" => return with_opaque(if_protected("COPY"), survey, unattributed, context),
         "DeclareCursorStmt" => return with_opaque(if_protected("CURSOR"), survey, unattributed, context),
         "PrepareStmt" => return with_opaque(if_protected("PREPARE"), survey, unattributed, context),
-        "CreateTableAsStmt" => return with_opaque(if_protected("CREATE_TABLE_AS"), survey, unattributed, context),
+        "CreateTableAsStmt" => {
+            return with_opaque(if_protected("CREATE_TABLE_AS"), survey, unattributed, context);
+        }
         // Without ANALYZE nothing is run; with it, rows are read.
         "ExplainStmt" => return with_opaque(if_protected("EXPLAIN"), survey, unattributed, context),
         "RefreshMatViewStmt" => return unattributed("REFRESH"),
@@ -147,7 +167,10 @@ fn opaque_relation(survey: &Survey, context: &Context<'_>) -> bool {
         let Resolution::User(oid) = o.resolution else { return false };
         let Some(relation) = context.catalog.relation(oid) else { return false };
         match relation.kind {
-            RelationKind::View | RelationKind::MaterializedView | RelationKind::ForeignTable | RelationKind::Other => {
+            RelationKind::View
+            | RelationKind::MaterializedView
+            | RelationKind::ForeignTable
+            | RelationKind::Other => {
                 !context.bound.tables.contains_key(&oid) && !context.bound.reference.contains(&oid)
             }
             RelationKind::Table

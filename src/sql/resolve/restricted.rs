@@ -62,7 +62,10 @@ pub(crate) fn mentions(survey: &Survey, context: &Context<'_>) -> Option<Refusal
         return Some(cannot_guard(format_args!("it contains {kind}, which is not known to be harmless"), ""));
     }
     if survey.foreign_sampling {
-        return Some(cannot_guard("TABLESAMPLE with a method that is not built in", "use SYSTEM or BERNOULLI"));
+        return Some(cannot_guard(
+            "TABLESAMPLE with a method that is not built in",
+            "use SYSTEM or BERNOULLI",
+        ));
     }
     if let Some(op) = survey.foreign_operators.first() {
         return Some(operator_refusal(op));
@@ -104,7 +107,7 @@ pub(super) fn relations(occurrences: &[Occurrence], context: &Context<'_>) -> Re
 }
 
 /// What a statement with protected relations may not do.
-fn guarded(
+pub(crate) fn guarded(
     survey: &Survey,
     protected: &[ProtectedOccurrence],
     kind: Option<StatementKind>,

@@ -232,7 +232,10 @@ impl Walker<'_> {
             "CurrentOfExpr" => self.survey.current_of = true,
             "RangeTableSample" => {
                 let method = node.names("method");
-                let builtin = matches!(method.as_slice(), ["system" | "bernoulli"] | ["pg_catalog", "system" | "bernoulli"]);
+                let builtin = matches!(
+                    method.as_slice(),
+                    ["system" | "bernoulli"] | ["pg_catalog", "system" | "bernoulli"]
+                );
                 self.survey.foreign_sampling |= !builtin;
             }
             "FuncCall" => {

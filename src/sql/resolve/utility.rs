@@ -82,9 +82,10 @@ fn transaction(root: &Node) -> Decision {
             | K::TransStmtRelease
             | K::TransStmtRollbackTo,
         ) => Decision::Verbatim,
-        Some(K::TransStmtPrepare | K::TransStmtCommitPrepared | K::TransStmtRollbackPrepared | K::Undefined) | None => {
-            refused("two-phase commit outlives the session", "use COMMIT")
-        }
+        Some(
+            K::TransStmtPrepare | K::TransStmtCommitPrepared | K::TransStmtRollbackPrepared | K::Undefined,
+        )
+        | None => refused("two-phase commit outlives the session", "use COMMIT"),
     }
 }
 
@@ -108,7 +109,8 @@ fn set(root: &Node) -> Decision {
             Setting::Free => Decision::Verbatim,
             Setting::OneOf(values) => {
                 let wanted = root.list("args");
-                let ok = |t: &Tree| constant(t).is_some_and(|v| values.iter().any(|x| x.eq_ignore_ascii_case(&v)));
+                let ok =
+                    |t: &Tree| constant(t).is_some_and(|v| values.iter().any(|x| x.eq_ignore_ascii_case(&v)));
                 if wanted.len() == 1 && wanted.iter().all(ok) {
                     Decision::Verbatim
                 } else {
@@ -142,7 +144,9 @@ fn survey_parameters(root: &Node, context: &Context<'_>) -> super::Survey {
 fn inner(root: &Node, context: &Context<'_>, what: &str, instead: &str) -> Decision {
     let Some(query_node) = root.node("query") else { return refused(what, instead) };
     let decision = match query_node.kind {
-        "CreateTableAsStmt" | "DeclareCursorStmt" | "ExecuteStmt" => super::utility::decide(query_node, context),
+        "CreateTableAsStmt" | "DeclareCursorStmt" | "ExecuteStmt" => {
+            super::utility::decide(query_node, context)
+        }
         _ => super::restricted::decide(query_node, context),
     };
     only_verbatim(decision, what, instead)
@@ -194,9 +198,7 @@ fn named(ranges: &[&Node], usage: Usage, context: &Context<'_>, what: &str, inst
     match relations(&occurrences, context) {
         Err(refusal) => Decision::Refused(*refusal),
         Ok((protected, _)) if !protected.is_empty() => refused(what, instead),
-        Ok((_, Some(name))) => {
-            Decision::UnknownRelation { otherwise: Box::new(unknown(&name)), name }
-        }
+        Ok((_, Some(name))) => Decision::UnknownRelation { otherwise: Box::new(unknown(&name)), name },
         Ok((_, None)) => Decision::Verbatim,
     }
 }
@@ -231,21 +233,27 @@ pub(super) fn temporary_name(range: &Node, context: &Context<'_>) -> bool {
     let name = range.str("relname");
     let bound = context.bound;
     let taken = bound.tables.values().any(|t| {
-        t.name.name == name || t.rule.name.name == name || t.rule.path.steps.iter().any(|s| s.table.name == name)
+        t.name.name == name
+            || t.rule.name.name == name
+            || t.rule.path.steps.iter().any(|s| s.table.name == name)
     }) || bound.policy.assignment.relation.name == name
         || bound.policy.reference.iter().any(|r| r.name == name)
-        || bound.broken.iter().chain(&bound.reference).any(|oid| {
-            context.catalog.relation(*oid).is_some_and(|r| r.name.name == name)
-        });
+        || bound
+            .broken
+            .iter()
+            .chain(&bound.reference)
+            .any(|oid| context.catalog.relation(*oid).is_some_and(|r| r.name.name == name));
     temporary && !taken && !name.starts_with("pg_")
 }
 
 fn create_table(root: &Node, context: &Context<'_>) -> Decision {
-    let plain = root.list("table_elts").iter().all(|e| {
-        e.as_node().is_some_and(|n| matches!(n.kind, "ColumnDef" | "Constraint"))
-    }) && !["inh_relations", "partbound", "partspec", "of_typename", "tablespacename", "access_method"]
+    let plain = root
+        .list("table_elts")
         .iter()
-        .any(|f| root.has(f));
+        .all(|e| e.as_node().is_some_and(|n| matches!(n.kind, "ColumnDef" | "Constraint")))
+        && !["inh_relations", "partbound", "partspec", "of_typename", "tablespacename", "access_method"]
+            .iter()
+            .any(|f| root.has(f));
     if !plain || !root.node("relation").is_some_and(|r| temporary_name(r, context)) {
         return refused(
             "only temporary tables with explicit columns can be created here, under names that no mapped table has",
@@ -279,7 +287,12 @@ fn drop(root: &Node, context: &Context<'_>) -> Decision {
     let kind = i32::try_from(root.int("remove_type")).ok().and_then(|k| ObjectType::try_from(k).ok());
     let relations_only = matches!(
         kind,
-        Some(ObjectType::ObjectTable | ObjectType::ObjectView | ObjectType::ObjectSequence | ObjectType::ObjectIndex)
+        Some(
+            ObjectType::ObjectTable
+                | ObjectType::ObjectView
+                | ObjectType::ObjectSequence
+                | ObjectType::ObjectIndex
+        )
     );
     let own = root.list("objects").iter().all(|o| {
         let Tree::Node(list) = o else { return false };
