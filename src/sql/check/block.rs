@@ -1,0 +1,385 @@
+//! Query blocks: CTEs, FROM, conditions, lists. Every expression is walked exactly once, with the
+//! knowledge whether it can be evaluated on rows that a guard has not filtered yet.
+
+use pg_query::protobuf::{CteMaterialize, SetOperation};
+
+use super::expected::conjuncts;
+use super::placement::From;
+use super::safe::{has_aggregate, is_number};
+use super::types::{Block, Columns, Ty};
+use super::{Checker, Outcome, fail};
+use crate::sql::tree::{Node, Tree};
+
+/// A CTE in scope.
+#[derive(Debug, Clone)]
+pub(super) struct Cte {
+    pub(super) name: String,
+    pub(super) exposed: bool,
+    pub(super) columns: Columns,
+}
+
+/// What is around a query block.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Env<'p> {
+    pub(super) ctes: Vec<Cte>,
+    /// FROM items of the block around, for correlated names.
+    pub(super) block: Option<&'p Block<'p>>,
+    /// True when this block is evaluated per row of something not yet filtered.
+    pub(super) exposed: bool,
+    /// The recursive CTE (index into `ctes`) that the block is the query of: the first arm of its
+    /// set operation gives the columns that the second arm reads.
+    pub(super) defines: Option<usize>,
+}
+
+/// Where a query block stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// The statement itself, or a block whose list is evaluated after everything around.
+    Top,
+    /// A subquery in FROM or a CTE, which the planner may merge with the block around.
+    Derived,
+    /// A sublink in a condition.
+    Sublink,
+}
+
+/// What a block means to the block around it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Facts {
+    /// Conditions of the block around may be evaluated before a guard in here.
+    pub(super) exposed: bool,
+    /// Output columns.
+    pub(super) columns: Columns,
+}
+
+/// True when the planner neither merges this block into the one around nor pushes conditions
+/// into it: LIMIT or OFFSET (`is_simple_subquery`, `subquery_is_pushdown_safe`). GROUP BY,
+/// DISTINCT, set operations and window functions are no fences: conditions pass them.
+pub(super) fn is_fence(select: &Node) -> bool {
+    ["limit_offset", "limit_count"]
+        .iter()
+        .any(|f| select.node(f).is_some_and(|n| !(n.kind == "AConst" && n.flag("isnull"))))
+}
+
+impl Checker<'_> {
+    /// A whole statement, or one inside a CTE.
+    pub(super) fn statement(&mut self, root: &Node, env: &Env<'_>, place: Place) -> Outcome<Facts> {
+        match root.kind {
+            "SelectStmt" => self.select(root, env, place),
+            "InsertStmt" => self.insert(root, env),
+            "UpdateStmt" | "DeleteStmt" => self.change(root, env),
+            other => fail(format!("{other} is not of a known kind")),
+        }
+    }
+
+    /// The environment with the statement's own CTEs.
+    pub(super) fn with<'p>(&mut self, statement: &Node, env: &Env<'p>) -> Outcome<Env<'p>> {
+        let mut env = env.clone();
+        let Some(with) = statement.node("with_clause") else { return Ok(env) };
+        let base = env.ctes.len();
+        if with.flag("recursive") {
+            for cte in with.nodes("ctes") {
+                let exposed = cte.node("ctequery").is_some_and(|q| self.mentions_filtered(q, &env));
+                env.ctes.push(Cte { name: cte.str("ctename").to_owned(), exposed, columns: None });
+            }
+        }
+        for (i, cte) in with.nodes("ctes").enumerate() {
+            let name = cte.str("ctename").to_owned();
+            let Some(query) = cte.node("ctequery") else { return fail("a CTE without a query") };
+            let recursive = with.flag("recursive") && mentions_name(query, &name);
+            let materialized = cte.int("ctematerialized") == i64::from(CteMaterialize::Always as i32);
+            // A CTE that refers to itself is never merged; what it reads of itself is filtered.
+            let fence = recursive || materialized;
+            if recursive && let Some(own) = env.ctes.get_mut(base + i) {
+                own.exposed = false;
+            }
+            let place = if fence { Place::Top } else { Place::Derived };
+            env.defines = (recursive && cte.list("aliascolnames").is_empty()).then_some(base + i);
+            let facts = self.statement(query, &env, place)?;
+            env.defines = None;
+            let columns = if cte.list("aliascolnames").is_empty() { facts.columns } else { None };
+            let done = Cte { name, exposed: facts.exposed && !fence, columns };
+            match env.ctes.get_mut(base + i) {
+                Some(slot) => *slot = done,
+                None => env.ctes.push(done),
+            }
+        }
+        Ok(env)
+    }
+
+    pub(super) fn select(&mut self, select: &Node, env: &Env<'_>, place: Place) -> Outcome<Facts> {
+        let defines = env.defines;
+        let env = &Env { defines: None, ..self.with(select, &Env { defines: None, ..env.clone() })? };
+        let fenced = is_fence(select);
+        if select.has("into_clause") {
+            return fail("SELECT INTO");
+        }
+        let op = select.int("op");
+        if op != 0 && op != i64::from(SetOperation::SetopNone as i32) {
+            return self.set_operation(select, &Env { defines, ..env.clone() }, place, fenced);
+        }
+        let mut from = From::new(false);
+        from.lateral_exposed = select.nodes("from_clause").any(|f| self.mentions_filtered(f, env));
+        let mut pending = Vec::new();
+        for item in select.nodes("from_clause") {
+            pending.extend(self.item_of(item, env, &mut from)?);
+        }
+        let mut conditions = self.claim(conjuncts(select.field("where_clause")), &pending, "WHERE")?;
+        conditions.append(&mut from.conditions);
+        // A sublink may become a semi-join: conditions of this block then stand beside its guard.
+        from.exposed |= conditions.iter().any(|c| !self.is_exempt(c) && self.mentions_filtered(c, env));
+        let block = Block { items: &from.items, ctes: &env.ctes, parent: env.block };
+        let exposed = env.exposed || from.exposed;
+        if exposed && from.unsafe_using {
+            self.needs_fence("USING or NATURAL over columns that do not compare safely");
+        }
+        for condition in conditions {
+            self.expression(condition, &block, env, exposed, "a condition")?;
+        }
+        // HAVING without an aggregate is moved to WHERE (subquery_planner).
+        for condition in conjuncts(select.field("having_clause")) {
+            let late = has_aggregate(condition) && !(env.exposed && place == Place::Sublink);
+            self.expression(condition, &block, env, exposed && !late, "HAVING without an aggregate")?;
+        }
+        let list_exposed = exposed
+            && match place {
+                Place::Top => false,
+                Place::Derived => !fenced,
+                Place::Sublink => true,
+            };
+        self.list(select, &block, env, list_exposed, exposed)?;
+        let columns = self.output_columns(select, &block);
+        Ok(Facts { exposed: from.exposed && !fenced, columns })
+    }
+
+    /// Select list, GROUP BY, ORDER BY, DISTINCT, windows, LIMIT, VALUES.
+    fn list(
+        &mut self,
+        select: &Node,
+        block: &Block<'_>,
+        env: &Env<'_>,
+        list_exposed: bool,
+        exposed: bool,
+    ) -> Outcome {
+        let per_row = env.exposed && list_exposed;
+        // A parallel plan may sort by an expression below a join (generate_useful_gather_paths).
+        let mut keys: Vec<&Node> = Vec::new();
+        for field in ["group_clause", "sort_clause", "distinct_clause", "window_clause"] {
+            keys.extend(select.nodes(field));
+        }
+        let distinct = select.has("distinct_clause");
+        for (i, target) in select.nodes("target_list").enumerate() {
+            let Some(value) = target.node("val") else { return fail("a select list item without a value") };
+            let key = distinct || keys.iter().any(|k| names_target(k, i + 1, target.str("name")));
+            let early = list_exposed || (exposed && key);
+            let early = early && (per_row || !has_aggregate(value));
+            self.expression(value, block, env, early, "a select list item")?;
+            if exposed {
+                self.window_keys(value, block);
+            }
+        }
+        for key in keys {
+            let early = exposed && (per_row || !has_aggregate(key));
+            self.key(key, block, env, early)?;
+        }
+        for values in select.nodes("values_lists") {
+            for value in values.nodes("items") {
+                self.expression(value, block, env, list_exposed, "VALUES")?;
+            }
+        }
+        for field in ["limit_count", "limit_offset"] {
+            if let Some(value) = select.node(field) {
+                self.expression(value, block, env, per_row && value.kind != "AConst", "LIMIT")?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A grouping, sorting or window key: the expressions in it.
+    fn key(&mut self, key: &Node, block: &Block<'_>, env: &Env<'_>, early: bool) -> Outcome {
+        match key.kind {
+            "SortBy" => match key.node("node") {
+                Some(inner) => self.key(inner, block, env, early),
+                None => Ok(()),
+            },
+            "GroupingSet" => key.nodes("content").try_for_each(|k| self.key(k, block, env, early)),
+            "WindowDef" => key.children().into_iter().try_for_each(|k| self.key(k, block, env, early)),
+            "AConst" if is_number(key) => Ok(()),
+            "RowExpr" => key.nodes("args").try_for_each(|k| self.key(k, block, env, early)),
+            _ => self.expression(key, block, env, early, "a grouping or sorting key"),
+        }
+    }
+
+    /// Keys inside a call: OVER (...), ORDER BY and DISTINCT of an aggregate. They are sorted by.
+    fn window_keys(&mut self, node: &Node, block: &Block<'_>) {
+        if node.kind == "SelectStmt" {
+            return;
+        }
+        if node.kind == "FuncCall" {
+            let over = node.node("over");
+            let mut keys: Vec<&Node> = node.nodes("agg_order").collect();
+            keys.extend(over.iter().flat_map(|o| o.nodes("partition_clause").chain(o.nodes("order_clause"))));
+            if node.flag("agg_distinct") {
+                keys.extend(node.nodes("args"));
+            }
+            for key in keys {
+                let key = if key.kind == "SortBy" { key.node("node").unwrap_or(key) } else { key };
+                if self.safe(key, block).is_none()
+                    && !has_aggregate(key)
+                    && !self.is_any_witness(key, block).unwrap_or(false)
+                {
+                    self.needs_fence(format!("a sorting key inside a call ({})", key.kind));
+                }
+            }
+        }
+        for child in node.children() {
+            self.window_keys(child, block);
+        }
+    }
+
+    fn set_operation(&mut self, select: &Node, env: &Env<'_>, place: Place, fenced: bool) -> Outcome<Facts> {
+        let (Some(left), Some(right)) = (select.node("larg"), select.node("rarg")) else {
+            return fail("a set operation without two arms");
+        };
+        let defines = env.defines;
+        // Without ALL the arms' lists are sorted or hashed, so treat them as keys.
+        let arms = match place {
+            Place::Derived if fenced => Place::Top,
+            other => other,
+        };
+        let arms = if arms == Place::Top && !select.flag("all") { Place::Derived } else { arms };
+        let mut env = Env { defines: None, ..env.clone() };
+        let l = self.select(left, &env, arms)?;
+        if let Some(cte) = defines.and_then(|i| env.ctes.get_mut(i)) {
+            cte.columns.clone_from(&l.columns);
+        }
+        let env = &env;
+        let r = self.select(right, env, arms)?;
+        let block = Block { items: &[], ctes: &env.ctes, parent: env.block };
+        for field in ["sort_clause", "limit_count", "limit_offset"] {
+            for value in node_or_nodes(select, field) {
+                self.key(value, &block, env, false)?;
+            }
+        }
+        let columns = match (l.columns, r.columns) {
+            (Some(l), Some(r)) if l.len() == r.len() => Some(
+                l.into_iter()
+                    .zip(r)
+                    .map(|((name, a), (_, b))| (name, if a == b { a } else { Ty::Unknown }))
+                    .collect(),
+            ),
+            _ => None,
+        };
+        Ok(Facts { exposed: (l.exposed || r.exposed) && !fenced, columns })
+    }
+
+    /// Walks one expression: sublinks become blocks, witnesses are exempt, and when `early`, what
+    /// is not safe asks for a fence.
+    pub(super) fn expression(
+        &mut self,
+        node: &Node,
+        block: &Block<'_>,
+        env: &Env<'_>,
+        early: bool,
+        place: &str,
+    ) -> Outcome {
+        if node.kind == "SubLink" && self.is_any_witness(node, block)? {
+            self.exempt(node);
+            return Ok(());
+        }
+        if early && self.safe(node, block).is_none() {
+            self.needs_fence(format!("{place} ({})", node.kind));
+        }
+        self.sublinks(node, block, env, early)
+    }
+
+    fn is_any_witness(&self, node: &Node, block: &Block<'_>) -> Outcome<bool> {
+        for (oid, alias) in block.protected() {
+            if self.is_witness(node, oid, &alias)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn sublinks(&mut self, node: &Node, block: &Block<'_>, env: &Env<'_>, early: bool) -> Outcome {
+        if self.is_exempt(node) {
+            return Ok(());
+        }
+        if node.kind == "SubLink" && self.is_any_witness(node, block)? {
+            self.exempt(node);
+            return Ok(());
+        }
+        if node.kind == "SelectStmt" {
+            let inner = Env { ctes: env.ctes.clone(), block: Some(block), exposed: early, defines: None };
+            let place = if early { Place::Sublink } else { Place::Top };
+            return self.select(node, &inner, place).map(|_| ());
+        }
+        node.children().into_iter().try_for_each(|child| self.sublinks(child, block, env, early))
+    }
+
+    /// Names and types of a plain select list; `None` when a star or something else hides them.
+    pub(super) fn output_columns(&self, select: &Node, block: &Block<'_>) -> Columns {
+        if select.has("values_lists") {
+            return None;
+        }
+        let mut out = Vec::new();
+        for target in select.nodes("target_list") {
+            let value = target.node("val")?;
+            let fields = value.list("fields");
+            let star = |t: &Tree| t.as_node().is_some_and(|n| n.kind == "AStar");
+            if value.kind == "ColumnRef" && fields.last().is_some_and(star) {
+                let names = value.names("fields");
+                let of = |i: &&super::types::Item| names.last().is_none_or(|a| i.alias == *a);
+                for item in block.items.iter().filter(of) {
+                    out.extend(item.columns.clone()?);
+                }
+                continue;
+            }
+            let name = match target.str("name") {
+                "" => value.names("fields").last().copied().unwrap_or("?column?"),
+                name => name,
+            };
+            out.push((name.to_owned(), self.safe(value, block).unwrap_or(Ty::Unknown)));
+        }
+        Some(out)
+    }
+
+    /// True when `node` names a filtered relation that no fence covers.
+    fn mentions_filtered(&self, node: &Node, env: &Env<'_>) -> bool {
+        if node.kind == "SelectStmt" && is_fence(node) {
+            return false;
+        }
+        if node.kind == "RangeVar" {
+            let name = node.str("relname");
+            if !node.has("schemaname")
+                && let Some(cte) = env.ctes.iter().rev().find(|c| c.name == name)
+            {
+                return cte.exposed;
+            }
+            return self.demand(node).is_ok_and(|d| d.is_some_and(|d| d.filter));
+        }
+        node.children().into_iter().any(|c| self.mentions_filtered(c, env))
+    }
+}
+
+fn node_or_nodes<'n>(node: &'n Node, field: &str) -> Vec<&'n Node> {
+    node.node(field).into_iter().chain(node.nodes(field)).collect()
+}
+
+/// True when a key is the ordinal or the output name of the select list item.
+fn names_target(key: &Node, ordinal: usize, name: &str) -> bool {
+    match key.kind {
+        "SortBy" => key.node("node").is_some_and(|n| names_target(n, ordinal, name)),
+        "GroupingSet" => key.nodes("content").any(|k| names_target(k, ordinal, name)),
+        "RowExpr" => key.nodes("args").any(|k| names_target(k, ordinal, name)),
+        "AConst" => key.node("val").is_some_and(|v| usize::try_from(v.int("ival")) == Ok(ordinal)),
+        "ColumnRef" => !name.is_empty() && key.names("fields") == [name],
+        _ => false,
+    }
+}
+
+/// True when a relation of this name is read somewhere inside, schema not given.
+fn mentions_name(node: &Node, name: &str) -> bool {
+    (node.kind == "RangeVar" && node.str("relname") == name && !node.has("schemaname"))
+        || node.children().into_iter().any(|c| mentions_name(c, name))
+}

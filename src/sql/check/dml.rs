@@ -1,0 +1,177 @@
+//! INSERT, UPDATE, DELETE: the target's guard, the check of new keys, and masks on targets.
+
+use super::block::{Env, Facts, Place};
+use super::expected::conjuncts;
+use super::placement::{From, Pending};
+use super::types::{Block, Item, columns_of};
+use super::{Checker, Demand, Outcome, fail};
+use crate::policy::RESERVED_PREFIX;
+use crate::sql::tree::{Node, Tree};
+
+fn alias_of(range: &Node) -> String {
+    range.node("alias").map_or(range.str("relname"), |a| a.str("aliasname")).to_owned()
+}
+
+impl Checker<'_> {
+    /// The target as a FROM item, and what the role's access to it demands.
+    fn target(&mut self, statement: &Node) -> Outcome<(Item, Option<Demand<'_>>)> {
+        let Some(range) = statement.node("relation") else { return fail("no target") };
+        let alias = alias_of(range);
+        let context = self.cx.context;
+        let Some(demand) = self.demand(range)? else {
+            return Ok((Item { alias, oid: None, columns: None }, None));
+        };
+        let columns = context.catalog.relation(demand.oid).map(|r| columns_of(r, context.catalog));
+        let demand = Demand { oid: demand.oid, filter: demand.filter, masks: demand.masks.clone() };
+        self.guarded += 1;
+        Ok((Item { alias, oid: Some(demand.oid), columns }, Some(demand)))
+    }
+
+    pub(super) fn insert(&mut self, insert: &Node, env: &Env<'_>) -> Outcome<Facts> {
+        let env = &self.with(insert, env)?;
+        let (item, demand) = self.target(insert)?;
+        let (filter, oid) = demand.as_ref().map_or((false, None), |d| (d.filter, Some(d.oid)));
+        let masked: Vec<String> =
+            demand.iter().flat_map(|d| &d.masks).map(|(c, _)| (*c).to_owned()).collect();
+        if oid.is_some() && insert.has("on_conflict_clause") && self.cx.context.role.is_restricted() {
+            return fail("ON CONFLICT on a protected relation");
+        }
+        if let Some(source) = insert.node("select_stmt") {
+            self.select(source, env, Place::Top)?;
+        }
+        if let (true, Some(oid)) = (filter, oid) {
+            self.new_key_in_returning(insert, oid, &item.alias)?;
+        }
+        let items = [item];
+        let block = Block { items: &items, ctes: &env.ctes, parent: env.block };
+        if let Some(conflict) = insert.node("on_conflict_clause") {
+            self.expression(conflict, &block, env, false, "ON CONFLICT")?;
+        }
+        self.returning(insert, &block, env)?;
+        if let Some(returning) = insert.node("returning_clause") {
+            self.reads_unmasked(returning, &masked, &items[0].alias)?;
+        }
+        Ok(Facts::default())
+    }
+
+    pub(super) fn change(&mut self, change: &Node, env: &Env<'_>) -> Outcome<Facts> {
+        let env = &self.with(change, env)?;
+        let (item, demand) = self.target(change)?;
+        let alias = item.alias.clone();
+        let masked: Vec<String> =
+            demand.iter().flat_map(|d| &d.masks).map(|(c, _)| (*c).to_owned()).collect();
+        let filtered = demand.as_ref().filter(|d| d.filter).map(|d| d.oid);
+        let mut from = From::new(false);
+        from.lateral_exposed = filtered.is_some();
+        from.items.push(item);
+        from.exposed = filtered.is_some();
+        let mut pending: Vec<Pending> =
+            filtered.iter().map(|oid| Pending { oid: *oid, alias: alias.clone() }).collect();
+        for field in ["from_clause", "using_clause"] {
+            for node in change.nodes(field) {
+                pending.extend(self.item_of(node, env, &mut from)?);
+            }
+        }
+        let mut conditions = self.claim(conjuncts(change.field("where_clause")), &pending, "WHERE")?;
+        conditions.append(&mut from.conditions);
+        if let Some(oid) = filtered
+            && self.assigns_key(change, oid)?
+        {
+            self.new_key_in_returning(change, oid, &alias)?;
+        }
+        let block = Block { items: &from.items, ctes: &env.ctes, parent: env.block };
+        let exposed = env.exposed || from.exposed;
+        if exposed && from.unsafe_using {
+            self.needs_fence("USING or NATURAL over columns that do not compare safely");
+        }
+        for condition in conditions {
+            if condition.kind == "CurrentOfExpr" {
+                return fail("WHERE CURRENT OF");
+            }
+            self.expression(condition, &block, env, exposed, "a condition")?;
+        }
+        for target in change.nodes("target_list") {
+            for value in target.children() {
+                self.expression(value, &block, env, false, "SET")?;
+            }
+        }
+        self.returning(change, &block, env)?;
+        // Last: by now the masked forms of other occurrences are exempt.
+        self.reads_unmasked(change, &masked, &alias)?;
+        Ok(Facts::default())
+    }
+
+    fn returning(&mut self, statement: &Node, block: &Block<'_>, env: &Env<'_>) -> Outcome {
+        let Some(returning) = statement.node("returning_clause") else { return Ok(()) };
+        if returning.has("options") && block.items.iter().any(|i| i.oid.is_some()) {
+            // RETURNING WITH (OLD AS a) brings aliases of its own.
+            return fail("RETURNING WITH");
+        }
+        for target in returning.nodes("exprs") {
+            if let Some(value) = target.node("val")
+                && !self.is_exempt(value)
+            {
+                self.expression(value, block, env, false, "RETURNING")?;
+            }
+        }
+        Ok(())
+    }
+
+    /// True when an UPDATE writes the column by which a row belongs to its patient.
+    fn assigns_key(&self, change: &Node, oid: crate::catalog::Oid) -> Outcome<bool> {
+        let path = &self.table(oid)?.rule.path;
+        let owner = path.steps.first().map_or(path.key.as_str(), |s| s.column.as_str());
+        Ok(change.kind == "UpdateStmt" && change.nodes("target_list").any(|t| t.str("name") == owner))
+    }
+
+    /// Demands the check of the written row's patient as a hidden column of RETURNING.
+    fn new_key_in_returning(&mut self, statement: &Node, oid: crate::catalog::Oid, alias: &str) -> Outcome {
+        let expected = self.new_key(oid, alias)?;
+        let prefix = format!("{RESERVED_PREFIX}c");
+        let found = statement.node("returning_clause").and_then(|r| {
+            r.nodes("exprs").find(|t| t.str("name").starts_with(&prefix) && t.node("val") == Some(&expected))
+        });
+        match found.and_then(|t| t.node("val")) {
+            Some(value) => {
+                self.exempt(value);
+                Ok(())
+            }
+            None => fail(format!("the new patient of \"{alias}\" is not checked")),
+        }
+    }
+
+    /// Fails when a masked column of the target can be read anywhere in `node`, by name, star or
+    /// whole row. A target cannot be replaced by its masked form.
+    fn reads_unmasked(&self, node: &Node, masked: &[String], alias: &str) -> Outcome {
+        if masked.is_empty() || self.is_exempt(node) {
+            return Ok(());
+        }
+        let hits = |name: &str| masked.iter().any(|m| m == name) || name == alias;
+        match node.kind {
+            "AStar" => return fail("a star reads masked columns of the target"),
+            "ColumnRef" | "AIndirection" => {
+                let names = [node.names("fields"), node.names("indirection")].concat();
+                // `alias.column` names the alias first; only a last or lone name is what is read.
+                if names.last().is_some_and(|n| hits(n)) {
+                    return fail(format!("masked column or row of \"{alias}\" is read"));
+                }
+            }
+            "JoinExpr" if node.flag("is_natural") || node.names("using_clause").into_iter().any(hits) => {
+                return fail("a join reads masked columns of the target");
+            }
+            _ => {}
+        }
+        for (_, value) in &node.fields {
+            self.value_reads_unmasked(value, masked, alias)?;
+        }
+        Ok(())
+    }
+
+    fn value_reads_unmasked(&self, value: &Tree, masked: &[String], alias: &str) -> Outcome {
+        match value {
+            Tree::Node(n) => self.reads_unmasked(n, masked, alias),
+            Tree::List(items) => items.iter().try_for_each(|i| self.value_reads_unmasked(i, masked, alias)),
+            Tree::Null | Tree::Int(_) | Tree::Float(_) | Tree::Str(_) => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! The trees that policy generates, for comparison: guards, witnesses, key checks, masked tables.
+
+use super::{Checker, Demand, Outcome, fail};
+use crate::catalog::Oid;
+use crate::policy::{
+    BoundTable, DerivedShape, RESERVED_PREFIX, derived_table, guard_conjunct, key_expression, new_key_check,
+};
+use crate::sql::parse::parse_ours;
+use crate::sql::tree::{Node, Tree};
+
+/// Parses `SELECT <expression>` and takes the expression.
+fn expression(sql: &str) -> Outcome<Node> {
+    let parsed = parse_ours(&format!("SELECT {sql}"));
+    let node = parsed
+        .ok()
+        .and_then(|mut p| p.statements.pop())
+        .and_then(|s| s.root.nodes("target_list").next().and_then(|t| t.node("val")).cloned());
+    node.map_or_else(|| fail("policy text does not parse"), Ok)
+}
+
+impl Checker<'_> {
+    pub(super) fn table(&self, oid: Oid) -> Outcome<&BoundTable> {
+        self.cx.context.bound.tables.get(&oid).map_or_else(|| fail("a rule without a table"), Ok)
+    }
+
+    /// The guard that an occurrence must carry.
+    pub(super) fn guard(&mut self, oid: Oid, alias: &str) -> Outcome<Node> {
+        let key = (oid, alias.to_owned());
+        if let Some(tree) = self.guards.get(&key) {
+            return Ok(tree.clone());
+        }
+        let policy = &self.cx.context.bound.policy;
+        let tree = expression(&guard_conjunct(policy, self.table(oid)?, alias, self.cx.params))?;
+        self.guards.insert(key, tree.clone());
+        Ok(tree)
+    }
+
+    /// True when `node` is the witness expression of this occurrence.
+    pub(super) fn is_witness(&self, node: &Node, oid: Oid, alias: &str) -> Outcome<bool> {
+        let table = self.table(oid)?;
+        Ok(!table.rule.path.steps.is_empty() && expression(&key_expression(table, alias))? == *node)
+    }
+
+    /// The check that RETURNING of a written row must contain.
+    pub(super) fn new_key(&self, oid: Oid, alias: &str) -> Outcome<Node> {
+        let policy = &self.cx.context.bound.policy;
+        expression(&new_key_check(policy, self.table(oid)?, alias, self.cx.params))
+    }
+
+    /// True when `subquery` is the masked form of the relation in it: columns as masks demand, the
+    /// filter if there is one, with or without fence and witness, and nothing else.
+    pub(super) fn is_masked_table(&self, subquery: &Node, demand: &Demand<'_>, alias: &str) -> Outcome<bool> {
+        let context = self.cx.context;
+        let Some(relation) = context.catalog.relation(demand.oid) else {
+            return fail("a rule without a relation");
+        };
+        let last = subquery.nodes("target_list").last().map_or("", |t| t.str("name"));
+        let shape = DerivedShape {
+            filter: demand.filter.then_some(self.cx.params),
+            fence: subquery.has("limit_offset"),
+            witness: last.starts_with(RESERVED_PREFIX).then_some(last),
+            local: &[],
+        };
+        let policy = &context.bound.policy;
+        let sql = derived_table(policy, self.table(demand.oid)?, relation, &demand.masks, alias, shape);
+        let parsed = parse_ours(&format!("SELECT FROM {sql} AS x"));
+        let expected = parsed
+            .ok()
+            .and_then(|mut p| p.statements.pop())
+            .and_then(|s| s.root.nodes("from_clause").next().and_then(|f| f.node("subquery")).cloned());
+        Ok(expected.as_ref() == Some(subquery))
+    }
+}
+
+/// The conjuncts of a condition: top-level ANDs taken apart, however nested.
+pub(super) fn conjuncts(condition: &Tree) -> Vec<&Node> {
+    let mut out = Vec::new();
+    if let Tree::Node(node) = condition {
+        split(node, &mut out);
+    }
+    out
+}
+
+fn split<'n>(node: &'n Node, out: &mut Vec<&'n Node>) {
+    if node.kind == "BoolExpr"
+        && node.int("boolop") == i64::from(pg_query::protobuf::BoolExprType::AndExpr as i32)
+    {
+        node.nodes("args").for_each(|a| split(a, out));
+    } else {
+        out.push(node);
+    }
+}

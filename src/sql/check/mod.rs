@@ -1,0 +1,207 @@
+//! The trusted half of the two-parser rule: is every protected occurrence in a rewritten text
+//! guarded as the policy demands, and is there nothing else in it that the role may not run?
+//!
+//! It reads libpg_query's tree of the text that is about to be sent, and the policy. It knows
+//! nothing of the rewriter and trusts nothing from it. What it does not understand fails.
+
+mod block;
+mod dml;
+mod expected;
+mod names;
+mod placement;
+mod safe;
+#[cfg(test)]
+mod tests;
+mod types;
+
+use std::collections::HashMap;
+
+use crate::catalog::Oid;
+use crate::policy::{Access, GuardParams, Mask};
+use crate::sql::StatementKind;
+use crate::sql::parse::parse_ours;
+use crate::sql::resolve::{
+    Context, ProtectedOccurrence, Resolution, Usage, check_guarded, check_mentions, resolve_name, survey,
+};
+use crate::sql::tree::{Node, Tree};
+
+/// What the check depends on besides the text.
+#[derive(Debug, Clone, Copy)]
+pub struct CheckContext<'a> {
+    /// Role, policy, catalog, namespace.
+    pub context: Context<'a>,
+    /// The parameters the guards must read; `grants` is present in the variant of an active
+    /// break-glass session only.
+    pub params: GuardParams,
+}
+
+/// Why a rewritten text must not be sent.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CheckFailure {
+    /// Everything is guarded, but an expression may be evaluated on rows that the guard has not
+    /// filtered yet. Plan again with a fence.
+    #[error("evaluated before the filter: {0}")]
+    NeedsFence(String),
+    /// Not acceptable in any way.
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// Checks a rewritten text.
+///
+/// # Errors
+/// [`CheckFailure`]; the text must not be sent.
+pub fn check(text: &str, context: &CheckContext<'_>) -> Result<(), CheckFailure> {
+    let parsed = parse_ours(text).map_err(|e| CheckFailure::Failed(e.to_string()))?;
+    let [statement] = parsed.statements.as_slice() else {
+        return fail(format!("{} statements instead of one", parsed.statements.len()));
+    };
+    let Some(kind) = statement.kind() else {
+        return fail(format!("{} cannot carry a guard", statement.root.kind));
+    };
+    let mut checker = Checker {
+        cx: *context,
+        guards: HashMap::new(),
+        exempt: Vec::new(),
+        guarded: 0,
+        masked: false,
+        fence: None,
+    };
+    checker.statement(&statement.root, &block::Env::default(), block::Place::Top)?;
+    checker.remainder(&statement.root, kind)?;
+    match checker.fence {
+        Some(what) => Err(CheckFailure::NeedsFence(what)),
+        None => Ok(()),
+    }
+}
+
+pub(super) type Outcome<T = ()> = Result<T, CheckFailure>;
+
+pub(super) fn fail<T>(what: impl Into<String>) -> Outcome<T> {
+    Err(CheckFailure::Failed(what.into()))
+}
+
+/// A protected relation and what the role's access to it demands.
+#[derive(Debug, Clone)]
+pub(super) struct Demand<'a> {
+    pub(super) oid: Oid,
+    pub(super) filter: bool,
+    pub(super) masks: Vec<(&'a str, &'a Mask)>,
+}
+
+pub(super) struct Checker<'a> {
+    cx: CheckContext<'a>,
+    /// Guard trees by relation and alias.
+    guards: HashMap<(Oid, String), Node>,
+    /// Subtrees that equal what policy generates; nothing in them is judged again.
+    exempt: Vec<*const Node>,
+    /// Protected occurrences that were found guarded (or need no guard), derived tables included.
+    guarded: usize,
+    /// A masked form was seen.
+    masked: bool,
+    /// The first reason for a fence.
+    fence: Option<String>,
+}
+
+impl<'a> Checker<'a> {
+    /// What a relation name means: `None` for anything that is not protected.
+    fn demand(&self, range: &Node) -> Outcome<Option<Demand<'a>>> {
+        let schema = Some(range.str("schemaname")).filter(|s| !s.is_empty());
+        let context = self.cx.context;
+        for resolution in resolve_name(context.catalog, context.namespace, schema, range.str("relname")) {
+            match resolution {
+                Resolution::User(oid) => {
+                    if let Access::Protected { filter, masks, .. } = context.bound.access(context.role, oid) {
+                        return Ok(Some(Demand { oid, filter, masks }));
+                    }
+                }
+                Resolution::Unknown => {
+                    return fail(format!("relation {} is not known", range.str("relname")));
+                }
+                Resolution::System(_) | Resolution::Temporary => {}
+            }
+        }
+        Ok(None)
+    }
+
+    /// Exempts a subtree that equals what policy generates.
+    fn exempt(&mut self, node: &Node) {
+        self.exempt.push(std::ptr::from_ref(node));
+    }
+
+    fn is_exempt(&self, node: &Node) -> bool {
+        self.exempt.contains(&std::ptr::from_ref(node))
+    }
+
+    /// Asks for a fence.
+    fn needs_fence(&mut self, what: impl Into<String>) {
+        if self.fence.is_none() {
+            self.fence = Some(what.into());
+        }
+    }
+
+    /// Everything outside the exempt subtrees: node kinds, functions, relations, names. Counts
+    /// protected occurrences once more, by another walk, against those found guarded.
+    fn remainder(&self, root: &Node, kind: StatementKind) -> Outcome {
+        let pruned = self.prune(root);
+        names::check(&pruned, true)?;
+        let context = self.cx.context;
+        let survey = survey(&pruned, context.catalog, context.namespace);
+        if context.role.is_restricted()
+            && let Some(refusal) = check_mentions(&survey, &context)
+        {
+            return fail(refusal.message);
+        }
+        if survey.into || survey.current_of {
+            return fail("SELECT INTO or WHERE CURRENT OF");
+        }
+        let mut protected = Vec::new();
+        for o in &survey.occurrences {
+            if o.usage == Usage::MergeTarget {
+                return fail("MERGE");
+            }
+            match o.resolution {
+                Resolution::Temporary => {}
+                Resolution::System(allowed) => {
+                    if !allowed && context.role.is_restricted() {
+                        return fail(format!("system relation {} is closed", o.written()));
+                    }
+                }
+                Resolution::Unknown => return fail(format!("relation {} is not known", o.written())),
+                Resolution::User(oid) => match context.bound.access(context.role, oid) {
+                    Access::Free => {}
+                    Access::Denied(_) => return fail(format!("relation {} is closed", o.written())),
+                    Access::Protected { .. } => {
+                        protected.push(ProtectedOccurrence { oid, alias: o.alias.clone(), usage: o.usage })
+                    }
+                },
+            }
+        }
+        let found = protected.len();
+        if found != self.guarded {
+            return fail(format!("{found} protected occurrences, {} found guarded", self.guarded));
+        }
+        // Copies to tables that no rule covers, system columns, ON CONFLICT.
+        if context.role.is_restricted()
+            && (found > 0 || self.masked)
+            && let Err(refusal) = check_guarded(&survey, &protected, Some(kind), &context)
+        {
+            return fail(refusal.message);
+        }
+        Ok(())
+    }
+
+    /// The tree without its exempt subtrees.
+    fn prune(&self, node: &Node) -> Node {
+        Node { kind: node.kind, fields: node.fields.iter().map(|(n, v)| (*n, self.prune_value(v))).collect() }
+    }
+
+    fn prune_value(&self, value: &Tree) -> Tree {
+        match value {
+            Tree::Node(n) if self.is_exempt(n) => Tree::Null,
+            Tree::Node(n) => Tree::Node(self.prune(n)),
+            Tree::List(items) => Tree::List(items.iter().map(|i| self.prune_value(i)).collect()),
+            other => other.clone(),
+        }
+    }
+}

@@ -1,0 +1,348 @@
+//! Where in a join tree each guard must stand, and what a FROM clause makes visible.
+//!
+//! From the table up its join tree: at the first join where it is on the nullable side, that
+//! join's ON; if there is none, WHERE. Under a FULL JOIN no place is right. See the design's
+//! "Row filter (hide)" for the measurements behind the rule.
+
+use pg_query::protobuf::JoinType;
+
+use super::block::{Env, Place, is_fence};
+use super::expected::conjuncts;
+use super::safe::comparable;
+use super::types::{Block, Columns, Item, Ty, columns_of};
+use super::{Checker, Outcome, fail};
+use crate::catalog::Oid;
+use crate::sql::resolve::{Resolution, resolve_name};
+use crate::sql::tree::{Node, Tree};
+
+/// A filtered occurrence whose guard has not been found yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Pending {
+    pub(super) oid: Oid,
+    pub(super) alias: String,
+}
+
+/// A FROM clause as it is walked.
+pub(super) struct From<'n> {
+    pub(super) items: Vec<Item>,
+    /// A filtered occurrence can be reached from here without a fence in between.
+    pub(super) exposed: bool,
+    /// The same for what LATERAL items see, known before the walk.
+    pub(super) lateral_exposed: bool,
+    /// ON conjuncts that are no guards, and function arguments: evaluated beside the filter.
+    pub(super) conditions: Vec<&'n Node>,
+    /// USING or NATURAL compares columns whose comparison could fail.
+    pub(super) unsafe_using: bool,
+    /// Base-table occurrences with a filter, under any alias, for the alias-capture rule.
+    filtered: Vec<String>,
+}
+
+impl<'n> From<'n> {
+    pub(super) fn new(lateral_exposed: bool) -> Self {
+        Self {
+            items: Vec::new(),
+            exposed: false,
+            lateral_exposed,
+            conditions: Vec::new(),
+            unsafe_using: false,
+            filtered: Vec::new(),
+        }
+    }
+}
+
+fn alias_of(node: &Node) -> Option<&str> {
+    node.node("alias").map(|a| a.str("aliasname"))
+}
+
+/// True when the columns that USING or NATURAL compares do so without an error.
+fn compares_safely(join: &Node, left: &[Item], right: &[Item]) -> bool {
+    let using = join.names("using_clause");
+    if using.is_empty() && !join.flag("is_natural") {
+        return true;
+    }
+    let known = |items: &[Item]| -> Option<Vec<(String, Ty)>> {
+        items.iter().map(|i| i.columns.clone()).collect::<Option<Vec<_>>>().map(|c| c.concat())
+    };
+    let (Some(left), Some(right)) = (known(left), known(right)) else { return false };
+    left.iter()
+        .filter(|(name, _)| using.is_empty() || using.contains(&name.as_str()))
+        .all(|(name, a)| right.iter().filter(|(n, _)| n == name).all(|(_, b)| comparable(*a, *b)))
+}
+
+/// Columns under an alias with a column list: the listed names replace the first ones.
+fn renamed(columns: Columns, node: &Node) -> Columns {
+    let names = node.node("alias").map(|a| a.names("colnames")).unwrap_or_default();
+    let mut columns = columns?;
+    for (column, name) in columns.iter_mut().zip(names) {
+        column.0 = name.to_owned();
+    }
+    Some(columns)
+}
+
+impl Checker<'_> {
+    /// Removes from `conditions` the guards of `pending`; fails when one is missing. Guards of
+    /// other visible occurrences that stand here as well do no harm and are exempt too.
+    pub(super) fn claim<'n>(
+        &mut self,
+        conditions: Vec<&'n Node>,
+        pending: &[Pending],
+        place: &str,
+    ) -> Outcome<Vec<&'n Node>> {
+        let mut rest = conditions;
+        for p in pending {
+            let guard = self.guard(p.oid, &p.alias)?;
+            let before = rest.len();
+            for node in rest.iter().filter(|n| ***n == guard) {
+                self.exempt(node);
+            }
+            rest.retain(|n| **n != guard);
+            if rest.len() == before {
+                return fail(format!("no guard for \"{}\" in its {place}", p.alias));
+            }
+        }
+        Ok(rest)
+    }
+
+    pub(super) fn item_of<'n>(
+        &mut self,
+        node: &'n Node,
+        env: &Env<'_>,
+        from: &mut From<'n>,
+    ) -> Outcome<Vec<Pending>> {
+        match node.kind {
+            "RangeVar" => self.range_var(node, env, from),
+            "RangeSubselect" => self.range_subselect(node, env, from),
+            "JoinExpr" => self.join(node, env, from),
+            "RangeTableSample" => {
+                let Some(relation) = node.node("relation") else {
+                    return fail("TABLESAMPLE without a table");
+                };
+                from.conditions.extend(node.nodes("args"));
+                from.conditions.extend(node.node("repeatable"));
+                self.item_of(relation, env, from)
+            }
+            "RangeFunction" => {
+                for function in node.nodes("functions") {
+                    from.conditions.extend(function.nodes("items").filter(|n| n.kind != "List"));
+                }
+                let alias = alias_of(node).unwrap_or_default().to_owned();
+                from.items.push(Item { alias, oid: None, columns: None });
+                Ok(Vec::new())
+            }
+            "RangeTableFunc" | "JsonTable" => {
+                from.conditions.extend(node.children());
+                let alias = alias_of(node).unwrap_or_default().to_owned();
+                from.items.push(Item { alias, oid: None, columns: None });
+                Ok(Vec::new())
+            }
+            other => fail(format!("{other} in FROM")),
+        }
+    }
+
+    fn range_var(&mut self, node: &Node, env: &Env<'_>, from: &mut From<'_>) -> Outcome<Vec<Pending>> {
+        let name = node.str("relname");
+        let alias = alias_of(node).unwrap_or(name).to_owned();
+        if !node.has("schemaname")
+            && let Some(cte) = env.ctes.iter().rev().find(|c| c.name == name)
+        {
+            from.exposed |= cte.exposed;
+            from.items.push(Item { alias, oid: None, columns: renamed(cte.columns.clone(), node) });
+            return Ok(Vec::new());
+        }
+        let Some(demand) = self.demand(node)? else {
+            let columns = renamed(self.plain_columns(node), node);
+            from.items.push(Item { alias, oid: None, columns });
+            return Ok(Vec::new());
+        };
+        if !demand.masks.is_empty() {
+            return fail(format!("\"{alias}\" is read without its masks"));
+        }
+        let context = self.cx.context;
+        let columns = context.catalog.relation(demand.oid).map(|r| columns_of(r, context.catalog));
+        from.items.push(Item {
+            alias: alias.clone(),
+            oid: Some(demand.oid),
+            columns: renamed(columns, node),
+        });
+        self.guarded += 1;
+        if !demand.filter {
+            return Ok(Vec::new());
+        }
+        // A column list could give the key's name to another column.
+        if node.node("alias").is_some_and(|a| !a.list("colnames").is_empty()) {
+            return fail(format!("\"{alias}\" renames the columns that its guard reads"));
+        }
+        from.exposed = true;
+        from.filtered.push(alias.clone());
+        Ok(vec![Pending { oid: demand.oid, alias }])
+    }
+
+    /// Types of a subquery's columns, found without judging it; empty when they are not known.
+    pub(super) fn inner_types(&self, select: &Node, block: &Block<'_>) -> Vec<Ty> {
+        let mut items = Vec::new();
+        if select.has("with_clause") || select.has("larg") {
+            return Vec::new();
+        }
+        for node in select.nodes("from_clause") {
+            self.inner_items(node, block, &mut items);
+        }
+        let inner = Block { items: &items, ctes: block.ctes, parent: Some(block) };
+        self.output_columns(select, &inner).unwrap_or_default().into_iter().map(|(_, ty)| ty).collect()
+    }
+
+    fn inner_items(&self, node: &Node, block: &Block<'_>, items: &mut Vec<Item>) {
+        match node.kind {
+            "RangeVar" => {
+                let name = node.str("relname");
+                let cte =
+                    block.ctes.iter().rev().find(|c| c.name == name).filter(|_| !node.has("schemaname"));
+                let columns = match cte {
+                    Some(cte) => cte.columns.clone(),
+                    None => self.plain_columns(node),
+                };
+                let alias = alias_of(node).unwrap_or(name).to_owned();
+                items.push(Item { alias, oid: None, columns: renamed(columns, node) });
+            }
+            "JoinExpr" if !node.has("alias") => {
+                for side in ["larg", "rarg"] {
+                    if let Some(side) = node.node(side) {
+                        self.inner_items(side, block, items);
+                    }
+                }
+            }
+            _ => items.push(Item {
+                alias: alias_of(node).unwrap_or_default().to_owned(),
+                oid: None,
+                columns: None,
+            }),
+        }
+    }
+
+    /// Columns of a relation by its name in the catalog.
+    fn plain_columns(&self, node: &Node) -> Columns {
+        let context = self.cx.context;
+        let schema = Some(node.str("schemaname")).filter(|s| !s.is_empty());
+        match resolve_name(context.catalog, context.namespace, schema, node.str("relname")).as_slice() {
+            [Resolution::User(oid)] => context.catalog.relation(*oid).map(|r| columns_of(r, context.catalog)),
+            _ => None,
+        }
+    }
+
+    fn range_subselect<'n>(
+        &mut self,
+        node: &'n Node,
+        env: &Env<'_>,
+        from: &mut From<'n>,
+    ) -> Outcome<Vec<Pending>> {
+        let Some(query) = node.node("subquery") else { return fail("a subquery without a query") };
+        let alias = alias_of(node).unwrap_or_default().to_owned();
+        if let Some(item) = self.masked_table(query, env, &alias, from)? {
+            from.items.push(Item { columns: renamed(item.columns, node), ..item });
+            return Ok(Vec::new());
+        }
+        let facts = if node.flag("lateral") {
+            let items = from.items.clone();
+            let block = Block { items: &items, ctes: &env.ctes, parent: env.block };
+            let exposed = env.exposed || from.lateral_exposed;
+            self.select(
+                query,
+                &Env { ctes: env.ctes.clone(), block: Some(&block), exposed, defines: None },
+                Place::Derived,
+            )?
+        } else {
+            self.select(query, env, Place::Derived)?
+        };
+        from.exposed |= facts.exposed;
+        from.items.push(Item { alias, oid: None, columns: renamed(facts.columns, node) });
+        Ok(Vec::new())
+    }
+
+    /// The item, when `query` is exactly the masked form of a protected relation.
+    fn masked_table(
+        &mut self,
+        query: &Node,
+        env: &Env<'_>,
+        alias: &str,
+        from: &mut From<'_>,
+    ) -> Outcome<Option<Item>> {
+        let [Tree::Node(range)] = query.list("from_clause") else { return Ok(None) };
+        let cte = !range.has("schemaname") && env.ctes.iter().any(|c| c.name == range.str("relname"));
+        if range.kind != "RangeVar" || cte {
+            return Ok(None);
+        }
+        let Some(demand) = self.demand(range)?.filter(|d| !d.masks.is_empty()) else { return Ok(None) };
+        let inner = alias_of(range).unwrap_or_default();
+        if !self.is_masked_table(query, &demand, inner)? {
+            return fail(format!("\"{}\" is not masked as the policy demands", range.str("relname")));
+        }
+        self.exempt(query);
+        self.masked = true;
+        from.exposed |= demand.filter && !is_fence(query);
+        let context = self.cx.context;
+        let columns = context.catalog.relation(demand.oid).map(|r| columns_of(r, context.catalog));
+        Ok(Some(Item { alias: alias.to_owned(), oid: None, columns }))
+    }
+
+    fn join<'n>(&mut self, node: &'n Node, env: &Env<'_>, from: &mut From<'n>) -> Outcome<Vec<Pending>> {
+        let (Some(left), Some(right)) = (node.node("larg"), node.node("rarg")) else {
+            return fail("a join without two sides");
+        };
+        let first = from.filtered.len();
+        let start = from.items.len();
+        let mut pending = self.item_of(left, env, from)?;
+        let middle = from.items.len();
+        let from_right = self.item_of(right, env, from)?;
+        let (lefts, rights) = from.items.split_at(middle);
+        let lefts = lefts.get(start..).unwrap_or_default();
+        from.unsafe_using |= !compares_safely(node, lefts, rights);
+        if node.has("alias") && from.filtered.len() > first {
+            // `(a JOIN b ON ..) AS j` hides a and b: the guard's `a.key` would be an outer a.
+            return fail("a join alias hides the alias of a filtered relation");
+        }
+        let on = conjuncts(node.field("quals"));
+        let kind = i32::try_from(node.int("jointype")).ok().and_then(|k| JoinType::try_from(k).ok());
+        let rest = match kind {
+            Some(JoinType::JoinInner) => {
+                pending.extend(from_right);
+                self.exempt_redundant(on, &pending)?
+            }
+            Some(JoinType::JoinLeft) => self.claim(on, &from_right, "ON (nullable side of a LEFT JOIN)")?,
+            Some(JoinType::JoinRight) => {
+                let rest = self.claim(on, &pending, "ON (nullable side of a RIGHT JOIN)")?;
+                pending = from_right;
+                rest
+            }
+            Some(JoinType::JoinFull) => {
+                if let Some(p) = pending.first().or(from_right.first()) {
+                    return fail(format!("\"{}\" stands under a FULL JOIN without a subquery", p.alias));
+                }
+                on
+            }
+            Some(
+                JoinType::Undefined
+                | JoinType::JoinSemi
+                | JoinType::JoinAnti
+                | JoinType::JoinRightSemi
+                | JoinType::JoinRightAnti
+                | JoinType::JoinUniqueOuter
+                | JoinType::JoinUniqueInner,
+            )
+            | None => return fail("a join of unknown type"),
+        };
+        from.conditions.extend(rest);
+        Ok(pending)
+    }
+
+    /// A guard in an inner join's ON does no harm, but does not count either.
+    fn exempt_redundant<'n>(&mut self, on: Vec<&'n Node>, pending: &[Pending]) -> Outcome<Vec<&'n Node>> {
+        let mut rest = on;
+        for p in pending {
+            let guard = self.guard(p.oid, &p.alias)?;
+            for node in rest.iter().filter(|n| ***n == guard) {
+                self.exempt(node);
+            }
+            rest.retain(|n| **n != guard);
+        }
+        Ok(rest)
+    }
+}

@@ -1,0 +1,507 @@
+//! Which expressions may be evaluated on rows that the filter has not seen yet: those that can
+//! neither fail nor tell anything but by their value. See the design's "Evaluation order".
+//!
+//! [`Checker::safe`] answers with the expression's coarse type, or `None` for "not safe". A
+//! parameter counts as safe only where nothing is computed from it: in a generic plan that
+//! computation happens per row, so its error would tell that a row was there.
+
+use pg_query::protobuf::{AExprKind, SqlValueFunctionOp, SubLinkType};
+
+use super::Checker;
+use super::types::{Block, Ty, of_type_name};
+use crate::sql::functions::{SafeCall, safe_call};
+use crate::sql::tree::{Node, Tree};
+
+const AGGREGATES: [&str; 19] = [
+    "count",
+    "sum",
+    "avg",
+    "min",
+    "max",
+    "array_agg",
+    "string_agg",
+    "json_agg",
+    "jsonb_agg",
+    "json_object_agg",
+    "jsonb_object_agg",
+    "bool_and",
+    "bool_or",
+    "every",
+    "stddev",
+    "variance",
+    "percentile_cont",
+    "percentile_disc",
+    "mode",
+];
+
+/// True when a call in `node` (sublinks aside) is an aggregate or window function: the whole
+/// expression is then evaluated above every filter of its block.
+pub(super) fn has_aggregate(node: &Node) -> bool {
+    if node.kind == "SelectStmt" {
+        return false;
+    }
+    if node.kind == "FuncCall" {
+        let name = node.names("funcname");
+        let builtin = matches!(name.as_slice(), [n] | ["pg_catalog", n] if AGGREGATES.contains(n));
+        if builtin || node.has("over") {
+            return true;
+        }
+    }
+    node.children().into_iter().any(has_aggregate)
+}
+
+/// True for a numeric constant.
+pub(super) fn is_number(node: &Node) -> bool {
+    node.node("val").is_some_and(|v| matches!(v.kind, "Integer" | "Float"))
+}
+
+fn string_const(node: &Node) -> Option<&str> {
+    node.node("val").filter(|v| node.kind == "AConst" && v.kind == "String").map(|v| v.str("sval"))
+}
+
+fn kind_of(node: &Node) -> Option<AExprKind> {
+    i32::try_from(node.int("kind")).ok().and_then(|k| AExprKind::try_from(k).ok())
+}
+
+/// True when values of these types compare without an error, whatever they are.
+pub(super) fn comparable(a: Ty, b: Ty) -> bool {
+    use Ty::{Date, Float, Int, Literal, Number, Numeric, Timestamp, Timestamptz, Unknown};
+    match (a, b) {
+        (Unknown, _) | (_, Unknown) => false,
+        (Literal, _) | (_, Literal) => true,
+        (Int(_) | Numeric | Number, Int(_) | Numeric | Number) => true,
+        // int to float8 is total, numeric to float8 is not; a constant is converted when planned.
+        (Float, Int(_) | Float | Number) | (Int(_) | Number, Float) => true,
+        (Date | Timestamp | Timestamptz, Date | Timestamp | Timestamptz) => true,
+        (a, b) => a == b,
+    }
+}
+
+/// The common type of alternatives (CASE, COALESCE), when no conversion between them can fail.
+fn unify(types: &[Ty]) -> Option<Ty> {
+    let mut all = types.iter().copied().filter(|t| !matches!(t, Ty::Literal | Ty::Number));
+    let bare = || if types.contains(&Ty::Number) { Ty::Number } else { Ty::Literal };
+    let Some(first) = all.next() else { return Some(bare()) };
+    let numeric = matches!(first, Ty::Int(_) | Ty::Numeric | Ty::Float);
+    if types.contains(&Ty::Number) && !numeric {
+        return None;
+    }
+    all.try_fold(first, |a, b| match (a, b) {
+        (Ty::Int(x), Ty::Int(y)) => Some(Ty::Int(x.max(y))),
+        (Ty::Int(_), Ty::Numeric) | (Ty::Numeric, Ty::Int(_)) => Some(Ty::Numeric),
+        (a, b) if a == b => Some(a),
+        _ => None,
+    })
+}
+
+/// A cast that cannot fail.
+fn total_cast(from: Ty, to: Ty) -> bool {
+    use Ty::{Bool, Date, Enum, Float, Int, Numeric, Text, Timestamp, Timestamptz};
+    match (from, to) {
+        (Int(a), Int(b)) => a <= b,
+        (Int(_), Numeric | Float) => true,
+        (Date | Timestamp | Timestamptz, Date | Timestamp | Timestamptz) => true,
+        (Text | Bool | Int(_) | Numeric | Float | Date | Timestamp | Timestamptz | Enum, Text) => true,
+        (Ty::Other(_), Text) => true,
+        (a, b) => a == b && a != Ty::Unknown && a != Ty::Array,
+    }
+}
+
+/// A LIKE pattern that cannot raise "must not end with escape character".
+fn like_pattern(pattern: &str) -> bool {
+    pattern.bytes().rev().take_while(|b| *b == b'\\').count() % 2 == 0
+}
+
+/// An interval constant that takes now() nowhere near the ends of the calendar.
+fn short_interval(text: &str) -> bool {
+    let lower = text.to_ascii_lowercase();
+    let digits = lower.split(|c: char| !c.is_ascii_digit()).map(str::len).max().unwrap_or(0);
+    let long = ["y", "dec", "cent", "mil", "p"].iter().any(|u| lower.contains(u) && !lower.contains("day"));
+    text.len() <= 32
+        && digits <= if long || lower.contains("year") { 3 } else { 4 }
+        && !["dec", "cent", "mill"].iter().any(|u| lower.contains(u))
+}
+
+impl Checker<'_> {
+    /// The type of a safe expression, `None` for an unsafe one.
+    pub(super) fn safe(&self, node: &Node, block: &Block<'_>) -> Option<Ty> {
+        match node.kind {
+            "AConst" => Some(if is_number(node) {
+                Ty::Number
+            } else if node.node("val").is_some_and(|v| v.kind == "Boolean") {
+                Ty::Bool
+            } else {
+                Ty::Literal
+            }),
+            "ParamRef" => Some(Ty::Literal),
+            "ColumnRef" => {
+                let names = node.names("fields");
+                let star = names.len() != node.list("fields").len();
+                Some(if star { Ty::Unknown } else { block.column(&names) })
+            }
+            "TypeCast" => self.safe_cast(node, block),
+            "CollateClause" => self.safe(node.node("arg")?, block),
+            "SqlValueFunction" => value_function(node),
+            "BoolExpr" => node.nodes("args").all(|a| self.safe(a, block).is_some()).then_some(Ty::Bool),
+            "NullTest" => self.safe(node.node("arg")?, block).map(|_| Ty::Bool),
+            "BooleanTest" => match self.safe(node.node("arg")?, block)? {
+                Ty::Bool | Ty::Literal => Some(Ty::Bool),
+                _ => None,
+            },
+            "CaseExpr" => self.safe_case(node, block),
+            "CoalesceExpr" => unify(&self.all_safe(node.nodes("args"), block)?),
+            "MinMaxExpr" => {
+                let types = self.all_safe(node.nodes("args"), block)?;
+                let ordered = types.iter().all(|a| types.iter().all(|b| comparable(*a, *b)));
+                ordered.then(|| unify(&types)).flatten()
+            }
+            "AArrayExpr" => {
+                self.all_safe(node.nodes("elements"), block)?;
+                Some(Ty::Array)
+            }
+            "RowExpr" => self.all_safe(node.nodes("args"), block).map(|_| Ty::Unknown),
+            "AExpr" => self.safe_operator(node, block),
+            "FuncCall" => self.safe_function(node, block),
+            "SubLink" => self.safe_sublink(node, block),
+            // Anything else, XML and SQL/JSON functions included, can fail on a value.
+            _ => None,
+        }
+    }
+
+    fn all_safe<'n>(&self, nodes: impl Iterator<Item = &'n Node>, block: &Block<'_>) -> Option<Vec<Ty>> {
+        nodes.map(|n| self.safe(n, block)).collect()
+    }
+
+    fn safe_cast(&self, node: &Node, block: &Block<'_>) -> Option<Ty> {
+        let arg = node.node("arg")?;
+        let to = of_type_name(node.node("type_name")?, self.cx.context.catalog);
+        // A constant is converted when the statement is planned, row or no row; a bare parameter
+        // takes the type. Only types of pg_catalog: a user type's input function may do anything.
+        if matches!(arg.kind, "AConst" | "ParamRef") {
+            return (to != Ty::Unknown).then_some(to);
+        }
+        let from = self.safe(arg, block)?;
+        total_cast(from, to).then_some(to)
+    }
+
+    fn safe_case(&self, node: &Node, block: &Block<'_>) -> Option<Ty> {
+        let subject = node.node("arg").map(|a| self.safe(a, block));
+        let mut results = Vec::new();
+        for when in node.nodes("args") {
+            let condition = self.safe(when.node("expr")?, block)?;
+            match subject {
+                Some(Some(ty)) if !comparable(ty, condition) => return None,
+                Some(None) => return None,
+                _ => {}
+            }
+            results.push(self.safe(when.node("result")?, block)?);
+        }
+        if let Some(default) = node.node("defresult") {
+            results.push(self.safe(default, block)?);
+        }
+        unify(&results)
+    }
+
+    fn safe_operator(&self, node: &Node, block: &Block<'_>) -> Option<Ty> {
+        use AExprKind as K;
+        let name = node.names("name");
+        let ([op] | ["pg_catalog", op]) = name.as_slice() else { return None };
+        let left = node.node("lexpr");
+        match kind_of(node)? {
+            K::AexprOp => self.safe_binary(op, left, node.node("rexpr"), block),
+            K::AexprDistinct | K::AexprNotDistinct => self.safe_binary("=", left, node.node("rexpr"), block),
+            K::AexprNullif => {
+                self.safe_binary("=", left, node.node("rexpr"), block)?;
+                self.safe(left?, block)
+            }
+            K::AexprIn => {
+                let items = node.node("rexpr").map(|l| l.nodes("items").collect()).unwrap_or_default();
+                self.compare_each(left?, items, block)
+            }
+            K::AexprBetween | K::AexprNotBetween | K::AexprBetweenSym | K::AexprNotBetweenSym => {
+                let items = node.node("rexpr").map(|l| l.nodes("items").collect()).unwrap_or_default();
+                self.compare_each(left?, items, block)
+            }
+            K::AexprOpAny | K::AexprOpAll => {
+                if !is_comparison(op) {
+                    return None;
+                }
+                let right = node.node("rexpr")?;
+                match right.kind {
+                    "AArrayExpr" => self.compare_each(left?, right.nodes("elements").collect(), block),
+                    "ParamRef" | "AConst" => self.compare(left?, right, block),
+                    // `$1::int[]`, `'{1,2}'::int[]`.
+                    "TypeCast" => {
+                        let arg = right.node("arg")?;
+                        if arg.kind == "AArrayExpr" {
+                            return self.compare_each(left?, arg.nodes("elements").collect(), block);
+                        }
+                        let ty = self.safe(left?, block)?;
+                        (self.safe_cast(right, block)? == Ty::Array && ty != Ty::Unknown).then_some(Ty::Bool)
+                    }
+                    _ => None,
+                }
+            }
+            K::AexprLike | K::AexprIlike => {
+                let text = matches!(self.safe(left?, block)?, Ty::Text | Ty::Literal);
+                let pattern = string_const(node.node("rexpr")?)?;
+                (text && like_pattern(pattern)).then_some(Ty::Bool)
+            }
+            K::AexprSimilar | K::Undefined => None,
+        }
+    }
+
+    fn compare_each(&self, left: &Node, items: Vec<&Node>, block: &Block<'_>) -> Option<Ty> {
+        items.iter().all(|i| self.compare(left, i, block).is_some()).then_some(Ty::Bool)
+    }
+
+    fn compare(&self, left: &Node, right: &Node, block: &Block<'_>) -> Option<Ty> {
+        if left.kind == "RowExpr" && right.kind == "RowExpr" {
+            let (l, r): (Vec<_>, Vec<_>) = (left.nodes("args").collect(), right.nodes("args").collect());
+            let same =
+                l.len() == r.len() && l.iter().zip(&r).all(|(a, b)| self.compare(a, b, block).is_some());
+            return same.then_some(Ty::Bool);
+        }
+        let (a, b) = (self.safe(left, block)?, self.safe(right, block)?);
+        // An operator of the user's on an enum would be preferred to the built-in anyenum one.
+        let shadowed = a == Ty::Enum && !self.cx.context.catalog.foreign_operators.is_empty();
+        (comparable(a, b) && !shadowed).then_some(Ty::Bool)
+    }
+
+    fn safe_binary(
+        &self,
+        op: &str,
+        left: Option<&Node>,
+        right: Option<&Node>,
+        block: &Block<'_>,
+    ) -> Option<Ty> {
+        let right = right?;
+        let Some(left) = left else {
+            // A sign before a constant.
+            return (matches!(op, "-" | "+") && right.kind == "AConst" && is_number(right))
+                .then_some(Ty::Number);
+        };
+        if is_comparison(op) {
+            return self.compare(left, right, block);
+        }
+        let (a, b) = (self.safe(left, block)?, self.safe(right, block)?);
+        match (op, a, b) {
+            ("||", Ty::Text, Ty::Text | Ty::Literal) | ("||", Ty::Literal, Ty::Text) => Some(Ty::Text),
+            ("->", Ty::Jsonb, Ty::Literal | Ty::Number) => Some(Ty::Jsonb),
+            ("->>", Ty::Jsonb, Ty::Literal | Ty::Number) => Some(Ty::Text),
+            ("#>", Ty::Jsonb, Ty::Literal) => Some(Ty::Jsonb),
+            ("#>>", Ty::Jsonb, Ty::Literal) => Some(Ty::Text),
+            ("@>" | "<@", Ty::Jsonb, Ty::Jsonb | Ty::Literal) => Some(Ty::Bool),
+            ("?" | "?|" | "?&", Ty::Jsonb, Ty::Literal) => Some(Ty::Bool),
+            // Constants only, folded when planned: fails always or never.
+            ("+" | "-" | "*", Ty::Number, Ty::Number) => Some(Ty::Number),
+            ("+" | "-" | "*", Ty::Numeric, Ty::Numeric | Ty::Number) => Some(Ty::Numeric),
+            ("+" | "-", _, _) => self.near_now(op, left, right, a),
+            ("~~" | "!~~" | "~~*" | "!~~*", Ty::Text, Ty::Literal) => {
+                string_const(right).is_some_and(like_pattern).then_some(Ty::Bool)
+            }
+            _ => None,
+        }
+    }
+
+    /// `now() - interval '7 days'`, `current_date - 30`, `date '2024-01-01' + interval '1 month'`.
+    fn near_now(&self, _op: &str, left: &Node, right: &Node, ty: Ty) -> Option<Ty> {
+        if !is_moment(left) {
+            return None;
+        }
+        if ty == Ty::Date && right.kind == "AConst" && right.node("val").is_some_and(|v| v.kind == "Integer")
+        {
+            let days = right.node("val").map_or(i64::MAX, |v| v.int("ival"));
+            return (days.abs() <= 1_000_000).then_some(Ty::Date);
+        }
+        let names = right.node("type_name").map(|t| t.names("names")).unwrap_or_default();
+        let interval = right.kind == "TypeCast"
+            && matches!(names.as_slice(), ["interval"] | ["pg_catalog", "interval"])
+            && right.node("arg").and_then(string_const).is_some_and(short_interval);
+        let result = if ty == Ty::Date { Ty::Timestamp } else { ty };
+        interval.then_some(result)
+    }
+
+    fn safe_function(&self, node: &Node, block: &Block<'_>) -> Option<Ty> {
+        let name = node.names("funcname");
+        let ([name] | ["pg_catalog", name]) = name.as_slice() else { return None };
+        let plain = !["agg_order", "agg_filter", "over", "agg_within_group", "agg_star", "func_variadic"]
+            .iter()
+            .any(|f| node.has(f));
+        let args: Vec<&Node> = node.nodes("args").collect();
+        if matches!(*name, "count" | "min" | "max" | "bool_and" | "bool_or" | "array_agg")
+            && !node.has("over")
+        {
+            let types = self.all_safe(args.into_iter(), block)?;
+            return Some(match (*name, types.first()) {
+                ("count", _) => Ty::Int(8),
+                ("bool_and" | "bool_or", _) => Ty::Bool,
+                ("array_agg", _) => Ty::Array,
+                (_, ty) => ty.copied().unwrap_or(Ty::Unknown),
+            });
+        }
+        if !plain || self.shadowed(name) {
+            return None;
+        }
+        let types = self.all_safe(args.iter().copied(), block)?;
+        let texts = |range: std::ops::Range<usize>| {
+            types.get(range).is_some_and(|t| t.iter().all(|t| matches!(t, Ty::Text | Ty::Literal)))
+        };
+        let constant_int = |i: usize, least: i64| {
+            args.get(i).is_some_and(|a| {
+                a.node("val")
+                    .is_some_and(|v| a.kind == "AConst" && v.kind == "Integer" && v.int("ival") >= least)
+            })
+        };
+        match safe_call(name)? {
+            SafeCall::Text(arity) => (types.len() == arity && texts(0..arity)).then_some(Ty::Text),
+            SafeCall::TextToInt(arity) => (types.len() == arity && texts(0..arity)).then_some(Ty::Int(4)),
+            SafeCall::TextToBool => (types.len() == 2 && texts(0..2)).then_some(Ty::Bool),
+            SafeCall::TextAndCount => {
+                (types.len() == 2 && texts(0..1) && constant_int(1, 0)).then_some(Ty::Text)
+            }
+            SafeCall::Substring => {
+                let ok = matches!(types.len(), 2 | 3)
+                    && texts(0..1)
+                    && constant_int(1, 0)
+                    && (types.len() == 2 || constant_int(2, 0));
+                ok.then_some(Ty::Text)
+            }
+            SafeCall::Round => match types.as_slice() {
+                [ty @ (Ty::Numeric | Ty::Int(_) | Ty::Float)] => {
+                    Some(if matches!(ty, Ty::Int(_)) { Ty::Numeric } else { *ty })
+                }
+                _ => None,
+            },
+            SafeCall::Now(ty) => types.is_empty().then_some(match ty {
+                "timestamptz" => Ty::Timestamptz,
+                _ => Ty::Unknown,
+            }),
+            SafeCall::Truncate => match (args.first().and_then(|a| string_const(a)), types.as_slice()) {
+                (Some(unit), [_, ty @ (Ty::Date | Ty::Timestamp | Ty::Timestamptz)])
+                    if truncation_unit(unit) =>
+                {
+                    Some(if *ty == Ty::Date { Ty::Timestamptz } else { *ty })
+                }
+                _ => None,
+            },
+            SafeCall::Extract => match (args.first().and_then(|a| string_const(a)), types.as_slice()) {
+                (Some(field), [_, ty @ (Ty::Date | Ty::Timestamp | Ty::Timestamptz)]) => {
+                    extract_field(field, *ty == Ty::Date).then_some(Ty::Numeric)
+                }
+                _ => None,
+            },
+            SafeCall::Jsonb => (types.as_slice() == [Ty::Jsonb]).then_some(Ty::Text),
+            SafeCall::Finite => {
+                matches!(types.as_slice(), [Ty::Date | Ty::Timestamp | Ty::Timestamptz]).then_some(Ty::Bool)
+            }
+        }
+    }
+
+    /// True when a user function of that name could be meant.
+    fn shadowed(&self, name: &str) -> bool {
+        self.cx.context.catalog.functions.get(name).into_iter().flatten().any(|f| f.schema != "pg_catalog")
+    }
+
+    /// The subquery's own expressions are judged where its block is walked; here only whether the
+    /// link itself can fail.
+    fn safe_sublink(&self, node: &Node, block: &Block<'_>) -> Option<Ty> {
+        let kind =
+            i32::try_from(node.int("sub_link_type")).ok().and_then(|k| SubLinkType::try_from(k).ok())?;
+        let select = node.node("subselect")?;
+        match kind {
+            SubLinkType::ExistsSublink => Some(Ty::Bool),
+            SubLinkType::ArraySublink => Some(Ty::Array),
+            SubLinkType::AnySublink | SubLinkType::AllSublink => {
+                let name = node.names("oper_name");
+                let ok = name.is_empty()
+                    || matches!(name.as_slice(), [op] | ["pg_catalog", op] if is_comparison(op));
+                let test = node.node("testexpr")?;
+                let left = match test.kind {
+                    "RowExpr" => self.all_safe(test.nodes("args"), block)?,
+                    _ => vec![self.safe(test, block)?],
+                };
+                let right = self.inner_types(select, block);
+                let same =
+                    left.len() == right.len() && left.iter().zip(&right).all(|(a, b)| comparable(*a, *b));
+                (ok && same).then_some(Ty::Bool)
+            }
+            SubLinkType::ExprSublink => {
+                // More than one row is an error: an aggregate without GROUP BY or LIMIT 1 has one.
+                let single = select.nodes("target_list").all(has_aggregate) && !select.has("group_clause");
+                let one = select.node("limit_count").is_some_and(|l| {
+                    l.node("val")
+                        .is_some_and(|v| l.kind == "AConst" && v.kind == "Integer" && v.int("ival") <= 1)
+                });
+                let types = self.inner_types(select, block);
+                (single || one).then(|| types.first().copied().unwrap_or(Ty::Unknown))
+            }
+            SubLinkType::RowcompareSublink
+            | SubLinkType::MultiexprSublink
+            | SubLinkType::CteSublink
+            | SubLinkType::Undefined => None,
+        }
+    }
+}
+
+fn is_comparison(op: &str) -> bool {
+    matches!(op, "=" | "<>" | "!=" | "<" | "<=" | ">" | ">=")
+}
+
+fn truncation_unit(unit: &str) -> bool {
+    matches!(
+        unit,
+        "second" | "minute" | "hour" | "day" | "week" | "month" | "quarter" | "year" | "decade" | "century"
+    )
+}
+
+fn extract_field(field: &str, date: bool) -> bool {
+    matches!(
+        field,
+        "day"
+            | "week"
+            | "month"
+            | "quarter"
+            | "year"
+            | "decade"
+            | "century"
+            | "dow"
+            | "doy"
+            | "isodow"
+            | "isoyear"
+            | "epoch"
+    ) || (!date && matches!(field, "second" | "minute" | "hour" | "milliseconds" | "microseconds"))
+}
+
+/// An expression whose value is near the present or a constant, row or no row.
+fn is_moment(node: &Node) -> bool {
+    match node.kind {
+        "SqlValueFunction" => true,
+        "FuncCall" => match node.names("funcname").as_slice() {
+            ["date_trunc"] | ["pg_catalog", "date_trunc"] => node.nodes("args").nth(1).is_some_and(is_moment),
+            [n] | ["pg_catalog", n] => matches!(safe_call(n), Some(SafeCall::Now(_))),
+            _ => false,
+        },
+        "TypeCast" => node.node("arg").is_some_and(|a| a.kind == "AConst" || is_moment(a)),
+        "AExpr" => node.node("lexpr").is_some_and(is_moment) && !matches!(node.field("rexpr"), Tree::Null),
+        _ => false,
+    }
+}
+
+fn value_function(node: &Node) -> Option<Ty> {
+    use SqlValueFunctionOp as V;
+    Some(match i32::try_from(node.int("op")).ok().and_then(|k| V::try_from(k).ok())? {
+        V::SvfopCurrentDate => Ty::Date,
+        V::SvfopCurrentTimestamp | V::SvfopCurrentTimestampN => Ty::Timestamptz,
+        V::SvfopLocaltimestamp | V::SvfopLocaltimestampN => Ty::Timestamp,
+        V::SvfopCurrentTime | V::SvfopCurrentTimeN => Ty::Other("timetz"),
+        V::SvfopLocaltime | V::SvfopLocaltimeN => Ty::Other("time"),
+        V::SvfopCurrentRole
+        | V::SvfopCurrentUser
+        | V::SvfopUser
+        | V::SvfopSessionUser
+        | V::SvfopCurrentCatalog
+        | V::SvfopCurrentSchema => Ty::Text,
+        V::SqlvalueFunctionOpUndefined => return None,
+    })
+}

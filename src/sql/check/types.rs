@@ -1,0 +1,158 @@
+//! Coarse types of columns and expressions, as far as the evaluation-order rule needs them, and
+//! the scopes in which column names are looked up. When in doubt a type is `Unknown`.
+
+use super::block::Cte;
+use crate::catalog::{Catalog, Oid, Relation};
+use crate::sql::tree::Node;
+
+/// A coarse type. Only what is named here takes part in safe comparisons.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ty {
+    /// Not known, or not built in.
+    Unknown,
+    /// A string constant or a bare parameter: takes the type of what it stands beside.
+    Literal,
+    /// A numeric constant.
+    Number,
+    /// `int2`, `int4`, `int8`, by width in bytes.
+    Int(u8),
+    Numeric,
+    Float,
+    /// `text`, `varchar`, `bpchar`, `name`.
+    Text,
+    Bool,
+    Date,
+    Timestamp,
+    Timestamptz,
+    /// `time`, `interval`, `uuid`, `bytea`, `inet`, `oid` ...: comparable with itself only.
+    Other(&'static str),
+    Enum,
+    Jsonb,
+    /// An array of a built-in type.
+    Array,
+}
+
+/// Named columns of a FROM item; `None` where they are not known.
+pub(super) type Columns = Option<Vec<(String, Ty)>>;
+
+/// The type of this name, as `format_type` or the grammar spells it.
+pub(super) fn builtin(name: &str) -> Ty {
+    let base = name.split('(').next().unwrap_or(name).trim();
+    let after = name.rsplit_once(')').map_or("", |(_, rest)| rest).trim();
+    if name.ends_with(']') {
+        return Ty::Array;
+    }
+    match base {
+        "int2" | "smallint" => Ty::Int(2),
+        "int4" | "integer" | "int" => Ty::Int(4),
+        "int8" | "bigint" => Ty::Int(8),
+        "numeric" | "decimal" => Ty::Numeric,
+        "float4" | "float8" | "real" | "double precision" => Ty::Float,
+        "text" | "varchar" | "character varying" | "bpchar" | "character" | "name" => Ty::Text,
+        "bool" | "boolean" => Ty::Bool,
+        "date" => Ty::Date,
+        "timestamp" if after == "with time zone" => Ty::Timestamptz,
+        "timestamp" | "timestamp without time zone" => Ty::Timestamp,
+        "timestamptz" | "timestamp with time zone" => Ty::Timestamptz,
+        "time" | "time without time zone" if after != "with time zone" => Ty::Other("time"),
+        "timetz" | "time" | "time with time zone" => Ty::Other("timetz"),
+        "interval" => Ty::Other("interval"),
+        "uuid" => Ty::Other("uuid"),
+        "bytea" => Ty::Other("bytea"),
+        "inet" => Ty::Other("inet"),
+        "oid" => Ty::Other("oid"),
+        "\"char\"" | "char" => Ty::Other("char"),
+        "money" => Ty::Other("money"),
+        "jsonb" => Ty::Jsonb,
+        _ => Ty::Unknown,
+    }
+}
+
+/// The columns of a relation.
+pub(super) fn columns_of(relation: &Relation, catalog: &Catalog) -> Vec<(String, Ty)> {
+    let ty = |c: &crate::catalog::Column| {
+        if c.builtin_type {
+            return builtin(&c.type_sql);
+        }
+        let bare = c.type_sql.rsplit('.').next().unwrap_or_default().trim_matches('"');
+        if catalog.foreign_types.get(bare) == Some(&'e') { Ty::Enum } else { Ty::Unknown }
+    };
+    relation.columns.iter().map(|c| (c.name.clone(), ty(c))).collect()
+}
+
+/// The type a cast names. A user type of the same name makes it unknown.
+pub(super) fn of_type_name(name: &Node, catalog: &Catalog) -> Ty {
+    let names = name.names("names");
+    let qualified = matches!(names.as_slice(), ["pg_catalog", _]);
+    let Some(last) = names.last().filter(|_| qualified || names.len() == 1) else { return Ty::Unknown };
+    if name.flag("setof") || name.flag("pct_type") {
+        return Ty::Unknown;
+    }
+    if !qualified && let Some(kind) = catalog.foreign_types.get(*last) {
+        return if *kind == 'e' && !name.has("array_bounds") { Ty::Enum } else { Ty::Unknown };
+    }
+    match builtin(last) {
+        Ty::Unknown => Ty::Unknown,
+        _ if name.has("array_bounds") => Ty::Array,
+        ty => ty,
+    }
+}
+
+/// One FROM item.
+#[derive(Debug, Clone)]
+pub(super) struct Item {
+    pub(super) alias: String,
+    /// Set when it is a protected relation.
+    pub(super) oid: Option<Oid>,
+    pub(super) columns: Columns,
+}
+
+/// The FROM items of a query block, inside those of the blocks around it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Block<'p> {
+    pub(super) items: &'p [Item],
+    /// CTEs in scope, for the types of subqueries.
+    pub(super) ctes: &'p [Cte],
+    pub(super) parent: Option<&'p Block<'p>>,
+}
+
+impl Block<'_> {
+    /// The type of a column reference, `Unknown` unless exactly one known item has it.
+    pub(super) fn column(&self, name: &[&str]) -> Ty {
+        let found = |item: &Item, column: &str| {
+            item.columns.as_ref()?.iter().find(|(n, _)| n == column).map(|(_, ty)| *ty)
+        };
+        let (alias, column) = match name {
+            [column] => (None, *column),
+            [.., alias, column] => (Some(*alias), *column),
+            [] => return Ty::Unknown,
+        };
+        let mut at = Some(self);
+        while let Some(block) = at {
+            let candidates = || block.items.iter().filter(|i| alias.is_none_or(|a| i.alias == a));
+            let mut types = candidates().filter_map(|i| found(i, column));
+            match (types.next(), types.next()) {
+                (Some(ty), None) => return ty,
+                // Both sides of a USING or NATURAL join have it: comparable, or it would not parse.
+                (Some(a), Some(b)) => return if a == b { a } else { Ty::Unknown },
+                (None, _) => {}
+            }
+            if candidates().any(|i| i.columns.is_none() || alias.is_some()) {
+                return Ty::Unknown;
+            }
+            at = block.parent;
+        }
+        Ty::Unknown
+    }
+
+    /// The protected relations visible under their aliases, innermost first.
+    pub(super) fn protected(&self) -> Vec<(Oid, String)> {
+        let mut out = Vec::new();
+        let mut at = Some(self);
+        while let Some(block) = at {
+            out.extend(block.items.iter().filter_map(|i| i.oid.map(|oid| (oid, i.alias.clone()))));
+            at = block.parent;
+        }
+        out
+    }
+}

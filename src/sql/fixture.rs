@@ -1,0 +1,215 @@
+//! A small clinic for the tests of `resolve` and `check`: catalog, policy, roles.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::catalog::{Catalog, Column, Function, Namespace, QualifiedName, Relation, RelationKind};
+use crate::policy::{
+    Assignment, BoundPolicy, GuardParams, KeyPath, KeyType, Mask, Membership, Outside, Policy, Role, Scope,
+    Step, TableRule, Variant,
+};
+use crate::sql::check::CheckContext;
+use crate::sql::resolve::Context;
+
+pub(crate) struct Clinic {
+    pub(crate) catalog: Catalog,
+    pub(crate) bound: BoundPolicy,
+    pub(crate) namespace: Namespace,
+    pub(crate) role: Role,
+}
+
+fn name(n: &str) -> QualifiedName {
+    QualifiedName::new(if n == "assigned" { "glass" } else { "public" }, n)
+}
+
+fn relation(oid: u32, n: &str, kind: RelationKind, columns: &[(&str, &str)]) -> Relation {
+    Relation {
+        oid,
+        name: name(n),
+        kind,
+        columns: columns
+            .iter()
+            .enumerate()
+            .map(|(i, (c, t))| Column {
+                name: (*c).into(),
+                attnum: i as i16 + 1,
+                type_oid: 25,
+                typmod: -1,
+                type_sql: (*t).into(),
+                builtin_type: !matches!(*t, "gender" | "citext"),
+            })
+            .collect(),
+        parents: Vec::new(),
+        has_triggers_or_rules: false,
+    }
+}
+
+pub(crate) fn role(scope: Scope) -> Role {
+    Role {
+        name: "nurse".into(),
+        scope,
+        outside: Outside::Hide,
+        classes: None,
+        masks: BTreeMap::new(),
+        functions: BTreeSet::from([name("fmt")]),
+        break_glass: None,
+        privacy_officer: false,
+    }
+}
+
+fn function(schema: &str, args: &[u32]) -> Function {
+    Function {
+        oid: 1,
+        schema: schema.into(),
+        args: args.to_vec(),
+        result: 25,
+        leakproof: false,
+        volatility: 'v',
+        kind: 'f',
+    }
+}
+
+impl Clinic {
+    pub(crate) fn new() -> Self {
+        use RelationKind::{Table, View};
+        let relations = [
+            relation(
+                1,
+                "patients",
+                Table,
+                &[
+                    ("mrn", "bigint"),
+                    ("ssn", "text"),
+                    ("name", "character varying(80)"),
+                    ("dob", "date"),
+                    ("sex", "gender"),
+                    ("weight", "numeric(6,2)"),
+                    ("score", "double precision"),
+                    ("active", "boolean"),
+                    ("doc", "jsonb"),
+                    ("seen_at", "timestamp with time zone"),
+                    ("visits", "integer"),
+                    ("nick", "citext"),
+                ],
+            ),
+            relation(
+                2,
+                "notes",
+                Table,
+                &[
+                    ("id", "bigint"),
+                    ("mrn", "bigint"),
+                    ("body", "text"),
+                    ("at", "timestamp without time zone"),
+                ],
+            ),
+            relation(3, "orders", Table, &[("order_id", "bigint"), ("mrn", "bigint"), ("code", "text")]),
+            relation(4, "results", Table, &[("order_id", "bigint"), ("value", "numeric"), ("unit", "text")]),
+            relation(5, "ward", Table, &[("id", "integer"), ("name", "text"), ("mrn", "bigint")]),
+            relation(6, "secret", Table, &[("x", "text")]),
+            relation(7, "all_patients_v", View, &[("mrn", "bigint")]),
+            relation(8, "assigned", Table, &[("user_name", "text"), ("patient_id", "bigint")]),
+        ];
+        let mut catalog = Catalog { epoch: 1, server_version: 150_018, ..Catalog::default() };
+        for r in relations {
+            catalog.by_name.insert(r.name.clone(), r.oid);
+            catalog.relations.insert(r.oid, r);
+        }
+        let mut child = relation(9, "patients_2024", Table, &[("mrn", "bigint"), ("ssn", "text")]);
+        child.parents.push(1);
+        catalog.by_name.insert(child.name.clone(), 9);
+        catalog.relations.insert(9, child);
+        catalog.foreign_types.insert("gender".into(), 'e');
+        catalog.foreign_types.insert("citext".into(), 'b');
+        catalog.functions.insert("get_ssn".into(), vec![function("public", &[20])]);
+        catalog.functions.insert("row_secret".into(), vec![function("public", &[20_001])]);
+        catalog.functions.insert("fmt".into(), vec![function("public", &[25])]);
+        catalog.functions.insert("lower".into(), vec![function("pg_catalog", &[25])]);
+        catalog.functions.insert("pg_sleep".into(), vec![function("pg_catalog", &[701])]);
+        catalog
+            .functions
+            .insert("reverse".into(), vec![function("pg_catalog", &[25]), function("public", &[20])]);
+        let rule = |n: &str, steps: Vec<Step>| TableRule {
+            name: name(n),
+            class: "c".into(),
+            path: KeyPath { steps, key: "mrn".into() },
+        };
+        let step = Step { column: "order_id".into(), table: name("orders"), references: "order_id".into() };
+        let policy = Policy {
+            version: "0".into(),
+            key_type: KeyType::Int8,
+            identifiers: Vec::new(),
+            assignment: Assignment {
+                relation: name("assigned"),
+                principal: "user_name".into(),
+                patient: "patient_id".into(),
+                valid_from: None,
+                valid_to: None,
+            },
+            tables: vec![
+                rule("patients", vec![]),
+                rule("notes", vec![]),
+                rule("orders", vec![]),
+                rule("results", vec![step]),
+            ],
+            reference: BTreeSet::from([name("ward")]),
+            roles: BTreeMap::new(),
+            membership: Membership::default(),
+            profiles: BTreeMap::new(),
+            notice_withheld: false,
+        };
+        let bound = BoundPolicy::bind(Arc::new(policy), &catalog, None);
+        let namespace = Namespace {
+            schemas: vec!["pg_catalog".into(), "public".into()],
+            temp_relations: vec!["tmp".into()],
+        };
+        Self { catalog, bound, namespace, role: role(Scope::Assigned) }
+    }
+
+    pub(crate) fn masked() -> Self {
+        let mut clinic = Self::new();
+        let masks = BTreeMap::from([
+            ("ssn".to_owned(), Mask::Redact { text: "***".into() }),
+            ("dob".to_owned(), Mask::Year),
+        ]);
+        clinic.role.masks.insert(name("patients"), masks);
+        clinic
+    }
+
+    pub(crate) fn context(&self) -> Context<'_> {
+        Context { role: &self.role, bound: &self.bound, catalog: &self.catalog, namespace: &self.namespace }
+    }
+
+    pub(crate) fn check_context(&self) -> CheckContext<'_> {
+        CheckContext { context: self.context(), params: GuardParams::after(3, Variant::Assigned) }
+    }
+
+    /// Replaces `{table alias}` by the guard, `{new table alias}` by the new-key check and
+    /// `{key table alias}` by the witness.
+    pub(crate) fn fill(&self, text: &str) -> String {
+        use crate::policy::{guard_conjunct, key_expression, new_key_check};
+        let mut out = String::new();
+        let mut rest = text;
+        while let Some((before, after)) = rest.split_once('{') {
+            let (inside, after) = after.split_once('}').expect("a closing brace");
+            out.push_str(before);
+            let words: Vec<_> = inside.split(' ').collect();
+            let params = GuardParams::after(3, Variant::Assigned);
+            let table = |n: &str| {
+                let oid = self.catalog.by_name[&name(n)];
+                &self.bound.tables[&oid]
+            };
+            let policy = &self.bound.policy;
+            out.push_str(&match words.as_slice() {
+                ["new", t, a] => new_key_check(policy, table(t), a, params),
+                ["key", t, a] => key_expression(table(t), a),
+                [t, a] if self.catalog.by_name.contains_key(&name(t)) => {
+                    guard_conjunct(policy, table(t), a, params)
+                }
+                _ => format!("{{{inside}}}"),
+            });
+            rest = after;
+        }
+        out + rest
+    }
+}

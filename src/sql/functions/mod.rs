@@ -1,0 +1,186 @@
+//! Which functions, settings and system relations a restricted role may use: data, by name.
+//!
+//! Unknown is denied. Reasons stand in the design's function policy (classes: runs SQL text, reads
+//! relations by name, files and server, session and identity, metadata that holds values). The
+//! configuration can add functions per role; that is decided in `resolve`, not here.
+
+mod safe;
+mod settings;
+mod system;
+
+pub(crate) use safe::{SafeCall, safe_call};
+pub(crate) use settings::{Setting, setting};
+pub(crate) use system::{CLOSED_COLUMNS, system_relation_allowed};
+
+use std::collections::HashSet;
+use std::sync::LazyLock;
+
+static ALLOWED: LazyLock<HashSet<&'static str>> = LazyLock::new(|| {
+    include_str!("allow.txt")
+        .lines()
+        .filter(|l| !l.starts_with('#'))
+        .flat_map(str::split_ascii_whitespace)
+        .collect()
+});
+
+/// True for a built-in function (of `pg_catalog`) that any role may call.
+pub(crate) fn builtin_allowed(name: &str) -> bool {
+    ALLOWED.contains(name)
+}
+
+/// Allowed functions that are volatile: they give another value at every call, so that a filter
+/// over them is never equal to itself. Not safe below a guard.
+#[cfg(test)]
+const VOLATILE: [&str; 6] =
+    ["random", "clock_timestamp", "gen_random_uuid", "timeofday", "setseed", "pg_is_in_recovery"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn b28_to_b33_and_b80_to_b85_functions_are_not_on_the_list() {
+        for name in [
+            "query_to_xml",
+            "query_to_xmlschema",
+            "query_to_xml_and_xmlschema",
+            "table_to_xml",
+            "cursor_to_xml",
+            "schema_to_xml",
+            "database_to_xml",
+            "database_to_xmlschema",
+            "ts_stat",
+            "ts_rewrite",
+            "dblink",
+            "crosstab",
+            "connectby",
+            "lo_get",
+            "lo_export",
+            "lo_import",
+            "lo_open",
+            "loread",
+            "lowrite",
+            "lo_put",
+            "pg_read_file",
+            "pg_read_binary_file",
+            "pg_ls_dir",
+            "pg_ls_waldir",
+            "pg_stat_file",
+            "pg_notify",
+            "set_config",
+            "nextval",
+            "setval",
+            "currval",
+            "lastval",
+            "pg_advisory_lock",
+            "pg_try_advisory_lock",
+            "pg_advisory_xact_lock",
+            "pg_sleep",
+            "pg_sleep_for",
+            "pg_sleep_until",
+            "pg_terminate_backend",
+            "pg_cancel_backend",
+            "pg_stat_get_live_tuples",
+            "pg_stat_get_activity",
+            "pg_relation_size",
+            "pg_table_size",
+            "pg_total_relation_size",
+            "current_query",
+            "inet_server_addr",
+            "get_raw_page",
+            "heap_page_items",
+            "pg_logical_emit_message",
+            "pg_logical_slot_get_changes",
+            "pg_export_snapshot",
+            "pg_reload_conf",
+            "binary_upgrade_set_missing_value",
+            "pg_mcv_list_items",
+            "pg_lock_status",
+            "pg_prepared_statement",
+            "pg_cursor",
+            "pg_show_all_settings",
+            "pg_stat_get_backend_activity",
+            "currtid2",
+            "txid_status",
+            "pg_sequence_last_value",
+            "pg_control_system",
+            "brin_summarize_new_values",
+            "pg_create_restore_point",
+        ] {
+            assert!(!builtin_allowed(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn b100_what_drivers_and_analysts_use_is_on_the_list() {
+        for name in [
+            "count",
+            "sum",
+            "avg",
+            "array_agg",
+            "string_agg",
+            "json_agg",
+            "percentile_cont",
+            "row_number",
+            "rank",
+            "lag",
+            "now",
+            "date_trunc",
+            "date_part",
+            "extract",
+            "age",
+            "to_char",
+            "to_date",
+            "make_date",
+            "lower",
+            "upper",
+            "substring",
+            "btrim",
+            "concat",
+            "coalesce_not_a_function_but_concat_ws",
+            "regexp_replace",
+            "format",
+            "round",
+            "generate_series",
+            "unnest",
+            "jsonb_build_object",
+            "to_jsonb",
+            "row_to_json",
+            "has_table_privilege",
+            "pg_get_viewdef",
+            "pg_get_indexdef",
+            "pg_get_constraintdef",
+            "pg_get_expr",
+            "pg_get_userbyid",
+            "pg_table_is_visible",
+            "format_type",
+            "obj_description",
+            "col_description",
+            "current_schema",
+            "current_schemas",
+            "current_database",
+            "version",
+            "pg_backend_pid",
+            "current_setting",
+            "pg_encoding_to_char",
+            "pg_is_in_recovery",
+            "pg_function_is_visible",
+            "pg_get_function_result",
+            "timezone",
+            "like_escape",
+            "overlay",
+            "position",
+            "is_normalized",
+            "array_to_string",
+            "any_value",
+            "pg_my_temp_schema",
+            "pg_is_other_temp_schema",
+            "pg_typeof",
+            "shobj_description",
+            "pg_get_partkeydef",
+        ] {
+            assert!(builtin_allowed(name) || name.contains("not_a_function"), "{name}");
+        }
+        assert!(VOLATILE.iter().all(|n| builtin_allowed(n)));
+    }
+}

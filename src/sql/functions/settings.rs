@@ -1,0 +1,169 @@
+//! Which run-time settings a restricted role may SET, RESET and SHOW.
+//!
+//! The list is of names that are harmless; everything else is denied by default. Values are
+//! looked at where a name is harmless only with some of them.
+
+/// What SET may do with a setting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Setting {
+    /// Any value.
+    Free,
+    /// Only one of these values (ASCII case ignored), or RESET/DEFAULT.
+    OneOf(&'static [&'static str]),
+    /// Not settable by a restricted role.
+    Denied,
+}
+
+const UTF8: &[&str] = &["utf8", "utf-8", "unicode"];
+const ON: &[&str] = &["on", "true", "yes", "1"];
+/// Levels below `notice` print plans and internals of the rewritten statement to the client.
+const MESSAGES: &[&str] = &["notice", "warning", "error"];
+
+const FREE: &[&str] = &[
+    "application_name",
+    "search_path",
+    "datestyle",
+    "intervalstyle",
+    "timezone",
+    "extra_float_digits",
+    "bytea_output",
+    "xmloption",
+    "xmlbinary",
+    "lc_monetary",
+    "lc_numeric",
+    "lc_time",
+    "lc_messages",
+    "statement_timeout",
+    "lock_timeout",
+    "idle_in_transaction_session_timeout",
+    "idle_session_timeout",
+    "transaction_timeout",
+    "tcp_keepalives_idle",
+    "tcp_keepalives_interval",
+    "tcp_keepalives_count",
+    "tcp_user_timeout",
+    "client_connection_check_interval",
+    "transaction_isolation",
+    "transaction_read_only",
+    "transaction_deferrable",
+    "default_transaction_isolation",
+    "default_transaction_read_only",
+    "default_transaction_deferrable",
+    "synchronous_commit",
+    "work_mem",
+    "maintenance_work_mem",
+    "temp_buffers",
+    "hash_mem_multiplier",
+    "effective_cache_size",
+    "random_page_cost",
+    "seq_page_cost",
+    "cpu_tuple_cost",
+    "cpu_index_tuple_cost",
+    "cpu_operator_cost",
+    "geqo",
+    "geqo_threshold",
+    "join_collapse_limit",
+    "from_collapse_limit",
+    "jit",
+    "cursor_tuple_fraction",
+    "plan_cache_mode",
+    "constraint_exclusion",
+    "max_parallel_workers_per_gather",
+    "parallel_setup_cost",
+    "parallel_tuple_cost",
+    "default_text_search_config",
+    "gin_fuzzy_search_limit",
+    "array_nulls",
+    "quote_all_identifiers",
+    "default_toast_compression",
+    "enable_seqscan",
+    "enable_indexscan",
+    "enable_indexonlyscan",
+    "enable_bitmapscan",
+    "enable_hashjoin",
+    "enable_mergejoin",
+    "enable_nestloop",
+    "enable_sort",
+    "enable_incremental_sort",
+    "enable_hashagg",
+    "enable_material",
+    "enable_memoize",
+    "enable_partitionwise_join",
+    "enable_partitionwise_aggregate",
+    "enable_partition_pruning",
+    "enable_parallel_append",
+    "enable_parallel_hash",
+    "enable_gathermerge",
+    "enable_tidscan",
+    "ssl_renegotiation_limit",
+];
+
+/// What a restricted role may do with `name`. A custom `x.y` setting is its own affair, unless
+/// `x` is ours or one of the server's extensions that print statements.
+pub(crate) fn setting(name: &str) -> Setting {
+    let name = name.to_ascii_lowercase();
+    match name.as_str() {
+        "client_encoding" => Setting::OneOf(UTF8),
+        "standard_conforming_strings" => Setting::OneOf(ON),
+        "client_min_messages" => Setting::OneOf(MESSAGES),
+        "backslash_quote" | "escape_string_warning" => Setting::Denied,
+        n if FREE.contains(&n) => Setting::Free,
+        n => match n.split_once('.') {
+            Some((prefix, _))
+                if ![
+                    "glass",
+                    "pgglass",
+                    "auto_explain",
+                    "pg_stat_statements",
+                    "plpgsql",
+                    "plperl",
+                    "plpython",
+                    "pltcl",
+                    "pgaudit",
+                    "pg_hint_plan",
+                    "sepgsql",
+                    "passwordcheck",
+                    "postgres_fdw",
+                    "dblink",
+                    "cron",
+                ]
+                .contains(&prefix)
+                    && !prefix.starts_with("__glass") =>
+            {
+                Setting::Free
+            }
+            _ => Setting::Denied,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn b38_b39_b78_b86_b87_settings() {
+        for name in [
+            "role",
+            "session_authorization",
+            "row_security",
+            "session_replication_role",
+            "debug_print_plan",
+            "log_statement",
+            "log_min_duration_statement",
+            "auto_explain.log_analyze",
+            "local_preload_libraries",
+            "dynamic_library_path",
+            "default_tablespace",
+            "check_function_bodies",
+            "glass.user",
+            "unknown_setting",
+        ] {
+            assert_eq!(setting(name), Setting::Denied, "{name}");
+        }
+        assert_eq!(setting("Search_Path"), Setting::Free);
+        assert_eq!(setting("app.user"), Setting::Free);
+        assert_eq!(setting("client_encoding"), Setting::OneOf(UTF8));
+        assert_eq!(setting("STANDARD_CONFORMING_STRINGS"), Setting::OneOf(ON));
+    }
+}

@@ -1,0 +1,137 @@
+//! Functions and relations against the role: the two judgements that `resolve` and `check` share.
+
+use super::{Context, Survey};
+use crate::catalog::QualifiedName;
+use crate::policy::{Denial, GlsCode, Refusal};
+use crate::sql::cannot_guard;
+use crate::sql::functions::builtin_allowed;
+
+/// Type OIDs that a composite value is passed as: `record`, `any`, `anyelement`, `anynonarray`,
+/// `anycompatible`, `anycompatiblenonarray` (`pg_type.dat`).
+const TAKES_ROWS: [u32; 6] = [2249, 2276, 2283, 2776, 5077, 5079];
+
+/// First OID of objects that are not built in (`FirstNormalObjectId`, access/transam.h).
+const FIRST_NORMAL_OID: u32 = 16384;
+
+/// True when the role may call this function. An unqualified name must mean the built-in one: a
+/// function of the same name in another schema shadows it for some argument types.
+fn allowed_function(schema: Option<&str>, name: &str, context: &Context<'_>) -> bool {
+    let listed = |s: &str| context.role.functions.contains(&QualifiedName::new(s, name));
+    if let Some(schema) = schema {
+        // JDBC's metadata queries call the helpers of information_schema.
+        let helper = schema == "information_schema" && name.starts_with("_pg_");
+        return (schema == "pg_catalog" && builtin_allowed(name)) || helper || listed(schema);
+    }
+    let mut others = context
+        .catalog
+        .functions
+        .get(name)
+        .into_iter()
+        .flatten()
+        .filter(|f| f.schema != "pg_catalog" && context.namespace.schemas.contains(&f.schema))
+        .peekable();
+    if others.peek().is_some() {
+        // Which one is meant depends on argument types: each must be allowed.
+        return others.all(|f| listed(&f.schema))
+            && (builtin_allowed(name) || listed("pg_catalog") || !is_builtin(name, context));
+    }
+    builtin_allowed(name) || listed("pg_catalog")
+}
+
+/// True when the snapshot has a function of `pg_catalog` by this name.
+fn is_builtin(name: &str, context: &Context<'_>) -> bool {
+    context.catalog.functions.get(name).into_iter().flatten().any(|f| f.schema == "pg_catalog")
+}
+
+/// The first function that the role may not call, with `row.name` and `(expr).name` counted as
+/// the calls they can be.
+pub(crate) fn function_refusal(survey: &Survey, context: &Context<'_>) -> Option<Refusal> {
+    let refusal = |name: String| {
+        Refusal::new(
+            GlsCode::CannotGuard,
+            format!("function {name} is not allowed for role {}", context.role.name),
+        )
+        .with_hint(format!(
+            "if it neither reads tables nor has side effects, an administrator can add it to \
+                 functions of [role.{}]",
+            context.role.name
+        ))
+    };
+    for (schema, name) in &survey.functions {
+        if !allowed_function(schema.as_deref(), name, context) {
+            return Some(refusal(schema.as_ref().map_or_else(|| name.clone(), |s| format!("{s}.{name}"))));
+        }
+    }
+    survey.attributes.iter().find(|a| !harmless_attribute(a, context)).map(|a| refusal(a.clone()))
+}
+
+/// Functions of one argument that `(expr).name` must not reach although it looks like a column.
+const ATTRIBUTE_CALLS: [&str; 18] = [
+    "pg_sleep",
+    "pg_sleep_for",
+    "pg_sleep_until",
+    "lo_get",
+    "lo_unlink",
+    "lo_creat",
+    "lo_create",
+    "lo_import",
+    "ts_stat",
+    "nextval",
+    "currval",
+    "pg_read_file",
+    "pg_ls_dir",
+    "pg_relation_size",
+    "pg_terminate_backend",
+    "pg_cancel_backend",
+    "pg_advisory_lock",
+    "pg_table_size",
+];
+
+fn harmless_attribute(name: &str, context: &Context<'_>) -> bool {
+    if builtin_allowed(name) {
+        // A user function of that name may still take the row.
+    } else if ATTRIBUTE_CALLS.contains(&name) || is_builtin(name, context) {
+        return context.role.functions.contains(&QualifiedName::new("pg_catalog", name));
+    }
+    context
+        .catalog
+        .functions
+        .get(name)
+        .into_iter()
+        .flatten()
+        .filter(|f| {
+            f.schema != "pg_catalog"
+                && f.args.first().is_some_and(|a| *a >= FIRST_NORMAL_OID || TAKES_ROWS.contains(a))
+        })
+        .all(|f| context.role.functions.contains(&QualifiedName::new(f.schema.as_str(), name)))
+}
+
+/// The refusal for a relation that is closed to the role.
+pub(crate) fn not_mapped(name: &str, denial: Option<Denial>, context: &Context<'_>) -> Refusal {
+    let role = &context.role.name;
+    match denial {
+        Some(Denial::NotMapped) => Refusal::new(
+            GlsCode::NotMapped,
+            format!("relation {name} is neither mapped to patients nor declared free of them"),
+        )
+        .with_hint("an administrator adds a [[table]] entry with its patient key, or lists it under [reference]"),
+        Some(Denial::ClassNotAllowed) => Refusal::new(
+            GlsCode::NotMapped,
+            format!("role {role} may not read the class of data in relation {name}"),
+        )
+        .with_hint(format!("an administrator adds the class to classes of [role.{role}]")),
+        Some(Denial::ScopeNone) => {
+            Refusal::new(GlsCode::NotMapped, format!("role {role} may not read patient data (relation {name})"))
+        }
+        None => Refusal::new(GlsCode::NotMapped, format!("system relation {name} is closed to role {role}"))
+            .with_hint("it holds column values, row counts or other users' statements; pg_class, pg_attribute, pg_type and information_schema are open"),
+    }
+}
+
+/// The refusal for an operator of another schema.
+pub(crate) fn operator_refusal(name: &str) -> Refusal {
+    cannot_guard(
+        format_args!("operator {name} is not a built-in one"),
+        "write the operator without OPERATOR(...)",
+    )
+}

@@ -1,0 +1,184 @@
+//! Decisions for unrestricted roles: everything runs; what cannot be attributed to patients is
+//! told apart from what can.
+
+use super::survey::{Occurrence, Resolution, Usage, survey};
+use super::{Context, Decision, ProtectedOccurrence, SessionObject, Survey};
+use crate::catalog::{QualifiedName, RelationKind};
+use crate::policy::Access;
+use crate::sql::StatementKind;
+use crate::sql::functions::builtin_allowed;
+use crate::sql::tree::Node;
+
+/// Built-in functions that read rows which the statement does not name.
+const OPAQUE_PREFIXES: [&str; 12] = [
+    "query_to_xml",
+    "table_to_xml",
+    "schema_to_xml",
+    "database_to_xml",
+    "cursor_to_xml",
+    "ts_stat",
+    "ts_rewrite",
+    "lo_",
+    "loread",
+    "pg_read_",
+    "pg_logical_slot",
+    "currtid",
+];
+
+pub(super) fn decide(root: &Node, context: &Context<'_>) -> Decision {
+    let survey = survey(root, context.catalog, context.namespace);
+    let (occurrences, relations) = protected(&survey.occurrences, context);
+    let decision = known(root, &survey, occurrences, relations, context);
+    // DDL names what does not exist yet.
+    let reads = matches!(
+        root.kind,
+        "SelectStmt"
+            | "InsertStmt"
+            | "UpdateStmt"
+            | "DeleteStmt"
+            | "MergeStmt"
+            | "CopyStmt"
+            | "DeclareCursorStmt"
+            | "PrepareStmt"
+            | "CreateTableAsStmt"
+            | "ExplainStmt"
+    );
+    match survey.occurrences.iter().find(|o| reads && o.resolution == Resolution::Unknown) {
+        Some(o) => Decision::UnknownRelation { name: o.written(), otherwise: Box::new(decision) },
+        None => decision,
+    }
+}
+
+fn known(
+    root: &Node,
+    survey: &Survey,
+    occurrences: Vec<ProtectedOccurrence>,
+    relations: Vec<QualifiedName>,
+    context: &Context<'_>,
+) -> Decision {
+    let unattributed = |reason| Decision::Unattributed { relations: relations.clone(), reason };
+    let if_protected = |reason| {
+        if relations.is_empty() { Decision::Verbatim } else { unattributed(reason) }
+    };
+    let kind = match root.kind {
+        "SelectStmt" => StatementKind::Select,
+        "InsertStmt" => StatementKind::Insert,
+        "UpdateStmt" => StatementKind::Update,
+        "DeleteStmt" => StatementKind::Delete,
+        "DoStmt" => return unattributed("DO"),
+        "CallStmt" => return unattributed("CALL"),
+        "FetchStmt" | "ClosePortalStmt" => {
+            return Decision::Session(SessionObject::Cursor(root.str("portalname").to_owned()));
+        }
+        "ExecuteStmt" => return Decision::Session(SessionObject::Prepared(root.str("name").to_owned())),
+        "MergeStmt" => return with_opaque(if_protected("MERGE"), survey, unattributed, context),
+        "CopyStmt" => return with_opaque(if_protected("COPY"), survey, unattributed, context),
+        "DeclareCursorStmt" => return with_opaque(if_protected("CURSOR"), survey, unattributed, context),
+        "PrepareStmt" => return with_opaque(if_protected("PREPARE"), survey, unattributed, context),
+        "CreateTableAsStmt" => {
+            return with_opaque(if_protected("CREATE_TABLE_AS"), survey, unattributed, context);
+        }
+        // Without ANALYZE nothing is run; with it, rows are read.
+        "ExplainStmt" => return with_opaque(if_protected("EXPLAIN"), survey, unattributed, context),
+        "RefreshMatViewStmt" => return unattributed("REFRESH"),
+        _ => return if_protected("DDL"),
+    };
+    if opaque(survey, context) {
+        return unattributed(opaque_reason(survey, context));
+    }
+    if occurrences.is_empty() {
+        return Decision::Verbatim;
+    }
+    if survey.into {
+        return unattributed("SELECT_INTO");
+    }
+    if survey.on_conflict {
+        return unattributed("ON_CONFLICT");
+    }
+    if survey.current_of {
+        return unattributed("CURRENT_OF");
+    }
+    if !survey.unknown_kinds.is_empty() {
+        return unattributed("UNKNOWN_NODE");
+    }
+    // Merging inside a CTE: the target's rows have no witness.
+    if occurrences.iter().any(|o| o.usage == Usage::MergeTarget) {
+        return unattributed("MERGE");
+    }
+    Decision::NeedsGuard { kind, occurrences }
+}
+
+fn with_opaque(
+    decision: Decision,
+    survey: &Survey,
+    unattributed: impl Fn(&'static str) -> Decision,
+    context: &Context<'_>,
+) -> Decision {
+    if decision == Decision::Verbatim && opaque(survey, context) {
+        return unattributed(opaque_reason(survey, context));
+    }
+    decision
+}
+
+fn protected(
+    occurrences: &[Occurrence],
+    context: &Context<'_>,
+) -> (Vec<ProtectedOccurrence>, Vec<QualifiedName>) {
+    let mut found = Vec::new();
+    let mut names = Vec::new();
+    for o in occurrences {
+        let Resolution::User(oid) = o.resolution else { continue };
+        if let Access::Protected { table, .. } = context.bound.access(context.role, oid) {
+            found.push(ProtectedOccurrence { oid, alias: o.alias.clone(), usage: o.usage });
+            names.push(table.name.clone());
+        }
+    }
+    names.sort();
+    names.dedup();
+    (found, names)
+}
+
+/// True when the statement may read protected rows through something that does not name them.
+fn opaque(survey: &Survey, context: &Context<'_>) -> bool {
+    opaque_function(survey, context) || opaque_relation(survey, context)
+}
+
+fn opaque_reason(survey: &Survey, context: &Context<'_>) -> &'static str {
+    if opaque_function(survey, context) { "FUNCTION" } else { "VIEW" }
+}
+
+fn opaque_function(survey: &Survey, context: &Context<'_>) -> bool {
+    let user_defined = |schema: Option<&str>, name: &str| {
+        context.catalog.functions.get(name).into_iter().flatten().any(|f| {
+            f.schema != "pg_catalog"
+                && schema.is_none_or(|s| s == f.schema)
+                && !context.role.functions.contains(&QualifiedName::new(f.schema.as_str(), name))
+        })
+    };
+    let by_attribute = survey.attributes.iter().any(|a| !builtin_allowed(a) && user_defined(None, a));
+    by_attribute
+        || survey.functions.iter().any(|(schema, name)| {
+            OPAQUE_PREFIXES.iter().any(|p| name.starts_with(p)) || user_defined(schema.as_deref(), name)
+        })
+}
+
+fn opaque_relation(survey: &Survey, context: &Context<'_>) -> bool {
+    survey.occurrences.iter().any(|o| {
+        let Resolution::User(oid) = o.resolution else { return false };
+        let Some(relation) = context.catalog.relation(oid) else { return false };
+        match relation.kind {
+            RelationKind::View
+            | RelationKind::MaterializedView
+            | RelationKind::ForeignTable
+            | RelationKind::Other => {
+                !context.bound.tables.contains_key(&oid) && !context.bound.reference.contains(&oid)
+            }
+            RelationKind::Table
+            | RelationKind::PartitionedTable
+            | RelationKind::Sequence
+            | RelationKind::Index
+            | RelationKind::CompositeType
+            | RelationKind::Toast => false,
+        }
+    })
+}

@@ -1,0 +1,278 @@
+//! What a statement mentions: every relation occurrence with its CTE scope applied, functions,
+//! operators, names of columns, and node kinds outside the allow-list. No judgement is made here.
+
+use std::collections::BTreeSet;
+
+use super::kinds::known_kind;
+use crate::catalog::{Catalog, Namespace, Oid, Resolved};
+use crate::sql::functions::system_relation_allowed;
+use crate::sql::tree::Node;
+
+/// What a statement does with a relation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Usage {
+    /// Reads it: an item of FROM or USING, a COPY source, a lock.
+    Read,
+    /// INSERT's target.
+    InsertTarget,
+    /// UPDATE's target.
+    UpdateTarget,
+    /// DELETE's target.
+    DeleteTarget,
+    /// MERGE's target.
+    MergeTarget,
+    /// Anything else (DDL).
+    Other,
+}
+
+/// What a relation name turned out to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Resolution {
+    /// A relation of the catalog snapshot outside the system schemas.
+    User(Oid),
+    /// A system relation, and whether restricted roles may read it.
+    System(bool),
+    /// A temporary relation of this session.
+    Temporary,
+    /// Not in the snapshot.
+    Unknown,
+}
+
+/// One place where a statement names a relation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Occurrence {
+    /// Schema as written, if written.
+    pub schema: Option<String>,
+    /// Name as PostgreSQL reads it (folded, unquoted).
+    pub name: String,
+    /// The name it has inside its query block: the alias, or the relation's own name.
+    pub alias: String,
+    /// What it is.
+    pub resolution: Resolution,
+    /// What is done with it.
+    pub usage: Usage,
+}
+
+impl Occurrence {
+    /// The name as the client wrote it, for messages.
+    pub fn written(&self) -> String {
+        self.schema.as_ref().map_or_else(|| self.name.clone(), |s| format!("{s}.{}", self.name))
+    }
+}
+
+/// Everything a statement mentions.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Survey {
+    /// Relation occurrences in tree order.
+    pub occurrences: Vec<Occurrence>,
+    /// Function calls: schema as written, name.
+    pub functions: BTreeSet<(Option<String>, String)>,
+    /// Operators written `OPERATOR(schema.op)`, with a schema other than `pg_catalog`.
+    pub foreign_operators: BTreeSet<String>,
+    /// Last names of dotted column references and of `(expr).name`: PostgreSQL also tries them as
+    /// functions of one argument.
+    pub attributes: BTreeSet<String>,
+    /// Last names of all column references.
+    pub columns: BTreeSet<String>,
+    /// Node kinds that are not on the allow-list.
+    pub unknown_kinds: BTreeSet<&'static str>,
+    /// ON CONFLICT occurs.
+    pub on_conflict: bool,
+    /// SELECT INTO occurs.
+    pub into: bool,
+    /// WHERE CURRENT OF occurs.
+    pub current_of: bool,
+    /// TABLESAMPLE with a method that is not built in.
+    pub foreign_sampling: bool,
+}
+
+/// Names of CTEs in scope.
+type Ctes = Vec<String>;
+
+struct Walker<'a> {
+    catalog: &'a Catalog,
+    namespace: &'a Namespace,
+    survey: Survey,
+}
+
+/// Surveys one statement.
+pub fn survey(root: &Node, catalog: &Catalog, namespace: &Namespace) -> Survey {
+    let mut walker = Walker { catalog, namespace, survey: Survey::default() };
+    walker.node(root, &Vec::new());
+    walker.survey
+}
+
+/// Resolves a relation name as the server would. PostgreSQL searches `pg_catalog` before any
+/// schema that the search path does not put in front of it, and temporary relations before that.
+pub(crate) fn resolve_name(
+    catalog: &Catalog,
+    namespace: &Namespace,
+    schema: Option<&str>,
+    name: &str,
+) -> Vec<Resolution> {
+    if let Some(allowed) = schema.and_then(|s| system_relation_allowed(s, name)) {
+        return vec![Resolution::System(allowed)];
+    }
+    let system = || Resolution::System(system_relation_allowed("pg_catalog", name) == Some(true));
+    match catalog.resolve(schema, name, namespace) {
+        Resolved::Temporary => vec![Resolution::Temporary],
+        Resolved::Relation(r) => {
+            let own = match system_relation_allowed(&r.name.schema, name) {
+                Some(allowed) => Resolution::System(allowed),
+                None => Resolution::User(r.oid),
+            };
+            // A snapshot without system relations cannot tell which of the two an unqualified
+            // `pg_...` means: the statement must be acceptable under both.
+            if schema.is_none() && name.starts_with("pg_") { vec![own, system()] } else { vec![own] }
+        }
+        Resolved::Unknown if schema.is_none() && name.starts_with("pg_") => vec![system()],
+        Resolved::Unknown
+            if schema.is_none() && namespace.schemas.iter().any(|s| s == "information_schema") =>
+        {
+            vec![Resolution::System(system_relation_allowed("information_schema", name) == Some(true))]
+        }
+        Resolved::Unknown => vec![Resolution::Unknown],
+    }
+}
+
+impl Walker<'_> {
+    fn relation(&mut self, range: &Node, usage: Usage, ctes: &Ctes) {
+        let schema = Some(range.str("schemaname")).filter(|s| !s.is_empty());
+        let name = range.str("relname");
+        // Only what is read can be a CTE: a target is looked up as a relation.
+        if schema.is_none() && usage == Usage::Read && ctes.iter().any(|c| c == name) {
+            return;
+        }
+        let alias = range.node("alias").map_or(name, |a| a.str("aliasname"));
+        for resolution in resolve_name(self.catalog, self.namespace, schema, name) {
+            self.survey.occurrences.push(Occurrence {
+                schema: schema.map(str::to_owned),
+                name: name.to_owned(),
+                alias: alias.to_owned(),
+                resolution,
+                usage,
+            });
+        }
+    }
+
+    /// Walks the WITH clause and returns the scope for the statement it belongs to.
+    fn with(&mut self, statement: &Node, ctes: &Ctes) -> Ctes {
+        let mut scope = ctes.clone();
+        let Some(with) = statement.node("with_clause") else { return scope };
+        self.kind(with);
+        let names = || with.nodes("ctes").map(|c| c.str("ctename").to_owned());
+        if with.flag("recursive") {
+            scope.extend(names());
+            for cte in with.nodes("ctes") {
+                self.node(cte, &scope);
+            }
+        } else {
+            for cte in with.nodes("ctes") {
+                self.node(cte, &scope);
+                scope.push(cte.str("ctename").to_owned());
+            }
+        }
+        scope
+    }
+
+    fn kind(&mut self, node: &Node) {
+        if !known_kind(node.kind) {
+            self.survey.unknown_kinds.insert(node.kind);
+        }
+    }
+
+    fn node(&mut self, node: &Node, ctes: &Ctes) {
+        self.kind(node);
+        let target = match node.kind {
+            "InsertStmt" => Some(Usage::InsertTarget),
+            "UpdateStmt" => Some(Usage::UpdateTarget),
+            "DeleteStmt" => Some(Usage::DeleteTarget),
+            "MergeStmt" => Some(Usage::MergeTarget),
+            "SelectStmt" => None,
+            _ => return self.other(node, ctes),
+        };
+        let scope = self.with(node, ctes);
+        for (field, value) in &node.fields {
+            match (*field, target, value.as_node()) {
+                ("with_clause", _, _) => {}
+                ("relation", Some(usage), Some(range)) => {
+                    self.relation(range, usage, &scope);
+                    self.children(range, &scope);
+                }
+                _ => self.value(value, &scope),
+            }
+        }
+    }
+
+    fn value(&mut self, value: &crate::sql::tree::Tree, ctes: &Ctes) {
+        use crate::sql::tree::Tree;
+        match value {
+            Tree::Node(n) => self.node(n, ctes),
+            Tree::List(items) => items.iter().for_each(|i| self.value(i, ctes)),
+            Tree::Null | Tree::Int(_) | Tree::Float(_) | Tree::Str(_) => {}
+        }
+    }
+
+    fn children(&mut self, node: &Node, ctes: &Ctes) {
+        for (_, value) in &node.fields {
+            self.value(value, ctes);
+        }
+    }
+
+    fn other(&mut self, node: &Node, ctes: &Ctes) {
+        match node.kind {
+            "RangeVar" => self.relation(node, Usage::Read, ctes),
+            // FOR UPDATE OF names aliases; SELECT INTO names what does not exist yet.
+            "LockingClause" => return,
+            "IntoClause" => {
+                self.survey.into = true;
+                return;
+            }
+            "OnConflictClause" => self.survey.on_conflict = true,
+            "CurrentOfExpr" => self.survey.current_of = true,
+            "RangeTableSample" => {
+                let method = node.names("method");
+                let builtin = matches!(
+                    method.as_slice(),
+                    ["system" | "bernoulli"] | ["pg_catalog", "system" | "bernoulli"]
+                );
+                self.survey.foreign_sampling |= !builtin;
+            }
+            "FuncCall" => {
+                let name = node.names("funcname");
+                if let Some((last, rest)) = name.split_last() {
+                    let schema = rest.last().map(|s| (*s).to_owned());
+                    self.survey.functions.insert((schema, (*last).to_owned()));
+                }
+            }
+            "AExpr" => self.operator(&node.names("name")),
+            "SubLink" => self.operator(&node.names("oper_name")),
+            "SortBy" => self.operator(&node.names("use_op")),
+            "ColumnRef" => {
+                let name = node.names("fields");
+                if let Some(last) = name.last().filter(|_| node.list("fields").len() == name.len()) {
+                    self.survey.columns.insert((*last).to_owned());
+                    if name.len() > 1 {
+                        self.survey.attributes.insert((*last).to_owned());
+                    }
+                }
+            }
+            "AIndirection" => {
+                for field in node.names("indirection") {
+                    self.survey.attributes.insert(field.to_owned());
+                    self.survey.columns.insert(field.to_owned());
+                }
+            }
+            _ => {}
+        }
+        self.children(node, ctes);
+    }
+
+    fn operator(&mut self, name: &[&str]) {
+        if let [schema, op] = name
+            && *schema != "pg_catalog"
+        {
+            self.survey.foreign_operators.insert(format!("{schema}.{op}"));
+        }
+    }
+}
