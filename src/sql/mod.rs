@@ -2,6 +2,9 @@
 //!
 //! `plan` rewrites and is not trusted; `check` is. The data they hand on is defined here.
 
+mod lineage;
+pub mod plan;
+
 use crate::policy::{GlsCode, Refusal};
 
 /// What a guarded statement is.
