@@ -12,12 +12,14 @@ use sqlparser::ast::{
     Statement, TableWithJoins, Visit, Visitor, WildcardAdditionalOptions,
 };
 
+use super::Analysis;
 use super::columns::{Block, single};
 use super::functions::{Calls, is_volatile};
 use super::tree::{FromItem, avoids};
-use super::Analysis;
 use crate::policy::key_expression;
-use crate::sql::plan::{CteNames, Occurrence, Placeholders, PlanInput, each_query, fold, ident, occurrence_of};
+use crate::sql::plan::{
+    CteNames, Occurrence, Placeholders, PlanInput, each_query, fold, ident, occurrence_of,
+};
 
 /// Why keys are not carried.
 pub(super) type Reason = &'static str;
@@ -202,8 +204,12 @@ impl Carrier<'_, '_> {
         }
         let limited = match &query.limit_clause {
             None => false,
-            Some(LimitClause::LimitOffset { limit, offset: None, limit_by }) if limit_by.is_empty() => limit.is_some(),
-            Some(LimitClause::LimitOffset { .. } | LimitClause::OffsetCommaLimit { .. }) => return Err("OFFSET"),
+            Some(LimitClause::LimitOffset { limit, offset: None, limit_by }) if limit_by.is_empty() => {
+                limit.is_some()
+            }
+            Some(LimitClause::LimitOffset { .. } | LimitClause::OffsetCommaLimit { .. }) => {
+                return Err("OFFSET");
+            }
         };
         if limited || query.fetch.is_some() {
             if let Some(reason) = out.n {
@@ -433,7 +439,9 @@ fn pad(body: &mut SetExpr, back: usize, columns: &[Hidden], nulls: &[Ident; 2]) 
             let at = select.projection.len().checked_sub(back).ok_or("UNION_ALL")?;
             for (i, Hidden { name, set }) in columns.iter().enumerate() {
                 let expr = Expr::Identifier(nulls[usize::from(*set)].clone());
-                select.projection.insert(at + i, SelectItem::ExprWithAlias { expr, alias: ident(name.as_str()) });
+                select
+                    .projection
+                    .insert(at + i, SelectItem::ExprWithAlias { expr, alias: ident(name.as_str()) });
             }
             Ok(())
         }

@@ -9,22 +9,79 @@ use super::columns::single;
 use crate::sql::plan::{PlanInput, fold};
 
 const AGGREGATES: &[&str] = &[
-    "array_agg", "avg", "bit_and", "bit_or", "bit_xor", "bool_and", "bool_or", "corr", "count", "covar_pop",
-    "covar_samp", "every", "json_agg", "json_object_agg", "jsonb_agg", "jsonb_object_agg", "max", "min", "mode",
-    "percentile_cont", "percentile_disc", "range_agg", "range_intersect_agg", "regr_avgx", "regr_avgy",
-    "regr_count", "regr_intercept", "regr_r2", "regr_slope", "regr_sxx", "regr_sxy", "regr_syy", "stddev",
-    "stddev_pop", "stddev_samp", "string_agg", "sum", "var_pop", "var_samp", "variance", "xmlagg",
+    "array_agg",
+    "avg",
+    "bit_and",
+    "bit_or",
+    "bit_xor",
+    "bool_and",
+    "bool_or",
+    "corr",
+    "count",
+    "covar_pop",
+    "covar_samp",
+    "every",
+    "json_agg",
+    "json_object_agg",
+    "jsonb_agg",
+    "jsonb_object_agg",
+    "max",
+    "min",
+    "mode",
+    "percentile_cont",
+    "percentile_disc",
+    "range_agg",
+    "range_intersect_agg",
+    "regr_avgx",
+    "regr_avgy",
+    "regr_count",
+    "regr_intercept",
+    "regr_r2",
+    "regr_slope",
+    "regr_sxx",
+    "regr_sxy",
+    "regr_syy",
+    "stddev",
+    "stddev_pop",
+    "stddev_samp",
+    "string_agg",
+    "sum",
+    "var_pop",
+    "var_samp",
+    "variance",
+    "xmlagg",
 ];
 
 const VOLATILE: &[&str] = &[
-    "clock_timestamp", "currval", "gen_random_uuid", "lastval", "nextval", "pg_sleep", "random", "setseed",
-    "setval", "timeofday", "txid_current", "uuid_generate_v4",
+    "clock_timestamp",
+    "currval",
+    "gen_random_uuid",
+    "lastval",
+    "nextval",
+    "pg_sleep",
+    "random",
+    "setseed",
+    "setval",
+    "timeofday",
+    "txid_current",
+    "uuid_generate_v4",
 ];
 
 const ROW_MAKERS: &[&str] = &[
-    "_each", "_each_text", "_elements", "_elements_text", "_object_keys", "_populate_recordset", "_to_recordset",
-    "_path_query", "generate_series", "generate_subscripts", "regexp_matches", "regexp_split_to_table",
-    "string_to_table", "unnest",
+    "_each",
+    "_each_text",
+    "_elements",
+    "_elements_text",
+    "_object_keys",
+    "_populate_recordset",
+    "_to_recordset",
+    "_path_query",
+    "generate_series",
+    "generate_subscripts",
+    "regexp_matches",
+    "regexp_split_to_table",
+    "string_to_table",
+    "unnest",
 ];
 
 /// The calls of one block.
@@ -86,7 +143,8 @@ impl Visitor for BlockCalls<'_, '_> {
                 self.found.window = true;
             } else if has_kind(&name, 'a', self.input) || AGGREGATES.contains(&name.as_str()) {
                 self.found.aggregate = true;
-            } else if ROW_MAKERS.iter().any(|suffix| name.ends_with(suffix)) || is_foreign(&name, self.input) {
+            } else if ROW_MAKERS.iter().any(|suffix| name.ends_with(suffix)) || is_foreign(&name, self.input)
+            {
                 self.found.row_maker = true;
             }
         }
@@ -95,9 +153,7 @@ impl Visitor for BlockCalls<'_, '_> {
 }
 
 fn last_name(call: &Function) -> String {
-    single(&call.name)
-        .or_else(|| call.name.0.last().and_then(|p| p.as_ident()).map(fold))
-        .unwrap_or_default()
+    single(&call.name).or_else(|| call.name.0.last().and_then(|p| p.as_ident()).map(fold)).unwrap_or_default()
 }
 
 fn has_kind(name: &str, kind: char, input: &PlanInput<'_>) -> bool {

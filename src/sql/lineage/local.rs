@@ -73,18 +73,22 @@ impl Copier<'_, '_> {
             }
             Expr::IsNull(e) => Expr::IsNull(Box::new(self.column(e)?)),
             Expr::IsNotNull(e) => Expr::IsNotNull(Box::new(self.column(e)?)),
-            Expr::Between { expr, negated, low, high } if self.no_own(&["<=", ">=", "<", ">"]) => Expr::Between {
-                expr: Box::new(self.column(expr)?),
-                negated: *negated,
-                low: Box::new(self.constant(low)?),
-                high: Box::new(self.constant(high)?),
-            },
+            Expr::Between { expr, negated, low, high } if self.no_own(&["<=", ">=", "<", ">"]) => {
+                Expr::Between {
+                    expr: Box::new(self.column(expr)?),
+                    negated: *negated,
+                    low: Box::new(self.constant(low)?),
+                    high: Box::new(self.constant(high)?),
+                }
+            }
             Expr::InList { expr, list, negated } if self.no_own(&["=", "<>"]) => Expr::InList {
                 expr: Box::new(self.column(expr)?),
                 list: list.iter().map(|e| self.constant(e)).collect::<Option<Vec<_>>>()?,
                 negated: *negated,
             },
-            Expr::Like { negated, any: false, expr, pattern, escape_char: None } if self.no_own(&["~~", "!~~"]) => {
+            Expr::Like { negated, any: false, expr, pattern, escape_char: None }
+                if self.no_own(&["~~", "!~~"]) =>
+            {
                 let text = match pattern.as_ref() {
                     Expr::Value(v) => match &v.value {
                         Value::SingleQuotedString(text) if !text.contains('\\') => text,

@@ -236,7 +236,8 @@ impl Reader<'_, '_> {
                     self.name_patients(Some(index), &values.clone());
                 }
             }
-            self.found.local[n] = local::conjuncts_on(i, n, &block, self.occurrences, &self.params, self.input);
+            self.found.local[n] =
+                local::conjuncts_on(i, n, &block, self.occurrences, &self.params, self.input);
         }
         let mut levels = outer.to_vec();
         levels.push(known.level(&block));

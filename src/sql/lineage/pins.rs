@@ -126,9 +126,8 @@ pub(super) fn read(
         return known; // `=` might be somebody's own
     }
     // A masked column shows its mask: a condition on it says nothing of the row's patient.
-    let readable = |(i, column): &ColumnRef| {
-        block.items[*i].occurrence.is_none_or(|n| occurrences[n].clear(column))
-    };
+    let readable =
+        |(i, column): &ColumnRef| block.items[*i].occurrence.is_none_or(|n| occurrences[n].clear(column));
     for clause in &block.clauses {
         let mut note = |target: &ColumnRef, source: &ColumnRef| {
             if clause.allowed.contains(&target.0) && target.0 != source.0 {
@@ -236,7 +235,15 @@ pub(super) fn constant(expr: &Expr) -> Option<PinValue> {
             let name = data_type.to_string().to_ascii_lowercase();
             matches!(
                 name.as_str(),
-                "int" | "int4" | "int8" | "integer" | "bigint" | "text" | "uuid" | "varchar" | "character varying"
+                "int"
+                    | "int4"
+                    | "int8"
+                    | "integer"
+                    | "bigint"
+                    | "text"
+                    | "uuid"
+                    | "varchar"
+                    | "character varying"
             )
             .then(|| constant(expr))?
         }

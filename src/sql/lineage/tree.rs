@@ -37,7 +37,10 @@ impl Carrier<'_, '_> {
         for tree in from.iter_mut() {
             self.tree(tree, with, &mut items)?;
         }
-        if from.len() > 1 && items.iter().any(|i| i.n.is_some()) && from.iter().any(|t| is_lateral(&t.relation)) {
+        if from.len() > 1
+            && items.iter().any(|i| i.n.is_some())
+            && from.iter().any(|t| is_lateral(&t.relation))
+        {
             return Err("LATERAL");
         }
         if items.len() > 1
@@ -57,7 +60,7 @@ impl Carrier<'_, '_> {
             }
             let lateral = is_lateral(&join.relation);
             let Ok((kind, constraint)) = side(&join.join_operator) else { return Err("JOIN") };
-            if matches!(constraint, JoinConstraint::Natural) && items.iter().any(|i| has_names(i)) {
+            if matches!(constraint, JoinConstraint::Natural) && items.iter().any(has_names) {
                 return Err("NATURAL_JOIN");
             }
             let is_n = |of: &[usize]| of.iter().any(|i| items[*i].n.is_some());
@@ -105,10 +108,11 @@ impl Carrier<'_, '_> {
                     } else if item.protected {
                         return Err("MASKED_KEY");
                     }
-                } else if let Some(cte) = name.0.last().and_then(|p| p.as_ident()).filter(|_| name.0.len() == 1) {
-                    if let Some(found) = with.find(&fold(cte)) {
-                        item.bring(found.as_ref().map_err(|reason| *reason)?);
-                    }
+                } else if let Some(cte) =
+                    name.0.last().and_then(|p| p.as_ident()).filter(|_| name.0.len() == 1)
+                    && let Some(found) = with.find(&fold(cte))
+                {
+                    item.bring(found.as_ref().map_err(|reason| *reason)?);
                 }
                 item
             }
@@ -205,8 +209,8 @@ impl Visitor for Avoid<'_> {
             Expr::Identifier(name) => {
                 let name = fold(name);
                 self.items.iter().enumerate().all(|(i, item)| {
-                    let may_be_it = item.alias == name
-                        || item.columns.as_ref().is_none_or(|c| c.contains(&name));
+                    let may_be_it =
+                        item.alias == name || item.columns.as_ref().is_none_or(|c| c.contains(&name));
                     !may_be_it || !self.is_n(i)
                 })
             }

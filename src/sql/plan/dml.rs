@@ -109,7 +109,9 @@ fn told(write: &Statement, occurrences: &[Occurrence<'_>], input: &PlanInput<'_>
     let selection = match write {
         Statement::Update(update) => {
             trees.push(&update.table);
-            if let Some(UpdateTableFromKind::BeforeSet(from) | UpdateTableFromKind::AfterSet(from)) = &update.from {
+            if let Some(UpdateTableFromKind::BeforeSet(from) | UpdateTableFromKind::AfterSet(from)) =
+                &update.from
+            {
                 trees.extend(from);
             }
             update.selection.as_ref()

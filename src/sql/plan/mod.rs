@@ -83,8 +83,8 @@ impl PlanError {
 /// # Errors
 /// [`PlanError::Parse`] when the rewriter's grammar refuses the text or finds several statements.
 pub fn reparse(text: &str) -> Result<(Statement, String), PlanError> {
-    let mut statements = Parser::parse_sql(&PostgreSqlDialect {}, text)
-        .map_err(|e| PlanError::Parse(e.to_string()))?;
+    let mut statements =
+        Parser::parse_sql(&PostgreSqlDialect {}, text).map_err(|e| PlanError::Parse(e.to_string()))?;
     match (statements.pop(), statements.is_empty()) {
         (Some(statement), true) => {
             let printed = statement.to_string();

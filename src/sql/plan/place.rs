@@ -129,8 +129,7 @@ impl Placer<'_, '_> {
             }
         };
         let pending: Vec<usize> = pending.collect();
-        *selection =
-            Some(if pending.is_empty() { condition } else { self.and(condition, pending) });
+        *selection = Some(if pending.is_empty() { condition } else { self.and(condition, pending) });
     }
 
     /// The occurrences of a FROM list whose guards belong into WHERE.

@@ -5,9 +5,9 @@
 use std::ops::ControlFlow;
 
 use sqlparser::ast::{
-    Expr, FromTable, GroupByExpr, Ident, Insert, Join, ObjectName, ObjectNamePart, Query, Select,
-    SelectItem, SelectItemQualifiedWildcardKind, SetExpr, Statement, TableAlias, TableAliasWithoutColumns,
-    TableFactor, TableObject, TableWithJoins, UpdateTableFromKind, VisitMut, VisitorMut,
+    Expr, FromTable, GroupByExpr, Ident, Insert, Join, ObjectName, ObjectNamePart, Query, Select, SelectItem,
+    SelectItemQualifiedWildcardKind, SetExpr, Statement, TableAlias, TableAliasWithoutColumns, TableFactor,
+    TableObject, TableWithJoins, UpdateTableFromKind, VisitMut, VisitorMut,
 };
 
 use super::{PlanError, PlanInput, each_query_mut, ident, merge, table_command};
@@ -86,10 +86,7 @@ pub(crate) fn occurrence_of(name: &ObjectName) -> Option<usize> {
 }
 
 /// Tags every occurrence in `ast` and returns them by number.
-pub(super) fn tag<'a>(
-    ast: &mut Statement,
-    input: &PlanInput<'a>,
-) -> Result<Vec<Occurrence<'a>>, PlanError> {
+pub(super) fn tag<'a>(ast: &mut Statement, input: &PlanInput<'a>) -> Result<Vec<Occurrence<'a>>, PlanError> {
     let mut tagger = Tagger { input: *input, found: Vec::new(), qualified: Vec::new() };
     tagger.statement(ast, &CteNames::default())?;
     let mut strip = Unqualify(tagger.qualified);
@@ -398,7 +395,8 @@ impl VisitorMut for Unqualify {
 
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
         for item in &mut select.projection {
-            if let SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::ObjectName(name), _) = item {
+            if let SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::ObjectName(name), _) = item
+            {
                 self.name(name);
             }
         }

@@ -26,7 +26,8 @@ impl Placeholders {
 
     /// `printed` with every placeholder replaced by its text. The texts are not searched again.
     pub(crate) fn fill(&self, printed: &str) -> String {
-        let mut out = String::with_capacity(printed.len() + self.texts.iter().map(String::len).sum::<usize>());
+        let mut out =
+            String::with_capacity(printed.len() + self.texts.iter().map(String::len).sum::<usize>());
         let mut rest = printed;
         while let Some((before, after)) = rest.split_once(OPEN) {
             out.push_str(before);

@@ -22,8 +22,7 @@ pub(super) fn bound(
     for (n, o) in occurrences.iter().enumerate() {
         let i = n + 1;
         let filter = o.filter.then_some(params);
-        let keys =
-            bound_keys(&input.policy.policy, o.table, &our_alias(i), filter, &analysis.local[n]);
+        let keys = bound_keys(&input.policy.policy, o.table, &our_alias(i), filter, &analysis.local[n]);
         bounds.push(format!("{keys} AS __glass_b{i}"));
         shown.push_str(&format!(
             ", CASE WHEN pg_catalog.row_number() OVER () OPERATOR(pg_catalog.=) 1 \
