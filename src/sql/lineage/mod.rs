@@ -79,6 +79,9 @@ pub(super) fn choose(
 ) -> Evidence {
     // An aggregate answers with a row even when the pinned patient has none, so its keys are
     // carried where they can be: an empty lineage is then seen.
+    if occurrences.is_empty() {
+        return Evidence::Carried;
+    }
     let pinned = analysis.all_pinned();
     if pinned && !merges_rows(ast, input) {
         return Evidence::Pinned;

@@ -7,6 +7,8 @@
 mod dml;
 mod place;
 mod scope;
+#[cfg(test)]
+mod tests;
 mod text;
 mod walk;
 mod wrap;
