@@ -1,0 +1,161 @@
+//! Local conjuncts: conditions on one occurrence alone that filter it before anything else, so
+//! simple that they can be copied: a comparison of a column with a constant. Leaving one out is
+//! always sound.
+
+use std::ops::ControlFlow;
+
+use sqlparser::ast::{BinaryOperator, Expr, Ident, Statement, UnaryOperator, Value, Visit, Visitor};
+
+use super::columns::{Block, Conjunct};
+use crate::policy::our_alias;
+use crate::sql::plan::{Occurrence, PlanInput};
+
+/// The numbers of all parameters in the statement, as often as they stand there.
+pub(super) fn param_uses(ast: &Statement) -> Vec<u16> {
+    struct Params(Vec<u16>);
+    impl Visitor for Params {
+        type Break = ();
+        fn pre_visit_value(&mut self, value: &sqlparser::ast::ValueWithSpan) -> ControlFlow<()> {
+            if let Value::Placeholder(name) = &value.value
+                && let Some(n) = name.strip_prefix('$').and_then(|n| n.parse().ok())
+            {
+                self.0.push(n);
+            }
+            ControlFlow::Continue(())
+        }
+    }
+    let mut params = Params(Vec::new());
+    let _ = ast.visit(&mut params);
+    params.0
+}
+
+/// The local conjuncts of item `i`, occurrence `n`, as text over the alias `our_alias(n + 1)`.
+pub(super) fn conjuncts_on(
+    i: usize,
+    n: usize,
+    block: &Block<'_>,
+    occurrences: &[Occurrence<'_>],
+    params: &[u16],
+    input: &PlanInput<'_>,
+) -> Vec<String> {
+    let copier = Copier { i, alias: our_alias(n + 1), o: &occurrences[n], block, params, input };
+    block
+        .clauses
+        .iter()
+        .filter(|c| c.allowed.contains(&i))
+        .filter_map(|c| match &c.expr {
+            Conjunct::Condition(expr) => copier.copy(expr),
+            Conjunct::Equal(..) => None,
+        })
+        .collect()
+}
+
+struct Copier<'a, 'b> {
+    i: usize,
+    alias: String,
+    o: &'a Occurrence<'b>,
+    block: &'a Block<'a>,
+    params: &'a [u16],
+    input: &'a PlanInput<'b>,
+}
+
+impl Copier<'_, '_> {
+    /// `expr` over our alias, when it is of one of the simple forms.
+    fn copy(&self, expr: &Expr) -> Option<String> {
+        let copied = match expr {
+            Expr::BinaryOp { left, op, right } if self.built_in(op) => {
+                let (left, right) = match (self.column(left), self.column(right)) {
+                    (Some(l), None) => (l, self.constant(right)?),
+                    (None, Some(r)) => (self.constant(left)?, r),
+                    _ => return None,
+                };
+                Expr::BinaryOp { left: Box::new(left), op: op.clone(), right: Box::new(right) }
+            }
+            Expr::IsNull(e) => Expr::IsNull(Box::new(self.column(e)?)),
+            Expr::IsNotNull(e) => Expr::IsNotNull(Box::new(self.column(e)?)),
+            Expr::Between { expr, negated, low, high } if self.no_own(&["<=", ">=", "<", ">"]) => {
+                Expr::Between {
+                    expr: Box::new(self.column(expr)?),
+                    negated: *negated,
+                    low: Box::new(self.constant(low)?),
+                    high: Box::new(self.constant(high)?),
+                }
+            }
+            Expr::InList { expr, list, negated } if self.no_own(&["=", "<>"]) => Expr::InList {
+                expr: Box::new(self.column(expr)?),
+                list: list.iter().map(|e| self.constant(e)).collect::<Option<Vec<_>>>()?,
+                negated: *negated,
+            },
+            Expr::Like { negated, any: false, expr, pattern, escape_char: None }
+                if self.no_own(&["~~", "!~~"]) =>
+            {
+                let text = match pattern.as_ref() {
+                    Expr::Value(v) => match &v.value {
+                        Value::SingleQuotedString(text) if !text.contains('\\') => text,
+                        _ => return None,
+                    },
+                    _ => return None,
+                };
+                let pattern = Expr::Value(Value::SingleQuotedString(text.clone()).into());
+                Expr::Like {
+                    negated: *negated,
+                    any: false,
+                    expr: Box::new(self.column(expr)?),
+                    pattern: Box::new(pattern),
+                    escape_char: None,
+                }
+            }
+            _ => return None,
+        };
+        Some(copied.to_string())
+    }
+
+    fn built_in(&self, op: &BinaryOperator) -> bool {
+        let name = match op {
+            BinaryOperator::Eq => "=",
+            BinaryOperator::NotEq => "<>",
+            BinaryOperator::Lt => "<",
+            BinaryOperator::LtEq => "<=",
+            BinaryOperator::Gt => ">",
+            BinaryOperator::GtEq => ">=",
+            _ => return false,
+        };
+        self.no_own(&[name])
+    }
+
+    /// True when nobody defined an operator of these names outside `pg_catalog`.
+    fn no_own(&self, names: &[&str]) -> bool {
+        !names.iter().any(|n| self.input.catalog.foreign_operators.contains(*n))
+    }
+
+    /// The same column over our alias: unmasked, of a built-in type.
+    fn column(&self, expr: &Expr) -> Option<Expr> {
+        let (item, name) = self.block.column(expr)?;
+        let column = self.o.relation.column(&name)?;
+        (item == self.i && self.o.clear(&name) && column.builtin_type).then(|| {
+            Expr::CompoundIdentifier(vec![Ident::with_quote('"', &self.alias), Ident::with_quote('"', name)])
+        })
+    }
+
+    /// A constant, or a parameter that stands nowhere else: a copy must not change what type the
+    /// server gives it.
+    fn constant(&self, expr: &Expr) -> Option<Expr> {
+        let simple = match expr {
+            Expr::Nested(inner) => return self.constant(inner),
+            Expr::Value(v) => match &v.value {
+                Value::Number(_, false) | Value::Boolean(_) => true,
+                Value::SingleQuotedString(text) => !text.contains('\\'),
+                Value::Placeholder(name) => {
+                    let n: u16 = name.strip_prefix('$')?.parse().ok()?;
+                    self.params.iter().filter(|p| **p == n).count() == 1
+                }
+                _ => false,
+            },
+            Expr::UnaryOp { op: UnaryOperator::Minus, expr } => {
+                matches!(expr.as_ref(), Expr::Value(v) if matches!(&v.value, Value::Number(_, false)))
+            }
+            _ => false,
+        };
+        simple.then(|| expr.clone())
+    }
+}

@@ -1,0 +1,279 @@
+//! Lineage: how the record learns which patients a statement's reply depends on.
+//!
+//! Three strategies, in this order: the statement pins its patients; its rows carry their keys;
+//! a bound in the same statement collects a superset. When in doubt the next one is taken: the
+//! bound is sound for every deterministic statement. Not for guards, which hold without this.
+
+mod carry;
+mod columns;
+mod functions;
+mod local;
+mod pins;
+mod tree;
+
+pub(super) use carry::{WriteWitness, carry_write};
+pub(super) use pins::Values;
+
+use sqlparser::ast::{
+    Expr, FromTable, Query, Select, SetExpr, Statement, TableFactor, TableWithJoins, UpdateTableFromKind,
+    Visit,
+};
+
+use super::plan::{CteNames, Occurrence, Placeholders, PlanInput, each_query, fold};
+use super::{Pin, PinValue};
+use columns::Block;
+use pins::Level;
+
+/// What the text says about every occurrence.
+#[derive(Debug, Default)]
+pub(super) struct Analysis {
+    /// The key values an occurrence is pinned to, by occurrence.
+    pub(super) pinned: Vec<Option<Values>>,
+    /// Safe conjuncts on the occurrence alone, over the alias `our_alias(n + 1)`.
+    pub(super) local: Vec<Vec<String>>,
+    /// The patients the statement names.
+    pub(super) pins: Vec<Pin>,
+}
+
+impl Analysis {
+    /// True when every occurrence is pinned.
+    pub(super) fn all_pinned(&self) -> bool {
+        !self.pinned.is_empty() && self.pinned.iter().all(Option::is_some)
+    }
+}
+
+/// The strategy that was taken.
+pub(super) enum Evidence {
+    /// Pins alone.
+    Pinned,
+    /// Hidden columns are in place.
+    Carried,
+    /// The statement must be wrapped; the reasons.
+    Bound(Vec<&'static str>),
+}
+
+/// Reads pins and local conjuncts off a tagged statement.
+pub(super) fn analyse(ast: &Statement, occurrences: &[Occurrence<'_>], input: &PlanInput<'_>) -> Analysis {
+    let mut reader = Reader {
+        occurrences,
+        input,
+        params: local::param_uses(ast),
+        found: Analysis {
+            pinned: occurrences.iter().map(|_| None).collect(),
+            local: occurrences.iter().map(|_| Vec::new()).collect(),
+            pins: Vec::new(),
+        },
+    };
+    reader.statement(ast, &CteNames::default(), &[]);
+    reader.found.pins.dedup();
+    reader.found
+}
+
+/// Chooses a strategy for a query and, when the rows carry their keys, adds the hidden columns.
+pub(super) fn choose(
+    ast: &mut Statement,
+    occurrences: &[Occurrence<'_>],
+    analysis: &Analysis,
+    input: &PlanInput<'_>,
+    texts: &mut Placeholders,
+) -> Evidence {
+    // An aggregate answers with a row even when the pinned patient has none, so its keys are
+    // carried where they can be: an empty lineage is then seen.
+    if occurrences.is_empty() {
+        return Evidence::Carried;
+    }
+    let pinned = analysis.all_pinned();
+    if pinned && !merges_rows(ast, input) {
+        return Evidence::Pinned;
+    }
+    let mut carried = ast.clone();
+    match carry::carry_query(&mut carried, occurrences, analysis, input, texts) {
+        Ok(()) => {
+            *ast = carried;
+            Evidence::Carried
+        }
+        Err(_) if pinned => Evidence::Pinned,
+        Err(reason) => Evidence::Bound(vec![reason]),
+    }
+}
+
+/// True when the top block merges rows.
+fn merges_rows(ast: &Statement, input: &PlanInput<'_>) -> bool {
+    let Statement::Query(query) = ast else { return false };
+    let mut query: &Query = query;
+    loop {
+        match query.body.as_ref() {
+            SetExpr::Query(inner) => query = inner,
+            SetExpr::Select(select) => {
+                return functions::Calls::of_block(select, query.order_by.as_ref(), input).merges(select);
+            }
+            _ => return false,
+        }
+    }
+}
+
+struct Reader<'a, 'b> {
+    occurrences: &'a [Occurrence<'b>],
+    input: &'a PlanInput<'b>,
+    params: Vec<u16>,
+    found: Analysis,
+}
+
+impl Reader<'_, '_> {
+    fn statement(&mut self, statement: &Statement, ctes: &CteNames, outer: &[Level]) {
+        match statement {
+            Statement::Query(query) => self.query(query, ctes, outer),
+            Statement::Insert(insert) => {
+                if let Some(source) = &insert.source {
+                    self.query(source, ctes, outer);
+                }
+                self.nested(&insert.returning, ctes, outer);
+            }
+            Statement::Update(update) => {
+                let mut trees = vec![&update.table];
+                if let Some(UpdateTableFromKind::BeforeSet(from) | UpdateTableFromKind::AfterSet(from)) =
+                    &update.from
+                {
+                    trees.extend(from);
+                }
+                let levels = self.block(&trees, update.selection.as_ref(), ctes, outer);
+                self.nested(&update.assignments, ctes, &levels);
+                self.nested(&update.selection, ctes, &levels);
+                self.nested(&update.returning, ctes, &levels);
+            }
+            Statement::Delete(delete) => {
+                let (FromTable::WithFromKeyword(from) | FromTable::WithoutKeyword(from)) = &delete.from;
+                let trees: Vec<&TableWithJoins> = from.iter().chain(delete.using.iter().flatten()).collect();
+                let levels = self.block(&trees, delete.selection.as_ref(), ctes, outer);
+                self.nested(&delete.selection, ctes, &levels);
+                self.nested(&delete.returning, ctes, &levels);
+            }
+            _ => {}
+        }
+    }
+
+    fn query(&mut self, query: &Query, ctes: &CteNames, outer: &[Level]) {
+        let mut ctes = ctes.clone();
+        if let Some(with) = &query.with {
+            if with.recursive {
+                with.cte_tables.iter().for_each(|c| ctes.push(fold(&c.alias.name)));
+            }
+            for cte in &with.cte_tables {
+                self.query(&cte.query, &ctes, outer);
+                if !with.recursive {
+                    ctes.push(fold(&cte.alias.name));
+                }
+            }
+        }
+        match query.body.as_ref() {
+            SetExpr::Select(select) => {
+                let levels = self.select(select, &ctes, outer);
+                self.nested(&query.order_by, &ctes, &levels);
+            }
+            body => {
+                self.body(body, &ctes, outer);
+                self.nested(&query.order_by, &ctes, outer);
+            }
+        }
+        self.nested(&query.limit_clause, &ctes, outer);
+        self.nested(&query.fetch, &ctes, outer);
+    }
+
+    fn body(&mut self, body: &SetExpr, ctes: &CteNames, outer: &[Level]) {
+        match body {
+            SetExpr::Select(select) => {
+                self.select(select, ctes, outer);
+            }
+            SetExpr::Query(query) => self.query(query, ctes, outer),
+            SetExpr::SetOperation { left, right, .. } => {
+                self.body(left, ctes, outer);
+                self.body(right, ctes, outer);
+            }
+            SetExpr::Values(values) => self.nested(values, ctes, outer),
+            SetExpr::Insert(s) | SetExpr::Update(s) | SetExpr::Delete(s) => self.statement(s, ctes, outer),
+            SetExpr::Merge(_) | SetExpr::Table(_) => {}
+        }
+    }
+
+    fn nested<N: Visit>(&mut self, node: &N, ctes: &CteNames, outer: &[Level]) {
+        let _ = each_query(node, |q| {
+            self.query(q, ctes, outer);
+            Ok::<(), ()>(())
+        });
+    }
+
+    fn select(&mut self, select: &Select, ctes: &CteNames, outer: &[Level]) -> Vec<Level> {
+        let trees: Vec<&TableWithJoins> = select.from.iter().collect();
+        let levels = self.block(&trees, select.selection.as_ref(), ctes, outer);
+        self.nested(&select.distinct, ctes, &levels);
+        self.nested(&select.projection, ctes, &levels);
+        self.nested(&select.selection, ctes, &levels);
+        self.nested(&select.group_by, ctes, &levels);
+        self.nested(&select.having, ctes, &levels);
+        self.nested(&select.named_window, ctes, &levels);
+        levels
+    }
+
+    /// Reads one block and the subqueries of its FROM; the levels that its expressions see.
+    fn block(
+        &mut self,
+        trees: &[&TableWithJoins],
+        selection: Option<&Expr>,
+        ctes: &CteNames,
+        outer: &[Level],
+    ) -> Vec<Level> {
+        let block = Block::new(trees.iter().copied(), selection, self.occurrences, ctes, self.input);
+        let known = pins::read(&block, outer, self.occurrences, self.input);
+        for (i, item) in block.items.iter().enumerate() {
+            let Some(n) = item.occurrence else { continue };
+            if let Some(values) = known.key_of(i, &block, self.occurrences, self.input) {
+                self.name_patients(None, &values);
+                self.found.pinned[n] = Some(values);
+            }
+            for (index, identifier) in self.input.policy.policy.identifiers.iter().enumerate() {
+                let o = &self.occurrences[n];
+                if identifier.table == o.table.rule.name
+                    && o.clear(&identifier.column)
+                    && let Some(values) = known.get(i, &identifier.column)
+                {
+                    self.name_patients(Some(index), &values.clone());
+                }
+            }
+            self.found.local[n] =
+                local::conjuncts_on(i, n, &block, self.occurrences, &self.params, self.input);
+        }
+        let mut levels = outer.to_vec();
+        levels.push(known.level(&block));
+        for tree in trees {
+            self.tree(tree, ctes, outer, &levels);
+        }
+        levels
+    }
+
+    fn name_patients(&mut self, identifier: Option<usize>, values: &[PinValue]) {
+        for value in values {
+            let pin = Pin { identifier, value: value.clone() };
+            if !self.found.pins.contains(&pin) {
+                self.found.pins.push(pin);
+            }
+        }
+    }
+
+    fn tree(&mut self, tree: &TableWithJoins, ctes: &CteNames, outer: &[Level], inner: &[Level]) {
+        self.factor(&tree.relation, ctes, outer, inner);
+        for join in &tree.joins {
+            self.factor(&join.relation, ctes, outer, inner);
+            self.nested(&join.join_operator, ctes, inner);
+        }
+    }
+
+    fn factor(&mut self, factor: &TableFactor, ctes: &CteNames, outer: &[Level], inner: &[Level]) {
+        match factor {
+            TableFactor::Derived { lateral: false, subquery, .. } => self.query(subquery, ctes, outer),
+            TableFactor::NestedJoin { table_with_joins, .. } => {
+                self.tree(table_with_joins, ctes, outer, inner);
+            }
+            other => self.nested(other, ctes, inner),
+        }
+    }
+}

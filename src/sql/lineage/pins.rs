@@ -1,0 +1,252 @@
+//! Pins: columns that the statement's own top-level conjuncts tie to constants or parameters.
+//!
+//! A column is pinned to V when every row of its item with another value cannot influence the
+//! block: a conjunct that filters the item before anything else says `column = constant`, or says
+//! `column = other` with `other` pinned (through inner joins both ways, through the ON of an outer
+//! join towards its nullable side only). The item may then be thought of as filtered already.
+
+use sqlparser::ast::{BinaryOperator, CastKind, Expr, UnaryOperator, Value};
+
+use super::columns::{Block, ColumnRef, Conjunct};
+use crate::catalog::Oid;
+use crate::policy::{KeyPath, KeyType};
+use crate::sql::PinValue;
+use crate::sql::plan::{Occurrence, PlanInput, fold};
+
+/// The values of a pinned column.
+pub(crate) type Values = Vec<PinValue>;
+
+/// What an enclosing block lets its subqueries know: its names, and which columns are pinned.
+#[derive(Debug, Clone)]
+pub(super) struct Level {
+    aliases: Vec<String>,
+    pinned: Vec<(String, String, Values)>,
+}
+
+/// What is known of one block.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    pinned: Vec<(ColumnRef, Values)>,
+    /// (target, source): a target row whose column differs from the source's cannot matter.
+    equal: Vec<(ColumnRef, ColumnRef)>,
+}
+
+impl Known {
+    /// The values `column` of item `i` is pinned to.
+    pub(super) fn get(&self, i: usize, column: &str) -> Option<&Values> {
+        self.pinned.iter().find(|((item, c), _)| *item == i && c == column).map(|(_, v)| v)
+    }
+
+    /// What subqueries of the block may know.
+    pub(super) fn level(&self, block: &Block<'_>) -> Level {
+        let pinned = self
+            .pinned
+            .iter()
+            .map(|((i, column), v)| (block.items[*i].alias.clone(), column.clone(), v.clone()))
+            .collect();
+        Level { aliases: block.items.iter().map(|i| i.alias.clone()).collect(), pinned }
+    }
+
+    /// The patient keys that item `i`, an occurrence, is pinned to.
+    pub(super) fn key_of(
+        &self,
+        i: usize,
+        block: &Block<'_>,
+        occurrences: &[Occurrence<'_>],
+        input: &PlanInput<'_>,
+    ) -> Option<Values> {
+        let n = block.items[i].occurrence?;
+        let table = occurrences[n].table;
+        let values = self.along(i, &table.rule.path, 0, block, occurrences, input)?;
+        let key_type = input.policy.policy.key_type;
+        values
+            .iter()
+            .map(|v| match v {
+                PinValue::Constant(text) => key_type.canonical(text).map(PinValue::Constant),
+                PinValue::Parameter(n) => Some(PinValue::Parameter(*n)),
+            })
+            .collect()
+    }
+
+    /// The key at the end of `path`, from its step `at` on, for rows of item `i`.
+    fn along(
+        &self,
+        i: usize,
+        path: &KeyPath,
+        at: usize,
+        block: &Block<'_>,
+        occurrences: &[Occurrence<'_>],
+        input: &PlanInput<'_>,
+    ) -> Option<Values> {
+        let item = &block.items[i];
+        let clear = |column: &str| item.occurrence.is_none_or(|n| occurrences[n].clear(column));
+        let Some(step) = path.steps.get(at) else {
+            return (clear(&path.key) && exact(item.relation?, &path.key, input))
+                .then(|| self.get(i, &path.key).cloned())?;
+        };
+        if !clear(&step.column) {
+            return None;
+        }
+        let next = input.catalog.lookup(&step.table)?.oid;
+        self.equal
+            .iter()
+            .filter(|((target, column), (source, references))| {
+                *target == i
+                    && *column == step.column
+                    && *references == step.references
+                    && block.items[*source].relation == Some(next)
+                    && block.items[*source].occurrence.is_none_or(|n| occurrences[n].clear(references))
+            })
+            .find_map(|(_, (source, _))| self.along(*source, path, at + 1, block, occurrences, input))
+    }
+}
+
+/// True when `=` on this column means that both texts are the same key: a built-in type of the
+/// configured kind. (`char(n)` ignores trailing blanks; a domain may compare as it likes.)
+fn exact(relation: Oid, column: &str, input: &PlanInput<'_>) -> bool {
+    let Some(column) = input.catalog.relation(relation).and_then(|r| r.column(column)) else { return false };
+    let t = column.type_sql.as_str();
+    column.builtin_type
+        && match input.policy.policy.key_type {
+            KeyType::Int4 | KeyType::Int8 => matches!(t, "smallint" | "integer" | "bigint"),
+            KeyType::Text => t == "text" || t.starts_with("character varying"),
+            KeyType::Uuid => t == "uuid",
+        }
+}
+
+/// Reads the pins of a block.
+pub(super) fn read(
+    block: &Block<'_>,
+    outer: &[Level],
+    occurrences: &[Occurrence<'_>],
+    input: &PlanInput<'_>,
+) -> Known {
+    let mut known = Known::default();
+    if input.catalog.foreign_operators.contains("=") {
+        return known; // `=` might be somebody's own
+    }
+    // A masked column shows its mask: a condition on it says nothing of the row's patient.
+    let readable =
+        |(i, column): &ColumnRef| block.items[*i].occurrence.is_none_or(|n| occurrences[n].clear(column));
+    for clause in &block.clauses {
+        let mut note = |target: &ColumnRef, source: &ColumnRef| {
+            if clause.allowed.contains(&target.0) && target.0 != source.0 {
+                known.equal.push((target.clone(), source.clone()));
+            }
+        };
+        match &clause.expr {
+            Conjunct::Equal(l, r, name) => {
+                note(&(*l, name.clone()), &(*r, name.clone()));
+                note(&(*r, name.clone()), &(*l, name.clone()));
+            }
+            Conjunct::Condition(Expr::BinaryOp { left, op: BinaryOperator::Eq, right }) => {
+                let visible = |c: &ColumnRef| clause.scope.contains(&c.0) && readable(c);
+                let (l, r) = (block.column(left).filter(visible), block.column(right).filter(visible));
+                match (l, r) {
+                    (Some(l), Some(r)) => {
+                        note(&l, &r);
+                        note(&r, &l);
+                    }
+                    (Some(c), None) if clause.allowed.contains(&c.0) => {
+                        pin(&mut known, c, constants(right, block, outer));
+                    }
+                    (None, Some(c)) if clause.allowed.contains(&c.0) => {
+                        pin(&mut known, c, constants(left, block, outer));
+                    }
+                    _ => {}
+                }
+            }
+            Conjunct::Condition(Expr::InList { expr, list, negated: false }) => {
+                if let Some(c) = block.column(expr)
+                    && clause.allowed.contains(&c.0)
+                    && readable(&c)
+                {
+                    pin(&mut known, c, list.iter().map(constant).collect());
+                }
+            }
+            Conjunct::Condition(_) => {}
+        }
+    }
+    close(&mut known);
+    known
+}
+
+fn pin(known: &mut Known, column: ColumnRef, values: Option<Values>) {
+    if let Some(values) = values
+        && known.get(column.0, &column.1).is_none()
+    {
+        known.pinned.push((column, values));
+    }
+}
+
+/// Follows the equalities until nothing new is pinned.
+fn close(known: &mut Known) {
+    loop {
+        let found: Vec<(ColumnRef, Values)> = known
+            .equal
+            .iter()
+            .filter(|((i, column), _)| known.get(*i, column).is_none())
+            .filter_map(|(target, (i, column))| Some((target.clone(), known.get(*i, column)?.clone())))
+            .collect();
+        if found.is_empty() {
+            return;
+        }
+        for (column, values) in found {
+            pin(known, column, Some(values));
+        }
+    }
+}
+
+/// A constant, or a pinned column of an enclosing block.
+fn constants(expr: &Expr, block: &Block<'_>, outer: &[Level]) -> Option<Values> {
+    if let Some(value) = constant(expr) {
+        return Some(vec![value]);
+    }
+    let Expr::CompoundIdentifier(parts) = expr else { return None };
+    let [alias, column] = parts.as_slice() else { return None };
+    let (alias, column) = (fold(alias), fold(column));
+    if block.items.iter().any(|i| i.alias == alias) {
+        return None;
+    }
+    let level = outer.iter().rev().find(|l| l.aliases.contains(&alias))?;
+    let mut found = level.pinned.iter().filter(|(a, c, _)| *a == alias && *c == column);
+    found.next().map(|(_, _, values)| values.clone())
+}
+
+/// The constant or parameter that `expr` is. A cast is seen through only towards key types.
+pub(super) fn constant(expr: &Expr) -> Option<PinValue> {
+    match expr {
+        Expr::Nested(inner) => constant(inner),
+        Expr::Value(v) => match &v.value {
+            Value::Number(text, false) | Value::SingleQuotedString(text) => {
+                Some(PinValue::Constant(text.clone()))
+            }
+            Value::Placeholder(name) => name.strip_prefix('$')?.parse().ok().map(PinValue::Parameter),
+            _ => None,
+        },
+        Expr::UnaryOp { op: UnaryOperator::Minus, expr } => match expr.as_ref() {
+            Expr::Value(v) => match &v.value {
+                Value::Number(text, false) => Some(PinValue::Constant(format!("-{text}"))),
+                _ => None,
+            },
+            _ => None,
+        },
+        Expr::Cast { kind: CastKind::Cast | CastKind::DoubleColon, expr, data_type, format: None } => {
+            let name = data_type.to_string().to_ascii_lowercase();
+            matches!(
+                name.as_str(),
+                "int"
+                    | "int4"
+                    | "int8"
+                    | "integer"
+                    | "bigint"
+                    | "text"
+                    | "uuid"
+                    | "varchar"
+                    | "character varying"
+            )
+            .then(|| constant(expr))?
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,203 @@
+//! INSERT, UPDATE and DELETE: RETURNING items that name the patients of the rows written and
+//! check new keys, and what cannot be written through a guard. Not for filters (see `place`).
+
+use std::ops::ControlFlow;
+
+use sqlparser::ast::{
+    Assignment, AssignmentTarget, ConflictTarget, Expr, FromTable, Insert, OnConflictAction, OnInsert,
+    SelectItem, SetExpr, Statement, TableWithJoins, UpdateTableFromKind, visit_expressions,
+};
+
+use super::{Occurrence, Placeholders, PlanError, PlanInput, fold, ident};
+use crate::policy::{GuardParams, key_expression, new_key_check};
+use crate::sql::lineage::{Analysis, Evidence, WriteWitness, carry_write};
+
+/// A write with its witnesses.
+pub(super) struct Done {
+    pub(super) evidence: Evidence,
+    /// The client asked for no rows.
+    pub(super) rows_are_witnesses: bool,
+}
+
+/// Adds witnesses and key checks to the tagged write `ast`.
+pub(super) fn witness(
+    ast: &mut Statement,
+    occurrences: &[Occurrence<'_>],
+    analysis: &Analysis,
+    params: GuardParams,
+    input: &PlanInput<'_>,
+    texts: &mut Placeholders,
+) -> Result<Done, PlanError> {
+    let target = occurrences.iter().find(|o| o.target);
+    if let Some(target) = target.filter(|o| !o.masks.is_empty()) {
+        reads_no_mask(ast, target)?;
+    }
+    let write = written(ast)?;
+    if target.is_none() && input.role.is_restricted() && !matches!(write, Statement::Delete(_)) {
+        return Err(PlanError::guard(
+            "it would copy rows of protected tables into a table without a rule",
+            "read the rows with a query of their own",
+        ));
+    }
+    let told = told(write, occurrences, input);
+    if let Some(n) = told.untold.iter().find(|n| analysis.pinned[**n].is_none()) {
+        return Err(PlanError::guard(
+            format!(
+                "a write reads {} where its patients cannot be told (a subquery, WITH or an outer join)",
+                occurrences[*n].table.name
+            ),
+            "join the table in FROM or USING, or name the patient: key = constant",
+        ));
+    }
+    let check = match (&*write, target) {
+        (Statement::Insert(insert), Some(target)) => inserts(insert, target)?,
+        (Statement::Update(update), Some(target)) => {
+            let changes = assigns_key(&update.assignments, target);
+            let old_is_pinned =
+                occurrences.iter().zip(&analysis.pinned).any(|(o, pinned)| o.target && pinned.is_some());
+            if changes && !old_is_pinned {
+                return Err(PlanError::guard(
+                    format!("an UPDATE of the patient key of {}", target.table.name),
+                    "name the present patient in WHERE: key = constant",
+                ));
+            }
+            changes
+        }
+        _ => false,
+    };
+    let mut items: Vec<SelectItem> = Vec::new();
+    let mut add = |text: String, name: String| {
+        let expr = Expr::Identifier(texts.stand_for(text));
+        items.push(SelectItem::ExprWithAlias { expr, alias: ident(name) });
+    };
+    if let Some(target) = target.filter(|o| check && o.filter) {
+        let text = new_key_check(&input.policy.policy, target.table, &target.alias, params);
+        add(text, "__glass_c1".to_owned());
+    }
+    for (i, key) in told.keys.into_iter().enumerate() {
+        add(key, format!("__glass_k{}", i + 1));
+    }
+    let returning = match write {
+        Statement::Insert(insert) => &mut insert.returning,
+        Statement::Update(update) => &mut update.returning,
+        Statement::Delete(delete) => &mut delete.returning,
+        _ => return Err(PlanError::guard("this kind of write", "")),
+    };
+    let client_reads = returning.is_some();
+    if !items.is_empty() {
+        returning.get_or_insert_default().extend(items);
+    }
+    let rows_are_witnesses = !client_reads && returning.is_some();
+    let evidence = if analysis.all_pinned() { Evidence::Pinned } else { Evidence::Carried };
+    Ok(Done { evidence, rows_are_witnesses })
+}
+
+/// The write itself, below a WITH.
+fn written(ast: &mut Statement) -> Result<&mut Statement, PlanError> {
+    if let Statement::Query(query) = ast {
+        return match query.body.as_mut() {
+            SetExpr::Insert(inner) | SetExpr::Update(inner) | SetExpr::Delete(inner) => written(inner),
+            _ => Err(PlanError::guard("this kind of write", "")),
+        };
+    }
+    Ok(ast)
+}
+
+/// The keys a write can return, and the occurrences those do not cover.
+fn told(write: &Statement, occurrences: &[Occurrence<'_>], input: &PlanInput<'_>) -> WriteWitness {
+    let mut trees: Vec<&TableWithJoins> = Vec::new();
+    let selection = match write {
+        Statement::Update(update) => {
+            trees.push(&update.table);
+            if let Some(UpdateTableFromKind::BeforeSet(from) | UpdateTableFromKind::AfterSet(from)) =
+                &update.from
+            {
+                trees.extend(from);
+            }
+            update.selection.as_ref()
+        }
+        Statement::Delete(delete) => {
+            let (FromTable::WithFromKeyword(from) | FromTable::WithoutKeyword(from)) = &delete.from;
+            trees.extend(from.iter().chain(delete.using.iter().flatten()));
+            delete.selection.as_ref()
+        }
+        _ => {
+            let keys = occurrences.iter().filter(|o| o.target).map(|o| key_expression(o.table, &o.alias));
+            return WriteWitness {
+                keys: keys.collect(),
+                untold: (0..occurrences.len()).filter(|n| !occurrences[*n].target).collect(),
+            };
+        }
+    };
+    carry_write(&trees, selection, occurrences, input)
+}
+
+/// True (new rows are checked), or why this INSERT cannot be guarded.
+fn inserts(insert: &Insert, target: &Occurrence<'_>) -> Result<bool, PlanError> {
+    let Some(on) = &insert.on else { return Ok(true) };
+    let refuse = || {
+        PlanError::guard(
+            format!("ON CONFLICT on {}: a row that is not shown could decide the outcome", target.table.name),
+            "use UPDATE, and INSERT when no row was found",
+        )
+    };
+    let OnInsert::OnConflict(conflict) = on else { return Err(refuse()) };
+    let _: &Option<ConflictTarget> = &conflict.conflict_target;
+    match &conflict.action {
+        OnConflictAction::DoUpdate(update)
+            if !target.filter && !assigns_key(&update.assignments, target) && update.selection.is_none() =>
+        {
+            Ok(true)
+        }
+        OnConflictAction::DoUpdate(_) | OnConflictAction::DoNothing => Err(refuse()),
+    }
+}
+
+/// True when an assignment changes the key, or the column that leads to it.
+fn assigns_key(assignments: &[Assignment], target: &Occurrence<'_>) -> bool {
+    let path = &target.table.rule.path;
+    let key = path.steps.first().map_or(&path.key, |s| &s.column);
+    assignments.iter().any(|a| {
+        let names = match &a.target {
+            AssignmentTarget::ColumnName(name) => std::slice::from_ref(name),
+            AssignmentTarget::Tuple(names) => names.as_slice(),
+        };
+        names.iter().any(|n| n.0.first().and_then(|p| p.as_ident()).is_none_or(|i| fold(i) == *key))
+    })
+}
+
+/// Refuses a write on a masked table that might read a masked column, judged by name.
+fn reads_no_mask(ast: &Statement, target: &Occurrence<'_>) -> Result<(), PlanError> {
+    let reads = |name: &sqlparser::ast::Ident| {
+        let name = fold(name);
+        !target.clear(&name) || name == target.alias
+    };
+    let found = visit_expressions(ast, |expr| {
+        let hit = match expr {
+            Expr::Identifier(name) => reads(name),
+            Expr::CompoundIdentifier(parts) => parts.last().is_some_and(reads),
+            Expr::QualifiedWildcard(..) | Expr::Wildcard(_) => true,
+            _ => false,
+        };
+        if hit { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    let star = |items: &Option<Vec<SelectItem>>| {
+        items
+            .iter()
+            .flatten()
+            .any(|i| matches!(i, SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..)))
+    };
+    let all = match ast {
+        Statement::Insert(insert) => star(&insert.returning),
+        Statement::Update(update) => star(&update.returning),
+        Statement::Delete(delete) => star(&delete.returning),
+        _ => true,
+    };
+    if found.is_break() || all {
+        return Err(PlanError::guard(
+            format!("a write on {} that reads a column masked for this role", target.table.name),
+            "name only columns that are not masked",
+        ));
+    }
+    Ok(())
+}

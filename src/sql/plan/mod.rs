@@ -1,0 +1,189 @@
+//! The rewriter: puts guards and witnesses into a statement's AST (sqlparser) and prints it.
+//!
+//! It is not trusted: what it prints is checked again, as a tree of PostgreSQL's own grammar, by
+//! `check`. It refuses early, with a form that works, so that people get a useful text; it is not
+//! the place that keeps a row from leaving.
+
+mod dml;
+mod place;
+mod scope;
+#[cfg(test)]
+mod tests;
+mod text;
+mod walk;
+mod wrap;
+
+pub(super) use place::{Side, side};
+pub(super) use scope::{CteNames, Occurrence, fold, occurrence_of};
+pub(super) use text::{Placeholders, ident};
+pub(super) use walk::{each_query, each_query_mut};
+
+use sqlparser::ast::{SetExpr, Statement};
+use sqlparser::dialect::PostgreSqlDialect;
+use sqlparser::parser::Parser;
+
+use super::lineage::{self, Evidence};
+use super::{Footprint, GuardedPlan, Lineage, StatementKind, Strategy, cannot_guard};
+use crate::catalog::{Catalog, Namespace};
+use crate::policy::{BoundPolicy, GuardParams, RESERVED_PREFIX, Refusal, Role, Variant};
+
+/// What a rewrite depends on.
+#[derive(Debug, Clone, Copy)]
+pub struct PlanInput<'a> {
+    /// One statement, without a trailing semicolon.
+    pub text: &'a str,
+    /// The role that runs it.
+    pub role: &'a Role,
+    /// The policy, bound to `catalog`.
+    pub policy: &'a BoundPolicy,
+    /// The catalog snapshot.
+    pub catalog: &'a Catalog,
+    /// What unqualified names mean in this session.
+    pub namespace: &'a Namespace,
+    /// With or without break-glass grants.
+    pub variant: Variant,
+    /// Highest `$n` of the client's text.
+    pub client_params: u16,
+    /// True: every filtered table goes behind an `OFFSET 0` fence, because the statement contains
+    /// expressions that must not see a hidden row.
+    pub fence: bool,
+}
+
+/// Why there is no plan.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PlanError {
+    /// The text is outside the grammar of the rewriter.
+    #[error("not understood by the rewriter: {0}")]
+    Parse(String),
+    /// The statement cannot be guarded (or its patients cannot be told).
+    #[error("{what}")]
+    CannotGuard {
+        /// What, and where.
+        what: String,
+        /// A form that works; may be empty.
+        instead: &'static str,
+    },
+}
+
+impl PlanError {
+    pub(super) fn guard(what: impl Into<String>, instead: &'static str) -> Self {
+        PlanError::CannotGuard { what: what.into(), instead }
+    }
+
+    /// The refusal a client is told.
+    pub fn refusal(&self) -> Refusal {
+        match self {
+            PlanError::Parse(what) => cannot_guard(format_args!("{what}"), ""),
+            PlanError::CannotGuard { what, instead } => cannot_guard(what, instead),
+        }
+    }
+}
+
+/// Parses one statement and prints it back, not rewritten, for the comparison of both texts by
+/// PostgreSQL's own grammar.
+///
+/// # Errors
+/// [`PlanError::Parse`] when the rewriter's grammar refuses the text or finds several statements.
+pub fn reparse(text: &str) -> Result<(Statement, String), PlanError> {
+    let mut statements =
+        Parser::parse_sql(&PostgreSqlDialect {}, text).map_err(|e| PlanError::Parse(e.to_string()))?;
+    match (statements.pop(), statements.is_empty()) {
+        (Some(statement), true) => {
+            let printed = statement.to_string();
+            Ok((statement, printed))
+        }
+        _ => Err(PlanError::Parse("exactly one statement is expected".to_owned())),
+    }
+}
+
+/// Puts guards and witnesses into `ast`.
+///
+/// # Errors
+/// [`PlanError::CannotGuard`]: what cannot be guarded and a form that works. For a role without
+/// restrictions the same error says that the patients cannot be told.
+pub fn rewrite(mut ast: Statement, input: &PlanInput<'_>) -> Result<GuardedPlan, PlanError> {
+    if input.text.to_ascii_lowercase().contains(RESERVED_PREFIX) {
+        return Err(PlanError::guard("names that begin with __glass_ are reserved", ""));
+    }
+    let kind = kind_of(&ast)?;
+    let occurrences = scope::tag(&mut ast, input)?;
+    let params = GuardParams::after(input.client_params, input.variant);
+    let analysis = lineage::analyse(&ast, &occurrences, input);
+    let mut texts = Placeholders::default();
+    let dml = !matches!(kind, StatementKind::Select);
+    let (evidence, rows_are_witnesses) = if dml {
+        let done = dml::witness(&mut ast, &occurrences, &analysis, params, input, &mut texts)?;
+        (done.evidence, done.rows_are_witnesses)
+    } else {
+        (lineage::choose(&mut ast, &occurrences, &analysis, input, &mut texts), false)
+    };
+    place::guards(&mut ast, &occurrences, &analysis, params, input, &mut texts)?;
+    let mut sql = texts.fill(&ast.to_string());
+    let mut has_marker = false;
+    let lineage = match evidence {
+        Evidence::Pinned => Lineage { strategy: Strategy::Pinned, exact: true, reasons: Vec::new() },
+        Evidence::Carried => Lineage { strategy: Strategy::Carried, exact: true, reasons: Vec::new() },
+        Evidence::Bound(reasons) => {
+            sql = wrap::bound(&sql, &occurrences, &analysis, params, input);
+            has_marker = true;
+            Lineage { strategy: Strategy::Bound, exact: false, reasons }
+        }
+    };
+    let filtered = occurrences.iter().any(|o| o.filter);
+    Ok(GuardedPlan {
+        text: sql,
+        kind,
+        client_params: input.client_params,
+        principal_param: filtered.then_some(params.principal),
+        grants_param: if filtered { params.grants } else { None },
+        lineage,
+        block: !analysis.pins.is_empty() && occurrences.iter().any(|o| o.block),
+        pins: analysis.pins,
+        filtered,
+        rows_are_witnesses,
+        has_marker,
+        footprint: footprint(&occurrences),
+    })
+}
+
+/// The kind of a statement that can be planned at all.
+fn kind_of(ast: &Statement) -> Result<StatementKind, PlanError> {
+    match ast {
+        Statement::Query(query) => match query.body.as_ref() {
+            SetExpr::Insert(inner) | SetExpr::Update(inner) | SetExpr::Delete(inner) => kind_of(inner),
+            SetExpr::Select(_) | SetExpr::Query(_) | SetExpr::SetOperation { .. } | SetExpr::Values(_) => {
+                Ok(StatementKind::Select)
+            }
+            SetExpr::Merge(_) => Err(merge()),
+            SetExpr::Table(_) => Err(table_command()),
+        },
+        Statement::Insert(_) => Ok(StatementKind::Insert),
+        Statement::Update(_) => Ok(StatementKind::Update),
+        Statement::Delete(_) => Ok(StatementKind::Delete),
+        Statement::Merge(_) => Err(merge()),
+        _ => Err(PlanError::guard(
+            "only SELECT, INSERT, UPDATE and DELETE can touch protected tables",
+            "run the query itself",
+        )),
+    }
+}
+
+pub(super) fn merge() -> PlanError {
+    PlanError::guard("MERGE on protected tables", "use separate INSERT, UPDATE and DELETE statements")
+}
+
+pub(super) fn table_command() -> PlanError {
+    PlanError::guard("the TABLE command", "use SELECT * FROM the table")
+}
+
+fn footprint(occurrences: &[Occurrence<'_>]) -> Footprint {
+    let sorted = |mut names: Vec<String>| {
+        names.sort();
+        names.dedup();
+        names
+    };
+    Footprint {
+        relations: sorted(occurrences.iter().map(|o| o.table.name.to_string()).collect()),
+        classes: sorted(occurrences.iter().map(|o| o.table.rule.class.clone()).collect()),
+    }
+}

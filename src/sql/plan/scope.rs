@@ -1,0 +1,415 @@
+//! First pass: finds every occurrence of a protected table under PostgreSQL's scoping of WITH,
+//! and tags it. After this pass an occurrence is recognised by its reserved name alone.
+//! Not for guards or lineage.
+
+use std::ops::ControlFlow;
+
+use sqlparser::ast::{
+    Expr, FromTable, GroupByExpr, Ident, Insert, Join, ObjectName, ObjectNamePart, Query, Select, SelectItem,
+    SelectItemQualifiedWildcardKind, SetExpr, Statement, TableAlias, TableAliasWithoutColumns, TableFactor,
+    TableObject, TableWithJoins, UpdateTableFromKind, VisitMut, VisitorMut,
+};
+
+use super::{PlanError, PlanInput, each_query_mut, ident, merge, table_command};
+use crate::catalog::{Relation, Resolved};
+use crate::policy::{Access, BoundTable, Mask};
+
+const TAG: &str = "__glass_tbl_";
+
+/// One occurrence of a protected table.
+#[derive(Debug)]
+pub(crate) struct Occurrence<'a> {
+    /// The table's rule.
+    pub(crate) table: &'a BoundTable,
+    /// The relation.
+    pub(crate) relation: &'a Relation,
+    /// Rows outside the assignment must be filtered.
+    pub(crate) filter: bool,
+    /// Column masks.
+    pub(crate) masks: Vec<(&'a str, &'a Mask)>,
+    /// A lookup outside is refused.
+    pub(crate) block: bool,
+    /// The name the block knows it by.
+    pub(crate) alias: String,
+    /// An alias column list renames columns.
+    pub(crate) renamed: bool,
+    /// Read through TABLESAMPLE.
+    pub(crate) sampled: bool,
+    /// The target of INSERT, UPDATE or DELETE.
+    pub(crate) target: bool,
+}
+
+impl Occurrence<'_> {
+    /// True when `column` is not masked for this role.
+    pub(crate) fn clear(&self, column: &str) -> bool {
+        !self.masks.iter().any(|(name, _)| *name == column)
+    }
+
+    /// True when the columns the witness starts from are readable outside a derived table.
+    pub(crate) fn key_is_clear(&self) -> bool {
+        let path = &self.table.rule.path;
+        !self.renamed && self.clear(path.steps.first().map_or(&path.key, |s| &s.column))
+    }
+}
+
+/// An identifier as PostgreSQL folds it: lower case unless quoted, at most 63 bytes.
+pub(crate) fn fold(name: &Ident) -> String {
+    let mut text =
+        if name.quote_style.is_some() { name.value.clone() } else { name.value.to_ascii_lowercase() };
+    if text.len() > 63 {
+        let end = (0..=63).rev().find(|i| text.is_char_boundary(*i)).unwrap_or(0);
+        text.truncate(end);
+    }
+    text
+}
+
+/// The names of the WITH queries in scope, innermost last.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct CteNames(Vec<String>);
+
+impl CteNames {
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|n| n == name)
+    }
+
+    pub(crate) fn push(&mut self, name: String) {
+        self.0.push(name);
+    }
+}
+
+/// The number of the occurrence that a (tagged) table factor is, if it is one.
+pub(crate) fn occurrence_of(name: &ObjectName) -> Option<usize> {
+    match name.0.as_slice() {
+        [ObjectNamePart::Identifier(i)] => i.value.strip_prefix(TAG)?.strip_suffix('_')?.parse().ok(),
+        _ => None,
+    }
+}
+
+/// Tags every occurrence in `ast` and returns them by number.
+pub(super) fn tag<'a>(ast: &mut Statement, input: &PlanInput<'a>) -> Result<Vec<Occurrence<'a>>, PlanError> {
+    let mut tagger = Tagger { input: *input, found: Vec::new(), qualified: Vec::new() };
+    tagger.statement(ast, &CteNames::default())?;
+    let mut strip = Unqualify(tagger.qualified);
+    if !strip.0.is_empty() {
+        let _ = ast.visit(&mut strip);
+    }
+    Ok(tagger.found)
+}
+
+struct Tagger<'a> {
+    input: PlanInput<'a>,
+    found: Vec<Occurrence<'a>>,
+    /// Tables named `schema.table` without an alias: their columns may be written with the schema.
+    qualified: Vec<(String, String)>,
+}
+
+impl<'a> Tagger<'a> {
+    fn statement(&mut self, statement: &mut Statement, ctes: &CteNames) -> Result<(), PlanError> {
+        match statement {
+            Statement::Query(query) => self.query(query, ctes),
+            Statement::Insert(insert) => self.insert(insert, ctes),
+            Statement::Update(update) => {
+                self.target(&mut update.table)?;
+                if let Some(from) = &mut update.from {
+                    let (UpdateTableFromKind::BeforeSet(from) | UpdateTableFromKind::AfterSet(from)) = from;
+                    self.from(from, ctes)?;
+                }
+                self.nested(&mut update.assignments, ctes)?;
+                self.nested(&mut update.selection, ctes)?;
+                self.nested(&mut update.returning, ctes)
+            }
+            Statement::Delete(delete) => {
+                let (FromTable::WithFromKeyword(from) | FromTable::WithoutKeyword(from)) = &mut delete.from;
+                match from.as_mut_slice() {
+                    [one] if delete.tables.is_empty() => self.target(one)?,
+                    _ => return Err(PlanError::guard("DELETE from several tables", "delete from one table")),
+                }
+                if let Some(using) = &mut delete.using {
+                    self.from(using, ctes)?;
+                }
+                self.nested(&mut delete.selection, ctes)?;
+                self.nested(&mut delete.returning, ctes)
+            }
+            Statement::Merge(_) => Err(merge()),
+            _ => Err(PlanError::guard("this kind of statement", "use SELECT, INSERT, UPDATE or DELETE")),
+        }
+    }
+
+    fn insert(&mut self, insert: &mut Insert, ctes: &CteNames) -> Result<(), PlanError> {
+        let TableObject::TableName(name) = &mut insert.table else {
+            return Err(PlanError::guard("INSERT into anything but a table", "insert into the table itself"));
+        };
+        let alias = insert.table_alias.as_ref().map(|a| a.alias.clone());
+        if let Some(alias) = self.tag_name(name, alias.as_ref(), None)? {
+            if let Some(found) = self.found.last_mut() {
+                found.target = true;
+            }
+            insert.table_alias = Some(TableAliasWithoutColumns { explicit: true, alias });
+        }
+        if let Some(source) = &mut insert.source {
+            self.query(source, ctes)?;
+        }
+        self.nested(&mut insert.on, ctes)?;
+        self.nested(&mut insert.assignments, ctes)?;
+        self.nested(&mut insert.returning, ctes)
+    }
+
+    /// The target of UPDATE or DELETE: a WITH name never stands for it.
+    fn target(&mut self, table: &mut TableWithJoins) -> Result<(), PlanError> {
+        if !table.joins.is_empty() {
+            return Err(PlanError::guard("a join as the target", "name the other tables in FROM or USING"));
+        }
+        let before = self.found.len();
+        self.factor(&mut table.relation, &CteNames::default())?;
+        if let Some(found) = self.found.get_mut(before) {
+            found.target = true;
+        }
+        Ok(())
+    }
+
+    fn nested<N: VisitMut>(&mut self, node: &mut N, ctes: &CteNames) -> Result<(), PlanError> {
+        each_query_mut(node, |q| self.query(q, ctes))
+    }
+
+    fn query(&mut self, query: &mut Query, ctes: &CteNames) -> Result<(), PlanError> {
+        if query.for_clause.is_some()
+            || query.settings.is_some()
+            || query.format_clause.is_some()
+            || !query.pipe_operators.is_empty()
+        {
+            return Err(PlanError::guard("a clause that PostgreSQL does not have", ""));
+        }
+        let mut ctes = ctes.clone();
+        if let Some(with) = &mut query.with {
+            if with.recursive {
+                // Every name of a WITH RECURSIVE is visible in every query of it.
+                with.cte_tables.iter().for_each(|c| ctes.push(fold(&c.alias.name)));
+            }
+            for cte in &mut with.cte_tables {
+                let before = self.found.len();
+                self.query(&mut cte.query, &ctes)?;
+                if self.found.len() > before && !reads_only(&cte.query) {
+                    return Err(PlanError::guard(
+                        "a data-modifying WITH query on protected tables",
+                        "run it as a statement of its own",
+                    ));
+                }
+                if !with.recursive {
+                    ctes.push(fold(&cte.alias.name));
+                }
+            }
+        }
+        self.set_expr(&mut query.body, &ctes)?;
+        self.nested(&mut query.order_by, &ctes)?;
+        self.nested(&mut query.limit_clause, &ctes)?;
+        self.nested(&mut query.fetch, &ctes)
+    }
+
+    fn set_expr(&mut self, body: &mut SetExpr, ctes: &CteNames) -> Result<(), PlanError> {
+        match body {
+            SetExpr::Select(select) => self.select(select, ctes),
+            SetExpr::Query(query) => self.query(query, ctes),
+            SetExpr::SetOperation { left, right, .. } => {
+                self.set_expr(left, ctes)?;
+                self.set_expr(right, ctes)
+            }
+            SetExpr::Values(values) => self.nested(values, ctes),
+            SetExpr::Insert(inner) | SetExpr::Update(inner) | SetExpr::Delete(inner) => {
+                self.statement(inner, ctes)
+            }
+            SetExpr::Merge(_) => Err(merge()),
+            SetExpr::Table(_) => Err(table_command()),
+        }
+    }
+
+    fn select(&mut self, select: &mut Select, ctes: &CteNames) -> Result<(), PlanError> {
+        if select.into.is_some() {
+            return Err(PlanError::guard("SELECT INTO would copy rows", "use WITH or a subquery"));
+        }
+        let foreign = select.top.is_some()
+            || select.exclude.is_some()
+            || !select.lateral_views.is_empty()
+            || select.prewhere.is_some()
+            || !select.connect_by.is_empty()
+            || !select.cluster_by.is_empty()
+            || !select.distribute_by.is_empty()
+            || !select.sort_by.is_empty()
+            || select.qualify.is_some()
+            || select.value_table_mode.is_some()
+            || matches!(select.group_by, GroupByExpr::All(_));
+        if foreign {
+            return Err(PlanError::guard("a clause that PostgreSQL does not have", ""));
+        }
+        self.from(&mut select.from, ctes)?;
+        self.nested(&mut select.distinct, ctes)?;
+        self.nested(&mut select.projection, ctes)?;
+        self.nested(&mut select.selection, ctes)?;
+        self.nested(&mut select.group_by, ctes)?;
+        self.nested(&mut select.having, ctes)?;
+        self.nested(&mut select.named_window, ctes)
+    }
+
+    fn from(&mut self, from: &mut [TableWithJoins], ctes: &CteNames) -> Result<(), PlanError> {
+        for tree in from {
+            self.tree(tree, ctes)?;
+        }
+        Ok(())
+    }
+
+    fn tree(&mut self, tree: &mut TableWithJoins, ctes: &CteNames) -> Result<(), PlanError> {
+        self.factor(&mut tree.relation, ctes)?;
+        for Join { relation, join_operator, .. } in &mut tree.joins {
+            self.factor(relation, ctes)?;
+            self.nested(join_operator, ctes)?;
+        }
+        Ok(())
+    }
+
+    fn factor(&mut self, factor: &mut TableFactor, ctes: &CteNames) -> Result<(), PlanError> {
+        match factor {
+            TableFactor::Table { name, alias, args: None, sample, .. } => {
+                let given = alias.as_ref().map(|a| a.name.clone());
+                if let Some(given) = self.tag_name(name, given.as_ref(), Some(ctes))? {
+                    if let Some(found) = self.found.last_mut() {
+                        found.sampled = sample.is_some();
+                        found.renamed = alias.as_ref().is_some_and(|a| !a.columns.is_empty());
+                    }
+                    let columns = alias.take().map(|a| a.columns).unwrap_or_default();
+                    *alias = Some(TableAlias { explicit: true, name: given, columns, at: None });
+                }
+                Ok(())
+            }
+            TableFactor::Derived { subquery, .. } => self.query(subquery, ctes),
+            TableFactor::NestedJoin { table_with_joins, .. } => self.tree(table_with_joins, ctes),
+            TableFactor::Table { .. }
+            | TableFactor::TableFunction { .. }
+            | TableFactor::Function { .. }
+            | TableFactor::UNNEST { .. }
+            | TableFactor::XmlTable { .. }
+            | TableFactor::JsonTable { .. } => self.nested(factor, ctes),
+            TableFactor::OpenJsonTable { .. }
+            | TableFactor::Pivot { .. }
+            | TableFactor::Unpivot { .. }
+            | TableFactor::UnpivotExpr { .. }
+            | TableFactor::MatchRecognize { .. }
+            | TableFactor::SemanticView { .. } => {
+                Err(PlanError::guard("a FROM item that PostgreSQL does not have", ""))
+            }
+        }
+    }
+
+    /// Tags `name` when it is a protected table; the alias it must then carry.
+    fn tag_name(
+        &mut self,
+        name: &mut ObjectName,
+        alias: Option<&Ident>,
+        ctes: Option<&CteNames>,
+    ) -> Result<Option<Ident>, PlanError> {
+        let mut parts = Vec::with_capacity(3);
+        for part in &name.0 {
+            match part {
+                ObjectNamePart::Identifier(i) => parts.push(fold(i)),
+                ObjectNamePart::Function(_) => {
+                    return Err(PlanError::guard("a computed table name", "name the table"));
+                }
+            }
+        }
+        let (schema, table) = match parts.as_slice() {
+            [table] if ctes.is_some_and(|c| c.has(table)) => return Ok(None),
+            [table] => (None, table.as_str()),
+            [schema, table] | [_, schema, table] => (Some(schema.as_str()), table.as_str()),
+            _ => return Err(PlanError::guard(format!("the name {name}"), "use schema.table")),
+        };
+        let relation = match self.input.catalog.resolve(schema, table, self.input.namespace) {
+            Resolved::Relation(relation) => relation,
+            Resolved::Temporary | Resolved::Unknown => return Ok(None),
+        };
+        match self.input.policy.access(self.input.role, relation.oid) {
+            Access::Free => Ok(None),
+            // What is closed is refused where names are resolved; the system's own is decided there.
+            Access::Denied(_) => match relation.name.schema.as_str() {
+                "pg_catalog" | "information_schema" => Ok(None),
+                _ => Err(PlanError::guard(format!("{} is closed to this role", relation.name), "")),
+            },
+            Access::Protected { table: bound, filter, masks, block } => {
+                if alias.is_none() && schema.is_some() {
+                    self.qualified.push((relation.name.schema.clone(), table.to_owned()));
+                }
+                let alias = match alias {
+                    Some(alias) => alias.clone(),
+                    None => Ident::with_quote('"', table),
+                };
+                self.found.push(Occurrence {
+                    table: bound,
+                    relation,
+                    filter,
+                    masks,
+                    block,
+                    alias: fold(&alias),
+                    renamed: false,
+                    sampled: false,
+                    target: false,
+                });
+                let tag = ident(format!("{TAG}{}_", self.found.len() - 1));
+                *name = ObjectName(vec![ObjectNamePart::Identifier(tag)]);
+                Ok(Some(alias))
+            }
+        }
+    }
+}
+
+/// False for a WITH query that writes.
+fn reads_only(query: &Query) -> bool {
+    match query.body.as_ref() {
+        SetExpr::Insert(_) | SetExpr::Update(_) | SetExpr::Delete(_) | SetExpr::Merge(_) => false,
+        SetExpr::Query(inner) => reads_only(inner),
+        SetExpr::Select(_) | SetExpr::SetOperation { .. } | SetExpr::Values(_) | SetExpr::Table(_) => true,
+    }
+}
+
+/// `schema.table.column` becomes `table.column` for tables that now carry an alias.
+struct Unqualify(Vec<(String, String)>);
+
+impl Unqualify {
+    fn known(&self, schema: &Ident, table: &Ident) -> bool {
+        let (schema, table) = (fold(schema), fold(table));
+        self.0.iter().any(|(s, t)| *s == schema && *t == table)
+    }
+}
+
+impl VisitorMut for Unqualify {
+    type Break = ();
+
+    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        if let Expr::CompoundIdentifier(parts) = expr
+            && let [schema, table, _] = parts.as_slice()
+            && self.known(schema, table)
+        {
+            parts.remove(0);
+        }
+        if let Expr::QualifiedWildcard(name, _) = expr {
+            self.name(name);
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
+        for item in &mut select.projection {
+            if let SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::ObjectName(name), _) = item
+            {
+                self.name(name);
+            }
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+impl Unqualify {
+    fn name(&self, name: &mut ObjectName) {
+        if let [ObjectNamePart::Identifier(schema), ObjectNamePart::Identifier(table)] = name.0.as_slice()
+            && self.known(schema, table)
+        {
+            name.0.remove(0);
+        }
+    }
+}
