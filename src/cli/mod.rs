@@ -90,12 +90,6 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// The answer of a command that this build was made without.
-fn not_built(command: &str) -> ExitCode {
-    eprintln!("pgglass: this build has no `{command}` command");
-    ExitCode::from(FAILED)
-}
-
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory as _;

@@ -3,6 +3,9 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use super::FAILED;
+use crate::audit::{Format, patient_report};
+
 /// What to report.
 #[derive(Debug, Clone, clap::Subcommand)]
 pub enum ReportCommand {
@@ -44,6 +47,27 @@ pub enum ReportFormat {
 /// Runs the command.
 pub(crate) fn run(command: ReportCommand) -> ExitCode {
     match command {
-        ReportCommand::Patient(_args) => super::not_built("report patient"),
+        ReportCommand::Patient(args) => patient(&args),
+    }
+}
+
+fn patient(args: &PatientReportArgs) -> ExitCode {
+    let format = match args.format {
+        ReportFormat::Text => Format::Text,
+        ReportFormat::Csv => Format::Csv,
+        ReportFormat::Json => Format::Json,
+    };
+    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+    let warn = |warning: &str| eprintln!("pgglass: {warning}");
+    match patient_report(&args.directory, &args.id, format, &mut out, warn) {
+        Ok(summary) if summary.unreadable > 0 => {
+            eprintln!("pgglass: {} places of the ledger cannot be read: run `pgglass verify`", summary.unreadable);
+            ExitCode::from(FAILED)
+        }
+        Ok(_) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("pgglass: {error}");
+            ExitCode::from(FAILED)
+        }
     }
 }

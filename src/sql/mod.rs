@@ -3,6 +3,8 @@
 //! `plan` rewrites and is not trusted; `check` is. The data they hand on is defined here.
 
 pub mod check;
+#[cfg(test)]
+mod fixture;
 mod functions;
 mod lineage;
 pub mod parse;

@@ -37,7 +37,7 @@ pub struct Context<'a> {
 }
 
 /// A name that only the session can resolve.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum SessionObject {
     /// A cursor (`FETCH`, `MOVE`, `CLOSE`). Portals of the extended protocol live under the same
     /// names: the session lets only a cursor through that an SQL `DECLARE` opened.
