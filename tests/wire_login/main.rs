@@ -20,9 +20,9 @@ use pgglass::wire::tls::{Identity, ServerTls, UpstreamTls};
 use pgglass::wire::upstream::{self, Credentials, UpstreamError, UpstreamSettings};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio_postgres::NoTls;
 use tokio_postgres::config::{ChannelBinding, SslMode};
 use tokio_postgres::error::SqlState;
-use tokio_postgres::NoTls;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use support::*;
