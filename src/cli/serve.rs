@@ -28,6 +28,9 @@ use crate::wire::upstream::UpstreamSettings;
 /// Stack of a worker thread, bytes: libpg_query recurses on statements of up to 8 KiB there.
 const WORKER_STACK: usize = 16 * 1024 * 1024;
 
+/// Iterations a user that does not exist seems to have: PostgreSQL's default (`scram_iterations`).
+const MOCK_ITERATIONS: u32 = 4096;
+
 /// How often the clock of break-glass sessions is looked at.
 const TICK: Duration = Duration::from_millis(200);
 
@@ -198,8 +201,8 @@ fn upstream_settings(config: &Config) -> Result<UpstreamSettings, ServeError> {
         port: upstream.port,
         tls: match &upstream.tls {
             TlsMode::Disable => UpstreamTls::Disable,
-            TlsMode::Require => UpstreamTls::require()?,
-            TlsMode::VerifyFull { ca } => UpstreamTls::verify_full(Some(ca))?,
+            TlsMode::Require => UpstreamTls::require(None)?,
+            TlsMode::VerifyFull { ca } => UpstreamTls::verify_full(Some(ca), None)?,
         },
         connect_timeout: upstream.connect_timeout,
     })
@@ -222,6 +225,7 @@ fn accept_settings(config: &Config) -> Result<AcceptSettings, ServeError> {
         },
         login_timeout: listen.login_timeout,
         mock_secret: rand::random(),
+        mock_iterations: MOCK_ITERATIONS,
     })
 }
 
