@@ -143,6 +143,9 @@ demo_up() {
     STATE="$(mktemp -d "${TMPDIR:-/tmp}/pgglass-demo.XXXXXX")"
     chmod 711 "$STATE"
     trap demo_down EXIT
+    # With a trap, bash lets the running command end first: no initdb writes behind the removal.
+    trap 'exit 130' INT
+    trap 'exit 143' TERM
     say "PostgreSQL: starting ($PG_BIN) and loading 2,000 invented patients"
     make_certificates "$STATE/tls"
     start_database
