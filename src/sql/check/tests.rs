@@ -296,6 +296,17 @@ const LEAKS: &[&str] = &[
     "unknown_column::int = 1",
     "EXISTS (SELECT 1 FROM ward x WHERE x.name::int = 1)",
     "lower(reverse(p.name)) = 'x'",
+    "p.weight * 1e131000 * 1e131000 > 0",
+    "replace(p.name, 'a', $1) = 'x'",
+    "quote_literal(p.name) = 'x'",
+    "'5874897-01-01'::date::timestamptz > p.seen_at",
+    "$1::date::timestamptz > p.seen_at",
+    "date_trunc('month', '5874897-01-01'::date) > p.seen_at",
+    "'4713-01-01 BC'::timestamptz - interval '1 day' < p.seen_at",
+    "now() - interval '999 years' - interval '999 years' - interval '999 years' < p.seen_at",
+    "p.visits IN (p.weight, p.score)",
+    "p.visits = ANY (ARRAY[p.weight, p.score])",
+    "p.weight IN (SELECT 1.5::float8 FROM ward)",
 ];
 
 #[test]
