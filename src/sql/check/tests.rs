@@ -65,6 +65,7 @@ const PLACED: &[&str] = &[
     "SELECT q.*, CASE WHEN row_number() OVER () = 1 THEN w.b END AS __glass_s1, q.__glass_m1 FROM (SELECT ARRAY(SELECT DISTINCT __glass_r1.mrn::pg_catalog.text FROM public.patients AS __glass_r1 WHERE {patients __glass_r1} AND (__glass_r1.mrn = $1)) AS b) w LEFT JOIN (SELECT *, true AS __glass_m1 FROM (SELECT p.name FROM patients p WHERE p.mrn = $1 AND {patients p}) q0 OFFSET 0) q ON true",
     "SELECT * FROM ward w",
     "SELECT * FROM tmp",
+    "SELECT 1 FROM patients p JOIN unnest($1::int8[]) AS u ON u = 1 CROSS JOIN generate_series(1, 3) g WHERE {patients p}",
     "SELECT 1 FROM patients p JOIN notes n USING (mrn) WHERE {patients p} AND {notes n}",
 ];
 
