@@ -115,6 +115,12 @@ impl Clinic {
             catalog.by_name.insert(r.name.clone(), r.oid);
             catalog.relations.insert(r.oid, r);
         }
+        let above = relation(10, "patients_all", Table, &[("mrn", "bigint")]);
+        catalog.by_name.insert(above.name.clone(), 10);
+        catalog.relations.insert(10, above);
+        if let Some(patients) = catalog.relations.get_mut(&1) {
+            patients.parents.push(10);
+        }
         let mut child = relation(9, "patients_2024", Table, &[("mrn", "bigint"), ("ssn", "text")]);
         child.parents.push(1);
         catalog.by_name.insert(child.name.clone(), 9);
@@ -152,7 +158,7 @@ impl Clinic {
                 rule("orders", vec![]),
                 rule("results", vec![step]),
             ],
-            reference: BTreeSet::from([name("ward")]),
+            reference: BTreeSet::from([name("ward"), name("patients_all")]),
             roles: BTreeMap::new(),
             membership: Membership::default(),
             profiles: BTreeMap::new(),

@@ -339,7 +339,9 @@ impl Checker<'_> {
                 "" => value.names("fields").last().copied().unwrap_or("?column?"),
                 name => name,
             };
-            out.push((name.to_owned(), self.safe(value, block).unwrap_or(Ty::Unknown)));
+            // Concatenations of concatenations double at every level, until memory ends.
+            let ty = if concatenates(value) { None } else { self.safe(value, block) };
+            out.push((name.to_owned(), ty.unwrap_or(Ty::Unknown)));
         }
         Some(out)
     }
@@ -360,6 +362,11 @@ impl Checker<'_> {
         }
         node.children().into_iter().any(|c| self.mentions_filtered(c, env))
     }
+}
+
+fn concatenates(node: &Node) -> bool {
+    (node.kind == "AExpr" && node.names("name").last() == Some(&"||"))
+        || node.children().into_iter().any(concatenates)
 }
 
 fn node_or_nodes<'n>(node: &'n Node, field: &str) -> Vec<&'n Node> {

@@ -21,7 +21,8 @@ use crate::policy::{Access, GuardParams, Mask};
 use crate::sql::StatementKind;
 use crate::sql::parse::parse_ours;
 use crate::sql::resolve::{
-    Context, ProtectedOccurrence, Resolution, Usage, check_guarded, check_mentions, resolve_name, survey,
+    Context, ProtectedOccurrence, Resolution, Usage, check_guarded, check_mentions, has_protected_child,
+    resolve_name, survey,
 };
 use crate::sql::tree::{Node, Tree};
 
@@ -169,6 +170,9 @@ impl<'a> Checker<'a> {
                 }
                 Resolution::Unknown => return fail(format!("relation {} is not known", o.written())),
                 Resolution::User(oid) => match context.bound.access(context.role, oid) {
+                    Access::Free if context.role.is_restricted() && has_protected_child(oid, &context) => {
+                        return fail(format!("relation {} has protected children", o.written()));
+                    }
                     Access::Free => {}
                     Access::Denied(_) => return fail(format!("relation {} is closed", o.written())),
                     Access::Protected { .. } => {

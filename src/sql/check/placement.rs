@@ -8,8 +8,8 @@ use pg_query::protobuf::JoinType;
 
 use super::block::{Env, Place, is_fence};
 use super::expected::conjuncts;
-use super::safe::comparable;
-use super::types::{Block, Columns, Item, Ty, columns_of};
+use super::safe::{comparable, is_number};
+use super::types::{Block, Columns, Item, Ty, builtin, columns_of};
 use super::{Checker, Outcome, fail};
 use crate::catalog::Oid;
 use crate::sql::resolve::{Resolution, resolve_name};
@@ -52,6 +52,24 @@ impl<'n> From<'n> {
 
 fn alias_of(node: &Node) -> Option<&str> {
     node.node("alias").map(|a| a.str("aliasname"))
+}
+
+/// `generate_series(1, 10)`, `unnest($1::int8[])`: rows that depend on no row, and cannot fail.
+fn constant_rows(call: &Node) -> bool {
+    let args: Vec<&Node> = call.nodes("args").collect();
+    let plain = !["agg_order", "agg_filter", "over", "func_variadic"].iter().any(|f| call.has(f));
+    let name = call.names("funcname");
+    plain
+        && match (name.as_slice(), args.as_slice()) {
+            (["generate_series"] | ["pg_catalog", "generate_series"], [from, to]) => {
+                is_number(from) && is_number(to)
+            }
+            (["unnest"] | ["pg_catalog", "unnest"], [array]) => {
+                let inner = if array.kind == "TypeCast" { array.node("arg") } else { Some(*array) };
+                inner.is_some_and(|i| matches!(i.kind, "ParamRef" | "AConst"))
+            }
+            _ => false,
+        }
 }
 
 /// True when the columns that USING or NATURAL compares do so without an error.
@@ -123,10 +141,12 @@ impl Checker<'_> {
             }
             "RangeFunction" => {
                 for function in node.nodes("functions") {
-                    from.conditions.extend(function.nodes("items").filter(|n| n.kind != "List"));
+                    from.conditions
+                        .extend(function.nodes("items").filter(|n| n.kind != "List" && !constant_rows(n)));
                 }
                 let alias = alias_of(node).unwrap_or_default().to_owned();
-                from.items.push(Item { alias, oid: None, columns: None });
+                let columns = self.function_columns(node, &alias);
+                from.items.push(Item { alias, oid: None, columns });
                 Ok(Vec::new())
             }
             "RangeTableFunc" | "JsonTable" => {
@@ -137,6 +157,26 @@ impl Checker<'_> {
             }
             other => fail(format!("{other} in FROM")),
         }
+    }
+
+    /// The one column of a function whose rows are constants.
+    fn function_columns(&self, node: &Node, alias: &str) -> Columns {
+        let call = node.nodes("functions").next()?.nodes("items").next()?;
+        if node.list("functions").len() != 1 || node.flag("ordinality") || !constant_rows(call) {
+            return None;
+        }
+        let name = node.node("alias").and_then(|a| a.names("colnames").first().copied()).unwrap_or(alias);
+        let arg = call.nodes("args").next()?;
+        let ty = match arg.node("type_name").map(|t| t.names("names")) {
+            Some(names) => {
+                let element = names.last()?;
+                let foreign = &self.cx.context.catalog.foreign_types;
+                if foreign.contains_key(*element) { Ty::Unknown } else { builtin(element) }
+            }
+            None if is_number(arg) => Ty::Numeric,
+            None => Ty::Unknown,
+        };
+        Some(vec![(name.to_owned(), ty)])
     }
 
     fn range_var(&mut self, node: &Node, env: &Env<'_>, from: &mut From<'_>) -> Outcome<Vec<Pending>> {

@@ -1,7 +1,7 @@
 //! Functions and relations against the role: the two judgements that `resolve` and `check` share.
 
 use super::{Context, Survey};
-use crate::catalog::QualifiedName;
+use crate::catalog::{Oid, QualifiedName};
 use crate::policy::{Denial, GlsCode, Refusal};
 use crate::sql::cannot_guard;
 use crate::sql::functions::builtin_allowed;
@@ -104,6 +104,26 @@ fn harmless_attribute(name: &str, context: &Context<'_>) -> bool {
                 && f.args.first().is_some_and(|a| *a >= FIRST_NORMAL_OID || TAKES_ROWS.contains(a))
         })
         .all(|f| context.role.functions.contains(&QualifiedName::new(f.schema.as_str(), name)))
+}
+
+/// True when a relation that is not protected has a protected partition or child: reading it
+/// reads the child's rows.
+pub(crate) fn has_protected_child(oid: Oid, context: &Context<'_>) -> bool {
+    let parents = |oid: Oid| context.catalog.relation(oid).map_or(&[][..], |r| r.parents.as_slice());
+    context.bound.tables.keys().chain(&context.bound.broken).any(|child| {
+        let mut seen = Vec::new();
+        let mut todo = parents(*child).to_vec();
+        while let Some(parent) = todo.pop() {
+            if parent == oid {
+                return true;
+            }
+            if !seen.contains(&parent) {
+                seen.push(parent);
+                todo.extend(parents(parent));
+            }
+        }
+        false
+    })
 }
 
 /// The refusal for a relation that is closed to the role.

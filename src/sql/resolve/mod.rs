@@ -14,6 +14,7 @@ mod utility;
 
 pub use survey::{Occurrence, Resolution, Survey, Usage, survey};
 
+pub(crate) use access::has_protected_child;
 use access::{function_refusal, not_mapped};
 pub(crate) use restricted::{guarded as check_guarded, mentions as check_mentions};
 pub(crate) use survey::resolve_name;
@@ -39,7 +40,7 @@ pub struct Context<'a> {
 /// A name that only the session can resolve.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum SessionObject {
-    /// A cursor (`FETCH`, `MOVE`, `CLOSE`). Portals of the extended protocol live under the same
+    /// A cursor (`FETCH`, `MOVE`, `CLOSE`; the empty name is `CLOSE ALL`). Portals of the extended protocol live under the same
     /// names: the session lets only a cursor through that an SQL `DECLARE` opened.
     Cursor(String),
     /// A statement prepared in SQL (`EXECUTE`). Statements of the extended protocol live under the

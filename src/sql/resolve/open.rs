@@ -2,7 +2,7 @@
 //! told apart from what can.
 
 use super::survey::{Occurrence, Resolution, Usage, survey};
-use super::{Context, Decision, ProtectedOccurrence, SessionObject, Survey};
+use super::{Context, Decision, ProtectedOccurrence, SessionObject, Survey, has_protected_child};
 use crate::catalog::{QualifiedName, RelationKind};
 use crate::policy::Access;
 use crate::sql::StatementKind;
@@ -173,9 +173,10 @@ fn opaque_relation(survey: &Survey, context: &Context<'_>) -> bool {
             | RelationKind::Other => {
                 !context.bound.tables.contains_key(&oid) && !context.bound.reference.contains(&oid)
             }
-            RelationKind::Table
-            | RelationKind::PartitionedTable
-            | RelationKind::Sequence
+            RelationKind::Table | RelationKind::PartitionedTable => {
+                !context.bound.tables.contains_key(&oid) && has_protected_child(oid, context)
+            }
+            RelationKind::Sequence
             | RelationKind::Index
             | RelationKind::CompositeType
             | RelationKind::Toast => false,

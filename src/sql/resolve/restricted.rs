@@ -2,8 +2,11 @@
 
 use super::access::operator_refusal;
 use super::survey::{Occurrence, Resolution, Usage, survey};
-use super::{Context, Decision, ProtectedOccurrence, Survey, function_refusal, not_mapped, utility};
-use crate::policy::{Access, Refusal};
+use super::{
+    Context, Decision, ProtectedOccurrence, Survey, function_refusal, has_protected_child, not_mapped,
+    utility,
+};
+use crate::policy::{Access, Denial, Refusal};
 use crate::sql::functions::CLOSED_COLUMNS;
 use crate::sql::tree::Node;
 use crate::sql::{StatementKind, cannot_guard};
@@ -91,6 +94,10 @@ pub(super) fn relations(occurrences: &[Occurrence], context: &Context<'_>) -> Re
             Resolution::System(_) => return Err(Box::new(not_mapped(&occurrence.written(), None, context))),
             Resolution::Unknown => unknown = unknown.or_else(|| Some(occurrence.written())),
             Resolution::User(oid) => match context.bound.access(context.role, oid) {
+                Access::Free if has_protected_child(oid, context) => {
+                    let denial = Some(Denial::NotMapped);
+                    return Err(Box::new(not_mapped(&occurrence.written(), denial, context)));
+                }
                 Access::Free => {}
                 Access::Denied(denial) => {
                     return Err(Box::new(not_mapped(&occurrence.written(), Some(denial), context)));
