@@ -16,7 +16,7 @@ mod wrap;
 pub(super) use place::{Side, side};
 pub(super) use scope::{CteNames, Occurrence, fold, occurrence_of};
 pub(super) use text::{Placeholders, ident};
-pub(super) use walk::{each_query, each_query_mut};
+pub(super) use walk::{Look, any_expr, any_query, any_relation, each_query_mut, look};
 
 use sqlparser::ast::{SetExpr, Statement};
 use sqlparser::dialect::PostgreSqlDialect;
