@@ -2,8 +2,8 @@
 //! check new keys, and what cannot be written through a guard. Not for filters (see `place`).
 
 use sqlparser::ast::{
-    Assignment, AssignmentTarget, ConflictTarget, Expr, FromTable, Insert, OnConflictAction, OnInsert,
-    SelectItem, SetExpr, Statement, TableWithJoins, UpdateTableFromKind,
+    Assignment, AssignmentTarget, Expr, FromTable, Insert, OnConflictAction, OnInsert, SelectItem, SetExpr,
+    Statement, TableWithJoins, UpdateTableFromKind,
 };
 
 use super::{Occurrence, Placeholders, PlanError, PlanInput, any_expr, fold, ident};
@@ -140,7 +140,6 @@ fn inserts(insert: &Insert, target: &Occurrence<'_>) -> Result<bool, PlanError> 
         )
     };
     let OnInsert::OnConflict(conflict) = on else { return Err(refuse()) };
-    let _: &Option<ConflictTarget> = &conflict.conflict_target;
     match &conflict.action {
         OnConflictAction::DoUpdate(update)
             if !target.filter && !assigns_key(&update.assignments, target) && update.selection.is_none() =>
