@@ -97,6 +97,8 @@ pub(crate) const QUERIES: &[&str] = &[
     "SELECT ward, count(*) FROM patient GROUP BY ward",
     "SELECT ward, count(*) FROM patient GROUP BY ward HAVING count(*) > 1",
     "SELECT count(*) FROM patient HAVING count(*) < 4",
+    "SELECT ward FROM patient GROUP BY ward HAVING count(*) = 1",
+    "SELECT count(*) FROM patient HAVING count(*) IN (2, 5)",
     "SELECT ward, count(*) FILTER (WHERE age > 40) FROM patient GROUP BY ward",
     "SELECT min(age), max(age) FROM patient",
     "SELECT ward, string_agg(name, ',' ORDER BY patient_id) FROM patient GROUP BY ROLLUP (ward)",

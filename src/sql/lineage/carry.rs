@@ -4,12 +4,10 @@
 //! on a copy and gives up with a reason; giving up is always right. Occurrences that are pinned
 //! count as not protected here: deleting any other patient's row does not change them.
 
-use std::ops::ControlFlow;
-
 use sqlparser::ast::{
     Distinct, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, LimitClause, ObjectName, OrderBy,
     Query, Select, SelectItem, SelectItemQualifiedWildcardKind, SetExpr, SetOperator, SetQuantifier,
-    Statement, TableWithJoins, Visit, Visitor, WildcardAdditionalOptions,
+    Statement, TableWithJoins, Visit, WildcardAdditionalOptions,
 };
 
 use super::Analysis;
@@ -18,7 +16,8 @@ use super::functions::{Calls, is_volatile};
 use super::tree::{FromItem, avoids};
 use crate::policy::key_expression;
 use crate::sql::plan::{
-    CteNames, Occurrence, Placeholders, PlanInput, each_query, fold, ident, occurrence_of,
+    CteNames, Look, Occurrence, Placeholders, PlanInput, any_expr, any_query, any_relation, fold, ident,
+    look, occurrence_of,
 };
 
 /// Why keys are not carried.
@@ -141,32 +140,30 @@ impl Carrier<'_, '_> {
 
     /// True when `node` reads an occurrence that pins do not cover.
     pub(super) fn is_protected<N: Visit>(&self, node: &N, with: &With<'_>) -> bool {
-        sqlparser::ast::visit_relations(node, |name: &ObjectName| {
-            let open = match occurrence_of(name) {
-                Some(n) => self.is_open(n),
-                None => single(name).and_then(|n| with.find(&n)).is_some_and(|out| match out {
-                    Ok(out) => out.protected,
-                    Err(_) => true,
-                }),
-            };
-            if open { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        any_relation(node, &mut |name: &ObjectName| match occurrence_of(name) {
+            Some(n) => self.is_open(n),
+            None => single(name).and_then(|n| with.find(&n)).is_some_and(|out| match out {
+                Ok(out) => out.protected,
+                Err(_) => true,
+            }),
         })
-        .is_break()
     }
 
     /// The reason why a protected subquery inside an expression stops the carrying, if one does.
     pub(super) fn sublink_in<N: Visit>(&self, node: &N, with: &With<'_>) -> Option<Reason> {
-        each_query(node, |q| if self.is_protected(q, with) { Err(()) } else { Ok(()) }).err()?;
+        if !any_query(node, &mut |q| self.is_protected(q, with)) {
+            return None;
+        }
         let mut kind = "SCALAR_SUBQUERY";
-        let _ = sqlparser::ast::visit_expressions(node, |e| {
+        any_expr(node, &mut |e| {
             kind = match e {
                 Expr::Exists { negated: true, .. } => "NOT_EXISTS",
                 Expr::Exists { .. } => "EXISTS",
                 Expr::InSubquery { negated: true, .. } => "NOT_IN",
                 Expr::InSubquery { .. } => "IN_SUBQUERY",
-                _ => return ControlFlow::Continue(()),
+                _ => return false,
             };
-            ControlFlow::Break(())
+            true
         });
         Some(kind)
     }
@@ -268,11 +265,8 @@ impl Carrier<'_, '_> {
         level: Level,
     ) -> Result<Out, Reason> {
         let protected = self.is_protected(select, with);
-        let pinned_at_top = level == Level::Top
-            && sqlparser::ast::visit_relations(&select.from, |n| {
-                if occurrence_of(n).is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-            })
-            .is_break();
+        let pinned_at_top =
+            level == Level::Top && any_relation(&select.from, &mut |n| occurrence_of(n).is_some());
         if !protected && !pinned_at_top {
             return Ok(Out::default());
         }
@@ -331,7 +325,7 @@ impl Carrier<'_, '_> {
             .filter(|i| i.hidden.iter().any(|(_, name, _)| name.is_some()))
             .map(|i| i.alias.as_str())
             .collect();
-        if select.visit(&mut WholeRow(&named)).is_break() {
+        if look(select, &mut WholeRow(&named)) {
             return Err("WHOLE_ROW");
         }
         let mut hidden: Vec<Hidden> = Vec::new();
@@ -405,12 +399,10 @@ fn star_counts(select: &Select, items: &[FromItem]) -> Result<Vec<usize>, Reason
 /// Breaks at a reference to a whole row of one of these aliases, or at any star in an expression.
 struct WholeRow<'a>(&'a [&'a str]);
 
-impl Visitor for WholeRow<'_> {
-    type Break = ();
-
-    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
+impl Look for WholeRow<'_> {
+    fn expr(&mut self, expr: &Expr) -> bool {
         let whole = |name: &Ident| self.0.contains(&fold(name).as_str());
-        let found = match expr {
+        match expr {
             Expr::Identifier(name) => whole(name),
             Expr::QualifiedWildcard(..) | Expr::Wildcard(_) => !self.0.is_empty(),
             Expr::Function(call) => match &call.args {
@@ -423,8 +415,7 @@ impl Visitor for WholeRow<'_> {
                 FunctionArguments::None | FunctionArguments::Subquery(_) => false,
             },
             _ => false,
-        };
-        if found { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        }
     }
 }
 

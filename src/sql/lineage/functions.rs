@@ -1,12 +1,10 @@
 //! What the functions that a block calls do to rows: merge them, number them, multiply them, or
 //! change from call to call. Kinds come from the catalog; the names below hold also without it.
 
-use std::ops::ControlFlow;
-
-use sqlparser::ast::{Expr, Function, GroupByExpr, OrderBy, Query, Select, Visit, Visitor};
+use sqlparser::ast::{Expr, Function, GroupByExpr, OrderBy, Query, Select, Visit};
 
 use super::columns::single;
-use crate::sql::plan::{PlanInput, fold};
+use crate::sql::plan::{Look, PlanInput, any_expr, fold, look};
 
 const AGGREGATES: &[&str] = &[
     "array_agg",
@@ -99,10 +97,10 @@ impl Calls {
     /// The calls in the select list, HAVING and ORDER BY of a block, not those of its subqueries.
     pub(super) fn of_block(select: &Select, order_by: Option<&OrderBy>, input: &PlanInput<'_>) -> Self {
         let mut visitor = BlockCalls { input, depth: 0, found: Calls::default() };
-        let _ = select.projection.visit(&mut visitor);
-        let _ = select.having.visit(&mut visitor);
+        look(&select.projection, &mut visitor);
+        look(&select.having, &mut visitor);
         if let Some(order_by) = order_by {
-            let _ = order_by.visit(&mut visitor);
+            look(order_by, &mut visitor);
         }
         visitor.found
     }
@@ -121,20 +119,17 @@ struct BlockCalls<'a, 'b> {
     found: Calls,
 }
 
-impl Visitor for BlockCalls<'_, '_> {
-    type Break = ();
-
-    fn pre_visit_query(&mut self, _: &Query) -> ControlFlow<()> {
+impl Look for BlockCalls<'_, '_> {
+    fn query(&mut self, _: &Query) -> bool {
         self.depth += 1;
-        ControlFlow::Continue(())
+        false
     }
 
-    fn post_visit_query(&mut self, _: &Query) -> ControlFlow<()> {
+    fn query_end(&mut self) {
         self.depth -= 1;
-        ControlFlow::Continue(())
     }
 
-    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
+    fn expr(&mut self, expr: &Expr) -> bool {
         if let Expr::Function(call) = expr
             && self.depth == 0
         {
@@ -148,7 +143,7 @@ impl Visitor for BlockCalls<'_, '_> {
                 self.found.row_maker = true;
             }
         }
-        ControlFlow::Continue(())
+        false
     }
 }
 
@@ -167,18 +162,11 @@ fn is_foreign(name: &str, input: &PlanInput<'_>) -> bool {
 
 /// True when any call anywhere in `node` may change from call to call.
 pub(super) fn is_volatile<N: Visit>(node: &N, input: &PlanInput<'_>) -> bool {
-    let found = sqlparser::ast::visit_expressions(node, |expr| match expr {
-        Expr::Function(call) => {
-            let name = last_name(call);
-            let by_catalog =
-                input.catalog.functions.get(&name).is_some_and(|all| all.iter().any(|f| f.volatility == 'v'));
-            if by_catalog || VOLATILE.contains(&name.as_str()) {
-                ControlFlow::Break(())
-            } else {
-                ControlFlow::Continue(())
-            }
-        }
-        _ => ControlFlow::Continue(()),
-    });
-    found.is_break()
+    any_expr(node, &mut |expr| {
+        let Expr::Function(call) = expr else { return false };
+        let name = last_name(call);
+        let overloads = input.catalog.functions.get(&name);
+        overloads.is_some_and(|all| all.iter().any(|f| f.volatility == 'v'))
+            || VOLATILE.contains(&name.as_str())
+    })
 }

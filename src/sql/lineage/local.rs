@@ -2,30 +2,27 @@
 //! simple that they can be copied: a comparison of a column with a constant. Leaving one out is
 //! always sound.
 
-use std::ops::ControlFlow;
-
-use sqlparser::ast::{BinaryOperator, Expr, Ident, Statement, UnaryOperator, Value, Visit, Visitor};
+use sqlparser::ast::{BinaryOperator, Expr, Ident, Statement, UnaryOperator, Value};
 
 use super::columns::{Block, Conjunct};
 use crate::policy::our_alias;
-use crate::sql::plan::{Occurrence, PlanInput};
+use crate::sql::plan::{Look, Occurrence, PlanInput, look};
 
 /// The numbers of all parameters in the statement, as often as they stand there.
 pub(super) fn param_uses(ast: &Statement) -> Vec<u16> {
     struct Params(Vec<u16>);
-    impl Visitor for Params {
-        type Break = ();
-        fn pre_visit_value(&mut self, value: &sqlparser::ast::ValueWithSpan) -> ControlFlow<()> {
+    impl Look for Params {
+        fn value(&mut self, value: &sqlparser::ast::ValueWithSpan) -> bool {
             if let Value::Placeholder(name) = &value.value
                 && let Some(n) = name.strip_prefix('$').and_then(|n| n.parse().ok())
             {
                 self.0.push(n);
             }
-            ControlFlow::Continue(())
+            false
         }
     }
     let mut params = Params(Vec::new());
-    let _ = ast.visit(&mut params);
+    look(ast, &mut params);
     params.0
 }
 

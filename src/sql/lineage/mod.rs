@@ -19,7 +19,7 @@ use sqlparser::ast::{
     Visit,
 };
 
-use super::plan::{CteNames, Occurrence, Placeholders, PlanInput, each_query, fold};
+use super::plan::{CteNames, Occurrence, Placeholders, PlanInput, any_query, fold};
 use super::{Pin, PinValue};
 use columns::Block;
 use pins::Level;
@@ -196,9 +196,9 @@ impl Reader<'_, '_> {
     }
 
     fn nested<N: Visit>(&mut self, node: &N, ctes: &CteNames, outer: &[Level]) {
-        let _ = each_query(node, |q| {
+        any_query(node, &mut |q| {
             self.query(q, ctes, outer);
-            Ok::<(), ()>(())
+            false
         });
     }
 

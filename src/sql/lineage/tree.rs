@@ -4,14 +4,12 @@
 //! above the operator that made it one could remove the very row that would have named a patient:
 //! then nothing is carried. Not for pins.
 
-use std::ops::ControlFlow;
-
-use sqlparser::ast::{Expr, JoinConstraint, Query, TableFactor, TableWithJoins, Visit, Visitor};
+use sqlparser::ast::{Expr, JoinConstraint, Query, TableFactor, TableWithJoins};
 
 use super::carry::{Carrier, Hidden, Level, Reason, With};
 use super::columns::{output_columns, table_item};
 use crate::policy::key_expression;
-use crate::sql::plan::{Side, fold, ident, occurrence_of, side};
+use crate::sql::plan::{Look, Side, fold, ident, look, occurrence_of, side};
 
 /// One item.
 #[derive(Debug)]
@@ -180,10 +178,7 @@ fn is_lateral(factor: &TableFactor) -> bool {
 /// Fails unless every column of `expr` is known to belong to an item that is no N-item of `among`.
 pub(super) fn avoids(expr: &Expr, items: &[FromItem], among: &[usize]) -> Result<(), Reason> {
     let reason = among.iter().find_map(|i| items[*i].n).unwrap_or("OUTER_JOIN");
-    match expr.visit(&mut Avoid { items, among }) {
-        ControlFlow::Continue(()) => Ok(()),
-        ControlFlow::Break(()) => Err(reason),
-    }
+    if look(expr, &mut Avoid { items, among }) { Err(reason) } else { Ok(()) }
 }
 
 struct Avoid<'a> {
@@ -197,14 +192,12 @@ impl Avoid<'_> {
     }
 }
 
-impl Visitor for Avoid<'_> {
-    type Break = ();
-
-    fn pre_visit_query(&mut self, _: &Query) -> ControlFlow<()> {
-        ControlFlow::Break(())
+impl Look for Avoid<'_> {
+    fn query(&mut self, _: &Query) -> bool {
+        true
     }
 
-    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
+    fn expr(&mut self, expr: &Expr) -> bool {
         let clean = match expr {
             Expr::Identifier(name) => {
                 let name = fold(name);
@@ -228,6 +221,6 @@ impl Visitor for Avoid<'_> {
             Expr::QualifiedWildcard(..) | Expr::Wildcard(_) => false,
             _ => true,
         };
-        if clean { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        !clean
     }
 }

@@ -1,14 +1,12 @@
 //! INSERT, UPDATE and DELETE: RETURNING items that name the patients of the rows written and
 //! check new keys, and what cannot be written through a guard. Not for filters (see `place`).
 
-use std::ops::ControlFlow;
-
 use sqlparser::ast::{
-    Assignment, AssignmentTarget, ConflictTarget, Expr, FromTable, Insert, OnConflictAction, OnInsert,
-    SelectItem, SetExpr, Statement, TableWithJoins, UpdateTableFromKind, visit_expressions,
+    Assignment, AssignmentTarget, Expr, FromTable, Insert, OnConflictAction, OnInsert, SelectItem, SetExpr,
+    Statement, TableWithJoins, UpdateTableFromKind,
 };
 
-use super::{Occurrence, Placeholders, PlanError, PlanInput, fold, ident};
+use super::{Occurrence, Placeholders, PlanError, PlanInput, any_expr, fold, ident};
 use crate::policy::{GuardParams, key_expression, new_key_check};
 use crate::sql::lineage::{Analysis, Evidence, WriteWitness, carry_write};
 
@@ -142,7 +140,6 @@ fn inserts(insert: &Insert, target: &Occurrence<'_>) -> Result<bool, PlanError> 
         )
     };
     let OnInsert::OnConflict(conflict) = on else { return Err(refuse()) };
-    let _: &Option<ConflictTarget> = &conflict.conflict_target;
     match &conflict.action {
         OnConflictAction::DoUpdate(update)
             if !target.filter && !assigns_key(&update.assignments, target) && update.selection.is_none() =>
@@ -172,14 +169,11 @@ fn reads_no_mask(ast: &Statement, target: &Occurrence<'_>) -> Result<(), PlanErr
         let name = fold(name);
         !target.clear(&name) || name == target.alias
     };
-    let found = visit_expressions(ast, |expr| {
-        let hit = match expr {
-            Expr::Identifier(name) => reads(name),
-            Expr::CompoundIdentifier(parts) => parts.last().is_some_and(reads),
-            Expr::QualifiedWildcard(..) | Expr::Wildcard(_) => true,
-            _ => false,
-        };
-        if hit { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    let found = any_expr(ast, &mut |expr| match expr {
+        Expr::Identifier(name) => reads(name),
+        Expr::CompoundIdentifier(parts) => parts.last().is_some_and(reads),
+        Expr::QualifiedWildcard(..) | Expr::Wildcard(_) => true,
+        _ => false,
     });
     let star = |items: &Option<Vec<SelectItem>>| {
         items
@@ -193,7 +187,7 @@ fn reads_no_mask(ast: &Statement, target: &Occurrence<'_>) -> Result<(), PlanErr
         Statement::Delete(delete) => star(&delete.returning),
         _ => true,
     };
-    if found.is_break() || all {
+    if found || all {
         return Err(PlanError::guard(
             format!("a write on {} that reads a column masked for this role", target.table.name),
             "name only columns that are not masked",

@@ -4,6 +4,7 @@
 //! `check`. It refuses early, with a form that works, so that people get a useful text; it is not
 //! the place that keeps a row from leaving.
 
+mod depth;
 mod dml;
 mod place;
 mod scope;
@@ -16,7 +17,7 @@ mod wrap;
 pub(super) use place::{Side, side};
 pub(super) use scope::{CteNames, Occurrence, fold, occurrence_of};
 pub(super) use text::{Placeholders, ident};
-pub(super) use walk::{each_query, each_query_mut};
+pub(super) use walk::{Look, any_expr, any_query, any_relation, each_query_mut, look};
 
 use sqlparser::ast::{SetExpr, Statement};
 use sqlparser::dialect::PostgreSqlDialect;
@@ -85,6 +86,10 @@ impl PlanError {
 /// # Errors
 /// [`PlanError::Parse`] when the rewriter's grammar refuses the text or finds several statements.
 pub fn reparse(text: &str) -> Result<(Statement, String), PlanError> {
+    depth::with_room(text, || parse_and_print(text))
+}
+
+fn parse_and_print(text: &str) -> Result<(Statement, String), PlanError> {
     let mut statements =
         Parser::parse_sql(&PostgreSqlDialect {}, text).map_err(|e| PlanError::Parse(e.to_string()))?;
     match (statements.pop(), statements.is_empty()) {
@@ -101,7 +106,11 @@ pub fn reparse(text: &str) -> Result<(Statement, String), PlanError> {
 /// # Errors
 /// [`PlanError::CannotGuard`]: what cannot be guarded and a form that works. For a role without
 /// restrictions the same error says that the patients cannot be told.
-pub fn rewrite(mut ast: Statement, input: &PlanInput<'_>) -> Result<GuardedPlan, PlanError> {
+pub fn rewrite(ast: Statement, input: &PlanInput<'_>) -> Result<GuardedPlan, PlanError> {
+    depth::with_room(input.text, || rewrite_here(ast, input))
+}
+
+fn rewrite_here(mut ast: Statement, input: &PlanInput<'_>) -> Result<GuardedPlan, PlanError> {
     if input.text.to_ascii_lowercase().contains(RESERVED_PREFIX) {
         return Err(PlanError::guard("names that begin with __glass_ are reserved", ""));
     }

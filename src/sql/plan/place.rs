@@ -3,13 +3,12 @@
 //! NATURAL, USING), where a join has an alias of its own, or where columns are masked, renamed or
 //! fenced, a derived table stands in place of the table. Not for what the guard says.
 
-use std::ops::ControlFlow;
-
 use sqlparser::ast::{
     BinaryOperator, Expr, FromTable, JoinConstraint, JoinOperator, ObjectName, ObjectNamePart, Select,
-    Statement, TableFactor, TableWithJoins, UpdateTableFromKind, VisitMut, VisitorMut,
+    Statement, TableFactor, TableWithJoins, UpdateTableFromKind,
 };
 
+use super::walk::{Edit, edit};
 use super::{Occurrence, Placeholders, PlanError, PlanInput, occurrence_of};
 use crate::policy::{DerivedShape, GuardParams, derived_table, guard_conjunct, our_alias};
 use crate::sql::lineage::Analysis;
@@ -35,14 +34,8 @@ pub(super) fn guards(
         derived.push(replace && !o.target);
     }
     let mut placer = Placer { occurrences, derived, params, input, texts };
-    if let ControlFlow::Break(e) = ast.visit(&mut placer) {
-        return Err(e);
-    }
-    let mut namer = Namer { placer, analysis };
-    match ast.visit(&mut namer) {
-        ControlFlow::Continue(()) => Ok(()),
-        ControlFlow::Break(e) => Err(e),
-    }
+    edit(ast, &mut placer)?;
+    edit(ast, &mut Namer { placer, analysis })
 }
 
 struct Placer<'a, 'b> {
@@ -216,22 +209,15 @@ impl Placer<'_, '_> {
     }
 }
 
-fn flow(result: Result<(), PlanError>) -> ControlFlow<PlanError> {
-    match result {
-        Ok(()) => ControlFlow::Continue(()),
-        Err(e) => ControlFlow::Break(e),
-    }
-}
-
-impl VisitorMut for Placer<'_, '_> {
-    type Break = PlanError;
-
-    fn pre_visit_statement(&mut self, statement: &mut Statement) -> ControlFlow<PlanError> {
-        flow(self.write(statement))
+impl Edit for Placer<'_, '_> {
+    fn statement(&mut self, statement: &mut Statement) -> Result<(), PlanError> {
+        self.write(statement)
     }
 
-    fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<PlanError> {
-        flow(self.from(&mut select.from).map(|pending| self.filter(&mut select.selection, pending)))
+    fn select(&mut self, select: &mut Select) -> Result<(), PlanError> {
+        let pending = self.from(&mut select.from)?;
+        self.filter(&mut select.selection, pending);
+        Ok(())
     }
 }
 
@@ -241,16 +227,14 @@ struct Namer<'a, 'b, 'c> {
     analysis: &'c Analysis,
 }
 
-impl VisitorMut for Namer<'_, '_, '_> {
-    type Break = PlanError;
-
-    fn pre_visit_relation(&mut self, name: &mut ObjectName) -> ControlFlow<PlanError> {
-        let Some(n) = occurrence_of(name) else { return ControlFlow::Continue(()) };
+impl Edit for Namer<'_, '_, '_> {
+    fn relation(&mut self, name: &mut ObjectName) -> Result<(), PlanError> {
+        let Some(n) = occurrence_of(name) else { return Ok(()) };
         let p = &mut self.placer;
         let o = &p.occurrences[n];
         let text = if p.derived[n] {
             if o.sampled {
-                return ControlFlow::Break(PlanError::guard(
+                return Err(PlanError::guard(
                     format!("TABLESAMPLE of {} at this place", o.table.name),
                     "sample in a subquery of its own",
                 ));
@@ -267,6 +251,6 @@ impl VisitorMut for Namer<'_, '_, '_> {
             o.table.name.to_sql()
         };
         *name = ObjectName(vec![ObjectNamePart::Identifier(p.texts.stand_for(text))]);
-        ControlFlow::Continue(())
+        Ok(())
     }
 }

@@ -2,14 +2,13 @@
 //! and tags it. After this pass an occurrence is recognised by its reserved name alone.
 //! Not for guards or lineage.
 
-use std::ops::ControlFlow;
-
 use sqlparser::ast::{
     Expr, FromTable, GroupByExpr, Ident, Insert, Join, ObjectName, ObjectNamePart, Query, Select, SelectItem,
     SelectItemQualifiedWildcardKind, SetExpr, Statement, TableAlias, TableAliasWithoutColumns, TableFactor,
-    TableObject, TableWithJoins, UpdateTableFromKind, VisitMut, VisitorMut,
+    TableObject, TableWithJoins, UpdateTableFromKind, VisitMut,
 };
 
+use super::walk::{Edit, edit};
 use super::{PlanError, PlanInput, each_query_mut, ident, merge, table_command};
 use crate::catalog::{Relation, Resolved};
 use crate::policy::{Access, BoundTable, Mask};
@@ -91,7 +90,7 @@ pub(super) fn tag<'a>(ast: &mut Statement, input: &PlanInput<'a>) -> Result<Vec<
     tagger.statement(ast, &CteNames::default())?;
     let mut strip = Unqualify(tagger.qualified);
     if !strip.0.is_empty() {
-        let _ = ast.visit(&mut strip);
+        edit(ast, &mut strip)?;
     }
     Ok(tagger.found)
 }
@@ -168,7 +167,7 @@ impl<'a> Tagger<'a> {
     }
 
     fn nested<N: VisitMut>(&mut self, node: &mut N, ctes: &CteNames) -> Result<(), PlanError> {
-        each_query_mut(node, |q| self.query(q, ctes))
+        each_query_mut(node, &mut |q| self.query(q, ctes))
     }
 
     fn query(&mut self, query: &mut Query, ctes: &CteNames) -> Result<(), PlanError> {
@@ -377,10 +376,8 @@ impl Unqualify {
     }
 }
 
-impl VisitorMut for Unqualify {
-    type Break = ();
-
-    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+impl Edit for Unqualify {
+    fn expr(&mut self, expr: &mut Expr) {
         if let Expr::CompoundIdentifier(parts) = expr
             && let [schema, table, _] = parts.as_slice()
             && self.known(schema, table)
@@ -390,17 +387,16 @@ impl VisitorMut for Unqualify {
         if let Expr::QualifiedWildcard(name, _) = expr {
             self.name(name);
         }
-        ControlFlow::Continue(())
     }
 
-    fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
+    fn select(&mut self, select: &mut Select) -> Result<(), PlanError> {
         for item in &mut select.projection {
             if let SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::ObjectName(name), _) = item
             {
                 self.name(name);
             }
         }
-        ControlFlow::Continue(())
+        Ok(())
     }
 }
 
