@@ -287,7 +287,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
         let nothing = if plan.rows_are_witnesses { affected == 0 } else { run.rows == 0 };
         let empty = nothing || (plan.lineage.strategy != Strategy::Pinned && !run.found);
         if plan.block && empty && tag == ServerTag::CommandComplete {
-            let outside = self.world.outside(&self.principal, &run.grants, &run.sought).await;
+            let outside = self.world.outside(&self.principal, &run.grants, &mut run.sought).await;
             if outside {
                 let refusal = self.world.not_your_patient(&run.sought, &self.role);
                 return self.end_with_refusal(run, &refusal);

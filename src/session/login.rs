@@ -293,9 +293,13 @@ fn police(parameters: &BTreeMap<String, String>) -> Result<(), Report> {
         if STARTUP_SETTINGS.contains(&folded.as_str()) && quiet { Ok(()) } else { refuse(name) }
     };
     for (name, value) in parameters {
-        if name != "options" {
-            check(name, value)?;
-            continue;
+        match name.as_str() {
+            "user" | "database" => continue,
+            "options" => {}
+            _ => {
+                check(name, value)?;
+                continue;
+            }
         }
         for (name, value) in options(value).ok_or(()).or_else(|()| refuse("options").map(|()| Vec::new()))? {
             check(&name, &value)?;

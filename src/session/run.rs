@@ -45,6 +45,8 @@ pub(super) struct Sought {
     pub(super) identifier: Option<usize>,
     /// The value as text; canonical when it is a key.
     pub(super) value: String,
+    /// The patient key an identifier was found to mean, once it was looked up.
+    pub(super) key: Option<String>,
 }
 
 /// One execution.
@@ -187,7 +189,7 @@ impl Run {
             } else {
                 Vec::new()
             },
-            sought: self.sought.iter().map(|s| s.value.clone()).collect(),
+            sought: self.sought.iter().flat_map(|s| [Some(&s.value), s.key.as_ref()]).flatten().cloned().collect(),
         }
     }
 
@@ -205,11 +207,9 @@ impl Run {
             Mode::Guarded(plan) => {
                 let plan = Arc::clone(plan);
                 let mut keys = std::mem::take(&mut self.keys);
-                if plan.lineage.strategy == Strategy::Pinned {
-                    keys.extend(
-                        self.sought.iter().filter(|s| s.identifier.is_none()).map(|s| s.value.clone()),
-                    );
-                }
+                // A pinned table carries no witness: the pins are part of the lineage whatever carries
+                // the rest of it.
+                keys.extend(self.sought.iter().filter(|s| s.identifier.is_none()).map(|s| s.value.clone()));
                 let mut reasons: Vec<String> =
                     plan.lineage.reasons.iter().map(|r| (*r).to_owned()).collect();
                 // An error can depend on rows that never came: then it may be anyone's the
@@ -288,7 +288,7 @@ pub(super) fn sought(plan: &GuardedPlan, parameters: &[Option<String>], key: Key
                 None => key.canonical(&value).unwrap_or(value),
                 Some(_) => value,
             };
-            Some(Sought { identifier: pin.identifier, value })
+            Some(Sought { identifier: pin.identifier, value, key: None })
         })
         .collect()
 }

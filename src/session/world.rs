@@ -375,10 +375,12 @@ impl World {
     }
 
     /// True when one of the patients a statement names is neither assigned nor granted; also when
-    /// that cannot be found out.
-    pub(super) async fn outside(&self, principal: &str, grants: &Grants, sought: &[Sought]) -> bool {
+    /// that cannot be found out. Notes the keys that identifiers were found to mean, for the record.
+    /// Whether a patient exists makes no difference, not in the number of questions asked either.
+    pub(super) async fn outside(&self, principal: &str, grants: &Grants, sought: &mut [Sought]) -> bool {
         let rules = self.rules.load_full();
         let policy = &rules.policy.policy;
+        let mut outside = false;
         for one in sought {
             let key = match one.identifier {
                 None => policy.key_type.canonical(&one.value),
@@ -389,16 +391,14 @@ impl World {
                     None => None,
                 },
             };
-            let inside = match &key {
-                Some(key) if grants.patients.binary_search(key).is_ok() => true,
-                Some(key) => self.assigned(principal, key).await == Some(true),
-                None => false,
-            };
-            if !inside {
-                return true;
+            let assigned = self.assigned(principal, key.as_deref().unwrap_or("0")).await == Some(true);
+            let granted = key.as_ref().is_some_and(|key| grants.patients.binary_search(key).is_ok());
+            outside |= !(key.is_some() && (assigned || granted));
+            if one.identifier.is_some() {
+                one.key = key;
             }
         }
-        false
+        outside
     }
 
     /// GLS-201 with the remedy in its message.
