@@ -107,7 +107,8 @@ start_proxy() {
     [ -s "$PUBLIC_KEY" ] || fail "pgglass keygen wrote no $PUBLIC_KEY"
     PROXY_PORT="$(free_port)"
     sed -e "s|@LISTEN_PORT@|$PROXY_PORT|" -e "s|@UPSTREAM_PORT@|$DB_PORT|" -e "s|@DIR@|$STATE|" \
-        -e "s|@DATABASE@|$DEMO_DATABASE|" -e "s|@NODE@|demo-1|" "$ROOT/demo/pgglass.toml" >"$STATE/pgglass.toml"
+        -e "s|@DATABASE@|$DEMO_DATABASE|" -e "s|@NODE@|demo-1|" \
+        -e "s|^cleartext = .*|cleartext = \"${DEMO_CLEARTEXT:-never}\"|" "$ROOT/demo/pgglass.toml" >"$STATE/pgglass.toml"
     write_client_files
     "$PGGLASS" check --config "$STATE/pgglass.toml" >"$STATE/check.log" 2>&1 \
         || { cat "$STATE/check.log" >&2; fail "pgglass check refused the demo configuration"; }
