@@ -48,12 +48,21 @@ fn rule(table: &str, class: &str, steps: Vec<Step>) -> TableRule {
 
 fn context() -> Context {
     let relations = [
-        relation(1, name("clinic", "patient"), &[("patient_id", "bigint"), ("mrn", "text"), ("name", "text")]),
+        relation(
+            1,
+            name("clinic", "patient"),
+            &[("patient_id", "bigint"), ("mrn", "text"), ("name", "text")],
+        ),
         relation(2, name("clinic", "lab_order"), &[("order_id", "bigint"), ("patient_id", "bigint")]),
         relation(
             3,
             name("clinic", "lab_result"),
-            &[("order_id", "bigint"), ("analyte", "text"), ("value", "numeric(6,2)"), ("taken_at", "timestamp")],
+            &[
+                ("order_id", "bigint"),
+                ("analyte", "text"),
+                ("value", "numeric(6,2)"),
+                ("taken_at", "timestamp"),
+            ],
         ),
         relation(4, name("clinic", "ward"), &[("ward_id", "integer"), ("name", "text")]),
         relation(5, name("glass", "assigned"), &[("user_name", "text"), ("patient_id", "bigint")]),

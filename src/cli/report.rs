@@ -61,7 +61,10 @@ fn patient(args: &PatientReportArgs) -> ExitCode {
     let warn = |warning: &str| eprintln!("pgglass: {warning}");
     match patient_report(&args.directory, &args.id, format, &mut out, warn) {
         Ok(summary) if summary.unreadable > 0 => {
-            eprintln!("pgglass: {} places of the ledger cannot be read: run `pgglass verify`", summary.unreadable);
+            eprintln!(
+                "pgglass: {} places of the ledger cannot be read: run `pgglass verify`",
+                summary.unreadable
+            );
             ExitCode::from(FAILED)
         }
         Ok(_) => ExitCode::SUCCESS,

@@ -309,13 +309,16 @@ async fn accept_loop(
 }
 
 /// One more connection, or a refusal once it said who it is.
-fn admit(world: &Arc<World>, stream: TcpStream, settings: Arc<AcceptSettings>, open: &Arc<AtomicU32>, most: u32) {
+fn admit(
+    world: &Arc<World>,
+    stream: TcpStream,
+    settings: Arc<AcceptSettings>,
+    open: &Arc<AtomicU32>,
+    most: u32,
+) {
     let count = open.fetch_add(1, Ordering::AcqRel) + 1;
-    let admission = if count > most {
-        Err(Report::fatal("53300", "sorry, too many clients already"))
-    } else {
-        Ok(())
-    };
+    let admission =
+        if count > most { Err(Report::fatal("53300", "sorry, too many clients already")) } else { Ok(()) };
     let keepalive = socket2::TcpKeepalive::new().with_time(Duration::from_secs(60));
     if let Err(error) = socket2::SockRef::from(&stream).set_tcp_keepalive(&keepalive) {
         tracing::debug!(%error, "no TCP keepalive");

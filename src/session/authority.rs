@@ -135,7 +135,8 @@ impl<C: Stream, S: Stream> Session<C, S> {
                 "the policy changed since this statement was bound: nothing returned; run it again",
             ));
         }
-        (portal.uses_grants() && lost(&portal.grants, &self.grants)).then(|| report::revoked(GlsCode::SessionEnded))
+        (portal.uses_grants() && lost(&portal.grants, &self.grants))
+            .then(|| report::revoked(GlsCode::SessionEnded))
     }
 
     /// Something in the world changed: statements that run under what no longer holds are cut.

@@ -55,7 +55,10 @@ impl<C: Stream, S: Stream> Session<C, S> {
             [] => None,
             [one] => glass::recognise(one),
             several => several.iter().any(|s| glass::recognise(s).is_some()).then(|| {
-                Err(Refusal::new(GlsCode::CannotBreakGlass, "a glass call must be sent as a statement of its own"))
+                Err(Refusal::new(
+                    GlsCode::CannotBreakGlass,
+                    "a glass call must be sent as a statement of its own",
+                ))
             }),
         }
     }
@@ -92,7 +95,8 @@ impl<C: Stream, S: Stream> Session<C, S> {
         text: Arc<str>,
         call: Recognised,
     ) -> Result<(), Ended> {
-        let checked = call.and_then(|shape| shape.param_types(&parse.parameter_types).map(|types| (shape, types)));
+        let checked =
+            call.and_then(|shape| shape.param_types(&parse.parameter_types).map(|types| (shape, types)));
         let (shape, types) = match checked {
             Ok(checked) => checked,
             Err(refusal) => return self.refuse_extended(&text, &refusal).await,
@@ -117,7 +121,12 @@ impl<C: Stream, S: Stream> Session<C, S> {
     }
 
     /// Describe of a statement or portal.
-    pub(super) fn glass_describe(&mut self, shape: &Shape, name: &str, is_statement: bool) -> Result<(), Ended> {
+    pub(super) fn glass_describe(
+        &mut self,
+        shape: &Shape,
+        name: &str,
+        is_statement: bool,
+    ) -> Result<(), Ended> {
         let mut out = BytesMut::new();
         let mut format = 0;
         if is_statement {
@@ -192,20 +201,6 @@ impl<C: Stream, S: Stream> Session<C, S> {
         }
         self.refresh_grants();
         Ok(reply)
-    }
-
-    /// Records a refusal and makes its ErrorResponse.
-    pub(super) fn refused(&mut self, text: &str, refusal: &Refusal) -> Bytes {
-        let run = self.new_run(vec![text.into()], Mode::Verbatim, Vec::new());
-        let mut event = None;
-        if let Some(mut run) = self.runs.remove(&run) {
-            event = Some(run.statement.clone());
-            let outcome = Outcome::Refused { code: refusal.code.as_str().to_owned() };
-            for body in run.final_records(&self.identity, outcome) {
-                drop(self.world.append(body, Priority::Reserve));
-            }
-        }
-        report::refusal(refusal, event.as_ref()).error_response()
     }
 }
 

@@ -291,9 +291,15 @@ mod tests {
         assert_eq!(shown, description(&["a", "b"]));
         let mut out = BytesMut::new();
         let witness = layout
-            .take_row(&row(&[Some("7"), Some("x"), Some(r#"{1,"a,\"b",NULL,"NULL"}"#), None, Some("t")]), &mut out)
+            .take_row(
+                &row(&[Some("7"), Some("x"), Some(r#"{1,"a,\"b",NULL,"NULL"}"#), None, Some("t")]),
+                &mut out,
+            )
             .unwrap();
-        assert_eq!(witness, Witness { keys: ["7", "1", "a,\"b", "NULL"].map(String::from).to_vec(), visible: true });
+        assert_eq!(
+            witness,
+            Witness { keys: ["7", "1", "a,\"b", "NULL"].map(String::from).to_vec(), visible: true }
+        );
         assert_eq!(&out[5..], row(&[Some("x"), None]));
         assert_eq!(out[0], b'D');
         assert_eq!(u32::from_be_bytes(out[1..5].try_into().unwrap()) as usize, out.len() - 1);

@@ -73,7 +73,7 @@ pub async fn serve(
         Err(error) => return record_failure(&world, peer, &error),
     };
     let user = login.user.clone();
-    if let Err((report, why)) = open(&world, login).await.map(|()| ()) {
+    if let Err((report, why)) = open(&world, login).await {
         tracing::info!(user, reason = %why, report = %report, "login refused");
     }
 }
@@ -82,9 +82,9 @@ pub async fn serve(
 fn record_failure(world: &World, peer: Option<SocketAddr>, error: &AcceptError) {
     let user = match error {
         AcceptError::Closed => return,
-        AcceptError::Scram { user, .. } | AcceptError::NoVerifier { user } | AcceptError::Expired { user } => {
-            user.clone()
-        }
+        AcceptError::Scram { user, .. }
+        | AcceptError::NoVerifier { user }
+        | AcceptError::Expired { user } => user.clone(),
         _ => String::new(),
     };
     tracing::info!(%error, ?peer, "login failed");
@@ -142,7 +142,12 @@ async fn open(world: &Arc<World>, mut login: Login) -> Result<(), (Report, Strin
         return Err((Report::fatal("08006", "connection lost"), error.to_string()));
     }
     let status_of = |name: &str| {
-        upstream.parameters.iter().find(|(n, _)| n == name).map(|(_, value)| value.clone()).unwrap_or_default()
+        upstream
+            .parameters
+            .iter()
+            .find(|(n, _)| n == name)
+            .map(|(_, value)| value.clone())
+            .unwrap_or_default()
     };
     let (encoding, conforming) = (status_of("client_encoding"), status_of("standard_conforming_strings"));
     let connection = world.connection_id();
@@ -190,6 +195,7 @@ async fn open(world: &Arc<World>, mut login: Login) -> Result<(), (Report, Strin
         in_pipeline: false,
         skipping: false,
         muted: false,
+        abort_due: false,
         copying_in: false,
         encoding,
         conforming_strings: conforming == "on",
@@ -237,7 +243,10 @@ fn admit(world: &World, login: &Login) -> Result<Arc<Role>, Report> {
     if login.database != world.database {
         return Err(Report::fatal(
             "3D000",
-            format!("database \"{}\" is not served here: pgglass fronts \"{}\"", login.database, world.database),
+            format!(
+                "database \"{}\" is not served here: pgglass fronts \"{}\"",
+                login.database, world.database
+            ),
         ));
     }
     let Some(role) = world.find_role(&login.user) else {
@@ -245,7 +254,9 @@ fn admit(world: &World, login: &Login) -> Result<Arc<Role>, Report> {
             "28000",
             format!("user \"{}\" has no role in the policy of pgglass", login.user),
         )
-        .hint("Ask whoever runs pgglass to add the user, or a database role it is a member of, to a [role]."));
+        .hint(
+            "Ask whoever runs pgglass to add the user, or a database role it is a member of, to a [role].",
+        ));
     };
     if role.is_restricted() {
         police(&login.parameters)?;
@@ -284,8 +295,11 @@ const STARTUP_SETTINGS: &[&str] = &[
 /// Refuses startup parameters that a restricted user could not SET either.
 fn police(parameters: &BTreeMap<String, String>) -> Result<(), Report> {
     let refuse = |name: &str| {
-        Err(Report::fatal("42501", format!("GLS-240 startup parameter \"{name}\" is not allowed for this role"))
-            .constraint("GLS-240"))
+        Err(Report::fatal(
+            "42501",
+            format!("GLS-240 startup parameter \"{name}\" is not allowed for this role"),
+        )
+        .constraint("GLS-240"))
     };
     let check = |name: &str, value: &str| {
         let folded = name.to_ascii_lowercase().replace('-', "_");
@@ -379,7 +393,9 @@ mod tests {
         ] {
             assert!(police(&with(name, value)).is_err(), "{name}={value}");
         }
-        for (name, value) in [("application_name", "psql"), ("options", "-c statement_timeout=5s"), ("DateStyle", "ISO")] {
+        for (name, value) in
+            [("application_name", "psql"), ("options", "-c statement_timeout=5s"), ("DateStyle", "ISO")]
+        {
             assert!(police(&with(name, value)).is_ok(), "{name}={value}");
         }
     }

@@ -9,14 +9,19 @@
 mod authority;
 mod backend;
 mod calls;
+mod decisions;
+mod extended;
+mod failures;
 mod frontend;
 mod layout;
 pub mod login;
 mod ops;
 mod outbox;
 mod peer;
+mod refusals;
 mod report;
 mod run;
+mod simple;
 mod statements;
 pub mod world;
 
@@ -128,6 +133,8 @@ pub struct Session<C, S> {
     skipping: bool,
     /// Replies are swallowed up to the next ReadyForQuery: the client was already told of an error.
     muted: bool,
+    /// A statement was refused after the server had run it: if it ran in a transaction, that must fail.
+    abort_due: bool,
     /// The client sends COPY data.
     copying_in: bool,
     /// `client_encoding` and `standard_conforming_strings` as the server reported them.
@@ -180,7 +187,8 @@ impl<C: Stream, S: Stream> Session<C, S> {
                 self.on_client(frame).await?;
             }
             self.take_server_frames().await?;
-            if self.finishing && self.ops.is_empty() && self.status == Status::Idle && self.outbox.is_empty() {
+            if self.finishing && self.ops.is_empty() && self.status == Status::Idle && self.outbox.is_empty()
+            {
                 return Err(Ended::Shutdown);
             }
             let event = self.next_event(true).await;

@@ -174,3 +174,74 @@ fn split_message(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let length = u32::from_be_bytes(*bytes.get(1..)?.first_chunk()?);
     bytes.split_at_checked(usize::try_from(length).ok()?.checked_add(1)?)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use super::*;
+    use crate::ledger::Cause;
+
+    fn settle(outbox: &mut Outbox) -> Poll<Result<(), GateFailure>> {
+        outbox.settle(&mut Context::from_waker(Waker::noop()))
+    }
+
+    fn message(tag: u8, body: &[u8]) -> Vec<u8> {
+        let mut m = vec![tag];
+        m.extend_from_slice(&u32::try_from(body.len() + 4).unwrap().to_be_bytes());
+        m.extend_from_slice(body);
+        m
+    }
+
+    #[test]
+    fn a_window_and_all_behind_it_wait_for_the_record() {
+        let mut outbox = Outbox::default();
+        let (receipt, slot) = Receipt::new();
+        outbox.push(b"before ");
+        outbox.push_gated(1, false, BytesMut::from(&b"rows "[..]), receipt);
+        outbox.push(b"after");
+        assert!(settle(&mut outbox).is_pending());
+        assert_eq!(outbox.ready(), b"before ");
+        assert_eq!(outbox.held_bytes(), 10);
+        slot.resolve(Ok(7));
+        assert!(settle(&mut outbox).is_ready());
+        assert_eq!(outbox.ready(), b"before rows after");
+        assert_eq!(outbox.held_bytes(), 0);
+        outbox.advance(17);
+        assert!(outbox.is_empty());
+    }
+
+    #[test]
+    fn a_revoked_window_never_leaves_though_its_record_does() {
+        let mut outbox = Outbox::default();
+        let (receipt, slot) = Receipt::new();
+        outbox.push_gated(1, false, BytesMut::from(&b"rows"[..]), receipt);
+        outbox.revoke(1);
+        slot.resolve(Ok(1));
+        assert!(settle(&mut outbox).is_ready());
+        assert_eq!(outbox.ready(), b"");
+    }
+
+    #[test]
+    fn a_failed_record_takes_the_rest_of_its_exchange_with_it() {
+        let mut outbox = Outbox::default();
+        let (first, first_slot) = Receipt::new();
+        let (second, _second_slot) = Receipt::new();
+        let (notification, ready) = (message(b'A', b"n"), message(b'Z', b"I"));
+        outbox.push_gated(1, false, message(b'D', b"rows").as_slice().into(), first);
+        outbox.push(&notification);
+        outbox.push(&message(b'D', b"more"));
+        outbox.push_gated(2, false, message(b'D', b"other").as_slice().into(), second);
+        outbox.push(&ready);
+        outbox.push(&message(b'T', b"next exchange"));
+        first_slot.resolve(Err(Cause::Closed.into()));
+        let Poll::Ready(Err(failure)) = settle(&mut outbox) else { panic!("no failure") };
+        assert_eq!(failure.run, 1);
+        let error = message(b'E', b"GLS-230");
+        assert_eq!(outbox.replace_exchange(&error), Some(b'I'));
+        assert!(settle(&mut outbox).is_ready());
+        let expected = [error, notification, ready, message(b'T', b"next exchange")].concat();
+        assert_eq!(outbox.ready(), expected);
+        assert_eq!(outbox.held_bytes(), 0);
+    }
+}

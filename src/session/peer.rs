@@ -71,7 +71,11 @@ impl<S: Stream> Peer<S> {
         if written == bytes.len() && self.flush_due && Pin::new(&mut self.io).poll_flush(cx)?.is_ready() {
             self.flush_due = false;
         }
-        if written == 0 && (!bytes.is_empty() || self.flush_due) { Poll::Pending } else { Poll::Ready(Ok(written)) }
+        if written == 0 && (!bytes.is_empty() || self.flush_due) {
+            Poll::Pending
+        } else {
+            Poll::Ready(Ok(written))
+        }
     }
 
     /// True when written bytes still sit in the stream's own buffer.

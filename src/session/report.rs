@@ -11,8 +11,7 @@ use crate::wire::message::{Report, Severity};
 
 /// A refusal as an error report. The code stands in the text and in the constraint-name field.
 pub(super) fn refusal(refusal: &Refusal, event: Option<&EventId>) -> Report {
-    let mut report =
-        Report::error(refusal.sqlstate, refusal.to_string()).constraint(refusal.code.as_str());
+    let mut report = Report::error(refusal.sqlstate, refusal.to_string()).constraint(refusal.code.as_str());
     let recorded = event.map(|e| format!("Recorded as event {e}."));
     let detail: Vec<&str> = refusal.detail.as_deref().into_iter().chain(recorded.as_deref()).collect();
     if !detail.is_empty() {
@@ -50,8 +49,11 @@ pub(super) fn encoding_refusal(encoding: &str, conforming: bool) -> Refusal {
 
 /// The grant or the policy a statement ran under ended before its rows left.
 pub(super) fn revoked(code: GlsCode) -> Refusal {
-    Refusal::new(code, "the break-glass session or the policy this statement ran under ended: its rows were not returned")
-        .with_hint("Run it again, or see SELECT * FROM glass.status().")
+    Refusal::new(
+        code,
+        "the break-glass session or the policy this statement ran under ended: its rows were not returned",
+    )
+    .with_hint("Run it again, or see SELECT * FROM glass.status().")
 }
 
 /// GLS-202, a warning.
@@ -105,17 +107,18 @@ pub(super) fn redacted_notice(report: &Report) -> Bytes {
 
 fn without_our_text(report: &Report, restricted: bool) -> Report {
     let code = report.code().into_owned();
-    let mut quiet = if restricted && (speaks_of_rows(&code) || code.starts_with("00") || code.starts_with("01")) {
-        let mut quiet = report.redacted(withheld_message(&code));
-        for field in *b"stcdn" {
-            if let Some(text) = report.field(field) {
-                quiet = quiet.with(field, text.into_owned());
+    let mut quiet =
+        if restricted && (speaks_of_rows(&code) || code.starts_with("00") || code.starts_with("01")) {
+            let mut quiet = report.redacted(withheld_message(&code));
+            for field in *b"stcdn" {
+                if let Some(text) = report.field(field) {
+                    quiet = quiet.with(field, text.into_owned());
+                }
             }
-        }
-        quiet
-    } else {
-        report.clone()
-    };
+            quiet
+        } else {
+            report.clone()
+        };
     let dropped: &[u8] = if restricted { b"PpqWD" } else { b"PpqW" };
     for field in dropped {
         quiet = quiet.without(*field);
@@ -133,10 +136,11 @@ mod tests {
 
     #[test]
     fn values_are_withheld_and_codes_kept() {
-        let report = Report::error("23505", "duplicate key value violates unique constraint \"patient_mrn_key\"")
-            .detail("Key (mrn)=(MRN1) already exists.")
-            .constraint("patient_mrn_key")
-            .with(b'W', "SQL function");
+        let report =
+            Report::error("23505", "duplicate key value violates unique constraint \"patient_mrn_key\"")
+                .detail("Key (mrn)=(MRN1) already exists.")
+                .constraint("patient_mrn_key")
+                .with(b'W', "SQL function");
         let quiet = read(&server_error(&report, true));
         assert_eq!(quiet.code(), "23505");
         assert_eq!(quiet.field(b'n').as_deref(), Some("patient_mrn_key"));

@@ -19,7 +19,6 @@ use crate::sql::{Footprint, GuardedPlan, PinValue, StatementKind, Strategy};
 /// Rows of one window, bytes, before its record is made durable and it leaves.
 pub(super) const WINDOW: usize = 128 * 1024;
 
-
 /// How a run is treated.
 #[derive(Debug, Clone)]
 pub(super) enum Mode {
@@ -189,7 +188,13 @@ impl Run {
             } else {
                 Vec::new()
             },
-            sought: self.sought.iter().flat_map(|s| [Some(&s.value), s.key.as_ref()]).flatten().cloned().collect(),
+            sought: self
+                .sought
+                .iter()
+                .flat_map(|s| [Some(&s.value), s.key.as_ref()])
+                .flatten()
+                .cloned()
+                .collect(),
         }
     }
 
@@ -210,8 +215,7 @@ impl Run {
                 // A pinned table carries no witness: the pins are part of the lineage whatever carries
                 // the rest of it.
                 keys.extend(self.sought.iter().filter(|s| s.identifier.is_none()).map(|s| s.value.clone()));
-                let mut reasons: Vec<String> =
-                    plan.lineage.reasons.iter().map(|r| (*r).to_owned()).collect();
+                let mut reasons: Vec<String> = plan.lineage.reasons.iter().map(|r| (*r).to_owned()).collect();
                 // An error can depend on rows that never came: then it may be anyone's the
                 // statement could see, unless the statement itself names the patients.
                 let by_error = matches!(outcome, Outcome::Error { sqlstate } if depends_on_data(sqlstate))
@@ -269,7 +273,10 @@ fn micros(d: Duration) -> u64 {
 /// True for an SQLSTATE whose occurrence can depend on the values of rows: every class but those
 /// that only the text, the rights or the server's state decide (manual, appendix A).
 fn depends_on_data(sqlstate: &str) -> bool {
-    !matches!(sqlstate.get(..2), Some("42" | "25" | "26" | "34" | "3D" | "3F" | "53" | "57" | "58" | "08" | "0A"))
+    !matches!(
+        sqlstate.get(..2),
+        Some("42" | "25" | "26" | "34" | "3D" | "3F" | "53" | "57" | "58" | "08" | "0A")
+    )
 }
 
 /// What a statement's pins say, with parameters filled in. A value that is no key of the key type

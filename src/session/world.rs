@@ -406,8 +406,9 @@ impl World {
         let rules = self.rules.load();
         let profile = role.break_glass.as_ref().and_then(|name| rules.policy.policy.profiles.get(name));
         let Some(profile) = profile else {
-            return Refusal::new(GlsCode::NotYourPatient, "not your patient: nothing returned")
-                .with_hint(format!("Your role ({}) cannot break glass; ask a colleague who can.", role.name));
+            return Refusal::new(GlsCode::NotYourPatient, "not your patient: nothing returned").with_hint(
+                format!("Your role ({}) cannot break glass; ask a colleague who can.", role.name),
+            );
         };
         let named = sought.first().map_or_else(|| "<patient>".to_owned(), |s| s.value.replace('\'', "''"));
         let reason = profile.reasons.iter().find(|r| *r == "BTG").or(profile.reasons.iter().next());

@@ -363,7 +363,10 @@ impl Decider<'_> {
 
     fn not_guarded(&self, plan: &GuardedPlan, failure: &CheckFailure) -> Refusal {
         tracing::warn!(%failure, text = %plan.text, "the checker refused a plan");
-        cannot_guard(failure, "Write it with plain joins, subqueries and CTEs, or ask for it to be supported.")
+        cannot_guard(
+            failure,
+            "Write it with plain joins, subqueries and CTEs, or ask for it to be supported.",
+        )
     }
 
     fn footprint(&self, relations: impl Iterator<Item = String>) -> Footprint {
@@ -407,8 +410,9 @@ fn effects(statement: &Statement, verdict: &Verdict) -> Effects {
             effects.makes = Some(SessionObject::Cursor(root.str("portalname").to_owned()));
         }
         "PrepareStmt" => effects.makes = Some(SessionObject::Prepared(root.str("name").to_owned())),
-        "VariableShowStmt" | "FetchStmt" | "ClosePortalStmt" | "ListenStmt" | "UnlistenStmt" | "NotifyStmt"
-        | "LockStmt" | "CopyStmt" | "ConstraintsSetStmt" | "CheckPointStmt" | "TruncateStmt" => {}
+        "VariableShowStmt" | "FetchStmt" | "ClosePortalStmt" | "ListenStmt" | "UnlistenStmt"
+        | "NotifyStmt" | "LockStmt" | "CopyStmt" | "ConstraintsSetStmt" | "CheckPointStmt"
+        | "TruncateStmt" => {}
         "DeallocateStmt" => effects.forgets_prepared = root.str("name").is_empty(),
         "DiscardStmt" => {
             effects.forgets_prepared = true;

@@ -1,0 +1,192 @@
+//! Deciding a text in the session's context, again when the context changed, and what a statement
+//! about to be sent does to what the session knows. The decision itself is made in `sql`.
+
+use std::sync::Arc;
+
+use super::ops::Op;
+use super::peer::Stream;
+use super::run::{self, Mode, Run};
+use super::statements::{Decided, Prepared};
+use super::{Ended, Session};
+use crate::ledger::Priority;
+use crate::policy::{GlsCode, Refusal};
+use crate::sql::planner::{self, Planned, PlannedStatement};
+use crate::sql::resolve::SessionObject;
+use crate::wire::message::{Parse, Status, Target, TargetKind};
+
+impl<C: Stream, S: Stream> Session<C, S> {
+    /// Decides `text` in the present context, refreshing what the context is made of first. The outer
+    /// error ends the session, the inner one refuses the statement.
+    pub(super) async fn decide(&mut self, text: &str) -> Result<Result<Arc<Planned>, Refusal>, Ended> {
+        if !self.encoding_is_understood() {
+            match planner::transaction_or_setting(text) {
+                Some(planned) => return Ok(Ok(Arc::new(planned))),
+                None => {
+                    return Ok(Err(super::report::encoding_refusal(&self.encoding, self.conforming_strings)));
+                }
+            }
+        }
+        if let Err(refusal) = self.refresh_context().await? {
+            // The namespace cannot be asked in a failed transaction; only its end is possible.
+            return Ok(planner::transaction_end(text).map(Arc::new).ok_or(refusal));
+        }
+        let mut planned = self.plans.decide(text, &self.context);
+        if planned.as_ref().is_ok_and(|p| p.unknown_relation()) && self.world.refresh_catalog().await {
+            if let Err(refusal) = self.refresh_context().await? {
+                return Ok(Err(refusal));
+            }
+            planned = self.plans.decide(text, &self.context);
+        }
+        Ok(planned)
+    }
+
+    /// Decides a prepared statement again when the context changed since, and prepares it anew
+    /// upstream, behind the client's back, when its text is another now.
+    pub(super) async fn decide_again(
+        &mut self,
+        name: &str,
+        mut prepared: Prepared,
+    ) -> Result<Result<Prepared, (Arc<str>, Refusal)>, Ended> {
+        if let Err(refusal) = self.refresh_context().await? {
+            if self.status == Status::Failed {
+                return Ok(Ok(prepared));
+            }
+            return Ok(Err((prepared.text, refusal)));
+        }
+        if prepared.context == self.context_id {
+            return Ok(Ok(prepared));
+        }
+        let text = Arc::clone(&prepared.text);
+        let planned = match self.decide(&text).await? {
+            Ok(planned) => planned,
+            Err(refusal) => return Ok(Err((text, refusal))),
+        };
+        if let Some(refusal) = planned.refusal() {
+            return Ok(Err((text, refusal)));
+        }
+        let Some(statement) = planned.statements.first().cloned() else { return Ok(Ok(prepared)) };
+        let before = prepared.guarded().map(|p| p.text.clone());
+        let now = statement.guarded().map(|p| p.text.clone());
+        prepared.decided = Decided::Sent(Arc::clone(&statement));
+        prepared.context = self.context_id;
+        if before != now {
+            let target = Target { kind: TargetKind::Statement, name: name.to_owned() };
+            self.send(target.close(), Op::Close { hidden: true });
+            match statement.guarded() {
+                Some(plan) => {
+                    let plan = Arc::clone(plan);
+                    prepared.layout = None;
+                    self.send_parse(name, &plan, &prepared.types, true);
+                }
+                None => {
+                    prepared.layout = None;
+                    let parse = Parse {
+                        name: name.to_owned(),
+                        query: prepared.text.to_string(),
+                        parameter_types: prepared.types.clone(),
+                    };
+                    self.send(parse.encode(), Op::Parse { hidden: true, created: None });
+                }
+            }
+        }
+        self.statements.prepared.insert(name.to_owned(), prepared.clone());
+        Ok(Ok(prepared))
+    }
+
+    /// A run for a statement about to be sent.
+    pub(super) fn new_run(
+        &mut self,
+        texts: Vec<Arc<str>>,
+        mode: Mode,
+        parameters: Vec<Option<String>>,
+    ) -> u64 {
+        self.next_run += 1;
+        let id = self.next_run;
+        let policy = &self.context.policy.policy;
+        let sought = match &mode {
+            Mode::Guarded(plan) => run::sought(plan, &parameters, policy.key_type),
+            Mode::Verbatim | Mode::Unattributed { .. } => Vec::new(),
+        };
+        let run = Run::new(
+            id,
+            self.event_id(),
+            texts,
+            mode,
+            parameters,
+            run::Authority {
+                policy_version: policy.version.clone(),
+                role: self.role.name.clone(),
+                grants: Arc::clone(&self.grants),
+            },
+            sought,
+        );
+        if run.uses_grants() {
+            self.world.used(&self.grants);
+            self.push_glass_notices();
+        }
+        self.runs.insert(id, run);
+        id
+    }
+
+    /// An unattributed statement's record is made durable before its reply may leave.
+    pub(super) fn gate_unattributed(&mut self, id: u64) {
+        let Some(run) = self.runs.get_mut(&id) else { return };
+        if !matches!(run.mode, Mode::Unattributed { .. }) {
+            return;
+        }
+        let bodies = run.window_records(&self.identity);
+        let mut receipt = None;
+        for body in bodies {
+            receipt = Some(self.world.append(body, Priority::Ordinary));
+        }
+        if let (Some(receipt), Some(run)) = (receipt, self.runs.get_mut(&id)) {
+            run.gate = Some(receipt);
+        }
+    }
+
+    /// A restricted role's `FETCH` or `EXECUTE` of something that no statement let through has made.
+    pub(super) fn unknown_object(&self, planned: &Planned) -> Option<Refusal> {
+        planned.statements.iter().find_map(|s| self.unknown_object_of(s))
+    }
+
+    pub(super) fn unknown_object_of(&self, statement: &PlannedStatement) -> Option<Refusal> {
+        let needed = statement.effects.needs.as_ref()?;
+        let known = match needed {
+            // A cursor of SQL, opened over nothing protected, that no portal of ours hides.
+            SessionObject::Cursor(name) => {
+                self.sql_objects.contains_key(needed) && !self.statements.portals.contains_key(name)
+            }
+            // Prepared in this very context: names mean today what they meant then.
+            SessionObject::Prepared(name) => {
+                self.sql_objects.get(needed) == Some(&self.context_id)
+                    && !self.statements.prepared.contains_key(name)
+            }
+        };
+        (!known).then(|| {
+            Refusal::new(
+                GlsCode::CannotGuard,
+                "this statement cannot be guarded: the cursor or prepared statement it names is not known here",
+            )
+            .with_hint("Send the query itself; drivers prepare statements and fetch in parts by protocol messages.")
+        })
+    }
+
+    /// What a statement about to be sent does to what we know.
+    pub(super) fn note_effects(&mut self, statement: &PlannedStatement) {
+        if statement.effects.changes_namespace {
+            self.namespace = None;
+            self.namespace_touched = true;
+        }
+        if statement.effects.ends_transaction && self.namespace_touched {
+            self.namespace = None;
+        }
+        if let Some(made) = &statement.effects.makes {
+            self.sql_objects.insert(made.clone(), self.context_id);
+        }
+        if statement.effects.forgets_prepared {
+            self.sql_objects.clear();
+            self.statements.clear();
+            self.own_names.seen.clear();
+        }
+    }
+}

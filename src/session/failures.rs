@@ -1,0 +1,235 @@
+//! What goes wrong with a run: errors of the server, refusals after the server answered, records that
+//! could not be made durable; and the ops that an error makes void.
+
+use super::backend::unexpected;
+use super::ops::Op;
+use super::outbox::RunId;
+use super::peer::Stream;
+use super::{Ended, Session};
+use crate::ledger::Priority;
+use crate::ledger::record::Outcome;
+use crate::policy::Refusal;
+use crate::wire::frame::Frame;
+use crate::wire::message::{Report, ServerTag, Status};
+
+impl<C: Stream, S: Stream> Session<C, S> {
+    pub(super) fn on_error(&mut self, frame: &Frame) -> Result<(), Ended> {
+        let report = Report::decode(&frame.body_bytes())?;
+        if report.is_fatal() {
+            self.show(&frame.raw());
+            return Ok(());
+        }
+        if self.namespace_touched {
+            self.namespace = None;
+        }
+        let head = self.ops.pop();
+        match head {
+            Some(Op::Poison { error }) => {
+                // In a transaction that failed before, the server's own words are the right ones.
+                let bytes = if &*report.code() == "25P02" { frame.raw() } else { error };
+                self.show(&bytes);
+                self.discard_to_sync();
+            }
+            Some(Op::Query { run }) => {
+                self.open_gate(run);
+                let outcome = Outcome::Error { sqlstate: report.code().into_owned() };
+                self.finish_plain(run, outcome, true);
+                self.show(&frame.raw());
+                // ReadyForQuery follows and ends it.
+                if let Some(run) = self.runs.get_mut(&run) {
+                    run.next_text = run.texts.len();
+                }
+                self.ops.push_front(Op::Query { run });
+            }
+            Some(Op::Execute { run }) => {
+                self.open_gate(run);
+                self.fail_run(run, &report, frame)?;
+                self.discard_to_sync();
+            }
+            Some(Op::Parse { created, hidden }) => {
+                self.forget(created, None);
+                self.fail_preparation(&report, frame, hidden);
+                self.discard_to_sync();
+            }
+            Some(Op::Bind { created, hidden }) => {
+                self.forget(None, created);
+                self.fail_preparation(&report, frame, hidden);
+                self.discard_to_sync();
+            }
+            Some(Op::Probe) => {
+                return Err(Ended::Protocol(format!("the namespace cannot be asked: {report}")));
+            }
+            Some(Op::Describe { .. } | Op::Close { .. }) => {
+                self.fail_preparation(&report, frame, false);
+                self.discard_to_sync();
+            }
+            // An error between pipelines (a failing commit at Sync, a terminating server).
+            Some(op @ Op::Sync { .. }) => {
+                self.show(&frame.raw());
+                self.ops.push_front(op);
+            }
+            Some(op @ Op::Local { .. }) => {
+                self.show(&frame.raw());
+                self.ops.push_front(op);
+            }
+            None => self.show(&frame.raw()),
+        }
+        Ok(())
+    }
+
+    /// An error before execution: about the client's text, or about ours. `Position` is dropped where
+    /// the text the server saw is not the client's.
+    pub(super) fn fail_preparation(&mut self, report: &Report, frame: &Frame, _hidden: bool) {
+        let guarded_next = self.ops.iter().any(|op| match op {
+            Op::Execute { run } => self.runs.get(run).is_some_and(|r| r.plan().is_some()),
+            Op::Describe { plan, .. } => plan.is_some(),
+            _ => false,
+        });
+        if guarded_next || self.role.is_restricted() {
+            let redacted = super::report::server_error(report, self.role.is_restricted());
+            self.show(&redacted);
+        } else {
+            self.show(&frame.raw());
+        }
+        // The run that waited for this never ran; the refusal by the server is recorded.
+        let pending: Vec<RunId> = self.pending_runs();
+        if let Some(id) = pending.first().copied()
+            && let Some(mut run) = self.runs.remove(&id)
+        {
+            let outcome = Outcome::Error { sqlstate: report.code().into_owned() };
+            for body in run.final_records(&self.identity, outcome) {
+                drop(self.world.append(body, Priority::Ordinary));
+            }
+        }
+    }
+
+    /// Runs asked for and not begun, up to the next Sync.
+    pub(super) fn pending_runs(&self) -> Vec<RunId> {
+        self.ops
+            .iter()
+            .take_while(|op| !matches!(op, Op::Sync { .. } | Op::Query { .. }))
+            .filter_map(|op| match op {
+                Op::Execute { run } => Some(*run),
+                _ => None,
+            })
+            .collect()
+    }
+
+    /// The server's error for an execution.
+    pub(super) fn fail_run(&mut self, id: RunId, report: &Report, frame: &Frame) -> Result<(), Ended> {
+        let Some(mut run) = self.runs.remove(&id) else { return Err(unexpected(ServerTag::ErrorResponse)) };
+        let outcome = match &*report.code() {
+            "57014" => Outcome::Cancelled,
+            code => Outcome::Error { sqlstate: code.to_owned() },
+        };
+        let guarded = run.plan().is_some();
+        if let Some(code) = run.revoked {
+            return self.end_with_refusal(run, &super::report::revoked(code));
+        }
+        // A new row whose patient is outside: the check in RETURNING raised it.
+        if guarded && &*report.code() == "22P02" && report.message().contains("GLS-201") {
+            let refusal = self.world.not_your_patient(&[], &self.role);
+            return self.end_with_refusal(run, &refusal);
+        }
+        let error = if guarded {
+            super::report::server_error(report, self.role.is_restricted())
+        } else {
+            frame.raw()
+        };
+        // Rows taken before the error leave with it, as they would without us.
+        run.window.extend_from_slice(&error);
+        let window = run.window.split();
+        let mut receipt = None;
+        for body in run.final_records(&self.identity, outcome) {
+            receipt = Some(self.world.append(body, Priority::Ordinary));
+        }
+        match receipt {
+            Some(receipt) if guarded && !self.muted => {
+                self.outbox.push_gated(id, run.writes(), window, receipt)
+            }
+            _ => self.show(&window),
+        }
+        Ok(())
+    }
+
+    /// After an error in the extended protocol the server ignores everything up to Sync: so do we.
+    pub(super) fn discard_to_sync(&mut self) {
+        while let Some(op) = self.ops.head() {
+            match op {
+                Op::Sync { .. } | Op::Query { .. } => return,
+                Op::Execute { run } => {
+                    let run = *run;
+                    self.runs.remove(&run);
+                }
+                Op::Parse { created, .. } => {
+                    let created = created.clone();
+                    self.forget(created, None);
+                }
+                Op::Bind { created, .. } => {
+                    let created = created.clone();
+                    self.forget(None, created);
+                }
+                Op::Describe { .. } | Op::Close { .. } | Op::Local { .. } | Op::Poison { .. } | Op::Probe => {
+                }
+            }
+            self.ops.pop();
+        }
+        // No Sync of the client's among what was sent: it is still to come.
+        self.skipping = true;
+    }
+
+    /// Forgets a statement or portal that did not come to exist.
+    pub(super) fn forget(&mut self, statement: Option<String>, portal: Option<String>) {
+        if let Some(name) = statement {
+            self.statements.prepared.remove(&name);
+        }
+        if let Some(name) = portal {
+            self.statements.portals.remove(&name);
+        }
+    }
+
+    /// Ends a run with an error of ours in place of what the server answered. Later replies of the
+    /// same pipeline are swallowed, as the server would not have given them.
+    pub(super) fn end_with_refusal(&mut self, mut run: super::run::Run, refusal: &Refusal) -> Result<(), Ended> {
+        self.outbox.revoke(run.id);
+        let event = self.event_id();
+        let outcome = Outcome::Refused { code: refusal.code.as_str().to_owned() };
+        run.rows = 0;
+        run.bytes = 0;
+        for body in run.final_records(&self.identity, outcome) {
+            drop(self.world.append(body, Priority::Reserve));
+        }
+        let _ = event;
+        let error = super::report::refusal(refusal, Some(&run.statement)).error_response();
+        self.show(&error);
+        self.muted = true;
+        // An error aborts the transaction it happens in; the server knows of none yet.
+        self.abort_due = true;
+        if !self.ops.has_sync() {
+            self.skipping = true;
+        }
+        Ok(())
+    }
+
+    /// A window's record could not be made durable: its rows stay back, the client is told.
+    pub(super) fn on_gate_failed(&mut self, failure: &super::outbox::GateFailure) -> Result<(), Ended> {
+        tracing::error!(run = failure.run, error = %failure.error, "ledger: rows withheld");
+        if failure.error.shutdown {
+            self.world.request_shutdown();
+        }
+        let refusal = super::report::ledger_refusal(&failure.error);
+        let error = super::report::refusal(&refusal, None).error_response();
+        let status = self.outbox.replace_exchange(&error);
+        self.muted |= status.is_none();
+        let open_transaction = match status {
+            Some(status) => status != b'I',
+            None => self.status != Status::Idle || self.in_pipeline,
+        };
+        if failure.writes && open_transaction {
+            // The client is told that the statement failed, and could still commit what it did: only
+            // closing the connection undoes it.
+            return Err(Ended::Ledger(failure.error.to_string()));
+        }
+        Ok(())
+    }
+}

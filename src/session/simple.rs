@@ -1,0 +1,187 @@
+//! Simple query: the bytes go through when nothing needs a guard; otherwise the statements are sent
+//! as extended messages with one Sync and answered as a simple query is.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::ops::Op;
+use super::peer::Stream;
+use super::refusals::not_text;
+use super::run::Mode;
+use super::{Ended, Session};
+use crate::sql::planner::PlannedStatement;
+use crate::sql::{Footprint, Verdict};
+use crate::wire::frame::Frame;
+use crate::wire::message::{self, Bind, Execute, Parse, Target, TargetKind};
+
+/// Distinct guarded texts of simple queries a session keeps prepared upstream under names of ours.
+const OWN_NAMES: usize = 128;
+
+impl<C: Stream, S: Stream> Session<C, S> {
+    pub(super) async fn on_query(&mut self, frame: Frame) -> Result<(), Ended> {
+        // A simple query ends the unnamed statement and portal.
+        self.statements.prepared.remove("");
+        self.statements.portals.remove("");
+        let text: Arc<str> = match message::decode_query(frame.body()) {
+            Ok(text) => text.into(),
+            Err(e) => return self.refuse_simple("(not UTF-8)", &not_text(&e)).await,
+        };
+        if let Some(call) = self.glass_call(&text) {
+            return self.glass_simple(&text, call).await;
+        }
+        let planned = match self.decide(&text).await? {
+            Ok(planned) => planned,
+            Err(refusal) => return self.refuse_simple(&text, &refusal).await,
+        };
+        if let Some(refusal) = planned.refusal().or_else(|| self.unknown_object(&planned)) {
+            return self.refuse_simple(&text, &refusal).await;
+        }
+        if planned.statements.iter().any(|s| !matches!(s.verdict, Verdict::Verbatim))
+            && let Err(error) = self.world.ledger_healthy()
+        {
+            return self.refuse_simple(&text, &super::report::ledger_refusal(&error)).await;
+        }
+        match planned.statements.as_slice() {
+            statements if statements.iter().all(|s| matches!(s.verdict, Verdict::Verbatim)) => {
+                self.send_query_verbatim(frame, &text, statements, Mode::Verbatim)
+            }
+            // Nothing to guard: the bytes go through, and one record covers what cannot be told.
+            statements if statements.iter().all(|s| s.guarded().is_none()) => {
+                let mode = unattributed(statements);
+                self.send_query_verbatim(frame, &text, statements, mode);
+            }
+            statements => self.send_query_as_extended(statements),
+        }
+        Ok(())
+    }
+
+    pub(super) fn send_query_verbatim(
+        &mut self,
+        frame: Frame,
+        text: &Arc<str>,
+        statements: &[Arc<PlannedStatement>],
+        mode: Mode,
+    ) {
+        let texts = if statements.is_empty() {
+            vec![Arc::clone(text)]
+        } else {
+            statements.iter().map(|s| Arc::from(s.text.as_ref())).collect()
+        };
+        for statement in statements {
+            self.note_effects(statement);
+        }
+        let run = self.new_run(texts, mode, Vec::new());
+        self.forward(frame);
+        self.ops.push(Op::Query { run });
+        self.gate_unattributed(run);
+    }
+
+    /// A simple query with a guarded statement in it: sent as extended messages with one Sync, so that
+    /// it stays one implicit transaction, and answered as a simple query is.
+    pub(super) fn send_query_as_extended(&mut self, statements: &[Arc<PlannedStatement>]) {
+        for statement in statements {
+            let (text, plan, mode) = match &statement.verdict {
+                Verdict::Guarded(plan) => {
+                    (plan.text.as_str(), Some(Arc::clone(plan)), Mode::Guarded(Arc::clone(plan)))
+                }
+                Verdict::Unattributed { footprint, reason } => (
+                    statement.text.as_ref(),
+                    None,
+                    Mode::Unattributed { footprint: footprint.clone(), reason },
+                ),
+                Verdict::Verbatim | Verdict::Refused(_) => (statement.text.as_ref(), None, Mode::Verbatim),
+            };
+            self.note_effects(statement);
+            let name = self.own_name(text, plan.is_some());
+            let run = self.new_run(vec![Arc::from(statement.text.as_ref())], mode, Vec::new());
+            let parameters = plan.as_ref().map(|p| self.own_parameters(p)).unwrap_or_default();
+            let bind = Bind {
+                portal: String::new(),
+                statement: name.clone(),
+                parameter_formats: Vec::new(),
+                parameters,
+                result_formats: Vec::new(),
+            };
+            let portal = Target { kind: TargetKind::Portal, name: String::new() };
+            let execute = Execute { portal: String::new(), max_rows: 0 };
+            let describe_op = Op::Describe { shown: true, plan, statement: None, run: Some(run) };
+            for (bytes, op) in [
+                (bind.encode(), Op::Bind { hidden: true, created: None }),
+                (portal.describe(), describe_op),
+                (execute.encode(), Op::Execute { run }),
+            ] {
+                self.send(bytes, op);
+            }
+            self.gate_unattributed(run);
+        }
+        self.to_server.push(&message::sync());
+        self.ops.push(Op::Sync { shown: true });
+    }
+
+    /// Sends Parse for `text` and returns the statement name to bind: the unnamed one, or from the
+    /// second time on a name of ours that stays prepared.
+    pub(super) fn own_name(&mut self, text: &str, keep: bool) -> String {
+        let key = Bytes::copy_from_slice(text.as_bytes());
+        let mut name = String::new();
+        if keep {
+            if let Some(Some(known)) = self.own_names.seen.get(&key) {
+                return known.clone();
+            }
+            if self.own_names.seen.contains_key(&key) {
+                self.own_names.next += 1;
+                name = format!("{}q{}", crate::policy::RESERVED_PREFIX, self.own_names.next);
+                self.own_names.seen.insert(key, Some(name.clone()));
+            } else {
+                if self.own_names.seen.len() >= OWN_NAMES {
+                    self.forget_own_names();
+                }
+                self.own_names.seen.insert(key, None);
+            }
+        }
+        let parse = Parse { name: name.clone(), query: text.to_owned(), parameter_types: Vec::new() };
+        self.send(parse.encode(), Op::Parse { hidden: true, created: None });
+        name
+    }
+
+    /// Closes every statement of ours upstream.
+    pub(super) fn forget_own_names(&mut self) {
+        for name in std::mem::take(&mut self.own_names.seen).into_values().flatten() {
+            let target = Target { kind: TargetKind::Statement, name };
+            self.send(target.close(), Op::Close { hidden: true });
+        }
+    }
+
+    /// Puts a message on its way and its op in the queue. A message that cannot be encoded (over the
+    /// protocol's limit) is replaced by one that fails, so that both sides stay in step.
+    pub(super) fn send(&mut self, bytes: Result<Bytes, message::MessageError>, op: Op) {
+        match bytes {
+            Ok(bytes) => {
+                self.to_server.push(&bytes);
+                self.ops.push(op);
+            }
+            Err(e) => {
+                tracing::warn!(error = %e, "message could not be encoded");
+                self.poison(super::report::refusal(&not_text(&e), None).error_response());
+            }
+        }
+    }
+}
+
+/// The footprints of all statements whose patients cannot be told, as one.
+fn unattributed(statements: &[Arc<PlannedStatement>]) -> Mode {
+    let mut all = Footprint::default();
+    let mut why = "";
+    for statement in statements {
+        if let Verdict::Unattributed { footprint, reason } = &statement.verdict {
+            all.relations.extend(footprint.relations.iter().cloned());
+            all.classes.extend(footprint.classes.iter().cloned());
+            why = reason;
+        }
+    }
+    for names in [&mut all.relations, &mut all.classes] {
+        names.sort();
+        names.dedup();
+    }
+    Mode::Unattributed { footprint: all, reason: why }
+}
