@@ -394,5 +394,5 @@ async fn record_process(world: &World, event: ProcessEvent, detail: Option<Strin
 
 fn record_policy(world: &World, event: PolicyEvent, error: Option<String>) {
     let version = Some(world.rules().policy.policy.version.clone());
-    drop(world.append(Body::Policy { event, version, error }, Priority::Reserve));
+    world.note(Body::Policy { event, version, error }, Priority::Reserve);
 }

@@ -76,6 +76,16 @@ impl Ledger {
     /// Hands a record to the writer. Encodes and hashes on the caller's thread and never waits for
     /// the disk. Past [`MAX_WAITING`] bytes the receipt fails at once with `Overloaded`.
     pub fn append(&self, record: &Record, priority: Priority) -> Receipt {
+        self.put(record, priority, true)
+    }
+
+    /// The same for a record that nothing waits for: it shares the flush of the next one something
+    /// does wait for, or has one of its own within 25 ms.
+    pub fn append_later(&self, record: &Record, priority: Priority) {
+        drop(self.put(record, priority, false));
+    }
+
+    fn put(&self, record: &Record, priority: Priority, prompt: bool) -> Receipt {
         if record.node != self.0.node {
             let message = format!("it is of node {:?}, the ledger of {:?}", record.node, self.0.node);
             return Receipt::failed(Cause::Encode { message }.into());
@@ -94,7 +104,7 @@ impl Ledger {
                     let message = format!("{bytes} bytes are more than one record may have");
                     return Receipt::failed(Cause::Encode { message }.into());
                 }
-                self.0.queue.push(leaves, priority)
+                self.0.queue.push(leaves, priority, prompt)
             }
             Err(message) => Receipt::failed(Cause::Encode { message }.into()),
         }

@@ -24,6 +24,10 @@ pub enum Priority {
 pub const MAX_WAITING: u64 = 64 << 20;
 /// The same for records of [`Priority::Reserve`], on top.
 pub const MAX_WAITING_RESERVE: u64 = 16 << 20;
+/// A record that nobody waits for is flushed with the next one somebody does, or after this long.
+const LATER: Duration = Duration::from_millis(25);
+/// ... or when this many bytes wait.
+const LATER_BYTES: u64 = 1 << 20;
 /// The writer closes a batch at this many leaf bytes.
 const BATCH_BYTES: u64 = 4 << 20;
 
@@ -48,6 +52,10 @@ pub(crate) struct Failure {
 struct State {
     queue: VecDeque<Entry>,
     waiting: u64,
+    /// Somebody waits for one of the queued records.
+    prompt: bool,
+    /// When the first of the queued records came, if nobody waits for any.
+    later_since: Option<Instant>,
     in_flight: Vec<Arc<Slot>>,
     flush_started: Option<Instant>,
     failure: Option<Failure>,
@@ -89,8 +97,8 @@ impl Queue {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes a record in, or refuses it.
-    pub(crate) fn push(&self, leaves: Vec<(Vec<u8>, Hash)>, priority: Priority) -> Receipt {
+    /// Takes a record in, or refuses it. `prompt`: somebody waits for it, so it is flushed at once.
+    pub(crate) fn push(&self, leaves: Vec<(Vec<u8>, Hash)>, priority: Priority, prompt: bool) -> Receipt {
         let bytes = leaves.iter().map(|(l, _)| l.len() as u64).sum();
         let mut state = self.lock();
         if state.closing || state.closed {
@@ -108,8 +116,18 @@ impl Queue {
         let (receipt, slot) = Receipt::new();
         state.waiting += bytes;
         state.queue.push_back(Entry { leaves, bytes, priority, slot });
+        let wake = if prompt || state.waiting >= LATER_BYTES {
+            !std::mem::replace(&mut state.prompt, true)
+        } else if state.prompt || state.later_since.is_some() {
+            false
+        } else {
+            state.later_since = Some(Instant::now());
+            true
+        };
         drop(state);
-        self.work.notify_one();
+        if wake {
+            self.work.notify_one();
+        }
         receipt
     }
 
@@ -118,11 +136,14 @@ impl Queue {
         let mut state = self.lock();
         loop {
             let now = Instant::now();
-            if !state.queue.is_empty() || state.closing || now >= until {
+            let due = state.later_since.map_or(until, |since| until.min(since + LATER));
+            if state.prompt || state.closing || now >= due {
                 break;
             }
-            state = self.work.wait_timeout(state, until - now).unwrap_or_else(PoisonError::into_inner).0;
+            state = self.work.wait_timeout(state, due - now).unwrap_or_else(PoisonError::into_inner).0;
         }
+        state.prompt = false;
+        state.later_since = None;
         let mut batch = Vec::new();
         let mut bytes = 0;
         while bytes < BATCH_BYTES {
@@ -130,6 +151,8 @@ impl Queue {
             bytes += entry.bytes;
             batch.push(entry);
         }
+        // What did not fit this batch goes with the next, at once.
+        state.prompt = !state.queue.is_empty();
         state.in_flight = batch.iter().map(|e| Arc::clone(&e.slot)).collect();
         state.flush_started = Some(Instant::now());
         Work { batch, closing: state.closing }
@@ -249,21 +272,21 @@ mod tests {
         let queue = Arc::new(Queue::new(Duration::from_millis(40), true));
         let watched = Arc::clone(&queue);
         let watchdog = std::thread::spawn(move || watched.watch());
-        let flushing = queue.push(leaf(10), Priority::Ordinary);
+        let flushing = queue.push(leaf(10), Priority::Ordinary, true);
         let work = queue.take(Instant::now());
-        let waiting = queue.push(leaf(10), Priority::Reserve);
+        let waiting = queue.push(leaf(10), Priority::Reserve, true);
         for receipt in [flushing, waiting] {
             let error = receipt.wait().unwrap_err();
             assert!(matches!(error.cause, Cause::Hung { millis: 40 }) && error.shutdown, "{error:?}");
         }
         assert!(queue.failure().is_some());
-        let refused = queue.push(leaf(10), Priority::Reserve).try_get();
+        let refused = queue.push(leaf(10), Priority::Reserve, true).try_get();
         assert!(matches!(refused, Some(Err(_))), "taken by a device that hangs");
         // The device answers after all: the record stays failed for its caller, the ledger is well.
         work.batch[0].slot.resolve(Ok(0));
         queue.done(10);
         assert_eq!(queue.failure(), None);
-        assert_eq!(queue.push(leaf(10), Priority::Ordinary).try_get(), None);
+        assert_eq!(queue.push(leaf(10), Priority::Ordinary, true).try_get(), None);
         queue.set_closed();
         watchdog.join().unwrap();
     }
@@ -274,13 +297,13 @@ mod tests {
         let half = MAX_WAITING as usize / 2;
         let overloaded =
             |r: &Receipt| matches!(r.try_get(), Some(Err(e)) if matches!(e.cause, Cause::Overloaded { .. }));
-        assert!(!overloaded(&queue.push(leaf(half), Priority::Ordinary)));
-        assert!(!overloaded(&queue.push(leaf(half), Priority::Ordinary)));
-        assert!(overloaded(&queue.push(leaf(1), Priority::Ordinary)));
-        assert!(!overloaded(&queue.push(leaf(1), Priority::Reserve)));
+        assert!(!overloaded(&queue.push(leaf(half), Priority::Ordinary, true)));
+        assert!(!overloaded(&queue.push(leaf(half), Priority::Ordinary, true)));
+        assert!(overloaded(&queue.push(leaf(1), Priority::Ordinary, true)));
+        assert!(!overloaded(&queue.push(leaf(1), Priority::Reserve, true)));
         let work = queue.take(Instant::now());
         queue.done(work.batch.iter().map(|e| e.bytes).sum());
-        assert!(!overloaded(&queue.push(leaf(1), Priority::Ordinary)), "room again");
+        assert!(!overloaded(&queue.push(leaf(1), Priority::Ordinary, true)), "room again");
     }
 
     #[test]

@@ -270,7 +270,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
     pub(super) fn finish_plain(&mut self, id: RunId, outcome: Outcome, simple: bool) {
         let Some(run) = self.runs.get_mut(&id) else { return };
         for body in run.final_records(&self.identity, outcome) {
-            drop(self.world.append(body, Priority::Ordinary));
+            self.world.note(body, Priority::Ordinary);
         }
         if simple {
             run.next_text += 1;
@@ -280,7 +280,12 @@ impl<C: Stream, S: Stream> Session<C, S> {
     }
 
     /// The end of a guarded execution: what is left of its rows leaves with its tag, behind its record.
-    pub(super) async fn finish_guarded(&mut self, id: RunId, frame: Frame, tag: ServerTag) -> Result<(), Ended> {
+    pub(super) async fn finish_guarded(
+        &mut self,
+        id: RunId,
+        frame: Frame,
+        tag: ServerTag,
+    ) -> Result<(), Ended> {
         let Some(mut run) = self.runs.remove(&id) else { return Err(unexpected(tag)) };
         let Some(plan) = run.plan().cloned() else { return Err(unexpected(tag)) };
         if let Some(code) = run.revoked {

@@ -195,7 +195,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
             let run = self.new_run(vec![Arc::clone(text)], Mode::Verbatim, Vec::new());
             if let Some(mut run) = self.runs.remove(&run) {
                 for body in run.final_records(&self.identity, Outcome::Ok) {
-                    drop(self.world.append(body, Priority::Ordinary));
+                    self.world.note(body, Priority::Ordinary);
                 }
             }
         }

@@ -98,7 +98,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
         {
             let outcome = Outcome::Error { sqlstate: report.code().into_owned() };
             for body in run.final_records(&self.identity, outcome) {
-                drop(self.world.append(body, Priority::Ordinary));
+                self.world.note(body, Priority::Ordinary);
             }
         }
     }
@@ -190,14 +190,18 @@ impl<C: Stream, S: Stream> Session<C, S> {
 
     /// Ends a run with an error of ours in place of what the server answered. Later replies of the
     /// same pipeline are swallowed, as the server would not have given them.
-    pub(super) fn end_with_refusal(&mut self, mut run: super::run::Run, refusal: &Refusal) -> Result<(), Ended> {
+    pub(super) fn end_with_refusal(
+        &mut self,
+        mut run: super::run::Run,
+        refusal: &Refusal,
+    ) -> Result<(), Ended> {
         self.outbox.revoke(run.id);
         let event = self.event_id();
         let outcome = Outcome::Refused { code: refusal.code.as_str().to_owned() };
         run.rows = 0;
         run.bytes = 0;
         for body in run.final_records(&self.identity, outcome) {
-            drop(self.world.append(body, Priority::Reserve));
+            self.world.note(body, Priority::Reserve);
         }
         let _ = event;
         let error = super::report::refusal(refusal, Some(&run.statement)).error_response();

@@ -97,7 +97,7 @@ fn record_failure(world: &World, peer: Option<SocketAddr>, error: &AcceptError) 
         method: Some("scram-sha-256".to_owned()),
         reason: Some(error.to_string()),
     };
-    drop(world.append(body, Priority::Reserve));
+    world.note(body, Priority::Reserve);
 }
 
 /// Opens the server side and runs the session.
@@ -158,7 +158,7 @@ async fn open(world: &Arc<World>, mut login: Login) -> Result<(), (Report, Strin
         database: login.database.clone(),
     };
     let identity = Identity { who: who.clone(), from: from.clone() };
-    drop(world.append(connection_record(ConnectionEvent::Open, &identity, None), Priority::Ordinary));
+    world.note(connection_record(ConnectionEvent::Open, &identity, None), Priority::Ordinary);
     let rules = world.rules();
     let context = Context {
         role: Arc::clone(&role),
@@ -209,7 +209,7 @@ async fn open(world: &Arc<World>, mut login: Login) -> Result<(), (Report, Strin
     drop(key);
     world.connection_closed(connection).await;
     let body = connection_record(ConnectionEvent::Close, &identity, Some(ended.to_string()));
-    drop(world.append(body, Priority::Ordinary));
+    world.note(body, Priority::Ordinary);
     Ok(())
 }
 
@@ -235,7 +235,7 @@ fn record_login(world: &World, login: &Login, from: &From, failure: Option<&str>
         method: Some("scram-sha-256".to_owned()),
         reason: failure.map(str::to_owned),
     };
-    drop(world.append(body, if failure.is_some() { Priority::Reserve } else { Priority::Ordinary }));
+    world.note(body, if failure.is_some() { Priority::Reserve } else { Priority::Ordinary });
 }
 
 /// Whether a user that proved who it is may go on, and as what.

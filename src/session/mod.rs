@@ -34,8 +34,8 @@ use bytes::{Bytes, BytesMut};
 
 use crate::catalog::Namespace;
 use crate::glass::{ConnectionId, Grants, NoticesSeen};
-use crate::ledger::record::{Body, EventId};
-use crate::ledger::{Priority, Receipt};
+use crate::ledger::Priority;
+use crate::ledger::record::EventId;
 use crate::policy::Role;
 use crate::sql::planner::{Context, Plans};
 use crate::sql::resolve::SessionObject;
@@ -325,11 +325,6 @@ impl<C: Stream, S: Stream> Session<C, S> {
         self.emit_local();
     }
 
-    /// A new record with this body.
-    fn append(&self, body: Body, priority: Priority) -> Receipt {
-        self.world.append(body, priority)
-    }
-
     /// A new event id.
     fn event_id(&self) -> EventId {
         self.world.event_id()
@@ -388,7 +383,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
         for mut run in runs {
             let bodies = run.final_records(&self.identity, crate::ledger::record::Outcome::ReleaseUnknown);
             for body in bodies {
-                drop(self.append(body, Priority::Ordinary));
+                self.world.note(body, Priority::Ordinary);
             }
         }
     }

@@ -58,7 +58,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
             event = Some(run.statement.clone());
             let outcome = Outcome::Refused { code: refusal.code.as_str().to_owned() };
             for body in run.final_records(&self.identity, outcome) {
-                drop(self.world.append(body, Priority::Reserve));
+                self.world.note(body, Priority::Reserve);
             }
         }
         report::refusal(refusal, event.as_ref()).error_response()

@@ -239,6 +239,13 @@ impl World {
         self.ledger.append(&record, priority)
     }
 
+    /// Appends a record that nothing waits for.
+    pub fn note(&self, body: Body, priority: Priority) {
+        let now = Timestamp::now();
+        let record = Record::new(self.ids.next(now), now, self.node.clone(), body);
+        self.ledger.append_later(&record, priority);
+    }
+
     /// A new event id.
     pub fn event_id(&self) -> EventId {
         self.ids.next(Timestamp::now())
