@@ -95,13 +95,13 @@ impl<C: Stream, S: Stream> Session<C, S> {
             let execute = Execute { portal: PROBE_NAME.to_owned(), max_rows: 0 };
             let close = Target { kind: TargetKind::Statement, name: PROBE_NAME.to_owned() };
             self.to_server.push(&parse.encode()?);
-            self.ops.push(Op::Parse { hidden: true, created: None });
+            self.ops.push(Op::Parse { hidden: true, undo: None });
             self.to_server.push(&bind.encode()?);
-            self.ops.push(Op::Bind { hidden: true, created: None });
+            self.ops.push(Op::Bind { hidden: true, portal: None });
             self.to_server.push(&execute.encode()?);
             self.ops.push(Op::Probe);
             self.to_server.push(&close.close()?);
-            self.ops.push(Op::Close { hidden: true });
+            self.ops.push(Op::Close { hidden: true, undo: None });
         } else {
             self.to_server.push(&message::query(PROBE)?);
             self.ops.push(Op::Probe);

@@ -15,7 +15,7 @@ use super::{Ended, Session};
 use crate::ledger::Priority;
 use crate::ledger::record::Outcome;
 use crate::policy::GlsCode;
-use crate::sql::{GuardedPlan, Strategy};
+use crate::sql::{GuardedPlan, StatementKind, Strategy};
 use crate::wire::frame::Frame;
 use crate::wire::message::{self, Report, ServerTag, Status};
 
@@ -42,7 +42,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
                 _ => return Err(unexpected(tag)),
             },
             ServerTag::CloseComplete => match self.ops.pop() {
-                Some(Op::Close { hidden }) => self.show_unless(hidden, frame),
+                Some(Op::Close { hidden, .. }) => self.show_unless(hidden, frame),
                 _ => return Err(unexpected(tag)),
             },
             ServerTag::CommandComplete | ServerTag::EmptyQueryResponse | ServerTag::PortalSuspended => {
@@ -195,6 +195,11 @@ impl<C: Stream, S: Stream> Session<C, S> {
         if let Some(prepared) = self.described(statement.as_deref(), &plan) {
             prepared.layout = Some(Arc::clone(&layout));
         }
+        // Executions that were bound before the description came.
+        let waiting = self.runs.values_mut().filter(|r| r.layout.is_none());
+        for run in waiting.filter(|r| r.plan().is_some_and(|p| Arc::ptr_eq(p, &plan))) {
+            run.layout = Some(Arc::new(layout.with_formats(&run.formats)));
+        }
         match run {
             Some(id) => {
                 if let Some(run) = self.runs.get_mut(&id) {
@@ -316,7 +321,11 @@ impl<C: Stream, S: Stream> Session<C, S> {
             }
             _ => frame.into_raw(),
         };
-        if plan.filtered && tag == ServerTag::CommandComplete && self.context.policy.policy.notice_withheld {
+        if plan.filtered
+            && plan.kind == StatementKind::Select
+            && tag == ServerTag::CommandComplete
+            && self.context.policy.policy.notice_withheld
+        {
             run.window.extend_from_slice(&super::report::rows_withheld());
         }
         run.window.extend_from_slice(&reply);
@@ -363,10 +372,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
                 }
                 Some(Op::Local { bytes }) => self.show(&bytes),
                 // What the server skipped after an error.
-                Some(Op::Execute { run }) => {
-                    self.runs.remove(&run);
-                }
-                Some(_) => {}
+                Some(op) => self.undo(op),
                 None => return Err(unexpected(ServerTag::ReadyForQuery)),
             }
         }

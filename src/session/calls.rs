@@ -103,6 +103,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
         };
         let prepared = Prepared {
             text,
+            upstream: String::new(),
             types,
             decided: Decided::Glass(Arc::new(shape)),
             context: self.context_id,
@@ -133,7 +134,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
             let types = self.statements.prepared.get(name).map(|p| p.types.clone()).unwrap_or_default();
             out.extend_from_slice(&message::encode_parameter_description(&types)?);
         } else if let Some(portal) = self.statements.portals.get(name) {
-            format = portal.first_result_format;
+            format = portal.result_formats.first().copied().unwrap_or(0);
         }
         let columns: Vec<String> = shape.columns().into_iter().map(|c| c.name).collect();
         put_description(&mut out, &columns, format)?;

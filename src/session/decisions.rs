@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::ops::Op;
+use super::ops::{Op, Undo};
 use super::peer::Stream;
 use super::run::{self, Mode, Run};
 use super::statements::{Decided, Prepared};
@@ -70,22 +70,27 @@ impl<C: Stream, S: Stream> Session<C, S> {
         prepared.decided = Decided::Sent(Arc::clone(&statement));
         prepared.context = self.context_id;
         if before != now {
-            let target = Target { kind: TargetKind::Statement, name: name.to_owned() };
-            self.send(target.close(), Op::Close { hidden: true });
+            if !name.is_empty() {
+                let target = Target { kind: TargetKind::Statement, name: prepared.upstream.clone() };
+                self.send(target.close(), Op::Close { hidden: true, undo: None });
+            }
+            prepared.layout = None;
+            // Should the new Parse fail, the server knows the statement under no name.
+            let undo = Undo { name: name.to_owned(), previous: None };
             match statement.guarded() {
                 Some(plan) => {
                     let plan = Arc::clone(plan);
-                    prepared.layout = None;
-                    self.send_parse(name, &plan, &prepared.types, true);
+                    prepared.upstream = self.upstream_name(name);
+                    self.send_parse(&prepared, &plan, true, undo);
                 }
                 None => {
-                    prepared.layout = None;
+                    name.clone_into(&mut prepared.upstream);
                     let parse = Parse {
                         name: name.to_owned(),
                         query: prepared.text.to_string(),
                         parameter_types: prepared.types.clone(),
                     };
-                    self.send(parse.encode(), Op::Parse { hidden: true, created: None });
+                    self.send(parse.encode(), Op::Parse { hidden: true, undo: Some(undo) });
                 }
             }
         }
@@ -152,6 +157,8 @@ impl<C: Stream, S: Stream> Session<C, S> {
     pub(super) fn unknown_object_of(&self, statement: &PlannedStatement) -> Option<Refusal> {
         let needed = statement.effects.needs.as_ref()?;
         let known = match needed {
+            // `CLOSE ALL`: closing shows nothing.
+            SessionObject::Cursor(name) if name.is_empty() => true,
             // A cursor of SQL, opened over nothing protected, that no portal of ours hides.
             SessionObject::Cursor(name) => {
                 self.sql_objects.contains_key(needed) && !self.statements.portals.contains_key(name)
@@ -179,6 +186,9 @@ impl<C: Stream, S: Stream> Session<C, S> {
         }
         if statement.effects.ends_transaction && self.namespace_touched {
             self.namespace = None;
+        }
+        if let Some(name) = &statement.effects.deallocates {
+            self.statements.prepared.remove(name);
         }
         if let Some(made) = &statement.effects.makes {
             self.sql_objects.insert(made.clone(), self.context_id);

@@ -5,13 +5,15 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::ops::Op;
+use super::ops::{Op, Undo};
 use super::peer::Stream;
 use super::refusals::not_text;
 use super::run::{self, Mode};
 use super::statements::{Decided, Portal, Prepared};
 use super::{Ended, Session};
 use crate::policy::{GlsCode, Refusal};
+use crate::sql::planner::PlannedStatement;
+use crate::sql::resolve::SessionObject;
 use crate::sql::{GuardedPlan, Verdict};
 use crate::wire::frame::Frame;
 use crate::wire::message::{self, Bind, Execute, Parse, Target, TargetKind};
@@ -25,6 +27,10 @@ impl<C: Stream, S: Stream> Session<C, S> {
             }
             Err(e) => return Err(e.into()),
         };
+        if !parse.name.is_empty() && self.statements.prepared.contains_key(&parse.name) {
+            let message = format!("prepared statement \"{}\" already exists", parse.name);
+            return self.unknown("42P05", message);
+        }
         let text: Arc<str> = parse.query.as_str().into();
         if let Some(call) = self.glass_call(&text) {
             return self.glass_parse(parse, text, call).await;
@@ -44,45 +50,59 @@ impl<C: Stream, S: Stream> Session<C, S> {
                     .unknown("42601", "cannot insert multiple commands into a prepared statement".into());
             }
         };
-        let prepared = Prepared {
+        let mut prepared = Prepared {
             text,
+            upstream: parse.name.clone(),
             types: parse.parameter_types.clone(),
             decided,
             context: self.context_id,
             layout: None,
         };
-        match prepared.guarded() {
+        let undo = Undo { name: parse.name.clone(), previous: self.statements.prepared.remove(&parse.name) };
+        match prepared.guarded().cloned() {
             None => {
                 self.forward(frame);
-                self.ops.push(Op::Parse { hidden: false, created: Some(parse.name.clone()) });
+                self.ops.push(Op::Parse { hidden: false, undo: Some(undo) });
             }
             Some(plan) => {
-                let plan = Arc::clone(plan);
-                self.send_parse(&parse.name, &plan, &prepared.types, false);
+                prepared.upstream = self.upstream_name(&parse.name);
+                self.send_parse(&prepared, &plan, false, undo);
             }
         }
         self.statements.prepared.insert(parse.name, prepared);
         Ok(())
     }
 
-    /// Parse of a guarded text under the client's name, and a Describe that tells us its layout.
-    pub(super) fn send_parse(&mut self, name: &str, plan: &Arc<GuardedPlan>, types: &[u32], hidden: bool) {
+    /// The server's name for a guarded statement. The unnamed one stays unnamed: whatever the client
+    /// prepares next takes its place on both sides.
+    pub(super) fn upstream_name(&mut self, client: &str) -> String {
+        if client.is_empty() {
+            return String::new();
+        }
+        self.own_names.next += 1;
+        format!("{}g{}", crate::policy::RESERVED_PREFIX, self.own_names.next)
+    }
+
+    /// Parse of a guarded text, and a Describe that tells us its layout.
+    pub(super) fn send_parse(
+        &mut self,
+        prepared: &Prepared,
+        plan: &Arc<GuardedPlan>,
+        hidden: bool,
+        undo: Undo,
+    ) {
         let ours = [plan.principal_param, plan.grants_param].into_iter().flatten().max();
-        let mut parameter_types = types.to_vec();
+        let mut parameter_types = prepared.types.clone();
         if ours.is_some() {
             // Types of ours are cast in the text; zero leaves the client's undeclared ones open.
             parameter_types.truncate(usize::from(plan.client_params));
         }
-        let parse = Parse { name: name.to_owned(), query: plan.text.clone(), parameter_types };
-        let created = (!hidden).then(|| name.to_owned());
-        self.send(parse.encode(), Op::Parse { hidden, created });
-        let target = Target { kind: TargetKind::Statement, name: name.to_owned() };
-        let op = Op::Describe {
-            shown: false,
-            plan: Some(Arc::clone(plan)),
-            statement: Some(name.to_owned()),
-            run: None,
-        };
+        let parse = Parse { name: prepared.upstream.clone(), query: plan.text.clone(), parameter_types };
+        let name = undo.name.clone();
+        self.send(parse.encode(), Op::Parse { hidden, undo: Some(undo) });
+        let target = Target { kind: TargetKind::Statement, name: prepared.upstream.clone() };
+        let op =
+            Op::Describe { shown: false, plan: Some(Arc::clone(plan)), statement: Some(name), run: None };
         self.send(target.describe(), op);
     }
 
@@ -111,7 +131,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
                 let parameters = parameters_of(&bind, &prepared.types);
                 self.insert_portal(&bind, &prepared, None, parameters);
                 self.forward(frame);
-                self.ops.push(Op::Bind { hidden: false, created: Some(bind.portal) });
+                self.ops.push(Op::Bind { hidden: false, portal: Some(bind.portal) });
                 Ok(())
             }
             Some(plan) => self.bind_guarded(bind, prepared, &plan).await,
@@ -140,7 +160,11 @@ impl<C: Stream, S: Stream> Session<C, S> {
             };
             return self.refuse_extended(&prepared.text, &refusal).await;
         }
-        if prepared.layout.is_none() {
+        // One format code a column cannot be extended before the columns are known, nor can a binary
+        // value be read whose type the client left open.
+        let binary = bind.parameter_formats.contains(&1);
+        let undeclared = prepared.types.len() < bind.parameters.len() || prepared.types.contains(&0);
+        if prepared.layout.is_none() && (bind.result_formats.len() > 1 || (binary && undeclared)) {
             self.quiesce().await?;
             let Some(again) = self.statements.prepared.get(&bind.statement).cloned() else {
                 // Its Parse failed meanwhile; the client was told, and skips to its Sync.
@@ -150,14 +174,14 @@ impl<C: Stream, S: Stream> Session<C, S> {
         }
         let parameters = parameters_of(&bind, &prepared.types);
         let client_results = bind.result_formats.clone();
-        let layout = prepared.layout.clone().unwrap_or_default();
-        let portal_layout = match layout.result_formats(&client_results) {
-            Some(formats) => {
+        let mut portal_layout = None;
+        if let Some(layout) = &prepared.layout {
+            // A count that fits no column is the server's to refuse.
+            if let Some(formats) = layout.result_formats(&client_results) {
                 bind.result_formats = formats;
-                layout.with_formats(&bind.result_formats)
             }
-            None => layout.with_formats(&client_results),
-        };
+            portal_layout = Some(Arc::new(layout.with_formats(&bind.result_formats)));
+        }
         let ours = self.own_parameters(plan);
         if !ours.is_empty() {
             let formats = &mut bind.parameter_formats;
@@ -172,9 +196,9 @@ impl<C: Stream, S: Stream> Session<C, S> {
             }
             bind.parameters.extend(ours);
         }
-        let client_bind = Bind { result_formats: client_results, ..bind.clone() };
-        self.insert_portal(&client_bind, &prepared, Some(Arc::new(portal_layout)), parameters);
-        self.send(bind.encode(), Op::Bind { hidden: false, created: Some(bind.portal.clone()) });
+        self.insert_portal(&bind, &prepared, portal_layout, parameters);
+        bind.statement.clone_from(&prepared.upstream);
+        self.send(bind.encode(), Op::Bind { hidden: false, portal: Some(bind.portal.clone()) });
         Ok(())
     }
 
@@ -191,7 +215,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
             policy_version: self.context.policy.policy.version.clone(),
             role: self.role.name.clone(),
             types: prepared.types.clone(),
-            first_result_format: bind.result_formats.first().copied().unwrap_or(0),
+            result_formats: bind.result_formats.clone(),
             layout,
             parameters,
             raw: bind.parameters.clone(),
@@ -215,36 +239,65 @@ impl<C: Stream, S: Stream> Session<C, S> {
 
     pub(super) async fn on_describe(&mut self, frame: Frame) -> Result<(), Ended> {
         let target = Target::decode(frame.body())?;
-        let (decided, is_statement) = match target.kind {
-            TargetKind::Statement => {
-                (self.statements.prepared.get(&target.name).map(|p| p.decided.clone()), true)
+        let is_statement = target.kind == TargetKind::Statement;
+        let (decided, upstream) = if is_statement {
+            match self.statements.prepared.get(&target.name) {
+                Some(prepared) => (prepared.decided.clone(), prepared.upstream.clone()),
+                None => return self.unknown_name(&target),
             }
-            TargetKind::Portal => {
-                (self.statements.portals.get(&target.name).map(|p| p.decided.clone()), false)
+        } else {
+            match self.statements.portals.get(&target.name) {
+                Some(portal) => (portal.decided.clone(), target.name.clone()),
+                None if self.is_sql_cursor(&target.name) => (Decided::Empty, target.name.clone()),
+                None => return self.unknown_name(&target),
             }
         };
-        if let Some(Decided::Glass(shape)) = &decided {
-            let shape = Arc::clone(shape);
-            return self.glass_describe(&shape, &target.name, is_statement);
-        }
-        let plan = match &decided {
-            Some(Decided::Sent(s)) => s.guarded().cloned(),
-            Some(Decided::Empty | Decided::Glass(_)) => None,
-            None if is_statement => {
-                return self
-                    .unknown("26000", format!("prepared statement \"{}\" does not exist", target.name));
-            }
-            None => return self.unknown("34000", format!("portal \"{}\" does not exist", target.name)),
+        let plan = match decided {
+            Decided::Glass(shape) => return self.glass_describe(&shape, &target.name, is_statement),
+            Decided::Sent(statement) => statement.guarded().cloned(),
+            Decided::Empty => None,
         };
         let statement = (is_statement && plan.is_some()).then(|| target.name.clone());
-        self.forward(frame);
-        self.ops.push(Op::Describe { shown: true, plan, statement, run: None });
+        let op = Op::Describe { shown: true, plan, statement, run: None };
+        if upstream == target.name {
+            self.forward(frame);
+            self.ops.push(op);
+        } else {
+            self.send(Target { name: upstream, ..target }.describe(), op);
+        }
         Ok(())
+    }
+
+    /// 26000 or 34000.
+    fn unknown_name(&mut self, target: &Target) -> Result<(), Ended> {
+        match target.kind {
+            TargetKind::Statement => {
+                self.unknown("26000", format!("prepared statement \"{}\" does not exist", target.name))
+            }
+            TargetKind::Portal => self.unknown("34000", format!("portal \"{}\" does not exist", target.name)),
+        }
+    }
+
+    /// True for a cursor that an SQL DECLARE opened, over nothing that needs a guard: its portal has
+    /// the same name in the protocol.
+    fn is_sql_cursor(&self, name: &str) -> bool {
+        self.sql_objects.contains_key(&SessionObject::Cursor(name.to_owned()))
     }
 
     pub(super) async fn on_execute(&mut self, frame: Frame) -> Result<(), Ended> {
         let execute = Execute::decode(frame.body())?;
         let Some(portal) = self.statements.portals.get(&execute.portal).cloned() else {
+            if self.is_sql_cursor(&execute.portal) {
+                let run = self.new_run(
+                    vec![format!("(cursor {})", execute.portal).into()],
+                    Mode::Verbatim,
+                    Vec::new(),
+                );
+                self.forward(frame);
+                self.in_pipeline = true;
+                self.ops.push(Op::Execute { run });
+                return Ok(());
+            }
             return self.unknown("34000", format!("portal \"{}\" does not exist", execute.portal));
         };
         let (statement, mode) = match &portal.decided {
@@ -281,13 +334,20 @@ impl<C: Stream, S: Stream> Session<C, S> {
             if let Some(refusal) = self.unknown_object_of(statement) {
                 return self.refuse_extended(&portal.text, &refusal).await;
             }
+            if let Some(name) = self.guarded_name(statement) {
+                self.deallocate(name);
+                return Ok(());
+            }
             self.note_effects(statement);
         }
         let run = self.new_run(vec![Arc::clone(&portal.text)], mode, portal.parameters.clone());
         if let Some(run) = self.runs.get_mut(&run) {
             run.layout = portal.layout.clone();
+            run.formats.clone_from(&portal.result_formats);
             run.grants = Arc::clone(&portal.grants);
+            self.exchange_blocks |= run.plan().is_some_and(|p| p.block);
         }
+        self.exchange_runs += 1;
         self.forward(frame);
         self.in_pipeline = true;
         self.ops.push(Op::Execute { run });
@@ -297,19 +357,53 @@ impl<C: Stream, S: Stream> Session<C, S> {
 
     pub(super) async fn on_close(&mut self, frame: Frame) -> Result<(), Ended> {
         let target = Target::decode(frame.body())?;
-        let was_glass = match target.kind {
+        let mut op = Op::Close { hidden: false, undo: None };
+        let mut upstream = target.name.clone();
+        match target.kind {
             TargetKind::Statement => {
-                self.statements.prepared.remove(&target.name).is_some_and(|p| p.is_glass())
+                if let Some(closed) = self.statements.prepared.remove(&target.name) {
+                    if closed.is_glass() {
+                        self.answer(Bytes::from_static(b"3\0\0\0\x04"));
+                        return Ok(());
+                    }
+                    upstream.clone_from(&closed.upstream);
+                    let undo = Undo { name: target.name.clone(), previous: Some(closed) };
+                    op = Op::Close { hidden: false, undo: Some(undo) };
+                }
             }
-            TargetKind::Portal => self.statements.portals.remove(&target.name).is_some_and(|p| p.is_glass()),
-        };
-        if was_glass {
-            self.answer(Bytes::from_static(b"3\0\0\0\x04"));
-            return Ok(());
+            TargetKind::Portal => {
+                if self.statements.portals.remove(&target.name).is_some_and(|p| p.is_glass()) {
+                    self.answer(Bytes::from_static(b"3\0\0\0\x04"));
+                    return Ok(());
+                }
+            }
         }
-        self.forward(frame);
-        self.ops.push(Op::Close { hidden: false });
+        if upstream == target.name {
+            self.forward(frame);
+            self.ops.push(op);
+        } else {
+            self.send(Target { name: upstream, ..target }.close(), op);
+        }
         Ok(())
+    }
+
+    /// The guarded statement that this one deallocates by its name in SQL, if it does: the server
+    /// knows it under another name.
+    pub(super) fn guarded_name(&self, statement: &PlannedStatement) -> Option<String> {
+        let name = statement.effects.deallocates.as_ref()?;
+        let prepared = self.statements.prepared.get(name)?;
+        (prepared.upstream != *name || prepared.is_glass()).then(|| name.clone())
+    }
+
+    /// `DEALLOCATE name` of a statement whose name on the server is ours.
+    pub(super) fn deallocate(&mut self, name: String) {
+        let Some(closed) = self.statements.prepared.remove(&name) else { return };
+        if !closed.is_glass() {
+            let target = Target { kind: TargetKind::Statement, name: closed.upstream.clone() };
+            let undo = Undo { name, previous: Some(closed) };
+            self.send(target.close(), Op::Close { hidden: true, undo: Some(undo) });
+        }
+        self.answer(Bytes::from_static(b"C\0\0\0\x0fDEALLOCATE\0"));
     }
 }
 

@@ -16,6 +16,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
     pub(super) fn on_error(&mut self, frame: &Frame) -> Result<(), Ended> {
         let report = Report::decode(&frame.body_bytes())?;
         if report.is_fatal() {
+            self.server_said_goodbye = true;
             self.show(&frame.raw());
             return Ok(());
         }
@@ -46,21 +47,16 @@ impl<C: Stream, S: Stream> Session<C, S> {
                 self.fail_run(run, &report, frame)?;
                 self.discard_to_sync();
             }
-            Some(Op::Parse { created, hidden }) => {
-                self.forget(created, None);
-                self.fail_preparation(&report, frame, hidden);
+            Some(op @ (Op::Parse { .. } | Op::Bind { .. })) => {
+                self.fail_preparation(&report, frame);
                 self.discard_to_sync();
-            }
-            Some(Op::Bind { created, hidden }) => {
-                self.forget(None, created);
-                self.fail_preparation(&report, frame, hidden);
-                self.discard_to_sync();
+                self.undo(op);
             }
             Some(Op::Probe) => {
                 return Err(Ended::Protocol(format!("the namespace cannot be asked: {report}")));
             }
             Some(Op::Describe { .. } | Op::Close { .. }) => {
-                self.fail_preparation(&report, frame, false);
+                self.fail_preparation(&report, frame);
                 self.discard_to_sync();
             }
             // An error between pipelines (a failing commit at Sync, a terminating server).
@@ -77,17 +73,15 @@ impl<C: Stream, S: Stream> Session<C, S> {
         Ok(())
     }
 
-    /// An error before execution: about the client's text, or about ours. `Position` is dropped where
-    /// the text the server saw is not the client's.
-    pub(super) fn fail_preparation(&mut self, report: &Report, frame: &Frame, _hidden: bool) {
-        let guarded_next = self.ops.iter().any(|op| match op {
-            Op::Execute { run } => self.runs.get(run).is_some_and(|r| r.plan().is_some()),
-            Op::Describe { plan, .. } => plan.is_some(),
-            _ => false,
-        });
-        if guarded_next || self.role.is_restricted() {
-            let redacted = super::report::server_error(report, self.role.is_restricted());
-            self.show(&redacted);
+    /// An error before execution: no row was read, so its words are about the client's text and
+    /// values only. `Position` and context are dropped where the text is not the client's.
+    pub(super) fn fail_preparation(&mut self, report: &Report, frame: &Frame) {
+        let run = self.pending_runs().first().and_then(|id| self.runs.get(id));
+        let describes_plan = |op: &Op| matches!(op, Op::Describe { plan: Some(_), .. });
+        let guarded = run.is_some_and(|r| r.plan().is_some()) || self.ops.head().is_some_and(describes_plan);
+        if guarded {
+            let ours = super::report::server_error(report, false);
+            self.show(&ours);
         } else {
             self.show(&frame.raw());
         }
@@ -152,39 +146,50 @@ impl<C: Stream, S: Stream> Session<C, S> {
         Ok(())
     }
 
-    /// After an error in the extended protocol the server ignores everything up to Sync: so do we.
+    /// After an error in the extended protocol the server ignores everything up to Sync: so do we, and
+    /// what the ignored messages did to the tables is taken back, the last one first.
     pub(super) fn discard_to_sync(&mut self) {
-        while let Some(op) = self.ops.head() {
-            match op {
-                Op::Sync { .. } | Op::Query { .. } => return,
-                Op::Execute { run } => {
-                    let run = *run;
-                    self.runs.remove(&run);
-                }
-                Op::Parse { created, .. } => {
-                    let created = created.clone();
-                    self.forget(created, None);
-                }
-                Op::Bind { created, .. } => {
-                    let created = created.clone();
-                    self.forget(None, created);
-                }
-                Op::Describe { .. } | Op::Close { .. } | Op::Local { .. } | Op::Poison { .. } | Op::Probe => {
-                }
+        let mut discarded = Vec::new();
+        let mut sync = false;
+        while let Some(op) = self.ops.pop() {
+            if matches!(op, Op::Sync { .. } | Op::Query { .. }) {
+                self.ops.push_front(op);
+                sync = true;
+                break;
             }
-            self.ops.pop();
+            discarded.push(op);
+        }
+        for op in discarded.into_iter().rev() {
+            self.undo(op);
         }
         // No Sync of the client's among what was sent: it is still to come.
-        self.skipping = true;
+        self.skipping |= !sync;
     }
 
-    /// Forgets a statement or portal that did not come to exist.
-    pub(super) fn forget(&mut self, statement: Option<String>, portal: Option<String>) {
-        if let Some(name) = statement {
-            self.statements.prepared.remove(&name);
-        }
-        if let Some(name) = portal {
-            self.statements.portals.remove(&name);
+    /// Takes back what a message that did not happen changed here.
+    pub(super) fn undo(&mut self, op: Op) {
+        match op {
+            Op::Parse { undo: Some(undo), .. } | Op::Close { undo: Some(undo), .. } => {
+                match undo.previous {
+                    Some(previous) => self.statements.prepared.insert(undo.name, previous),
+                    None => self.statements.prepared.remove(&undo.name),
+                };
+            }
+            Op::Bind { portal: Some(name), .. } => {
+                self.statements.portals.remove(&name);
+            }
+            Op::Execute { run } => {
+                self.runs.remove(&run);
+            }
+            Op::Query { .. }
+            | Op::Parse { undo: None, .. }
+            | Op::Bind { portal: None, .. }
+            | Op::Describe { .. }
+            | Op::Close { undo: None, .. }
+            | Op::Sync { .. }
+            | Op::Local { .. }
+            | Op::Poison { .. }
+            | Op::Probe => {}
         }
     }
 

@@ -16,6 +16,11 @@ impl<C: Stream, S: Stream> Session<C, S> {
         if self.skipping && !matches!(tag, ClientTag::Sync | ClientTag::Terminate) {
             return Ok(());
         }
+        // What a name means after a Sync depends on whether the messages before it succeeded.
+        if self.names_unsettled && !matches!(tag, ClientTag::Sync | ClientTag::Flush | ClientTag::Terminate) {
+            self.quiesce().await?;
+            self.names_unsettled = false;
+        }
         match tag {
             ClientTag::Query => self.on_query(frame).await,
             ClientTag::Parse => self.on_parse(frame).await,
@@ -24,7 +29,9 @@ impl<C: Stream, S: Stream> Session<C, S> {
             ClientTag::Execute => self.on_execute(frame).await,
             ClientTag::Close => self.on_close(frame).await,
             ClientTag::Sync => {
+                self.settle_exchange().await?;
                 self.skipping = false;
+                self.names_unsettled |= self.ops.names_in_flight();
                 self.forward(frame);
                 // During COPY the server ignores it.
                 if !self.copying_in {

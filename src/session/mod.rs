@@ -133,6 +133,13 @@ pub struct Session<C, S> {
     skipping: bool,
     /// Replies are swallowed up to the next ReadyForQuery: the client was already told of an error.
     muted: bool,
+    /// The client's statement names were changed before a Sync that is not answered yet.
+    names_unsettled: bool,
+    /// Executions since the last Sync, and whether one of them may be refused after it ran.
+    exchange_runs: u32,
+    exchange_blocks: bool,
+    /// The server said why it closes.
+    server_said_goodbye: bool,
     /// A statement was refused after the server had run it: if it ran in a transaction, that must fail.
     abort_due: bool,
     /// The client sends COPY data.
@@ -334,6 +341,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
     async fn farewell(&mut self, ended: &Ended) {
         let report = match ended {
             Ended::Client | Ended::Io(_) => None,
+            Ended::Server if self.server_said_goodbye => None,
             Ended::Server => Some(Report::fatal("08006", "the database server closed the connection")),
             Ended::Shutdown => {
                 Some(Report::fatal("57P01", "terminating connection: pgglass is shutting down"))

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::outbox::RunId;
+use super::statements::Prepared;
 use crate::sql::GuardedPlan;
 
 /// One message sent upstream, or one answer of ours in its place.
@@ -18,19 +19,19 @@ pub(super) enum Op {
         /// Its run.
         run: RunId,
     },
-    /// Parse. `created` names the client's statement that this made, to forget it on failure.
+    /// Parse.
     Parse {
         /// True when the client did not send it.
         hidden: bool,
-        /// Client's statement name.
-        created: Option<String>,
+        /// What the table of statements goes back to when this fails or is skipped.
+        undo: Option<Undo>,
     },
     /// Bind.
     Bind {
         /// True when the client did not send it.
         hidden: bool,
-        /// Client's portal name, to forget it on failure.
-        created: Option<String>,
+        /// The client's portal that this makes, to be forgotten when it fails or is skipped.
+        portal: Option<String>,
     },
     /// Describe of a statement or portal.
     Describe {
@@ -53,6 +54,8 @@ pub(super) enum Op {
     Close {
         /// True when the client did not send it.
         hidden: bool,
+        /// What the table of statements goes back to when this is skipped.
+        undo: Option<Undo>,
     },
     /// Sync, or the end of a simple query that was sent as extended messages.
     Sync {
@@ -72,6 +75,16 @@ pub(super) enum Op {
     },
     /// A question of our own (namespace); rows are collected, nothing is shown.
     Probe,
+}
+
+/// An entry of the table of statements as it was before a message of the client changed it. The
+/// server may fail or skip that message; then the name means what it meant before.
+#[derive(Debug, Clone)]
+pub(super) struct Undo {
+    /// The client's name of the statement.
+    pub(super) name: String,
+    /// What it stood for.
+    pub(super) previous: Option<Prepared>,
 }
 
 /// The queue of ops.
@@ -109,6 +122,13 @@ impl Ops {
     /// All ops, head first.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Op> {
         self.queue.iter()
+    }
+
+    /// True while a change of the client's statement names is not answered yet.
+    pub(super) fn names_in_flight(&self) -> bool {
+        self.queue
+            .iter()
+            .any(|op| matches!(op, Op::Parse { undo: Some(_), .. } | Op::Close { undo: Some(_), .. }))
     }
 
     /// True when a ReadyForQuery is still to come.

@@ -11,7 +11,10 @@ use crate::wire::message::{Report, Severity};
 
 /// A refusal as an error report. The code stands in the text and in the constraint-name field.
 pub(super) fn refusal(refusal: &Refusal, event: Option<&EventId>) -> Report {
-    let mut report = Report::error(refusal.sqlstate, refusal.to_string()).constraint(refusal.code.as_str());
+    // An error PostgreSQL has as well (syntax, protocol, encoding) reads as PostgreSQL's.
+    let plain = matches!(refusal.sqlstate, "42601" | "08P01" | "22021" | "25P02");
+    let message = if plain { refusal.message.clone() } else { refusal.to_string() };
+    let mut report = Report::error(refusal.sqlstate, message).constraint(refusal.code.as_str());
     let recorded = event.map(|e| format!("Recorded as event {e}."));
     let detail: Vec<&str> = refusal.detail.as_deref().into_iter().chain(recorded.as_deref()).collect();
     if !detail.is_empty() {
@@ -105,20 +108,29 @@ pub(super) fn redacted_notice(report: &Report) -> Bytes {
     without_our_text(report, true).notice_response()
 }
 
+/// True for a message that cannot quote a value: of the classes whose messages are PostgreSQL's own,
+/// and without a quotation mark or a digit ("division by zero", "integer out of range").
+fn quotes_nothing(sqlstate: &str, message: &str) -> bool {
+    matches!(sqlstate.get(..2), Some("21" | "22"))
+        && !message.contains(|c: char| c == '"' || c.is_ascii_digit())
+}
+
 fn without_our_text(report: &Report, restricted: bool) -> Report {
     let code = report.code().into_owned();
-    let mut quiet =
-        if restricted && (speaks_of_rows(&code) || code.starts_with("00") || code.starts_with("01")) {
-            let mut quiet = report.redacted(withheld_message(&code));
-            for field in *b"stcdn" {
-                if let Some(text) = report.field(field) {
-                    quiet = quiet.with(field, text.into_owned());
-                }
+    let plain = quotes_nothing(&code, &report.message());
+    let mut quiet = if restricted && plain {
+        report.redacted(&report.message())
+    } else if restricted && (speaks_of_rows(&code) || code.starts_with("00") || code.starts_with("01")) {
+        let mut quiet = report.redacted(withheld_message(&code));
+        for field in *b"stcdn" {
+            if let Some(text) = report.field(field) {
+                quiet = quiet.with(field, text.into_owned());
             }
-            quiet
-        } else {
-            report.clone()
-        };
+        }
+        quiet
+    } else {
+        report.clone()
+    };
     let dropped: &[u8] = if restricted { b"PpqWD" } else { b"PpqW" };
     for field in dropped {
         quiet = quiet.without(*field);

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
+use sha2::{Digest, Sha256};
 
 use super::layout::Layout;
 use super::outbox::RunId;
@@ -65,6 +66,8 @@ pub(super) struct Run {
     pub(super) grants: Arc<Grants>,
     pub(super) sought: Vec<Sought>,
     pub(super) layout: Option<Arc<Layout>>,
+    /// Result format codes as bound, for a layout that comes later.
+    pub(super) formats: Vec<i16>,
     /// Messages that wait for this run's record.
     pub(super) window: BytesMut,
     /// Keys not recorded yet.
@@ -113,6 +116,7 @@ impl Run {
             grants: authority.grants,
             sought,
             layout: None,
+            formats: Vec::new(),
             window: BytesMut::new(),
             keys: BTreeSet::new(),
             found: false,
@@ -176,8 +180,13 @@ impl Run {
             who: identity.who.clone(),
             from: identity.from.clone(),
             what: What {
-                sql: self.texts.get(self.next_text).map(|t| t.to_string()).unwrap_or_default(),
-                parameters: self.parameters.clone(),
+                sql: self.texts.get(self.next_text).map(|t| cut(t, LONGEST_TEXT)).unwrap_or_default(),
+                parameters: self
+                    .parameters
+                    .iter()
+                    .take(MOST_PARAMETERS)
+                    .map(|p| p.as_ref().map(|p| cut(p, LONGEST_PARAMETER)))
+                    .collect(),
                 relations: footprint.relations,
                 classes: footprint.classes,
                 fingerprint: None,
@@ -264,6 +273,23 @@ impl Run {
             disclosure.map(|disclosure| Body::Disclosure { statement: statement.clone(), disclosure });
         disclosure.into_iter().chain([Body::End { statement, end }]).collect()
     }
+}
+
+/// Bytes of a statement's text that a record keeps: nobody may fill the ledger's disk with one text.
+const LONGEST_TEXT: usize = 64 * 1024;
+/// Bytes of one parameter that a record keeps.
+const LONGEST_PARAMETER: usize = 4 * 1024;
+/// Parameters that a record keeps.
+const MOST_PARAMETERS: usize = 1_000;
+
+/// The text, or its beginning with its length and SHA-256, so that it can still be recognised.
+fn cut(text: &str, longest: usize) -> String {
+    if text.len() <= longest {
+        return text.to_owned();
+    }
+    let end = (0..=longest).rev().find(|i| text.is_char_boundary(*i)).unwrap_or(0);
+    let hash = hex(&Sha256::digest(text.as_bytes()));
+    format!("{}... [cut: {} bytes, SHA-256 {hash}]", &text[..end], text.len())
 }
 
 fn micros(d: Duration) -> u64 {

@@ -43,6 +43,9 @@ impl<C: Stream, S: Stream> Session<C, S> {
             return self.refuse_simple(&text, &super::report::ledger_refusal(&error)).await;
         }
         match planned.statements.as_slice() {
+            statements if statements.iter().any(|s| self.guarded_name(s).is_some()) => {
+                self.send_query_as_extended(statements).await?;
+            }
             statements if statements.iter().all(|s| matches!(s.verdict, Verdict::Verbatim)) => {
                 self.send_query_verbatim(frame, &text, statements, Mode::Verbatim)
             }
@@ -51,7 +54,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
                 let mode = unattributed(statements);
                 self.send_query_verbatim(frame, &text, statements, mode);
             }
-            statements => self.send_query_as_extended(statements),
+            statements => self.send_query_as_extended(statements).await?,
         }
         Ok(())
     }
@@ -79,8 +82,15 @@ impl<C: Stream, S: Stream> Session<C, S> {
 
     /// A simple query with a guarded statement in it: sent as extended messages with one Sync, so that
     /// it stays one implicit transaction, and answered as a simple query is.
-    pub(super) fn send_query_as_extended(&mut self, statements: &[Arc<PlannedStatement>]) {
+    pub(super) async fn send_query_as_extended(
+        &mut self,
+        statements: &[Arc<PlannedStatement>],
+    ) -> Result<(), Ended> {
         for statement in statements {
+            if let Some(name) = self.guarded_name(statement) {
+                self.deallocate(name);
+                continue;
+            }
             let (text, plan, mode) = match &statement.verdict {
                 Verdict::Guarded(plan) => {
                     (plan.text.as_str(), Some(Arc::clone(plan)), Mode::Guarded(Arc::clone(plan)))
@@ -107,16 +117,34 @@ impl<C: Stream, S: Stream> Session<C, S> {
             let execute = Execute { portal: String::new(), max_rows: 0 };
             let describe_op = Op::Describe { shown: true, plan, statement: None, run: Some(run) };
             for (bytes, op) in [
-                (bind.encode(), Op::Bind { hidden: true, created: None }),
+                (bind.encode(), Op::Bind { hidden: true, portal: None }),
                 (portal.describe(), describe_op),
                 (execute.encode(), Op::Execute { run }),
             ] {
                 self.send(bytes, op);
             }
             self.gate_unattributed(run);
+            self.exchange_runs += 1;
+            self.exchange_blocks |= statement.guarded().is_some_and(|p| p.block);
         }
+        self.settle_exchange().await?;
+        self.skipping = false;
         self.to_server.push(&message::sync());
         self.ops.push(Op::Sync { shown: true });
+        Ok(())
+    }
+
+    /// Before a Sync commits an exchange of several statements, one of which may be refused after the
+    /// server has run it (GLS-201): waits for the answers, and lets the server fail too if it was.
+    pub(super) async fn settle_exchange(&mut self) -> Result<(), Ended> {
+        let several = std::mem::take(&mut self.exchange_runs) > 1;
+        if std::mem::take(&mut self.exchange_blocks) && several {
+            self.quiesce().await?;
+            if std::mem::take(&mut self.abort_due) {
+                self.poison_server(Bytes::new());
+            }
+        }
+        Ok(())
     }
 
     /// Sends Parse for `text` and returns the statement name to bind: the unnamed one, or from the
@@ -140,7 +168,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
             }
         }
         let parse = Parse { name: name.clone(), query: text.to_owned(), parameter_types: Vec::new() };
-        self.send(parse.encode(), Op::Parse { hidden: true, created: None });
+        self.send(parse.encode(), Op::Parse { hidden: true, undo: None });
         name
     }
 
@@ -148,7 +176,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
     pub(super) fn forget_own_names(&mut self) {
         for name in std::mem::take(&mut self.own_names.seen).into_values().flatten() {
             let target = Target { kind: TargetKind::Statement, name };
-            self.send(target.close(), Op::Close { hidden: true });
+            self.send(target.close(), Op::Close { hidden: true, undo: None });
         }
     }
 

@@ -14,6 +14,9 @@ use crate::sql::planner::PlannedStatement;
 pub(super) struct Prepared {
     /// The client's text.
     pub(super) text: Arc<str>,
+    /// Its name on the server: the client's own for a verbatim statement, one that is never used
+    /// again for a guarded one, so that no text of the client's can come to stand under it.
+    pub(super) upstream: String,
     /// Parameter types as the client gave them.
     pub(super) types: Vec<u32>,
     /// What was decided, and sent upstream under the client's name.
@@ -63,10 +66,10 @@ pub(super) struct Portal {
     pub(super) role: String,
     /// Parameter types.
     pub(super) types: Vec<u32>,
-    /// Format code of the first result column, as bound.
-    pub(super) first_result_format: i16,
-    /// Layout with the formats of this Bind.
+    /// Layout with the formats of this Bind, if the server had described the statement by then.
     pub(super) layout: Option<Arc<Layout>>,
+    /// Result format codes as they were sent.
+    pub(super) result_formats: Vec<i16>,
     /// Parameter values as text, for the record and for pins.
     pub(super) parameters: Vec<Option<String>>,
     /// Raw parameters for `glass.*`.

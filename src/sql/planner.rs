@@ -42,6 +42,8 @@ pub struct Effects {
     pub ends_transaction: bool,
     /// Every prepared statement is forgotten (`DEALLOCATE ALL`, `DISCARD ALL`).
     pub forgets_prepared: bool,
+    /// The statement prepared under this name is forgotten (`DEALLOCATE name`).
+    pub deallocates: Option<String>,
     /// A cursor or SQL-level prepared statement comes to exist.
     pub makes: Option<SessionObject>,
     /// One that the session must know as made by a statement that was let through.
@@ -413,7 +415,11 @@ fn effects(statement: &Statement, verdict: &Verdict) -> Effects {
         "VariableShowStmt" | "FetchStmt" | "ClosePortalStmt" | "ListenStmt" | "UnlistenStmt"
         | "NotifyStmt" | "LockStmt" | "CopyStmt" | "ConstraintsSetStmt" | "CheckPointStmt"
         | "TruncateStmt" => {}
-        "DeallocateStmt" => effects.forgets_prepared = root.str("name").is_empty(),
+        "DeallocateStmt" => {
+            let name = root.str("name");
+            effects.forgets_prepared = name.is_empty();
+            effects.deallocates = (!name.is_empty()).then(|| name.to_owned());
+        }
         "DiscardStmt" => {
             effects.forgets_prepared = true;
             effects.changes_namespace = true;

@@ -204,7 +204,13 @@ impl Connection {
         admission: Result<(), Report>,
     ) -> Result<Accepted, AcceptError> {
         let startup = match self.negotiate(settings).await? {
-            First::Cancel(cancel) => return Ok(Accepted::Cancel(cancel)),
+            First::Cancel(cancel) => {
+                // Closed in order: over TLS, libpq takes a missing close_notify for a failed cancel.
+                let _ =
+                    tokio::time::timeout(LINGER, self.stream.as_mut().ok_or(AcceptError::Closed)?.shutdown())
+                        .await;
+                return Ok(Accepted::Cancel(cancel));
+            }
             First::Login(startup) => startup,
         };
         let (minor, tell) = startup.negotiate();
