@@ -1,0 +1,353 @@
+//! P2: in `hide` mode a restricted user sees exactly what a database without the other patients'
+//! rows would show. The oracle is such a database, asked directly.
+
+use std::fmt::Write as _;
+
+use crate::common::{Database, Postgres, Proxy};
+use crate::p2_statements::{BOUND, CHANGES, READS};
+use crate::support::{KEYED, amys, hide, leave_amys, proxy};
+use crate::wire::{Reply, Wire, bind, describe_portal, describe_statement, execute, parse, sync};
+
+const CANARY: &str = "CANARY";
+
+/// Puts a canary into every text cell of hidden rows that takes one.
+fn plant_canaries(database: &Database<'_>) {
+    let mut sql = String::from("SET session_replication_role = replica;\n");
+    let texts = [
+        ("patient", "mrn ssn name phone address zip email language"),
+        ("encounter", "attending complaint"),
+        ("care_team", "member function"),
+        ("problem", "icd10 title"),
+        ("allergy", "substance reaction"),
+        ("lab_order", "panel ordered_by"),
+        ("medication_order", "unit frequency prescriber"),
+        ("note", "author kind body"),
+        ("appointment", "reason"),
+    ];
+    for (table, columns) in texts {
+        assert!(KEYED.contains(&table));
+        // Unique where the column is: every value has the row's place in it.
+        let set: Vec<String> =
+            columns.split(' ').map(|c| format!("{c} = '{CANARY}' || '{c}' || t.ctid::text")).collect();
+        let mine = amys();
+        let _ = writeln!(
+            sql,
+            "UPDATE clinic.{table} t SET {} WHERE (patient_id IN ({mine})) IS NOT TRUE;",
+            set.join(", ")
+        );
+    }
+    let _ = writeln!(
+        sql,
+        "UPDATE clinic.lab_result r SET analyte = '{CANARY}', unit = '{CANARY}' WHERE NOT EXISTS \
+         (SELECT FROM clinic.lab_order o WHERE o.order_id = r.order_id AND o.patient_id IN ({}));",
+        amys()
+    );
+    database.server().psql(database.name(), &sql);
+}
+
+/// The database with everyone in it, with canaries, and the one with nurse_amy's patients only.
+fn databases(more: &str) -> (Database<'static>, Database<'static>) {
+    let server = Postgres::shared();
+    let (whole, hers) = (server.demo(), server.demo());
+    plant_canaries(&whole);
+    leave_amys(&hers);
+    for database in [&whole, &hers] {
+        server.psql(database.name(), more);
+    }
+    (whole, hers)
+}
+
+/// What of a reply has to be equal; the order of rows only where the statement gives one. The text of
+/// an error may name another row of hers where no order is given: its SQLSTATE counts.
+fn essence(sql: &str, reply: &Reply) -> String {
+    let mut rows = reply.rows();
+    if !sql.contains("ORDER BY") {
+        rows.sort();
+    }
+    // How many rows came before an error is the order of rows again.
+    let failed = reply.failure().map(|f| f.sqlstate);
+    if failed.is_some() {
+        rows.clear();
+    }
+    let notices: Vec<_> = reply.notices().into_iter().map(|n| n.message).collect();
+    format!("{failed:?} {:?} {notices:?} {:?} {} rows {rows:?}", reply.commands(), reply.columns(), rows.len())
+}
+
+fn compare(wrong: &mut Vec<String>, what: &str, sql: &str, expected: &Reply, got: &Reply) {
+    let (expected, answer) = (essence(sql, expected), essence(sql, got));
+    if expected != answer {
+        wrong.push(format!("{what}: {sql}\n   expected {expected:.400}\n   got      {answer:.400} {:?}", got.failure()));
+    }
+}
+
+fn assert_none(wrong: &[String], of: usize) {
+    assert!(wrong.is_empty(), "{} of {of} differ:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+fn assert_no_canary(wire: &Wire) {
+    let at = wire.received.windows(CANARY.len()).position(|w| w == CANARY.as_bytes());
+    if let Some(at) = at {
+        let around = &wire.received[at.saturating_sub(60)..(at + 60).min(wire.received.len())];
+        panic!("hidden text reached the client: {}", String::from_utf8_lossy(around));
+    }
+}
+
+/// The pair to compare: the copy asked directly, the whole database through the proxy.
+fn pair<'a>(whole: &Database<'a>, hers: &Database<'a>) -> (Proxy<'a>, Wire, Wire) {
+    let proxy = Proxy::start_with(whole, hide);
+    let through = Wire::through(&proxy, whole, "nurse_amy");
+    (proxy, Wire::direct(hers, "nurse_amy"), through)
+}
+
+#[test]
+fn reads_are_those_of_a_database_without_the_others() {
+    let (whole, hers) = databases("");
+    let (_proxy, mut direct, mut through) = pair(&whole, &hers);
+    let mut wrong = Vec::new();
+    for sql in READS {
+        compare(&mut wrong, "simple", sql, &direct.query(sql), &through.query(sql));
+    }
+    for sql in READS {
+        compare(&mut wrong, "prepared", sql, &direct.extended(sql, &[]), &through.extended(sql, &[]));
+    }
+    for (sql, parameters) in BOUND {
+        let (expected, got) = (direct.extended(sql, parameters), through.extended(sql, parameters));
+        compare(&mut wrong, "bound", sql, &expected, &got);
+    }
+    assert_no_canary(&through);
+    assert_none(&wrong, 2 * READS.len() + BOUND.len());
+}
+
+#[test]
+fn named_statements_portals_and_cursors_show_no_more() {
+    let (whole, hers) = databases("");
+    let (_proxy, mut direct, mut through) = pair(&whole, &hers);
+    let mut wrong = Vec::new();
+    let notes = "SELECT note_id, patient_id, body FROM clinic.note WHERE patient_id >= $1 ORDER BY note_id";
+    let described = [parse("n", notes), describe_statement("n"), sync()].concat();
+    let stepwise = [
+        bind("p", "n", &["880000"]),
+        describe_portal("p"),
+        execute("p", 7),
+        execute("p", 20),
+        execute("p", 0),
+        sync(),
+    ]
+    .concat();
+    for (what, sent) in [("described", described), ("stepwise", stepwise)] {
+        direct.send(&sent);
+        through.send(&sent);
+        let (expected, got) = (direct.reply(), through.reply());
+        compare(&mut wrong, what, notes, &expected, &got);
+        if expected.tags() != got.tags() {
+            wrong.push(format!("{what}: expected {}, got {}", expected.tags(), got.tags()));
+        }
+    }
+    for sql in [
+        "BEGIN",
+        "DECLARE c CURSOR FOR SELECT patient_id, name FROM clinic.patient ORDER BY patient_id",
+        "FETCH 3 FROM c /* ORDER BY */",
+        "FETCH 100 FROM c /* ORDER BY */",
+        "FETCH 1 FROM c",
+        "CLOSE c",
+        "COMMIT",
+        "PREPARE q(int8) AS SELECT name FROM clinic.patient WHERE patient_id = $1",
+        "EXECUTE q(880003)",
+        "EXECUTE q(880001)",
+        "SELECT count(*) FROM clinic.patient; SELECT count(*) FROM clinic.note",
+    ] {
+        compare(&mut wrong, "simple", sql, &direct.query(sql), &through.query(sql));
+    }
+    assert_no_canary(&through);
+    assert_none(&wrong, 13);
+}
+
+#[test]
+fn copies_hold_no_more() {
+    let (whole, hers) = databases("");
+    let (_proxy, mut direct, mut through) = pair(&whole, &hers);
+    for sql in [
+        "COPY (SELECT patient_id, name FROM clinic.patient ORDER BY patient_id) TO STDOUT",
+        "COPY (SELECT body FROM clinic.note ORDER BY note_id) TO STDOUT (FORMAT csv, HEADER)",
+        "COPY clinic.allergy TO STDOUT",
+    ] {
+        let (expected, got) = (direct.query(sql), through.query(sql));
+        let lines = |reply: &Reply| {
+            let mut lines: Vec<_> = reply.messages.iter().filter(|m| m.tag == b'd').map(|m| m.body.clone()).collect();
+            lines.sort();
+            lines
+        };
+        assert_no_canary(&through);
+        assert_eq!(got.failure(), None, "{sql}");
+        assert!(lines(&expected) == lines(&got), "{sql}: other lines");
+    }
+}
+
+#[test]
+fn changes_reach_no_more() {
+    let grants = "GRANT INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA clinic TO nurse";
+    let (whole, hers) = databases(grants);
+    let (_proxy, mut direct, mut through) = pair(&whole, &hers);
+    let everything = |database: &Database<'_>| {
+        let mut sql = String::new();
+        for table in KEYED.iter().chain(&["lab_result"]) {
+            let _ = writeln!(sql, "SELECT '{table}', md5(string_agg(t::text, ',' ORDER BY t::text)) FROM clinic.{table} t;");
+        }
+        database.server().psql(database.name(), &sql)
+    };
+    let before = everything(&whole);
+    let mut wrong = Vec::new();
+    for (change, effect) in CHANGES {
+        for extended in [false, true] {
+            for sql in ["BEGIN", *change, *effect, "ROLLBACK"] {
+                let run = |wire: &mut Wire| if extended { wire.extended(sql, &[]) } else { wire.query(sql) };
+                compare(&mut wrong, "change", sql, &run(&mut direct), &run(&mut through));
+            }
+        }
+    }
+    assert_no_canary(&through);
+    assert_none(&wrong, 8 * CHANGES.len());
+    assert_eq!(before, everything(&whole), "a rolled back change stayed");
+
+    // Committed: others' rows are as before.
+    let others = format!("SELECT md5(string_agg(t::text, ',' ORDER BY t::text)) FROM clinic.problem t WHERE patient_id NOT IN ({})", amys());
+    let others_before = whole.server().psql(whole.name(), &others);
+    assert_eq!(through.ok("UPDATE clinic.problem SET title = 'changed'").failure(), None);
+    assert_eq!(others_before, whole.server().psql(whole.name(), &others), "others' rows were changed");
+}
+
+#[test]
+fn rows_of_others_cannot_be_made_or_taken_over() {
+    let grants = "GRANT INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA clinic TO nurse";
+    let (whole, _) = databases(grants);
+    let proxy = Proxy::start_with(&whole, hide);
+    let mut amy = Wire::through(&proxy, &whole, "nurse_amy");
+    let count = "SELECT count(*) FROM clinic.problem WHERE title = 'planted' AND patient_id = 880001";
+    for sql in [
+        "INSERT INTO clinic.problem VALUES (900001, 880001, 'X', 'planted', NULL, 'active')",
+        "INSERT INTO clinic.problem SELECT 900002, 880001, 'X', 'planted', NULL, 'active'",
+        "INSERT INTO clinic.problem VALUES (900003, NULL, 'X', 'planted', NULL, 'active')",
+        "UPDATE clinic.problem SET patient_id = 880001, title = 'planted' WHERE patient_id = 880003",
+        "INSERT INTO clinic.problem SELECT 900004, patient_id - 2, 'X', 'planted', NULL, 'active' FROM clinic.patient WHERE patient_id = 880003",
+    ] {
+        let reply = amy.query(sql);
+        assert!(reply.failure().is_some(), "{sql}: {:?}", reply.commands());
+        assert_eq!(whole.server().psql(whole.name(), count).trim(), "0", "{sql}");
+    }
+    assert_eq!(amy.ok("SELECT 1").value(), "1");
+}
+
+/// Ways to make the server say something about rows the user may not see.
+const HOSTILE: &[&str] = &[
+    "SELECT * FROM clinic.patient WHERE name::int = 1",
+    "SELECT * FROM clinic.patient WHERE (name || 'x')::date IS NULL",
+    "SELECT w.name FROM clinic.ward w LEFT JOIN clinic.encounter e ON e.ward_id = w.ward_id AND e.complaint::int = 1",
+    "SELECT w.name, e.complaint::int FROM clinic.ward w LEFT JOIN clinic.encounter e USING (ward_id)",
+    "SELECT query_to_xml('SELECT * FROM clinic.patient', true, false, '')",
+    "SELECT table_to_xml('clinic.patient', true, false, '')",
+    "SELECT schema_to_xml('clinic', true, false, '')",
+    "SELECT * FROM pg_catalog.pg_stats",
+    "SELECT stavalues1 FROM pg_statistic",
+    "SELECT most_common_vals FROM pg_stats WHERE tablename = 'patient'",
+    "EXPLAIN ANALYZE SELECT * FROM clinic.patient WHERE name LIKE 'CANARY%'",
+    "EXPLAIN SELECT * FROM clinic.patient",
+    "SELECT * FROM glass.assigned",
+    "COPY clinic.patient TO STDOUT",
+    "COPY (TABLE clinic.patient) TO STDOUT",
+    "DO $$ BEGIN RAISE NOTICE '%', (SELECT string_agg(name, ',') FROM clinic.patient); END $$",
+    "SELECT 'x\\'' UNION SELECT ssn FROM clinic.patient --'",
+    "SELECT 'x\\' UNION SELECT ssn FROM clinic.patient --'",
+    "SET standard_conforming_strings = off; SELECT 'x\\' UNION SELECT ssn FROM clinic.patient --'",
+    "CREATE TEMP TABLE assigned AS SELECT 'nurse_amy' AS user_name, g AS patient_id FROM generate_series(880000, 882000) g",
+    "CREATE TEMP TABLE stolen AS SELECT * FROM clinic.patient",
+    "SELECT * INTO TEMP stolen FROM clinic.patient",
+    "CREATE TEMP VIEW v AS SELECT * FROM clinic.patient",
+    "SELECT * FROM stolen",
+    "SELECT * FROM v",
+    "WITH assigned AS (SELECT 'nurse_amy'::text AS user_name, patient_id, NULL::timestamptz AS valid_to FROM clinic.patient) SELECT name FROM clinic.patient",
+    "SELECT set_config('search_path', 'pg_temp, clinic', false); SELECT * FROM patient",
+    "SET ROLE clinic_owner; SELECT * FROM clinic.patient",
+    "SELECT lower(name) FROM clinic.patient GROUP BY ROLLUP (lower(name))",
+    "SELECT pg_get_viewdef('clinic.current_medication'::regclass)",
+    "SELECT ts_stat('SELECT to_tsvector(body) FROM clinic.note')",
+    "SELECT * FROM ts_stat('SELECT to_tsvector(body) FROM clinic.note')",
+    "SELECT cursor_to_xml('c', 10, true, false, '')",
+    "SELECT * FROM clinic.patient p FULL JOIN clinic.note n ON n.patient_id = p.patient_id",
+    "SELECT * FROM clinic.patient TABLESAMPLE SYSTEM (100)",
+    "SELECT p.* FROM clinic.patient p WHERE p.patient_id IN (880001) OR true",
+    "SELECT * FROM clinic.patient FOR UPDATE",
+    "SELECT pg_catalog.currval('clinic.note_note_id_seq')",
+    "INSERT INTO clinic.note (note_id, patient_id, author, kind, written_at, body) VALUES (1, 880003, 'a', 'b', now(), 'c') RETURNING body",
+    "INSERT INTO clinic.note (note_id, patient_id, author, kind, written_at, body) VALUES (1, 880003, 'a', 'b', now(), 'c') ON CONFLICT (note_id) DO UPDATE SET kind = 'x' RETURNING body",
+    "SELECT lo_import('/etc/passwd')",
+    "SELECT pg_read_file('PG_VERSION')",
+    "MERGE INTO clinic.problem t USING clinic.patient s ON t.patient_id = s.patient_id WHEN MATCHED THEN UPDATE SET title = s.name",
+    "LISTEN x",
+    "SELECT query FROM pg_stat_activity",
+    "SELECT database_to_xml(true, false, '')",
+];
+
+#[test]
+fn no_way_around_shows_hidden_text() {
+    let grants = "GRANT INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA clinic TO nurse";
+    let (whole, _) = databases(grants);
+    // Statistics as a superuser's ANALYZE leaves them: with the canaries in.
+    whole.server().psql(whole.name(), "ANALYZE");
+    for configured in [hide as fn(String) -> String, crate::support::clear] {
+        let proxy = Proxy::start_with(&whole, configured);
+        let mut amy = Wire::through(&proxy, &whole, "nurse_amy");
+        for sql in HOSTILE {
+            // What the user typed comes back in errors; hidden text does not.
+            let (simple, typed) = (amy.query(sql), sql.contains(CANARY));
+            if !typed {
+                assert_no_canary(&amy);
+            }
+            assert!(simple.rows().iter().flatten().flatten().all(|cell| !cell.contains(CANARY)), "{sql}");
+            assert_ne!(simple.status(), 'T', "{sql}");
+            amy.forget();
+            amy.extended(sql, &[]);
+            if !typed {
+                assert_no_canary(&amy);
+            }
+            amy.forget();
+        }
+        assert_eq!(amy.query("SELECT count(*) FROM clinic.patient").value(), "25", "the session was talked out of its guard");
+    }
+}
+
+#[test]
+fn a_masked_user_gets_no_clear_value() {
+    let (whole, _) = databases("");
+    whole.server().psql(
+        whole.name(),
+        "UPDATE clinic.patient SET ssn = 'SECRET-SSN-' || patient_id, phone = 'SECRET-PHONE-' || patient_id || '12'",
+    );
+    let proxy = proxy(&whole);
+    let mut eva = Wire::through(&proxy, &whole, "bill_eva");
+    for sql in [
+        "SELECT * FROM clinic.patient",
+        "SELECT ssn, phone, birth_date FROM clinic.patient WHERE ssn LIKE 'SECRET%'",
+        "SELECT p FROM clinic.patient p",
+        "SELECT row_to_json(p) FROM clinic.patient p",
+        "SELECT max(ssn), min(phone) FROM clinic.patient",
+        "SELECT ssn::int FROM clinic.patient",
+        "SELECT upper(ssn) FROM clinic.patient ORDER BY ssn",
+        "SELECT (SELECT ssn FROM clinic.patient WHERE patient_id = 880001)",
+        "WITH x AS (SELECT * FROM clinic.patient) SELECT ssn, phone FROM x",
+        "COPY (SELECT ssn FROM clinic.patient) TO STDOUT",
+        "COPY clinic.patient TO STDOUT",
+        "SELECT most_common_vals, histogram_bounds FROM pg_stats",
+    ] {
+        eva.forget();
+        eva.query(sql);
+        eva.extended(sql, &[]);
+        for secret in ["SECRET-SSN-", "SECRET-PHONE-", "secret-ssn-"] {
+            let found = eva.received.windows(secret.len()).any(|w| w == secret.as_bytes());
+            assert!(!found, "{sql}: {secret}");
+        }
+    }
+    let birth_dates = eva.ok("SELECT DISTINCT to_char(birth_date, 'MM-DD') FROM clinic.patient");
+    assert_eq!(birth_dates.firsts(), ["01-01"]);
+    assert_eq!(eva.query("SELECT count(*) FROM clinic.patient WHERE ssn = 'SECRET-SSN-880001'").value(), "0");
+    assert_eq!(eva.query("SELECT body FROM clinic.note").refusal().sqlstate, "42501");
+}
