@@ -170,6 +170,11 @@ impl Wire {
         self.stream.write_all(bytes).expect("send");
     }
 
+    /// No more from this side.
+    pub(crate) fn stop_sending(&mut self) {
+        let _ = self.stream.shutdown(std::net::Shutdown::Write);
+    }
+
     /// Reads until there is one more message; `None` at the end of the stream or on a reset.
     pub(crate) fn try_next(&mut self) -> Option<Message> {
         loop {
@@ -198,13 +203,18 @@ impl Wire {
 
     /// Everything up to ReadyForQuery.
     pub(crate) fn reply(&mut self) -> Reply {
+        self.try_reply().expect("the connection was closed")
+    }
+
+    /// As [`Wire::reply`]; `None` when the connection was closed instead.
+    pub(crate) fn try_reply(&mut self) -> Option<Reply> {
         let mut reply = Reply::default();
         loop {
-            let message = self.next();
+            let message = self.try_next()?;
             let last = message.tag == b'Z';
             reply.messages.push(message);
             if last {
-                return reply;
+                return Some(reply);
             }
         }
     }
