@@ -110,7 +110,7 @@ fn the_extended_protocol_is_the_servers_byte_for_byte() {
         frame(b'B', &body)
     };
     let sent: Vec<(&str, Vec<u8>)> = vec![
-        ("named", [parse("w", wards), describe_statement("w"), sync()].concat()),
+        ("described", [describe_statement("w"), sync()].concat()),
         ("bound", [bind("", "w", &["5"]), describe_portal(""), execute("", 0), sync()].concat()),
         ("binary results", [binary, describe_portal(""), execute("", 0), sync()].concat()),
         (
@@ -118,13 +118,24 @@ fn the_extended_protocol_is_the_servers_byte_for_byte() {
             [bind("p", "w", &["1"]), execute("p", 3), execute("p", 4), execute("p", 0), sync()].concat(),
         ),
         ("name in use", [parse("w", "SELECT 1"), sync()].concat()),
-        ("skipped until Sync", [parse("", "SELECT 1/0"), bind("", "", &[]), execute("", 0), query("SELECT 2"), sync()].concat()),
+        (
+            "skipped until Sync",
+            [parse("", "SELECT 1/0"), bind("", "", &[]), execute("", 0), parse("x", "SELECT 2"), sync()].concat(),
+        ),
+        (
+            "a Query skipped until Sync",
+            [parse("", "SELECT 1/0"), bind("", "", &[]), execute("", 0), query("SELECT 2"), sync()].concat(),
+        ),
+        (
+            "refused by the server at Parse, then a Query",
+            [parse("", "SELECT nothing FROM clinic.ward"), query("SELECT 2"), sync()].concat(),
+        ),
+        ("no error, then a Query", [parse("x", "SELECT 1"), query("SELECT 2")].concat()),
         ("bad value", [bind("", "w", &["five"]), execute("", 0), sync()].concat()),
         ("no such statement", [bind("", "nothing", &[]), sync()].concat()),
         ("no such portal", [execute("nothing", 0), sync()].concat()),
         ("empty", [parse("", ""), bind("", "", &[]), describe_portal(""), execute("", 0), sync()].concat()),
-        ("closed", [frame(b'C', b"Sw\0"), sync()].concat()),
-        ("gone", [bind("", "w", &["1"]), sync()].concat()),
+        ("closed", [frame(b'C', b"Sw\0"), bind("", "w", &["1"]), sync()].concat()),
         ("closing what is not there", [frame(b'C', b"Snothing\0"), sync()].concat()),
         (
             "a pipeline",
@@ -136,19 +147,23 @@ fn the_extended_protocol_is_the_servers_byte_for_byte() {
                 .collect(),
         ),
     ];
-    let (mut direct, mut through) =
-        (Wire::direct(&database, "nurse_amy"), Wire::through(&proxy, &database, "nurse_amy"));
     let mut wrong = Vec::new();
     for (what, bytes) in sent {
-        direct.send(&bytes);
-        through.send(&bytes);
-        let expected = direct.reply();
-        let Some(got) = through.try_reply() else {
-            wrong.push(format!("{what}: the connection was closed; expected {}", shown(&expected)));
-            break;
-        };
-        if expected != got {
-            wrong.push(format!("{what}\n   expected {}\n   got      {}", shown(&expected), shown(&got)));
+        // On connections of their own, so that one difference is not the reason of the next; the
+        // statement after it shows whether messages and replies still belong together.
+        let (mut direct, mut through) =
+            (Wire::direct(&database, "nurse_amy"), Wire::through(&proxy, &database, "nurse_amy"));
+        for (step, bytes) in [&[parse("w", wards), sync()].concat(), &bytes, &query("SELECT 'next'")].into_iter().enumerate() {
+            direct.send(bytes);
+            through.send(bytes);
+            let expected = direct.reply();
+            let Some(got) = through.try_reply() else {
+                wrong.push(format!("{what} {step}: the connection was closed; expected {}", shown(&expected)));
+                break;
+            };
+            if expected != got {
+                wrong.push(format!("{what} {step}\n   expected {}\n   got      {}", shown(&expected), shown(&got)));
+            }
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));

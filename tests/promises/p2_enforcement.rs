@@ -167,15 +167,14 @@ fn every_ordinary_read_works() {
 fn what_is_refused_shows_nothing_and_leaves_the_session() {
     let (whole, hers) = databases("");
     let (_proxy, mut direct, mut through) = pair(&whole, &hers);
-    for sql in REFUSED.iter().chain(STEPS).chain(COPIES) {
+    // Without BEGIN and COMMIT: a refusal would end the transaction on one side only.
+    let alone = STEPS.iter().filter(|s| !matches!(**s, "BEGIN" | "COMMIT"));
+    for sql in REFUSED.iter().chain(COPIES).chain(alone) {
         let (expected, got) = (direct.query(sql), through.query(sql));
-        if got.failure().is_none() {
+        if got.failure().is_none_or(|f| f.sqlstate != "42501") {
             assert_eq!(essence(sql, &expected), essence(sql, &got), "{sql}");
         } else {
             assert_eq!(got.refusal().sqlstate, "42501", "{sql}");
-        }
-        if got.status() == 'E' {
-            through.ok("ROLLBACK");
         }
         assert_no_canary(&through);
     }

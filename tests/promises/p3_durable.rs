@@ -225,3 +225,44 @@ fn a_reply_is_recorded_when_it_is_complete_at_the_client() {
     }
     assert_eq!(told(&proxy, "SELECT name, 1 FROM clinic.patient WHERE patient_id = 880003").exact, Some(true));
 }
+
+/// A Query that the server skips because the pipeline before it failed gets no reply of its own.
+/// Whoever counts on one takes the next reply for it.
+#[test]
+fn a_pipeline_that_failed_does_not_mix_up_replies() {
+    let database = Postgres::shared().demo();
+    let proxy = proxy(&database);
+    let starts = [
+        [parse("", "SELECT 1/0"), bind("", "", &[]), execute("", 0)].concat(),
+        parse("", "SELECT nothing FROM clinic.ward"),
+        bind("", "nothing", &[]),
+        parse("", "SELECT ctid FROM clinic.patient"),
+        parse("", "SELEC"),
+    ];
+    let mut wrong = Vec::new();
+    for (n, start) in starts.iter().enumerate() {
+        let mut amy = Wire::through(&proxy, &database, "nurse_amy");
+        let sql = format!("SELECT name, {n} AS mixed FROM clinic.patient ORDER BY patient_id");
+        let free = "SELECT name FROM clinic.ward ORDER BY ward_id";
+        amy.send(&[start.clone(), query(free), query(free), sync(), query(&sql), query("SELECT 'end'")].concat());
+        amy.until_silence(Duration::from_secs(3));
+        let mut replies = Vec::new();
+        while let Some(reply) = amy.try_reply() {
+            replies.push(reply);
+        }
+        let told = told_in(&proxy.ledger(), &sql);
+        for reply in &replies {
+            // Her rows with another number of columns, or without a record, were taken for something else.
+            let hers = reply.rows().iter().filter(|r| r.get(1).is_some_and(|c| c.as_deref() == Some(&n.to_string()))).count();
+            let wide = reply.rows().iter().any(|r| r.len() > 2);
+            if wide || hers > 0 && told.patients.len() != 25 {
+                wrong.push(format!("start {n}: {hers} rows, wide: {wide}, recorded {told:?}, {:?}", reply.columns()));
+            }
+        }
+        let tags: Vec<String> = replies.iter().map(|r| format!("{:.40}", r.tags())).collect();
+        if replies.len() != 3 || replies.last().is_none_or(|r| r.firsts() != ["end"]) {
+            wrong.push(format!("start {n}: {} replies {tags:?}", replies.len()));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}

@@ -120,8 +120,8 @@ fn removed_truncated_swapped_and_repeated_files_are_found() {
     let segments = files("segment");
     for (i, name) in segments.iter().enumerate() {
         let path = |copy: &Path| copy.join(name);
-        found(&format!("{name} removed"), "", |copy| std::fs::remove_file(path(copy)).unwrap());
-        found(&format!("{name} emptied"), name, |copy| std::fs::write(path(copy), b"").unwrap());
+        found(&format!("{name} removed"), ".segment", |copy| std::fs::remove_file(path(copy)).unwrap());
+        found(&format!("{name} emptied"), ".segment", |copy| std::fs::write(path(copy), b"").unwrap());
         for cut in [1, 100, 5000] {
             found(&format!("{cut} bytes off {name}"), name, |copy| {
                 changed(&path(copy), |bytes| bytes.truncate(bytes.len() - cut));
