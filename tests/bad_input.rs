@@ -38,8 +38,12 @@ impl Right {
 
 /// Runs a command that must end within 40 s.
 fn ended(command: &mut Command) -> (Output, String) {
-    let mut child =
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("start pgglass");
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("start pgglass");
     let started = Instant::now();
     while child.try_wait().unwrap().is_none() {
         if started.elapsed() > Duration::from_secs(40) {
@@ -50,7 +54,8 @@ fn ended(command: &mut Command) -> (Output, String) {
         std::thread::sleep(Duration::from_millis(20));
     }
     let output = child.wait_with_output().unwrap();
-    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let said =
+        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(!said.contains("panicked"), "{said}");
     (output, said)
 }
@@ -70,12 +75,19 @@ fn an_unknown_key_is_an_error_with_its_line_and_a_suggestion() {
     let database = Postgres::shared().demo();
     let right = right(&database);
     let line = 1 + right.text.lines().position(|l| l.starts_with("scope = \"assigned\"")).unwrap();
-    fails(&right, "scope = \"assigned\"", "scpe = \"assigned\"", &[&format!("pgglass.toml:{line}"), "scpe", "scope"]);
+    fails(
+        &right,
+        "scope = \"assigned\"",
+        "scpe = \"assigned\"",
+        &[&format!("pgglass.toml:{line}"), "scpe", "scope"],
+    );
     let (output, _) = right.serve("[ledger]", "[legder]");
     let served = output.status.code();
-    let checked = pgglass(&["check".as_ref(), "--offline".as_ref(), "--config".as_ref(), right.config.as_os_str()]);
+    let checked =
+        pgglass(&["check".as_ref(), "--offline".as_ref(), "--config".as_ref(), right.config.as_os_str()]);
     assert!(served.is_some_and(|c| c != 0) && checked.status.code().is_some_and(|c| c != 0));
-    let said = String::from_utf8_lossy(&checked.stderr).into_owned() + &String::from_utf8_lossy(&checked.stdout);
+    let said =
+        String::from_utf8_lossy(&checked.stderr).into_owned() + &String::from_utf8_lossy(&checked.stdout);
     assert!(said.contains("legder") && said.contains("ledger"), "{said}");
 }
 
@@ -89,7 +101,7 @@ fn wrong_values_and_files_are_named() {
         ("scope = \"assigned\"", "scope = \"everyone\"", &["everyone", "assigned"]),
         ("key_type = \"int8\"", "key_type = \"int8\"\nkey_type = \"int8\"", &["key_type"]),
         ("[listen]", "[listen", &["pgglass.toml:"]),
-        ("name = \"clinic.patient\"", "name = \"clinic.patients\"", &["clinic.patients", "does not"]),
+        ("name = \"clinic.note\"", "name = \"clinic.notes\"", &["clinic.notes", "does not"]),
         ("key = \"patient_id\"", "key = \"person_id\"", &["person_id"]),
         ("secrets/service-password", "secrets/nothing", &["nothing"]),
         ("secrets/ledger.key", "secrets/nothing.key", &["nothing.key"]),
@@ -100,7 +112,11 @@ fn wrong_values_and_files_are_named() {
     }
     // The same folder and the right text serve again: nothing was damaged by failing.
     std::fs::write(&right.config, &right.text).unwrap();
-    let missing = ended(Command::new(env!("CARGO_BIN_EXE_pgglass")).args(["serve", "--config"]).arg(format!("{dir}/none.toml")));
+    let missing = ended(
+        Command::new(env!("CARGO_BIN_EXE_pgglass"))
+            .args(["serve", "--config"])
+            .arg(format!("{dir}/none.toml")),
+    );
     assert!(!missing.0.status.success() && missing.1.contains("none.toml"), "{}", missing.1);
 }
 
@@ -109,7 +125,11 @@ fn wrong_tls_files_are_named() {
     let database = Postgres::shared().demo();
     let right = right(&database);
     let tls = right.config.parent().unwrap().join("tls");
-    std::fs::write(tls.join("garbage.pem"), "-----BEGIN CERTIFICATE-----\nnot base64\n-----END CERTIFICATE-----\n").unwrap();
+    std::fs::write(
+        tls.join("garbage.pem"),
+        "-----BEGIN CERTIFICATE-----\nnot base64\n-----END CERTIFICATE-----\n",
+    )
+    .unwrap();
     std::fs::write(tls.join("empty.pem"), "").unwrap();
     // The key of another certificate.
     let other = rcgen::KeyPair::generate().unwrap();
@@ -141,7 +161,13 @@ fn an_upstream_that_is_not_there_or_no_postgresql_is_named() {
     fails(&right, &port, &format!("port = {closed}"), &[&closed.to_string()]);
     fails(&right, "host = \"127.0.0.1\"", "host = \"no-such-host.invalid\"", &["no-such-host.invalid"]);
     // Something that speaks first, something that answers nonsense, something that hangs up.
-    for answer in [&b"220 mail.example ESMTP\r\n"[..], b"HTTP/1.1 400 Bad Request\r\n\r\n", b"", b"\0\0\0\0\0\0\0\0", b"R\x7f\xff\xff\xff\0\0\0\0"] {
+    for answer in [
+        &b"220 mail.example ESMTP\r\n"[..],
+        b"HTTP/1.1 400 Bad Request\r\n\r\n",
+        b"",
+        b"\0\0\0\0\0\0\0\0",
+        b"R\x7f\xff\xff\xff\0\0\0\0",
+    ] {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let fake = listener.local_addr().unwrap().port();
         std::thread::spawn(move || {
@@ -242,7 +268,10 @@ async fn wrong_logins_get_an_ordinary_error() {
         match common::Session::connect_tls(&config).await {
             Ok(_) => wrong.push(format!("{user} to {dbname}: let in")),
             Err(error) => match error.as_db_error() {
-                Some(db) => assert!(matches!(db.code().code(), "28P01" | "28000" | "3D000" | "42501"), "{user}: {db:?}"),
+                Some(db) => assert!(
+                    matches!(db.code().code(), "28P01" | "28000" | "3D000" | "42501"),
+                    "{user}: {db:?}"
+                ),
                 None => wrong.push(format!("{user} to {dbname}: no error of the protocol: {error}")),
             },
         }
@@ -258,9 +287,13 @@ async fn statements_that_cannot_be_parsed_leave_the_session() {
     let amy = proxy.connect("nurse_amy").await;
     let deep = format!("SELECT {}1{}", "(".repeat(20_000), ")".repeat(20_000));
     let long = format!("SELECT {} FROM clinic.patient", vec!["1"; 5000].join(" + "));
-    let wide = format!("SELECT name FROM clinic.patient WHERE patient_id IN ({})", vec!["880003"; 50_000].join(","));
-    let ors = format!("SELECT name FROM clinic.patient WHERE {}", vec!["patient_id = 880003"; 5000].join(" OR "));
-    for sql in ["SELEC", "SELECT $$", "SELECT (", ")", "\u{feff}SELECT", "SELECT 1 FROM", &deep, &long, &wide, &ors] {
+    let wide =
+        format!("SELECT name FROM clinic.patient WHERE patient_id IN ({})", vec!["880003"; 50_000].join(","));
+    let ors =
+        format!("SELECT name FROM clinic.patient WHERE {}", vec!["patient_id = 880003"; 5000].join(" OR "));
+    for sql in
+        ["SELEC", "SELECT $$", "SELECT (", ")", "\u{feff}SELECT", "SELECT 1 FROM", &deep, &long, &wide, &ors]
+    {
         let short: String = sql.chars().take(60).collect();
         if let Err(error) = amy.try_rows(sql).await {
             assert!(error.as_db_error().is_some(), "{short}: {error}");
@@ -276,7 +309,10 @@ async fn an_upstream_that_goes_away_is_an_ordinary_error_and_comes_back() {
     let database = server.demo();
     let proxy = Proxy::start(&database);
     let amy = proxy.connect("nurse_amy").await;
-    server.psql("postgres", "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()");
+    server.psql(
+        "postgres",
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()",
+    );
     assert!(amy.try_rows("SELECT count(*) FROM clinic.patient").await.is_err());
     let started = Instant::now();
     let again = loop {

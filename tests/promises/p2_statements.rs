@@ -122,9 +122,18 @@ pub(crate) const BOUND: &[(&str, &[&str])] = &[
     ("SELECT name FROM clinic.patient WHERE patient_id = $1", &["880001"]),
     ("SELECT count(*) FROM clinic.note WHERE body LIKE $1", &["%pain%"]),
     ("SELECT count(*) FROM clinic.note WHERE body LIKE $1 || '%'", &["CANARY"]),
-    ("SELECT patient_id FROM clinic.patient WHERE patient_id = ANY ($1::int8[]) ORDER BY 1", &["{880001,880003,880015}"]),
-    ("SELECT $1::text, count(*) FROM clinic.lab_order WHERE ordered_at < $2::timestamptz", &["x", "2025-06-15"]),
-    ("SELECT w.ward_id, count(e.*) FROM clinic.ward w LEFT JOIN clinic.encounter e ON e.ward_id = w.ward_id AND e.kind = $1 GROUP BY 1 ORDER BY 1", &["inpatient"]),
+    (
+        "SELECT patient_id FROM clinic.patient WHERE patient_id = ANY ($1::int8[]) ORDER BY 1",
+        &["{880001,880003,880015}"],
+    ),
+    (
+        "SELECT $1::text, count(*) FROM clinic.lab_order WHERE ordered_at < $2::timestamptz",
+        &["x", "2025-06-15"],
+    ),
+    (
+        "SELECT w.ward_id, count(e.*) FROM clinic.ward w LEFT JOIN clinic.encounter e ON e.ward_id = w.ward_id AND e.kind = $1 GROUP BY 1 ORDER BY 1",
+        &["inpatient"],
+    ),
     ("SELECT patient_id FROM clinic.patient ORDER BY patient_id LIMIT $1 OFFSET $2", &["3", "22"]),
     ("SELECT 10 / (patient_id - $1) FROM clinic.patient", &["880001"]),
     ("SELECT 10 / (patient_id - $1) FROM clinic.patient", &["880003"]),
@@ -132,11 +141,23 @@ pub(crate) const BOUND: &[(&str, &[&str])] = &[
 
 /// Changes, each run in a transaction that is rolled back; the statement after it shows the effect.
 pub(crate) const CHANGES: &[(&str, &str)] = &[
-    ("UPDATE clinic.problem SET status = 'resolved'", "SELECT count(*) FROM clinic.problem WHERE status = 'resolved'"),
-    ("UPDATE clinic.problem SET title = 'x' WHERE patient_id = 880001", "SELECT count(*) FROM clinic.problem WHERE title = 'x'"),
-    ("UPDATE clinic.problem SET title = 'x' WHERE patient_id = 880003 RETURNING problem_id, title", "SELECT count(*) FROM clinic.problem WHERE title = 'x'"),
+    (
+        "UPDATE clinic.problem SET status = 'resolved'",
+        "SELECT count(*) FROM clinic.problem WHERE status = 'resolved'",
+    ),
+    (
+        "UPDATE clinic.problem SET title = 'x' WHERE patient_id = 880001",
+        "SELECT count(*) FROM clinic.problem WHERE title = 'x'",
+    ),
+    (
+        "UPDATE clinic.problem SET title = 'x' WHERE patient_id = 880003 RETURNING problem_id, title",
+        "SELECT count(*) FROM clinic.problem WHERE title = 'x'",
+    ),
     ("DELETE FROM clinic.allergy", "SELECT count(*) FROM clinic.allergy"),
-    ("DELETE FROM clinic.allergy WHERE severity = 'mild' RETURNING allergy_id", "SELECT count(*) FROM clinic.allergy"),
+    (
+        "DELETE FROM clinic.allergy WHERE severity = 'mild' RETURNING allergy_id",
+        "SELECT count(*) FROM clinic.allergy",
+    ),
     ("DELETE FROM clinic.lab_result WHERE flag = 'H'", "SELECT count(*) FROM clinic.lab_result"),
     (
         "UPDATE clinic.medication_order m SET dose = m.dose * 2 FROM clinic.drug d WHERE d.drug_id = m.drug_id AND d.high_risk",

@@ -96,14 +96,24 @@ fn every_patient_who_matters_to_a_reply_is_in_its_record() {
         let told = told(&proxy, &sql);
         let missing: Vec<_> = influence.iter().filter(|p| !told.names(&p.to_string())).collect();
         if !missing.is_empty() {
-            wrong.push(format!("{shape}\n   {} of {} not named: {missing:?}, {told:?}", missing.len(), influence.len()));
+            wrong.push(format!(
+                "{shape}\n   {} of {} not named: {missing:?}, {told:?}",
+                missing.len(),
+                influence.len()
+            ));
         }
         // In hide mode nobody outside the assignment can matter.
-        let strangers: Vec<_> =
-            told.patients.iter().filter(|p| !patients_of_amy().iter().any(|a| a.to_string() == **p)).collect();
+        let strangers: Vec<_> = told
+            .patients
+            .iter()
+            .filter(|p| !patients_of_amy().iter().any(|a| a.to_string() == **p))
+            .collect();
         // (An error tells of nobody's row in particular: "every patient" is allowed there.)
         if !strangers.is_empty() || told.all_patients && got.failure().is_none() {
-            wrong.push(format!("{shape}\n   names patients who are not hers: {strangers:?}, all: {}", told.all_patients));
+            wrong.push(format!(
+                "{shape}\n   names patients who are not hers: {strangers:?}, all: {}",
+                told.all_patients
+            ));
         }
     }
     assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), SHAPES.len(), wrong.join("\n"));
@@ -155,7 +165,10 @@ fn what_was_sought_is_recorded_when_nothing_was_found() {
     let entries = serde_json::to_string(&proxy.report(&STRANGER.to_string())).unwrap();
     assert_eq!(entries.matches("refused GLS-201").count(), 3, "{entries}");
     // Whether the patient exists makes no difference to the answer.
-    let (there, not_there) = (amy.query(&by_key).refusal(), amy.query("SELECT name FROM clinic.patient WHERE patient_id = 999999").refusal());
+    let (there, not_there) = (
+        amy.query(&by_key).refusal(),
+        amy.query("SELECT name FROM clinic.patient WHERE patient_id = 999999").refusal(),
+    );
     assert_eq!(there.message.replace(&STRANGER.to_string(), "X"), not_there.message.replace("999999", "X"));
 }
 
@@ -167,7 +180,10 @@ fn a_change_names_whose_rows_it_changed() {
     let proxy = Proxy::start_with(&database, hide);
     let mut amy = Wire::through(&proxy, &database, "nurse_amy");
     for (sql, patients) in [
-        ("UPDATE clinic.problem SET title = 'x' WHERE patient_id IN (880003, 880015, 880001)", &["880003", "880015"][..]),
+        (
+            "UPDATE clinic.problem SET title = 'x' WHERE patient_id IN (880003, 880015, 880001)",
+            &["880003", "880015"][..],
+        ),
         ("DELETE FROM clinic.allergy WHERE patient_id = 880003", &[]),
         ("DELETE FROM clinic.note WHERE patient_id = 880027", &["880027"]),
         (

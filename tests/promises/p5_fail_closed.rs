@@ -13,7 +13,11 @@ const REFUSED: &[(&str, &str, Option<&str>)] = &[
     ("\u{1F4A3} DROP TABLE clinic.patient", "42601", None),
     ("SELECT name FROM clinic.patient; SELEC", "42601", None),
     ("SELECT * FROM clinic.unmapped", "42501", Some("GLS-220")),
-    ("SELECT p.name FROM clinic.patient p JOIN clinic.unmapped u USING (patient_id)", "42501", Some("GLS-220")),
+    (
+        "SELECT p.name FROM clinic.patient p JOIN clinic.unmapped u USING (patient_id)",
+        "42501",
+        Some("GLS-220"),
+    ),
     ("INSERT INTO clinic.unmapped VALUES (1, 1)", "42501", Some("GLS-220")),
     ("SELECT count(*) FROM clinic.unmapped_view", "42501", Some("GLS-220")),
     ("SELECT clinic.leak(patient_id) FROM clinic.patient", "42501", None),
@@ -34,7 +38,11 @@ const REFUSED: &[(&str, &str, Option<&str>)] = &[
     ("SELECT * FROM pg_catalog.pg_stats", "42501", None),
     ("SELECT * FROM glass.assigned", "42501", None),
     ("SELECT ctid FROM clinic.patient", "42501", Some("GLS-240")),
-    ("MERGE INTO clinic.note n USING clinic.patient p ON n.patient_id = p.patient_id WHEN MATCHED THEN DELETE", "42501", Some("GLS-240")),
+    (
+        "MERGE INTO clinic.note n USING clinic.patient p ON n.patient_id = p.patient_id WHEN MATCHED THEN DELETE",
+        "42501",
+        Some("GLS-240"),
+    ),
     ("COPY clinic.patient FROM PROGRAM 'id'", "42501", None),
     ("COPY clinic.patient TO '/tmp/x'", "42501", None),
     ("LOCK TABLE clinic.patient", "42501", None),
@@ -91,7 +99,10 @@ fn what_cannot_be_guarded_is_refused_recorded_and_survived() {
             }
             let told = told(&proxy, &typed);
             if told.times == 0 || told.refused.is_empty() || gls.is_some_and(|g| told.refused != [g]) {
-                wrong.push(format!("{typed}: in the ledger {} time(s), refused {:?} ({sqlstate})", told.times, told.refused));
+                wrong.push(format!(
+                    "{typed}: in the ledger {} time(s), refused {:?} ({sqlstate})",
+                    told.times, told.refused
+                ));
             }
         }
     }
@@ -105,15 +116,22 @@ fn inside_a_transaction_a_refusal_aborts_it() {
     let proxy = proxy(&database);
     let mut amy = Wire::through(&proxy, &database, "nurse_amy");
     let insert = "INSERT INTO clinic.note (patient_id, author, kind, written_at, body) VALUES (880003, 'nurse_amy', 'x', now(), 'y')";
-    for refused in ["SELEC 1", "SELECT * FROM clinic.unmapped", "SELECT ctid FROM clinic.patient", "SELECT pg_sleep(0)"] {
+    for refused in
+        ["SELEC 1", "SELECT * FROM clinic.unmapped", "SELECT ctid FROM clinic.patient", "SELECT pg_sleep(0)"]
+    {
         for extended in [false, true] {
-            let run = |wire: &mut Wire, sql: &str| if extended { wire.extended(sql, &[]) } else { wire.query(sql) };
+            let run =
+                |wire: &mut Wire, sql: &str| if extended { wire.extended(sql, &[]) } else { wire.query(sql) };
             assert_eq!(run(&mut amy, "BEGIN").status(), 'T');
             assert_eq!(run(&mut amy, insert).failure(), None);
             let reply = run(&mut amy, refused);
             assert!(reply.failure().is_some(), "{refused}");
             assert_eq!(reply.status(), 'E', "{refused} (extended: {extended})");
-            assert_eq!(run(&mut amy, "SELECT count(*) FROM clinic.patient").refusal().sqlstate, "25P02", "{refused}");
+            assert_eq!(
+                run(&mut amy, "SELECT count(*) FROM clinic.patient").refusal().sqlstate,
+                "25P02",
+                "{refused}"
+            );
             assert_eq!(run(&mut amy, "SELECT 1").refusal().sqlstate, "25P02", "{refused}");
             assert_eq!(run(&mut amy, "COMMIT").commands(), ["ROLLBACK"], "{refused}");
         }
@@ -124,7 +142,9 @@ fn inside_a_transaction_a_refusal_aborts_it() {
         assert_eq!(amy.ok("SELECT count(*) FROM clinic.patient").value(), "25");
         assert_eq!(amy.ok("ROLLBACK").status(), 'I');
     }
-    let kept = database.server().psql(database.name(), "SELECT count(*) FROM clinic.note WHERE kind = 'x' AND body = 'y'");
+    let kept = database
+        .server()
+        .psql(database.name(), "SELECT count(*) FROM clinic.note WHERE kind = 'x' AND body = 'y'");
     assert_eq!(kept.trim(), "0", "a refused transaction was committed");
 }
 
@@ -156,7 +176,8 @@ fn a_refusal_in_a_pipeline_skips_to_sync_as_the_server_does() {
     let one = |sql: &str| [parse("", sql), bind("", "", &[]), execute("", 0)].concat();
     let count = "SELECT count(*) FROM clinic.note WHERE kind = 'pipe'";
     for refused in ["SELECT ctid FROM clinic.patient", "SELEC", "SELECT pg_sleep(0)"] {
-        let sent = [one(insert), one(refused), one(insert), one("SELECT 1"), sync(), one("SELECT 2"), sync()].concat();
+        let sent = [one(insert), one(refused), one(insert), one("SELECT 1"), sync(), one("SELECT 2"), sync()]
+            .concat();
         amy.send(&sent);
         let (first, second) = (amy.reply(), amy.reply());
         assert_eq!(first.tags().matches('E').count(), 1, "{refused}: {}", first.tags());
@@ -175,14 +196,18 @@ fn a_lookup_that_is_refused_in_a_pipeline_undoes_it() {
     let proxy = proxy(&database);
     let mut amy = Wire::through(&proxy, &database, "nurse_amy");
     let insert = |kind: &str| {
-        let sql = format!("INSERT INTO clinic.note (patient_id, author, kind, written_at, body) VALUES (880003, 'nurse_amy', '{kind}', now(), 'y')");
+        let sql = format!(
+            "INSERT INTO clinic.note (patient_id, author, kind, written_at, body) VALUES (880003, 'nurse_amy', '{kind}', now(), 'y')"
+        );
         [parse("", &sql), bind("", "", &[]), execute("", 0)].concat()
     };
     let lookup = [parse("", NOT_HERS), bind("", "", &[]), execute("", 0)].concat();
     amy.send(&[insert("before"), lookup, insert("after"), sync()].concat());
     let reply = amy.reply();
     assert_eq!(reply.failure().and_then(|f| f.gls()).as_deref(), Some("GLS-201"), "{}", reply.tags());
-    let kept = database.server().psql(database.name(), "SELECT kind FROM clinic.note WHERE kind IN ('before', 'after') ORDER BY 1");
+    let kept = database
+        .server()
+        .psql(database.name(), "SELECT kind FROM clinic.note WHERE kind IN ('before', 'after') ORDER BY 1");
     assert_eq!(kept.trim(), "", "committed although the client got an error: {kept}");
 }
 
@@ -199,7 +224,11 @@ fn a_table_made_later_is_closed_until_it_is_mapped() {
     let refusal = amy.query("SELECT * FROM clinic.later").refusal();
     assert!(matches!(refusal.sqlstate.as_str(), "42501" | "42P01"), "{refusal:?}");
     let text = std::fs::read_to_string(proxy.config()).unwrap();
-    let mapped = replaced(text, "[reference]", "[[table]]\nname = \"clinic.later\"\nclass = \"demographics\"\nkey = \"patient_id\"\n\n[reference]");
+    let mapped = replaced(
+        text,
+        "[reference]",
+        "[[table]]\nname = \"clinic.later\"\nclass = \"demographics\"\nkey = \"patient_id\"\n\n[reference]",
+    );
     std::fs::write(proxy.config(), mapped).unwrap();
     crate::p6_revocation::reload(&proxy);
     assert!(

@@ -56,12 +56,10 @@ fn streaming() -> String {
 }
 
 /// Two connections of amy to a proxy, glass open.
-fn opened<'a>(
-    database: &Database<'a>,
-    config: fn(String) -> String,
-) -> (Proxy<'a>, Wire, Wire) {
+fn opened<'a>(database: &Database<'a>, config: fn(String) -> String) -> (Proxy<'a>, Wire, Wire) {
     let proxy = Proxy::start_with(database, config);
-    let (mut one, two) = (Wire::through(&proxy, database, "nurse_amy"), Wire::through(&proxy, database, "nurse_amy"));
+    let (mut one, two) =
+        (Wire::through(&proxy, database, "nurse_amy"), Wire::through(&proxy, database, "nurse_amy"));
     open(&mut one);
     assert_eq!(one.ok(&lookup()).rows().len(), 1, "the glass is open");
     (proxy, one, two)
@@ -99,7 +97,8 @@ fn a_prepared_statement_is_refused_after_the_session_was_closed_elsewhere() {
 fn a_suspended_portal_gives_nothing_of_the_patient_after_the_close() {
     let database = Postgres::shared().demo();
     let (_proxy, mut amy, mut other) = opened(&database, hide);
-    let sql = "SELECT patient_id, note_id FROM clinic.note WHERE patient_id >= 880279 ORDER BY patient_id, note_id";
+    let sql =
+        "SELECT patient_id, note_id FROM clinic.note WHERE patient_id >= 880279 ORDER BY patient_id, note_id";
     amy.ok("BEGIN");
     amy.send(&[parse("", sql), bind("p", "", &[]), describe_portal("p"), execute("p", 1), sync()].concat());
     let first = amy.reply();
@@ -167,7 +166,8 @@ fn rows_that_stream_stop_when_the_session_is_closed() {
 fn a_privacy_officer_ends_a_session_of_another() {
     let database = Postgres::shared().demo();
     let proxy = proxy(&database);
-    let (mut amy, mut hal) = (Wire::through(&proxy, &database, "nurse_amy"), Wire::through(&proxy, &database, "audit_hal"));
+    let (mut amy, mut hal) =
+        (Wire::through(&proxy, &database, "nurse_amy"), Wire::through(&proxy, &database, "audit_hal"));
     let mut bob = Wire::through(&proxy, &database, "nurse_bob");
     let session = open(&mut amy);
     assert_eq!(amy.ok(&lookup()).rows().len(), 1);
@@ -250,7 +250,15 @@ fn a_new_policy_holds_at_the_next_execute_and_cuts_what_runs() {
     amy.send(&[parse("n", notes), bind("", "n", &[]), execute("", 0), sync()].concat());
     let before = amy.reply().value();
     amy.ok("BEGIN");
-    amy.send(&[parse("m", "SELECT note_id FROM clinic.note ORDER BY 1"), bind("p", "m", &[]), execute("p", 1), sync()].concat());
+    amy.send(
+        &[
+            parse("m", "SELECT note_id FROM clinic.note ORDER BY 1"),
+            bind("p", "m", &[]),
+            execute("p", 1),
+            sync(),
+        ]
+        .concat(),
+    );
     assert_eq!(amy.reply().rows().len(), 1);
     let mut running = Wire::through(&proxy, &database, "nurse_amy");
     running.send(&query("SELECT count(*) FROM clinic.note, generate_series(1, 100000) a, generate_series(1, 100000) b WHERE a <> b"));
@@ -259,7 +267,9 @@ fn a_new_policy_holds_at_the_next_execute_and_cuts_what_runs() {
     edit(&proxy, |text| replaced(text, "[role.nurse]", "[role.nurse]\nscop = \"all\""));
     let mut third = Wire::through(&proxy, &database, "nurse_amy");
     assert_eq!(third.ok(notes).value(), before);
-    edit(&proxy, |text| replaced(text, "[role.nurse]\nscop = \"all\"", "[role.nurse]\nclasses = [\"demographics\"]"));
+    edit(&proxy, |text| {
+        replaced(text, "[role.nurse]\nscop = \"all\"", "[role.nurse]\nclasses = [\"demographics\"]")
+    });
     let reloaded = Instant::now();
     assert!(running.reply().failure().is_some());
     assert!(reloaded.elapsed() < CUT_WITHIN, "{:?}", reloaded.elapsed());
@@ -292,7 +302,10 @@ fn a_deleted_assignment_holds_at_the_next_execute() {
     amy.ok("BEGIN");
     amy.send(&again);
     assert_eq!(amy.reply().value(), "24");
-    database.server().psql(database.name(), "DELETE FROM glass.assigned WHERE user_name = 'nurse_amy' AND patient_id = 880279");
+    database.server().psql(
+        database.name(),
+        "DELETE FROM glass.assigned WHERE user_name = 'nurse_amy' AND patient_id = 880279",
+    );
     amy.send(&again);
     assert_eq!(amy.reply().value(), "23");
 }
@@ -323,7 +336,10 @@ fn a_deleted_assignment_holds_in_a_repeatable_read_transaction() {
     assert_eq!(amy.ok("SELECT count(*) FROM clinic.patient").value(), "25");
     database.server().psql(database.name(), UNASSIGN);
     let reply = amy.query("SELECT patient_id FROM clinic.patient");
-    assert!(!reply.firsts().contains(&"880291".to_owned()), "the snapshot of before still grants the patient");
+    assert!(
+        !reply.firsts().contains(&"880291".to_owned()),
+        "the snapshot of before still grants the patient"
+    );
 }
 
 #[test]
@@ -347,8 +363,35 @@ fn a_deleted_assignment_cuts_a_running_statement() {
     let database = Postgres::shared().demo();
     let proxy = proxy(&database);
     let mut amy = Wire::through(&proxy, &database, "nurse_amy");
-    database.server().psql(database.name(), &format!("INSERT INTO glass.assigned VALUES ('nurse_amy', {STRANGER})"));
-    let delete = format!("DELETE FROM glass.assigned WHERE user_name = 'nurse_amy' AND patient_id = {STRANGER}");
+    database
+        .server()
+        .psql(database.name(), &format!("INSERT INTO glass.assigned VALUES ('nurse_amy', {STRANGER})"));
+    let delete =
+        format!("DELETE FROM glass.assigned WHERE user_name = 'nurse_amy' AND patient_id = {STRANGER}");
     let on = streams_on(&mut amy, || drop(database.server().psql(database.name(), &delete)));
     assert!(on < CUT_WITHIN, "{on:?}");
+}
+
+/// Correcting history is not an emergency.
+#[test]
+fn a_session_is_for_reading() {
+    let database = Postgres::shared().demo();
+    let proxy = proxy(&database);
+    let mut chen = Wire::through(&proxy, &database, "dr_chen");
+    chen.ok(&format!(
+        "SELECT * FROM glass.open('{STRANGER_MRN}', 'BTG', 'unconscious, unknown anticoagulant')"
+    ));
+    assert_eq!(chen.ok(&lookup()).rows().len(), 1);
+    let count =
+        format!("SELECT count(*) FROM clinic.problem WHERE patient_id = {STRANGER} AND title = 'changed'");
+    for sql in [
+        format!("UPDATE clinic.problem SET title = 'changed' WHERE patient_id = {STRANGER}"),
+        format!("INSERT INTO clinic.problem VALUES (900001, {STRANGER}, 'X', 'changed', NULL, 'active')"),
+        "UPDATE clinic.problem SET title = 'changed'".to_owned(),
+    ] {
+        chen.query(&sql);
+        chen.extended(&sql, &[]);
+        assert_eq!(database.server().psql(database.name(), &count).trim(), "0", "{sql}");
+    }
+    assert_eq!(chen.ok(&lookup()).rows().len(), 1);
 }

@@ -41,9 +41,16 @@ fn written() -> &'static Written {
 }
 
 fn verify(directory: &Path, key: &Path, more: &[&std::ffi::OsStr]) -> (bool, String) {
-    let args = ["verify".as_ref(), "--directory".as_ref(), directory.as_os_str(), "--public-key".as_ref(), key.as_os_str()];
+    let args = [
+        "verify".as_ref(),
+        "--directory".as_ref(),
+        directory.as_os_str(),
+        "--public-key".as_ref(),
+        key.as_os_str(),
+    ];
     let output = pgglass(&[&args[..], more].concat());
-    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let said =
+        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     (output.status.success(), said)
 }
 
@@ -75,7 +82,10 @@ fn found(what: &str, place: &str, change: impl FnOnce(&Path)) {
     change(copy.path());
     let (whole, said) = verify(copy.path(), &written().key, &[]);
     assert!(!whole, "{what}: not found\n{said}");
-    assert!(said.contains("WRONG") && said.contains(place), "{what}: it does not say where ({place}):\n{said}");
+    assert!(
+        said.contains("WRONG") && said.contains(place),
+        "{what}: it does not say where ({place}):\n{said}"
+    );
 }
 
 fn changed(file: &Path, change: impl FnOnce(&mut Vec<u8>)) {
@@ -138,7 +148,9 @@ fn removed_truncated_swapped_and_repeated_files_are_found() {
         });
         let other = &segments[(i + 1) % segments.len()];
         if other != name {
-            found(&format!("{name} is {other}"), name, |copy| drop(std::fs::copy(copy.join(other), path(copy)).unwrap()));
+            found(&format!("{name} is {other}"), name, |copy| {
+                drop(std::fs::copy(copy.join(other), path(copy)).unwrap())
+            });
         }
     }
     found("the first two segments change places", &segments[0], |copy| {
@@ -196,6 +208,10 @@ fn newest_note(text: &str) -> Option<String> {
     let signature = text.rfind("\u{2014} ")?;
     let end = text[signature..].find('\n').map_or(text.len(), |i| signature + i + 1);
     let before = &text[..signature];
-    let body_start = before.trim_end().rfind("\u{2014} ").and_then(|i| before[i..].find('\n').map(|j| i + j + 1)).unwrap_or(0);
+    let body_start = before
+        .trim_end()
+        .rfind("\u{2014} ")
+        .and_then(|i| before[i..].find('\n').map(|j| i + j + 1))
+        .unwrap_or(0);
     Some(text[body_start..end].trim_start_matches('\n').to_owned())
 }

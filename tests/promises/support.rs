@@ -118,7 +118,9 @@ pub(crate) fn told_in(directory: &Path, sql: &str) -> Told {
                 }
                 told.ended(&end.outcome, end.rows);
             }
-            Body::Disclosure { statement, disclosure } if ids.contains(&statement) => told.disclosed(&disclosure),
+            Body::Disclosure { statement, disclosure } if ids.contains(&statement) => {
+                told.disclosed(&disclosure)
+            }
             Body::End { statement, end } if ids.contains(&statement) => told.ended(&end.outcome, end.rows),
             _ => {}
         }

@@ -133,7 +133,12 @@ impl Wire {
         stream.set_nodelay(true).unwrap();
         let mut wire = Wire { stream, received: Vec::new(), taken: 0, patient: false };
         let mut startup = 196_608_u32.to_be_bytes().to_vec();
-        let pairs = [("user", user), ("database", database), ("application_name", "tests"), ("client_encoding", "UTF8")];
+        let pairs = [
+            ("user", user),
+            ("database", database),
+            ("application_name", "tests"),
+            ("client_encoding", "UTF8"),
+        ];
         for (key, value) in pairs {
             startup.extend([key.as_bytes(), b"\0", value.as_bytes(), b"\0"].concat());
         }
@@ -153,7 +158,8 @@ impl Wire {
                     wire.send(&frame(b'p', &[b"SCRAM-SHA-256\0", &length[..], first.as_bytes()].concat()));
                 }
                 (b'R', 11) => {
-                    let (answer, check) = start.take().unwrap().challenge(&message.body[4..], &secret).unwrap();
+                    let (answer, check) =
+                        start.take().unwrap().challenge(&message.body[4..], &secret).unwrap();
                     proof = Some(check);
                     wire.send(&frame(b'p', answer.as_bytes()));
                 }
