@@ -8,6 +8,7 @@
 mod common;
 mod p1_transparency;
 mod p2_enforcement;
+mod p2_leaks;
 mod p2_statements;
 mod p3_durable;
 mod p4_record;
