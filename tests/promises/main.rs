@@ -1,0 +1,19 @@
+//! The promises of the README, P1 to P7, each as properties of the built program in front of a real
+//! PostgreSQL: written from what is promised, not from how it is done. Not here: units, and the
+//! errors of setting it up (tests/bad_input.rs).
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#[path = "../common/mod.rs"]
+mod common;
+mod p1_transparency;
+mod p2_enforcement;
+mod p2_leaks;
+mod p2_statements;
+mod p3_durable;
+mod p4_record;
+mod p5_fail_closed;
+mod p6_revocation;
+mod p7_tamper;
+mod support;
+mod wire;

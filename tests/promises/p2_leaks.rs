@@ -1,0 +1,236 @@
+//! P2 from the attacker's side: ways around the guard, statistics, masks, other messages. Hidden text
+//! is a canary that must not be in any byte received. What must work is in `p2_enforcement`.
+
+use crate::common::Proxy;
+use crate::p2_enforcement::{CANARY, assert_no_canary, assert_none, databases, pair};
+use crate::support::{hide, proxy};
+use crate::wire::{Wire, frame, query};
+
+/// Ways to make the server say something about rows the user may not see.
+const HOSTILE: &[&str] = &[
+    "SELECT * FROM clinic.patient WHERE name::int = 1",
+    "SELECT * FROM clinic.patient WHERE (name || 'x')::date IS NULL",
+    "SELECT w.name FROM clinic.ward w LEFT JOIN clinic.encounter e ON e.ward_id = w.ward_id AND e.complaint::int = 1",
+    "SELECT w.name, e.complaint::int FROM clinic.ward w LEFT JOIN clinic.encounter e USING (ward_id)",
+    "SELECT query_to_xml('SELECT * FROM clinic.patient', true, false, '')",
+    "SELECT table_to_xml('clinic.patient', true, false, '')",
+    "SELECT schema_to_xml('clinic', true, false, '')",
+    "SELECT * FROM pg_catalog.pg_stats",
+    "SELECT stavalues1 FROM pg_statistic",
+    "SELECT most_common_vals FROM pg_stats WHERE tablename = 'patient'",
+    "EXPLAIN ANALYZE SELECT * FROM clinic.patient WHERE name LIKE 'CANARY%'",
+    "EXPLAIN SELECT * FROM clinic.patient",
+    "SELECT * FROM glass.assigned",
+    "COPY clinic.patient TO STDOUT",
+    "COPY (TABLE clinic.patient) TO STDOUT",
+    "DO $$ BEGIN RAISE NOTICE '%', (SELECT string_agg(name, ',') FROM clinic.patient); END $$",
+    "SELECT 'x\\'' UNION SELECT ssn FROM clinic.patient --'",
+    "SELECT 'x\\' UNION SELECT ssn FROM clinic.patient --'",
+    "SET standard_conforming_strings = off; SELECT 'x\\' UNION SELECT ssn FROM clinic.patient --'",
+    "CREATE TEMP TABLE assigned AS SELECT 'nurse_amy' AS user_name, g AS patient_id FROM generate_series(880000, 882000) g",
+    "CREATE TEMP TABLE stolen AS SELECT * FROM clinic.patient",
+    "SELECT * INTO TEMP stolen FROM clinic.patient",
+    "CREATE TEMP VIEW v AS SELECT * FROM clinic.patient",
+    "SELECT * FROM stolen",
+    "SELECT * FROM v",
+    "WITH assigned AS (SELECT 'nurse_amy'::text AS user_name, patient_id, NULL::timestamptz AS valid_to FROM clinic.patient) SELECT name FROM clinic.patient",
+    "SELECT set_config('search_path', 'pg_temp, clinic', false); SELECT * FROM patient",
+    "SET ROLE clinic_owner; SELECT * FROM clinic.patient",
+    "SELECT lower(name) FROM clinic.patient GROUP BY ROLLUP (lower(name))",
+    "SELECT pg_get_viewdef('clinic.current_medication'::regclass)",
+    "SELECT ts_stat('SELECT to_tsvector(body) FROM clinic.note')",
+    "SELECT * FROM ts_stat('SELECT to_tsvector(body) FROM clinic.note')",
+    "SELECT cursor_to_xml('c', 10, true, false, '')",
+    "SELECT * FROM clinic.patient p FULL JOIN clinic.note n ON n.patient_id = p.patient_id",
+    "SELECT * FROM clinic.patient TABLESAMPLE SYSTEM (100)",
+    "SELECT p.* FROM clinic.patient p WHERE p.patient_id IN (880001) OR true",
+    "SELECT * FROM clinic.patient FOR UPDATE",
+    "SELECT pg_catalog.currval('clinic.note_note_id_seq')",
+    "INSERT INTO clinic.note (note_id, patient_id, author, kind, written_at, body) VALUES (1, 880003, 'a', 'b', now(), 'c') RETURNING body",
+    "INSERT INTO clinic.note (note_id, patient_id, author, kind, written_at, body) VALUES (1, 880003, 'a', 'b', now(), 'c') ON CONFLICT (note_id) DO UPDATE SET kind = 'x' RETURNING body",
+    "SELECT lo_import('/etc/passwd')",
+    "SELECT pg_read_file('PG_VERSION')",
+    "MERGE INTO clinic.problem t USING clinic.patient s ON t.patient_id = s.patient_id WHEN MATCHED THEN UPDATE SET title = s.name",
+    "LISTEN x",
+    "SELECT query FROM pg_stat_activity",
+    "SELECT database_to_xml(true, false, '')",
+];
+
+#[test]
+fn no_way_around_shows_hidden_text() {
+    let grants = "GRANT INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA clinic TO nurse";
+    let (whole, _) = databases(grants);
+    // Statistics as a superuser's ANALYZE leaves them: with the canaries in.
+    whole.server().psql(whole.name(), "ANALYZE");
+    for configured in [hide as fn(String) -> String, crate::support::clear] {
+        let proxy = Proxy::start_with(&whole, configured);
+        let mut amy = Wire::through(&proxy, &whole, "nurse_amy");
+        for sql in HOSTILE {
+            // What the user typed comes back in errors; hidden text does not.
+            let (simple, typed) = (amy.query(sql), sql.contains(CANARY));
+            if !typed {
+                assert_no_canary(&amy);
+            }
+            assert!(simple.rows().iter().flatten().flatten().all(|cell| !cell.contains(CANARY)), "{sql}");
+            assert_ne!(simple.status(), 'T', "{sql}");
+            amy.forget();
+            amy.extended(sql, &[]);
+            if !typed {
+                assert_no_canary(&amy);
+            }
+            amy.forget();
+        }
+        assert_eq!(
+            amy.query("SELECT count(*) FROM clinic.patient").value(),
+            "25",
+            "the session was talked out of its guard"
+        );
+    }
+}
+
+#[test]
+fn a_masked_user_gets_no_clear_value() {
+    let (whole, _) = databases("");
+    whole.server().psql(
+        whole.name(),
+        "UPDATE clinic.patient SET ssn = 'SECRET-SSN-' || patient_id, phone = 'SECRET-PHONE-' || patient_id || '12'",
+    );
+    let proxy = proxy(&whole);
+    let mut eva = Wire::through(&proxy, &whole, "bill_eva");
+    for sql in [
+        "SELECT * FROM clinic.patient",
+        "SELECT ssn, phone, birth_date FROM clinic.patient WHERE ssn LIKE 'SECRET%'",
+        "SELECT p FROM clinic.patient p",
+        "SELECT row_to_json(p) FROM clinic.patient p",
+        "SELECT max(ssn), min(phone) FROM clinic.patient",
+        "SELECT ssn::int FROM clinic.patient",
+        "SELECT upper(ssn) FROM clinic.patient ORDER BY ssn",
+        "SELECT (SELECT ssn FROM clinic.patient WHERE patient_id = 880001)",
+        "WITH x AS (SELECT * FROM clinic.patient) SELECT ssn, phone FROM x",
+        "COPY (SELECT ssn FROM clinic.patient) TO STDOUT",
+        "COPY clinic.patient TO STDOUT",
+        "SELECT most_common_vals, histogram_bounds FROM pg_stats",
+    ] {
+        eva.forget();
+        eva.query(sql);
+        eva.extended(sql, &[]);
+        for secret in ["SECRET-SSN-", "SECRET-PHONE-", "secret-ssn-"] {
+            let found = eva.received.windows(secret.len()).any(|w| w == secret.as_bytes());
+            assert!(!found, "{sql}: {secret}");
+        }
+    }
+    let born = eva.ok("SELECT birth_date FROM clinic.patient").firsts();
+    assert!(born.len() == 2000 && born.iter().all(|d| d.ends_with("-01-01")), "{born:?}");
+    assert_eq!(eva.query("SELECT count(*) FROM clinic.patient WHERE ssn = 'SECRET-SSN-880001'").value(), "0");
+    assert_eq!(eva.query("SELECT body FROM clinic.note").refusal().sqlstate, "42501");
+}
+
+/// Fails closed; but billing's ordinary reports do not run.
+#[test]
+#[ignore = "defect: for a role with masks, a statement whose patients are bounded is refused (GLS-240)"]
+fn a_masked_users_reports_work() {
+    let (whole, _) = databases("");
+    let proxy = proxy(&whole);
+    let mut eva = Wire::through(&proxy, &whole, "bill_eva");
+    for sql in [
+        "SELECT DISTINCT to_char(birth_date, 'MM-DD') FROM clinic.patient",
+        "SELECT ward_id, count(*) FROM clinic.encounter GROUP BY 1 HAVING count(*) > 2 ORDER BY 1",
+        "SELECT count(*) FROM clinic.patient p WHERE NOT EXISTS (SELECT FROM clinic.encounter e WHERE e.patient_id = p.patient_id)",
+        "SELECT name FROM clinic.patient ORDER BY patient_id LIMIT 3 OFFSET 3",
+        "SELECT patient_id, rank() OVER (ORDER BY birth_date) FROM clinic.patient ORDER BY 2 LIMIT 3",
+    ] {
+        let reply = eva.query(sql);
+        assert_eq!(reply.failure(), None, "{sql}");
+    }
+}
+
+/// What the server keeps about the size of a table: refused, or as without the others.
+const ESTIMATES: &[&str] = &[
+    "SELECT n_live_tup FROM pg_stat_user_tables WHERE relname = 'patient'",
+    "SELECT seq_tup_read, idx_tup_fetch FROM pg_stat_all_tables WHERE relname = 'patient'",
+    "SELECT heap_blks_read FROM pg_statio_user_tables WHERE relname = 'patient'",
+    "SELECT pg_relation_size('clinic.patient')",
+    "SELECT pg_total_relation_size('clinic.note')",
+    "SELECT pg_table_size('clinic.note'), pg_indexes_size('clinic.note')",
+    "SELECT last_value FROM clinic.note_note_id_seq",
+    "SELECT last_value FROM pg_sequences WHERE sequencename = 'note_note_id_seq'",
+    "SELECT pg_sequence_last_value('clinic.note_note_id_seq')",
+    "SELECT pg_stat_get_live_tuples('clinic.patient'::regclass)",
+    "SELECT pg_database_size(current_database())",
+    "EXPLAIN SELECT * FROM clinic.patient",
+    "EXPLAIN (FORMAT json) SELECT * FROM clinic.patient WHERE sex = 'F'",
+    "SELECT n_distinct FROM pg_stats WHERE tablename = 'patient' AND attname = 'zip'",
+    "SELECT * FROM pg_catalog.pg_stats_ext",
+];
+
+#[test]
+fn sizes_and_estimates_tell_nothing_of_the_others() {
+    estimates(ESTIMATES);
+}
+
+#[test]
+#[ignore = "defect: pg_class.reltuples and relpages tell how many rows are hidden"]
+fn pg_class_tells_nothing_of_the_others() {
+    estimates(&[
+        "SELECT reltuples FROM pg_class WHERE oid = 'clinic.patient'::regclass",
+        "SELECT relpages FROM pg_class WHERE oid = 'clinic.note'::regclass",
+        "SELECT c.reltuples::int8 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n \
+         ON n.oid = c.relnamespace WHERE n.nspname = 'clinic' AND c.relname = 'lab_result'",
+    ]);
+}
+
+fn estimates(statements: &[&str]) {
+    let (whole, hers) = databases("");
+    for database in [&whole, &hers] {
+        database.server().psql(database.name(), "VACUUM (FULL, ANALYZE)");
+    }
+    let (_proxy, mut direct, mut through) = pair(&whole, &hers);
+    let mut wrong = Vec::new();
+    for sql in statements {
+        let (expected, got) = (direct.query(sql), through.query(sql));
+        let refused = got.failure().is_some_and(|f| f.sqlstate == "42501");
+        let silent = got.rows().iter().flatten().all(Option::is_none);
+        if !refused && !silent && expected.rows() != got.rows() {
+            wrong.push(format!("{sql}: {:?}, without the others {:?}", got.rows(), expected.rows()));
+        }
+    }
+    assert_none(&wrong, statements.len());
+}
+
+/// COPY FROM STDIN would put in rows of anybody; the function call message would run anything.
+#[test]
+fn other_messages_are_no_way_in() {
+    let grants = "GRANT INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA clinic TO nurse";
+    let (whole, _) = databases(grants);
+    let proxy = Proxy::start_with(&whole, hide);
+    let mut amy = Wire::through(&proxy, &whole, "nurse_amy");
+    amy.until_silence(std::time::Duration::from_secs(2));
+    let line = b"900009\t880001\tX\tplanted\t\\N\tactive\n";
+    amy.send(&query("COPY clinic.problem FROM STDIN"));
+    let answer = amy.try_reply();
+    if answer.is_none() {
+        // It waits for data: then the row must not get in.
+        amy.send(&[frame(b'd', line), frame(b'c', b"")].concat());
+        assert!(amy.try_reply().is_some_and(|r| r.failure().is_some()));
+    } else {
+        assert_eq!(answer.unwrap().refusal().sqlstate, "42501");
+    }
+    let planted = "SELECT count(*) FROM clinic.problem WHERE title = 'planted'";
+    assert_eq!(whole.server().psql(whole.name(), planted).trim(), "0");
+    // table_to_xml(regclass, bool, bool, text), by its OID.
+    let oid = whole.server().psql(whole.name(), "SELECT 'table_to_xml'::regproc::oid::int8");
+    let table = whole.server().psql(whole.name(), "SELECT 'clinic.patient'::regclass::oid::int8");
+    let mut body = oid.trim().parse::<u32>().unwrap().to_be_bytes().to_vec();
+    body.extend([0, 0, 0, 4]);
+    for argument in [table.trim(), "t", "f", ""] {
+        body.extend(u32::try_from(argument.len()).unwrap().to_be_bytes());
+        body.extend(argument.as_bytes());
+    }
+    body.extend([0, 0]);
+    amy.send(&frame(b'F', &body));
+    let called = amy.reply();
+    assert_eq!(called.refusal().sqlstate, "42501");
+    assert!(!called.tags().contains('V'));
+    assert_no_canary(&amy);
+    assert_eq!(amy.ok("SELECT count(*) FROM clinic.patient").value(), "25");
+}
