@@ -135,6 +135,22 @@ impl Service {
         Ok(!rows.is_empty())
     }
 
+    /// Every patient assigned to `principal` now, as canonical text.
+    ///
+    /// # Errors
+    /// [`ServiceError`] when the server cannot be asked.
+    pub async fn assigned_patients(
+        &self,
+        policy: &Policy,
+        principal: &str,
+    ) -> Result<Vec<String>, ServiceError> {
+        let query = assigned_patients_query(&policy.assignment);
+        let rows = self.ask("assignment", &query, &[&principal]).await?;
+        rows.iter()
+            .map(|row| row.try_get(0).map_err(|source| ServiceError::Query { what: "assignment", source }))
+            .collect()
+    }
+
     /// The key of the patient whose identifying column holds `value`, as text, or `None`.
     ///
     /// # Errors
@@ -310,6 +326,27 @@ const COLUMN_TYPE: &str = "\
 SELECT pg_catalog.format_type(atttypid, NULL) FROM pg_catalog.pg_attribute
  WHERE attrelid = pg_catalog.to_regclass($1) AND attname = $2 AND attnum > 0 AND NOT attisdropped";
 
+/// The condition under which assignment rows of alias `a` hold now.
+fn valid_now(a: &Assignment) -> String {
+    let mut text = String::new();
+    for (column, op) in [(&a.valid_from, "<="), (&a.valid_to, ">")] {
+        if let Some(c) = column.as_deref().map(|c| format!("a.{}", quote_ident(c))) {
+            text.push_str(&format!(" AND ({c} IS NULL OR {c} OPERATOR(pg_catalog.{op}) pg_catalog.now())"));
+        }
+    }
+    text
+}
+
+fn assigned_patients_query(a: &Assignment) -> String {
+    format!(
+        "SELECT a.{}::pg_catalog.text FROM {} AS a WHERE a.{} OPERATOR(pg_catalog.=) $1::pg_catalog.text{}",
+        quote_ident(&a.patient),
+        a.relation.to_sql(),
+        quote_ident(&a.principal),
+        valid_now(a),
+    )
+}
+
 /// One row when the assignment holds now; the same conditions as the guard's.
 fn assigned_query(a: &Assignment, key: KeyType) -> String {
     let col = |c: &str| format!("a.{}", quote_ident(c));
@@ -321,11 +358,7 @@ fn assigned_query(a: &Assignment, key: KeyType) -> String {
         col(&a.patient),
         key.sql()
     );
-    for (column, op) in [(&a.valid_from, "<="), (&a.valid_to, ">")] {
-        if let Some(c) = column.as_deref().map(col) {
-            text.push_str(&format!(" AND ({c} IS NULL OR {c} OPERATOR(pg_catalog.{op}) pg_catalog.now())"));
-        }
-    }
+    text.push_str(&valid_now(a));
     text.push_str(" LIMIT 1");
     text
 }

@@ -69,6 +69,7 @@ impl Writer {
         queue: Arc<Queue>,
         start: Start,
     ) -> Result<Self, LedgerError> {
+        let unsigned = start.tree.size() > start.checkpoint_size;
         let mut writer = Self {
             queue,
             ids: EventIds::default(),
@@ -79,7 +80,8 @@ impl Writer {
             tree: start.tree,
             last_time_us: start.last_time_us,
             checkpoint_size: start.checkpoint_size,
-            next_checkpoint: Instant::now() + config.checkpoint_every,
+            // What the process before left unsigned is signed at once.
+            next_checkpoint: if unsigned { Instant::now() } else { Instant::now() + config.checkpoint_every },
             reserve: Reserve::new(&config.directory, config.reserve),
             retry: None,
             ended: false,

@@ -48,7 +48,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
             ServerTag::CommandComplete | ServerTag::EmptyQueryResponse | ServerTag::PortalSuspended => {
                 self.on_complete(frame, tag).await?;
             }
-            ServerTag::ErrorResponse => self.on_error(&frame)?,
+            ServerTag::ErrorResponse => self.on_error(&frame).await?,
             ServerTag::ReadyForQuery => self.on_ready(frame)?,
             ServerTag::CopyInResponse => {
                 self.copying_in = true;
@@ -303,9 +303,12 @@ impl<C: Stream, S: Stream> Session<C, S> {
         };
         let nothing = if plan.rows_are_witnesses { affected == 0 } else { run.rows == 0 };
         let empty = nothing || (plan.lineage.strategy != Strategy::Pinned && !run.found);
-        if plan.block && empty && tag == ServerTag::CommandComplete {
+        let complete = tag == ServerTag::CommandComplete;
+        // With rows and one patient named, that patient is inside; else it has to be asked.
+        let keys_named = run.sought.iter().filter(|s| s.identifier.is_none()).count();
+        if plan.filtered && complete && !run.sought.is_empty() && (empty || keys_named > 1) {
             let outside = self.world.outside(&self.principal, &run.grants, &mut run.sought).await;
-            if outside {
+            if outside && empty && plan.block {
                 let refusal = self.world.not_your_patient(&run.sought, &self.role);
                 return self.end_with_refusal(run, &refusal);
             }

@@ -11,7 +11,6 @@ use super::refusals::not_text;
 use super::run::{self, Mode};
 use super::statements::{Decided, Portal, Prepared};
 use super::{Ended, Session};
-use crate::policy::{GlsCode, Refusal};
 use crate::sql::planner::PlannedStatement;
 use crate::sql::resolve::SessionObject;
 use crate::sql::{GuardedPlan, Verdict};
@@ -27,7 +26,16 @@ impl<C: Stream, S: Stream> Session<C, S> {
             }
             Err(e) => return Err(e.into()),
         };
-        if !parse.name.is_empty() && self.statements.prepared.contains_key(&parse.name) {
+        if !parse.name.is_empty()
+            && let Some(before) = self.statements.prepared.get(&parse.name)
+        {
+            if before.upstream == parse.name && !before.is_glass() {
+                // The server knows it too and says so in its own words; what the client wants under
+                // the name is not sent.
+                let taken = Parse { query: String::new(), ..parse };
+                self.send(taken.encode(), Op::Parse { hidden: false, undo: None });
+                return Ok(());
+            }
             let message = format!("prepared statement \"{}\" already exists", parse.name);
             return self.unknown("42P05", message);
         }
@@ -146,19 +154,13 @@ impl<C: Stream, S: Stream> Session<C, S> {
     ) -> Result<(), Ended> {
         if bind.parameters.len() != usize::from(plan.client_params) {
             // With ours appended the server would count wrong: say it as the server does.
-            let refusal = Refusal {
-                sqlstate: "08P01",
-                ..Refusal::new(
-                    GlsCode::CannotGuard,
-                    format!(
-                        "bind message supplies {} parameters, but prepared statement \"{}\" requires {}",
-                        bind.parameters.len(),
-                        bind.statement,
-                        plan.client_params
-                    ),
-                )
-            };
-            return self.refuse_extended(&prepared.text, &refusal).await;
+            let message = format!(
+                "bind message supplies {} parameters, but prepared statement \"{}\" requires {}",
+                bind.parameters.len(),
+                bind.statement,
+                plan.client_params
+            );
+            return self.unknown("08P01", message);
         }
         // One format code a column cannot be extended before the columns are known, nor can a binary
         // value be read whose type the client left open.

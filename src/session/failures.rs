@@ -13,7 +13,7 @@ use crate::wire::frame::Frame;
 use crate::wire::message::{Report, ServerTag, Status};
 
 impl<C: Stream, S: Stream> Session<C, S> {
-    pub(super) fn on_error(&mut self, frame: &Frame) -> Result<(), Ended> {
+    pub(super) async fn on_error(&mut self, frame: &Frame) -> Result<(), Ended> {
         let report = Report::decode(&frame.body_bytes())?;
         if report.is_fatal() {
             self.server_said_goodbye = true;
@@ -44,7 +44,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
             }
             Some(Op::Execute { run }) => {
                 self.open_gate(run);
-                self.fail_run(run, &report, frame)?;
+                self.fail_run(run, &report, frame).await?;
                 self.discard_to_sync();
             }
             Some(op @ (Op::Parse { .. } | Op::Bind { .. })) => {
@@ -110,7 +110,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
     }
 
     /// The server's error for an execution.
-    pub(super) fn fail_run(&mut self, id: RunId, report: &Report, frame: &Frame) -> Result<(), Ended> {
+    pub(super) async fn fail_run(&mut self, id: RunId, report: &Report, frame: &Frame) -> Result<(), Ended> {
         let Some(mut run) = self.runs.remove(&id) else { return Err(unexpected(ServerTag::ErrorResponse)) };
         let outcome = match &*report.code() {
             "57014" => Outcome::Cancelled,
@@ -130,6 +130,9 @@ impl<C: Stream, S: Stream> Session<C, S> {
         } else {
             frame.raw()
         };
+        if guarded && run.plan().is_some_and(|p| p.filtered) && super::run::depends_on_data(&report.code()) {
+            run.reach = self.world.reach(&self.principal, &run.grants).await;
+        }
         // Rows taken before the error leave with it, as they would without us.
         run.window.extend_from_slice(&error);
         let window = run.window.split();
@@ -152,7 +155,8 @@ impl<C: Stream, S: Stream> Session<C, S> {
         let mut discarded = Vec::new();
         let mut sync = false;
         while let Some(op) = self.ops.pop() {
-            if matches!(op, Op::Sync { .. } | Op::Query { .. }) {
+            // A Query that was pipelined without a Sync before it is ignored as well.
+            if matches!(op, Op::Sync { .. }) {
                 self.ops.push_front(op);
                 sync = true;
                 break;
@@ -178,11 +182,10 @@ impl<C: Stream, S: Stream> Session<C, S> {
             Op::Bind { portal: Some(name), .. } => {
                 self.statements.portals.remove(&name);
             }
-            Op::Execute { run } => {
+            Op::Execute { run } | Op::Query { run } => {
                 self.runs.remove(&run);
             }
-            Op::Query { .. }
-            | Op::Parse { undo: None, .. }
+            Op::Parse { undo: None, .. }
             | Op::Bind { portal: None, .. }
             | Op::Describe { .. }
             | Op::Close { undo: None, .. }

@@ -47,6 +47,8 @@ pub(super) struct Sought {
     pub(super) value: String,
     /// The patient key an identifier was found to mean, once it was looked up.
     pub(super) key: Option<String>,
+    /// Whether the patient was found to be assigned or granted; `None` until it was looked up.
+    pub(super) inside: Option<bool>,
 }
 
 /// One execution.
@@ -80,6 +82,8 @@ pub(super) struct Run {
     pub(super) intent_written: bool,
     /// Set when the authority it ran under ended: its rows stay back and its end becomes an error.
     pub(super) revoked: Option<GlsCode>,
+    /// Every patient the user could see, where an error makes that the set to record.
+    pub(super) reach: Option<Vec<String>>,
     /// The record that must be durable before anything of the reply leaves (unattributed runs).
     pub(super) gate: Option<Receipt>,
 }
@@ -124,6 +128,7 @@ impl Run {
             bytes: 0,
             intent_written: false,
             revoked: None,
+            reach: None,
             gate: None,
         }
     }
@@ -223,18 +228,24 @@ impl Run {
                 let mut keys = std::mem::take(&mut self.keys);
                 // A pinned table carries no witness: the pins are part of the lineage whatever carries
                 // the rest of it.
-                keys.extend(self.sought.iter().filter(|s| s.identifier.is_none()).map(|s| s.value.clone()));
+                // Not so a patient who is hidden from the user: sought, and nothing of them returned.
+                let pinned = self.sought.iter().filter(|s| s.identifier.is_none() && s.inside != Some(false));
+                keys.extend(pinned.map(|s| s.value.clone()));
                 let mut reasons: Vec<String> = plan.lineage.reasons.iter().map(|r| (*r).to_owned()).collect();
                 // An error can depend on rows that never came: then it may be anyone's the
                 // statement could see, unless the statement itself names the patients.
                 let by_error = matches!(outcome, Outcome::Error { sqlstate } if depends_on_data(sqlstate))
                     && plan.lineage.strategy != Strategy::Pinned;
+                // Under a filter nobody outside the assignment can have mattered.
+                let reach = self.reach.take();
+                let all_patients = by_error && reach.is_none();
                 if by_error {
+                    keys.extend(reach.into_iter().flatten());
                     reasons.push("ERROR".to_owned());
                 }
                 Some(Disclosure {
                     patients: keys.into_iter().collect(),
-                    all_patients: by_error,
+                    all_patients,
                     exact: plan.lineage.exact && !by_error,
                     reasons,
                 })
@@ -298,7 +309,7 @@ fn micros(d: Duration) -> u64 {
 
 /// True for an SQLSTATE whose occurrence can depend on the values of rows: every class but those
 /// that only the text, the rights or the server's state decide (manual, appendix A).
-fn depends_on_data(sqlstate: &str) -> bool {
+pub(super) fn depends_on_data(sqlstate: &str) -> bool {
     !matches!(
         sqlstate.get(..2),
         Some("42" | "25" | "26" | "34" | "3D" | "3F" | "53" | "57" | "58" | "08" | "0A")
@@ -321,7 +332,7 @@ pub(super) fn sought(plan: &GuardedPlan, parameters: &[Option<String>], key: Key
                 None => key.canonical(&value).unwrap_or(value),
                 Some(_) => value,
             };
-            Some(Sought { identifier: pin.identifier, value, key: None })
+            Some(Sought { identifier: pin.identifier, value, key: None, inside: None })
         })
         .collect()
 }

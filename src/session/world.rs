@@ -239,11 +239,18 @@ impl World {
         self.ledger.append(&record, priority)
     }
 
-    /// Appends a record that nothing waits for.
+    /// Appends the record of something that released nothing of a patient: nothing waits for it, and
+    /// it shares a flush. A refusal is flushed at once, so that what the client was told of it is true
+    /// as soon as it can ask.
     pub fn note(&self, body: Body, priority: Priority) {
-        let now = Timestamp::now();
-        let record = Record::new(self.ids.next(now), now, self.node.clone(), body);
-        self.ledger.append_later(&record, priority);
+        match priority {
+            Priority::Reserve => drop(self.append(body, priority)),
+            Priority::Ordinary => {
+                let now = Timestamp::now();
+                let record = Record::new(self.ids.next(now), now, self.node.clone(), body);
+                self.ledger.append_later(&record, priority);
+            }
+        }
     }
 
     /// A new event id.
@@ -381,6 +388,21 @@ impl World {
         }
     }
 
+    /// Every patient a principal can see now, or `None` when that cannot be told.
+    pub(super) async fn reach(&self, principal: &str, grants: &Grants) -> Option<Vec<String>> {
+        let rules = self.rules.load_full();
+        match self.service.assigned_patients(&rules.policy.policy, principal).await {
+            Ok(mut patients) => {
+                patients.extend(grants.patients.iter().cloned());
+                Some(patients)
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the assignment could not be read");
+                None
+            }
+        }
+    }
+
     /// True when one of the patients a statement names is neither assigned nor granted; also when
     /// that cannot be found out. Notes the keys that identifiers were found to mean, for the record.
     /// Whether a patient exists makes no difference, not in the number of questions asked either.
@@ -400,7 +422,8 @@ impl World {
             };
             let assigned = self.assigned(principal, key.as_deref().unwrap_or("0")).await == Some(true);
             let granted = key.as_ref().is_some_and(|key| grants.patients.binary_search(key).is_ok());
-            outside |= !(key.is_some() && (assigned || granted));
+            one.inside = Some(key.is_some() && (assigned || granted));
+            outside |= one.inside == Some(false);
             if one.identifier.is_some() {
                 one.key = key;
             }

@@ -168,7 +168,6 @@ fn the_extended_protocol_is_the_servers_byte_for_byte() {
 }
 
 #[test]
-#[ignore = "defect: errors of unprotected statements are redacted for restricted roles in the extended protocol"]
 fn errors_in_the_extended_protocol_are_the_servers_byte_for_byte() {
     let wrong = differences(vec![
         (
@@ -179,15 +178,23 @@ fn errors_in_the_extended_protocol_are_the_servers_byte_for_byte() {
         ("no such column", [parse("", "SELECT nothing FROM clinic.ward"), sync()].concat()),
         ("name in use", [parse("w", "SELECT 1"), sync()].concat()),
         ("bad value", [bind("", "w", &["five"]), execute("", 0), sync()].concat()),
+    ]);
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    // A name that the proxy does not know is never asked of the server, which could know a statement
+    // of the proxy's under it. The error has PostgreSQL's code and words, not its source line.
+    let unknown = differences(vec![
         ("no such statement", [bind("", "nothing", &[]), sync()].concat()),
         ("no such portal", [execute("nothing", 0), sync()].concat()),
         ("closed", [frame(b'C', b"Sw\0"), bind("", "w", &["1"]), sync()].concat()),
     ]);
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    for difference in unknown {
+        let said = |of: &str| difference.lines().find_map(|l| l.trim().strip_prefix(of).map(str::to_owned));
+        assert_eq!(said("expected "), said("got      "), "{difference}");
+        assert!(said("got      ").is_some(), "{difference}");
+    }
 }
 
 #[test]
-#[ignore = "defect: a Query that the server skips after an error is waited for; the session is closed"]
 fn a_query_that_the_server_skips_is_not_waited_for() {
     let wrong = differences(vec![
         (

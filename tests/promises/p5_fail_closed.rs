@@ -153,7 +153,6 @@ const NOT_HERS: &str = "SELECT name FROM clinic.patient WHERE patient_id = 88123
 
 /// Every ErrorResponse inside a transaction leaves it failed; drivers count on it.
 #[test]
-#[ignore = "defect: GLS-201 inside a transaction leaves it open (status T after an error)"]
 fn inside_a_transaction_a_lookup_that_is_refused_aborts_it() {
     let database = Postgres::shared().demo();
     let proxy = proxy(&database);
@@ -190,7 +189,6 @@ fn a_refusal_in_a_pipeline_skips_to_sync_as_the_server_does() {
 
 /// The client is told of an error, so it believes that nothing of the pipeline happened.
 #[test]
-#[ignore = "defect: GLS-201 in a pipeline: what follows runs unseen, and everything is committed"]
 fn a_lookup_that_is_refused_in_a_pipeline_undoes_it() {
     let database = Postgres::shared().demo();
     let proxy = proxy(&database);
@@ -213,7 +211,6 @@ fn a_lookup_that_is_refused_in_a_pipeline_undoes_it() {
 
 /// Several statements in one Query are one transaction, too.
 #[test]
-#[ignore = "defect: GLS-201 in a query of several statements: what follows runs unseen, and everything is committed"]
 fn a_lookup_that_is_refused_in_a_query_of_several_statements_undoes_it() {
     let database = Postgres::shared().demo();
     let proxy = proxy(&database);
