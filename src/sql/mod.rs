@@ -10,6 +10,8 @@ mod lineage;
 pub mod parse;
 pub mod plan;
 pub mod planner;
+#[cfg(test)]
+mod planner_tests;
 pub mod resolve;
 pub mod tree;
 

@@ -299,6 +299,12 @@ impl Decider<'_> {
             StatementKind::Select => *variant,
             StatementKind::Insert | StatementKind::Update | StatementKind::Delete => Variant::Assigned,
         };
+        if self.statement.max_param > GuardParams::MOST {
+            return Err(cannot_guard(
+                format_args!("it has parameter ${}", self.statement.max_param),
+                "Number parameters from $1 on, or send the values as one array: = ANY ($1).",
+            ));
+        }
         let (ast, text) = self.faithful()?;
         let mut input = PlanInput {
             text: &text,
