@@ -62,7 +62,7 @@ pub enum ParseRefusal {
     #[error("{0}")]
     Syntax(String),
     /// Nested deeper than the decoder follows.
-    #[error("the statement is nested too deeply")]
+    #[error("the statement is nested too deeply: about 45 chained operators or 20 subqueries are read")]
     TooDeep,
     /// A name that starts with the reserved prefix.
     #[error("the name \"{0}\" is reserved: names that start with {RESERVED_PREFIX} belong to the proxy")]
@@ -83,7 +83,10 @@ impl ParseRefusal {
             ParseRefusal::Syntax(_) => ("42601", None),
             ParseRefusal::TooDeep => (
                 "54001",
-                Some("use = ANY (ARRAY[...]), IN (...), concat(...) or VALUES in place of long chains"),
+                Some(
+                    "use concat(...) for chains of ||, IN (...) or = ANY (ARRAY[...]) for chains of OR and =, \
+                     VALUES for chains of UNION, and WITH queries one after another for nested subqueries",
+                ),
             ),
             ParseRefusal::ReservedName(_) => ("42939", Some("choose another name")),
             ParseRefusal::Internal(_) => ("XX000", None),

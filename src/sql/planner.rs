@@ -391,6 +391,12 @@ impl Decider<'_> {
     }
 }
 
+/// True when a function of this name is called somewhere inside, in whatever spelling.
+fn calls(node: &super::tree::Node, name: &str) -> bool {
+    (node.kind == "FuncCall" && node.names("funcname").last() == Some(&name))
+        || node.children().into_iter().any(|c| calls(c, name))
+}
+
 /// What a statement does besides its reply. Unknown kinds are taken to change what names mean.
 fn effects(statement: &Statement, verdict: &Verdict) -> Effects {
     let root = &statement.root;
@@ -408,7 +414,7 @@ fn effects(statement: &Statement, verdict: &Verdict) -> Effects {
         "SelectStmt" | "InsertStmt" | "UpdateStmt" | "DeleteStmt" | "MergeStmt" => {
             // A function can SET; of the built-in ones only set_config does.
             effects.changes_namespace = matches!(verdict, Verdict::Unattributed { .. })
-                || statement.text.to_ascii_lowercase().contains("set_config")
+                || calls(root, "set_config")
                 || root.has("into_clause");
         }
         "TransactionStmt" => effects.ends_transaction = true,

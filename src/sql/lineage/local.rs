@@ -52,6 +52,31 @@ pub(super) fn conjuncts_on(
         .collect()
 }
 
+/// True for types whose comparison with a constant can neither fail nor be somebody's own: the
+/// copy stands beside the filter, not above it.
+fn compares(type_sql: &str) -> bool {
+    const TYPES: [&str; 14] = [
+        "smallint",
+        "integer",
+        "bigint",
+        "numeric",
+        "real",
+        "double precision",
+        "text",
+        "character varying",
+        "character",
+        "boolean",
+        "date",
+        "timestamp with time zone",
+        "timestamp without time zone",
+        "uuid",
+    ];
+    // `numeric(10,2)`, `timestamp(3) with time zone`.
+    let (head, tail) = type_sql.split_once('(').unwrap_or((type_sql, ""));
+    let tail = tail.split_once(')').map_or("", |(_, rest)| rest);
+    TYPES.contains(&format!("{head}{tail}").as_str())
+}
+
 struct Copier<'a, 'b> {
     i: usize,
     alias: String,
@@ -134,7 +159,7 @@ impl Copier<'_, '_> {
     fn column(&self, expr: &Expr) -> Option<Expr> {
         let (item, name) = self.block.column(expr)?;
         let column = self.o.relation.column(&name)?;
-        (item == self.i && self.o.clear(&name) && column.builtin_type).then(|| {
+        (item == self.i && self.o.clear(&name) && column.builtin_type && compares(&column.type_sql)).then(|| {
             Expr::CompoundIdentifier(vec![Ident::with_quote('"', &self.alias), Ident::with_quote('"', name)])
         })
     }
