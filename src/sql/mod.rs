@@ -14,6 +14,7 @@ pub mod planner;
 mod planner_tests;
 pub mod resolve;
 pub mod tree;
+mod weight;
 
 use crate::policy::{GlsCode, Refusal};
 

@@ -308,9 +308,21 @@ fn filter_and_masks_together_are_guarded() {
 fn a_bound_of_a_masked_table_reads_no_masked_column() {
     let context = session("billing");
     for (text, kept, dropped) in [
-        ("SELECT DISTINCT name FROM patient WHERE sex = 'F' AND ssn = '1'", "__glass_r1\".sex = 'F'", "ssn = '1'"),
-        ("SELECT DISTINCT name FROM patient WHERE sex = 'F' AND phone LIKE '%1'", "sex = 'F'", "\"__glass_r1\".\"phone\""),
-        ("SELECT DISTINCT name FROM patient WHERE sex = 'F' AND birth_date > '2000-01-01'", "sex = 'F'", "r1\".\"birth_date\" >"),
+        (
+            "SELECT DISTINCT name FROM patient WHERE sex = 'F' AND ssn = '1'",
+            "__glass_r1\".sex = 'F'",
+            "ssn = '1'",
+        ),
+        (
+            "SELECT DISTINCT name FROM patient WHERE sex = 'F' AND phone LIKE '%1'",
+            "sex = 'F'",
+            "\"__glass_r1\".\"phone\"",
+        ),
+        (
+            "SELECT DISTINCT name FROM patient WHERE sex = 'F' AND birth_date > '2000-01-01'",
+            "sex = 'F'",
+            "r1\".\"birth_date\" >",
+        ),
     ] {
         let plan = verdict(text, &context).expect("accepted").expect("guarded");
         let bound = plan.text.split("AS __glass_w").next().expect("a bound").replace('"', "");
@@ -419,7 +431,7 @@ fn long_lists_take_linear_time() {
 #[ignore = "a measurement"]
 fn a_text_of_short_rows_takes_bounded_memory() {
     let context = session("nurse");
-    let text = format!("VALUES (1){}", ",(1)".repeat(900_000));
+    let text = format!("VALUES (1){}", ",(1)".repeat(250_000));
     let start = std::time::Instant::now();
     let verdict = verdict(&text, &context).map(|p| p.is_some());
     let status = std::fs::read_to_string("/proc/self/status").expect("linux");

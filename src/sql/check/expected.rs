@@ -53,7 +53,9 @@ impl Checker<'_> {
     /// rows, under conditions that read none of its masked columns. The column that takes it is
     /// hidden (the caller looks at its name).
     pub(super) fn is_masked_bound(&self, node: &Node) -> Outcome<bool> {
-        let Some(select) = node.node("subselect").filter(|_| node.kind == "SubLink") else { return Ok(false) };
+        let Some(select) = node.node("subselect").filter(|_| node.kind == "SubLink") else {
+            return Ok(false);
+        };
         let [Tree::Node(range)] = select.list("from_clause") else { return Ok(false) };
         // With its schema a name is never a WITH query's.
         let alias = range.node("alias").map_or("", |a| a.str("aliasname"));
@@ -69,8 +71,7 @@ impl Checker<'_> {
         let mut conditions = conjuncts(select.field("where_clause"));
         if demand.filter {
             let policy = &context.bound.policy;
-            let guard =
-                expression(&guard_conjunct(policy, self.table(demand.oid)?, alias, self.cx.params))?;
+            let guard = expression(&guard_conjunct(policy, self.table(demand.oid)?, alias, self.cx.params))?;
             let all = conditions.len();
             conditions.retain(|c| **c != guard);
             if conditions.len() == all {
@@ -131,9 +132,8 @@ fn reads_only(node: &Node, alias: &str, clear: &dyn Fn(&str) -> bool) -> bool {
             [a, column] => node.list("fields").len() == 2 && *a == alias && clear(column),
             _ => false,
         },
-        "AExpr" | "AConst" | "ParamRef" | "NullTest" | "List" | "String" | "Integer" | "Float" | "Boolean" => {
-            node.children().into_iter().all(|c| reads_only(c, alias, clear))
-        }
+        "AExpr" | "AConst" | "ParamRef" | "NullTest" | "List" | "String" | "Integer" | "Float"
+        | "Boolean" => node.children().into_iter().all(|c| reads_only(c, alias, clear)),
         _ => false,
     }
 }

@@ -309,11 +309,13 @@ impl Checker<'_> {
     /// relation's witness may then be computed over the subquery. (That the rows are guarded is
     /// found where the query itself is walked.)
     fn stands_for(&self, query: &Node, env: &Env<'_>) -> Outcome<Option<Oid>> {
-        const PARTS: [&str; 5] = ["target_list", "from_clause", "where_clause", "limit_offset", "limit_option"];
+        const PARTS: [&str; 5] =
+            ["target_list", "from_clause", "where_clause", "limit_offset", "limit_option"];
         let [Tree::Node(range)] = query.list("from_clause") else { return Ok(None) };
-        let plain = query.fields.iter().all(|(name, value)| {
-            PARTS.contains(name) || (matches!(*name, "op") && *value == Tree::Int(1))
-        });
+        let plain = query
+            .fields
+            .iter()
+            .all(|(name, value)| PARTS.contains(name) || (matches!(*name, "op") && *value == Tree::Int(1)));
         let cte = !range.has("schemaname") && env.ctes.iter().any(|c| c.name == range.str("relname"));
         if range.kind != "RangeVar" || cte || !plain || renames(range) {
             return Ok(None);

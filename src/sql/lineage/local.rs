@@ -159,9 +159,14 @@ impl Copier<'_, '_> {
     fn column(&self, expr: &Expr) -> Option<Expr> {
         let (item, name) = self.block.column(expr)?;
         let column = self.o.relation.column(&name)?;
-        (item == self.i && self.o.clear(&name) && column.builtin_type && compares(&column.type_sql)).then(|| {
-            Expr::CompoundIdentifier(vec![Ident::with_quote('"', &self.alias), Ident::with_quote('"', name)])
-        })
+        (item == self.i && self.o.clear(&name) && column.builtin_type && compares(&column.type_sql)).then(
+            || {
+                Expr::CompoundIdentifier(vec![
+                    Ident::with_quote('"', &self.alias),
+                    Ident::with_quote('"', name),
+                ])
+            },
+        )
     }
 
     /// A constant, or a parameter that stands nowhere else: a copy must not change what type the

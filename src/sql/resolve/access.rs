@@ -62,8 +62,11 @@ pub(crate) fn function_refusal(survey: &Survey, context: &Context<'_>) -> Option
             return Some(refusal(schema.as_ref().map_or_else(|| name.clone(), |s| format!("{s}.{name}"))));
         }
     }
-    let own_set_config =
-        context.catalog.functions.get("set_config").is_some_and(|f| f.iter().any(|f| f.schema != "pg_catalog"));
+    let own_set_config = context
+        .catalog
+        .functions
+        .get("set_config")
+        .is_some_and(|f| f.iter().any(|f| f.schema != "pg_catalog"));
     if let Some((name, _)) = survey.settings.iter().find(|(n, v)| own_set_config || !setting_allowed(n, v)) {
         return Some(
             Refusal::new(GlsCode::CannotGuard, format!("setting {name} may not be changed by this role"))
