@@ -28,13 +28,18 @@ pub struct GuardParams {
 }
 
 impl GuardParams {
-    /// The parameters that follow `client_params` parameters of the client's own.
+    /// Most parameters of a client's own in a statement that gets a guard.
+    pub const MOST: u16 = 65_500;
+
+    /// The parameters that follow `client_params` parameters of the client's own. There is no room
+    /// after the last numbers (Bind counts in 16 bits); who plans refuses more than
+    /// [`GuardParams::MOST`] before, so that no number of ours is ever one of the client's.
     pub fn after(client_params: u16, variant: Variant) -> Self {
         Self {
-            principal: client_params + 1,
+            principal: client_params.saturating_add(1),
             grants: match variant {
                 Variant::Assigned => None,
-                Variant::Granted => Some(client_params + 2),
+                Variant::Granted => Some(client_params.saturating_add(2)),
             },
         }
     }

@@ -10,8 +10,11 @@ mod lineage;
 pub mod parse;
 pub mod plan;
 pub mod planner;
+#[cfg(test)]
+mod planner_tests;
 pub mod resolve;
 pub mod tree;
+mod weight;
 
 use crate::policy::{GlsCode, Refusal};
 

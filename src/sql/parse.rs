@@ -10,6 +10,7 @@
 
 use super::StatementKind;
 use super::tree::{Node, Tree, tree_of};
+use super::weight;
 use crate::policy::{GlsCode, RESERVED_PREFIX, Refusal};
 
 /// Longest accepted text in bytes. Beyond it a statement is refused, never forwarded.
@@ -58,11 +59,17 @@ pub enum ParseRefusal {
         /// Its length.
         bytes: usize,
     },
+    /// Too many tokens: its tree would take more memory than one statement may.
+    #[error("the statement is made of {tokens} words, values and signs; that is too many for one")]
+    TooHeavy {
+        /// How many.
+        tokens: usize,
+    },
     /// PostgreSQL's grammar refuses it.
     #[error("{0}")]
     Syntax(String),
     /// Nested deeper than the decoder follows.
-    #[error("the statement is nested too deeply")]
+    #[error("the statement is nested too deeply: about 45 chained operators or 20 subqueries are read")]
     TooDeep,
     /// A name that starts with the reserved prefix.
     #[error("the name \"{0}\" is reserved: names that start with {RESERVED_PREFIX} belong to the proxy")]
@@ -80,10 +87,19 @@ impl ParseRefusal {
             ParseRefusal::TooLong { .. } => {
                 ("54000", Some("send the values as parameters, or use COPY ... FROM STDIN"))
             }
+            ParseRefusal::TooHeavy { .. } => (
+                "54000",
+                Some(
+                    "send fewer rows per statement, or the values as one array parameter: = ANY ($1), unnest($1)",
+                ),
+            ),
             ParseRefusal::Syntax(_) => ("42601", None),
             ParseRefusal::TooDeep => (
                 "54001",
-                Some("use = ANY (ARRAY[...]), IN (...), concat(...) or VALUES in place of long chains"),
+                Some(
+                    "use concat(...) for chains of ||, IN (...) or = ANY (ARRAY[...]) for chains of OR and =, \
+                     VALUES for chains of UNION, and WITH queries one after another for nested subqueries",
+                ),
             ),
             ParseRefusal::ReservedName(_) => ("42939", Some("choose another name")),
             ParseRefusal::Internal(_) => ("XX000", None),
@@ -117,6 +133,8 @@ pub(crate) fn parse_ours(text: &str) -> Result<Parsed, ParseRefusal> {
     if text.as_bytes().contains(&0) {
         return Err(ParseRefusal::Nul);
     }
+    let _one_at_a_time =
+        weight::admit(text).map_err(|heavy| ParseRefusal::TooHeavy { tokens: heavy.tokens })?;
     let parsed = pg_query::parse(text, 0).map_err(|e| match e {
         pg_query::Error::Parse(message) if message.contains("stack depth") => ParseRefusal::TooDeep,
         pg_query::Error::Parse(message) => ParseRefusal::Syntax(message),

@@ -301,6 +301,12 @@ impl Decider<'_> {
             StatementKind::Select => *variant,
             StatementKind::Insert | StatementKind::Update | StatementKind::Delete => Variant::Assigned,
         };
+        if self.statement.max_param > GuardParams::MOST {
+            return Err(cannot_guard(
+                format_args!("it has parameter ${}", self.statement.max_param),
+                "Number parameters from $1 on, or send the values as one array: = ANY ($1).",
+            ));
+        }
         let (ast, text) = self.faithful()?;
         let mut input = PlanInput {
             text: &text,
@@ -387,6 +393,12 @@ impl Decider<'_> {
     }
 }
 
+/// True when a function of this name is called somewhere inside, in whatever spelling.
+fn calls(node: &super::tree::Node, name: &str) -> bool {
+    (node.kind == "FuncCall" && node.names("funcname").last() == Some(&name))
+        || node.children().into_iter().any(|c| calls(c, name))
+}
+
 /// What a statement does besides its reply. Unknown kinds are taken to change what names mean.
 fn effects(statement: &Statement, verdict: &Verdict) -> Effects {
     let root = &statement.root;
@@ -404,7 +416,7 @@ fn effects(statement: &Statement, verdict: &Verdict) -> Effects {
         "SelectStmt" | "InsertStmt" | "UpdateStmt" | "DeleteStmt" | "MergeStmt" => {
             // A function can SET; of the built-in ones only set_config does.
             effects.changes_namespace = matches!(verdict, Verdict::Unattributed { .. })
-                || statement.text.to_ascii_lowercase().contains("set_config")
+                || calls(root, "set_config")
                 || root.has("into_clause");
         }
         "TransactionStmt" => effects.ends_transaction = true,

@@ -199,6 +199,8 @@ impl ser::SerializeStruct for StructBuilder {
         if self.kind == "Node" {
             return Ok(self.fields.pop().map_or(Tree::Null, |(_, v)| v));
         }
+        // Long lists of constants make millions of nodes: none keeps room for fields it has not.
+        self.fields.shrink_to_fit();
         Ok(Tree::Node(Node { kind: self.kind, fields: self.fields }))
     }
 }

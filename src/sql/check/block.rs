@@ -8,6 +8,7 @@ use super::placement::From;
 use super::safe::{has_aggregate, is_number};
 use super::types::{Block, Columns, Ty};
 use super::{Checker, Outcome, fail};
+use crate::sql::parse::is_reserved;
 use crate::sql::tree::{Node, Tree};
 
 /// A CTE in scope.
@@ -169,6 +170,11 @@ impl Checker<'_> {
         let distinct = select.has("distinct_clause");
         for (i, target) in select.nodes("target_list").enumerate() {
             let Some(value) = target.node("val") else { return fail("a select list item without a value") };
+            if is_reserved(target.str("name")) && self.is_masked_bound(value)? {
+                self.exempt(value);
+                self.masked = true;
+                continue;
+            }
             let key = distinct || keys.iter().any(|k| names_target(k, i + 1, target.str("name")));
             let early = list_exposed || (exposed && key);
             let early = early && (per_row || !has_aggregate(value));

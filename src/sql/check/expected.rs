@@ -1,11 +1,13 @@
 //! The trees that policy generates, for comparison: guards, witnesses, key checks, masked tables.
 
+use super::types::{Block, Item, columns_of};
 use super::{Checker, Demand, Outcome, fail};
 use crate::catalog::Oid;
 use crate::policy::{
-    BoundTable, DerivedShape, RESERVED_PREFIX, derived_table, guard_conjunct, key_expression, new_key_check,
+    BoundTable, DerivedShape, RESERVED_PREFIX, bound_keys, derived_table, guard_conjunct, key_expression,
+    new_key_check,
 };
-use crate::sql::parse::parse_ours;
+use crate::sql::parse::{is_reserved, parse_ours};
 use crate::sql::tree::{Node, Tree};
 
 /// Parses `SELECT <expression>` and takes the expression.
@@ -47,6 +49,45 @@ impl Checker<'_> {
         expression(&new_key_check(policy, self.table(oid)?, alias, self.cx.params))
     }
 
+    /// True when `node` is the bound of a masked relation: its visible keys, and nothing else of its
+    /// rows, under conditions that read none of its masked columns. The column that takes it is
+    /// hidden (the caller looks at its name).
+    pub(super) fn is_masked_bound(&self, node: &Node) -> Outcome<bool> {
+        let Some(select) = node.node("subselect").filter(|_| node.kind == "SubLink") else {
+            return Ok(false);
+        };
+        let [Tree::Node(range)] = select.list("from_clause") else { return Ok(false) };
+        // With its schema a name is never a WITH query's.
+        let alias = range.node("alias").map_or("", |a| a.str("aliasname"));
+        if range.kind != "RangeVar" || !range.has("schemaname") || !is_reserved(alias) {
+            return Ok(false);
+        }
+        let Some(demand) = self.demand(range)?.filter(|d| !d.masks.is_empty()) else { return Ok(false) };
+        let context = self.cx.context;
+        let expected = bound_keys(&context.bound.policy, self.table(demand.oid)?, alias, None, &[]);
+        if without_condition(node) != expression(&expected)? {
+            return Ok(false);
+        }
+        let mut conditions = conjuncts(select.field("where_clause"));
+        if demand.filter {
+            let policy = &context.bound.policy;
+            let guard = expression(&guard_conjunct(policy, self.table(demand.oid)?, alias, self.cx.params))?;
+            let all = conditions.len();
+            conditions.retain(|c| **c != guard);
+            if conditions.len() == all {
+                return Ok(false);
+            }
+        }
+        let Some(relation) = context.catalog.relation(demand.oid) else { return Ok(false) };
+        let columns = Some(columns_of(relation, context.catalog));
+        let items = [Item { alias: alias.to_owned(), oid: None, columns }];
+        let block = Block { items: &items, ctes: &[], parent: None };
+        let clear = |column: &str| {
+            relation.column(column).is_some() && !demand.masks.iter().any(|(name, _)| *name == column)
+        };
+        Ok(conditions.iter().all(|c| reads_only(c, alias, &clear) && self.safe(c, &block).is_some()))
+    }
+
     /// True when `subquery` is the masked form of the relation in it: columns as masks demand, the
     /// filter if there is one, with or without fence and witness, and nothing else.
     pub(super) fn is_masked_table(&self, subquery: &Node, demand: &Demand<'_>, alias: &str) -> Outcome<bool> {
@@ -69,6 +110,31 @@ impl Checker<'_> {
             .and_then(|mut p| p.statements.pop())
             .and_then(|s| s.root.nodes("from_clause").next().and_then(|f| f.node("subquery")).cloned());
         Ok(expected.as_ref() == Some(subquery))
+    }
+}
+
+/// The sublink with its subquery's WHERE left out.
+fn without_condition(sublink: &Node) -> Node {
+    let mut bare = sublink.clone();
+    for (name, value) in &mut bare.fields {
+        if let ("subselect", Tree::Node(select)) = (*name, value) {
+            select.fields.retain(|(name, _)| *name != "where_clause");
+        }
+    }
+    bare
+}
+
+/// True for comparisons of columns of `alias`, each of them `clear`, with constants and parameters:
+/// no call, no subquery, no whole row.
+fn reads_only(node: &Node, alias: &str, clear: &dyn Fn(&str) -> bool) -> bool {
+    match node.kind {
+        "ColumnRef" => match node.names("fields").as_slice() {
+            [a, column] => node.list("fields").len() == 2 && *a == alias && clear(column),
+            _ => false,
+        },
+        "AExpr" | "AConst" | "ParamRef" | "NullTest" | "List" | "String" | "Integer" | "Float"
+        | "Boolean" => node.children().into_iter().all(|c| reads_only(c, alias, clear)),
+        _ => false,
     }
 }
 

@@ -14,7 +14,7 @@ mod safe;
 mod tests;
 mod types;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::catalog::Oid;
 use crate::policy::{Access, GuardParams, Mask};
@@ -63,7 +63,7 @@ pub fn check(text: &str, context: &CheckContext<'_>) -> Result<(), CheckFailure>
     let mut checker = Checker {
         cx: *context,
         guards: HashMap::new(),
-        exempt: Vec::new(),
+        exempt: HashSet::new(),
         guarded: 0,
         masked: false,
         fence: None,
@@ -95,7 +95,7 @@ pub(super) struct Checker<'a> {
     /// Guard trees by relation and alias.
     guards: HashMap<(Oid, String), Node>,
     /// Subtrees that equal what policy generates; nothing in them is judged again.
-    exempt: Vec<*const Node>,
+    exempt: HashSet<*const Node>,
     /// Protected occurrences that were found guarded (or need no guard), derived tables included.
     guarded: usize,
     /// A masked form was seen.
@@ -127,7 +127,7 @@ impl<'a> Checker<'a> {
 
     /// Exempts a subtree that equals what policy generates.
     fn exempt(&mut self, node: &Node) {
-        self.exempt.push(std::ptr::from_ref(node));
+        self.exempt.insert(std::ptr::from_ref(node));
     }
 
     fn is_exempt(&self, node: &Node) -> bool {

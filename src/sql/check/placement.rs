@@ -10,7 +10,7 @@ use super::block::{Env, Place, is_fence};
 use super::expected::conjuncts;
 use super::safe::{comparable, is_number};
 use super::types::{Block, Columns, Item, Ty, builtin, columns_of};
-use super::{Checker, Outcome, fail};
+use super::{Checker, Demand, Outcome, fail};
 use crate::catalog::Oid;
 use crate::sql::resolve::{Resolution, resolve_name};
 use crate::sql::tree::{Node, Tree};
@@ -85,6 +85,11 @@ fn compares_safely(join: &Node, left: &[Item], right: &[Item]) -> bool {
     left.iter()
         .filter(|(name, _)| using.is_empty() || using.contains(&name.as_str()))
         .all(|(name, a)| right.iter().filter(|(n, _)| n == name).all(|(_, b)| comparable(*a, *b)))
+}
+
+/// True for an alias with a column list.
+fn renames(node: &Node) -> bool {
+    node.node("alias").is_some_and(|a| !a.list("colnames").is_empty())
 }
 
 /// Columns under an alias with a column list: the listed names replace the first ones.
@@ -277,9 +282,11 @@ impl Checker<'_> {
         let Some(query) = node.node("subquery") else { return fail("a subquery without a query") };
         let alias = alias_of(node).unwrap_or_default().to_owned();
         if let Some(item) = self.masked_table(query, env, &alias, from)? {
-            from.items.push(Item { columns: renamed(item.columns, node), ..item });
+            let oid = item.oid.filter(|_| !renames(node));
+            from.items.push(Item { columns: renamed(item.columns, node), oid, ..item });
             return Ok(Vec::new());
         }
+        let stands_for = self.stands_for(query, env)?.filter(|_| !renames(node));
         let facts = if node.flag("lateral") {
             let items = from.items.clone();
             let block = Block { items: &items, ctes: &env.ctes, parent: env.block };
@@ -293,8 +300,47 @@ impl Checker<'_> {
             self.select(query, env, Place::Derived)?
         };
         from.exposed |= facts.exposed;
-        from.items.push(Item { alias, oid: None, columns: renamed(facts.columns, node) });
+        from.items.push(Item { alias, oid: stands_for, columns: renamed(facts.columns, node) });
         Ok(Vec::new())
+    }
+
+    /// The unmasked protected relation that `query` selects rows of, and nothing but rows of, the
+    /// column by which they belong to their patient among the output under its own name: the
+    /// relation's witness may then be computed over the subquery. (That the rows are guarded is
+    /// found where the query itself is walked.)
+    fn stands_for(&self, query: &Node, env: &Env<'_>) -> Outcome<Option<Oid>> {
+        const PARTS: [&str; 5] =
+            ["target_list", "from_clause", "where_clause", "limit_offset", "limit_option"];
+        let [Tree::Node(range)] = query.list("from_clause") else { return Ok(None) };
+        let plain = query
+            .fields
+            .iter()
+            .all(|(name, value)| PARTS.contains(name) || (matches!(*name, "op") && *value == Tree::Int(1)));
+        let cte = !range.has("schemaname") && env.ctes.iter().any(|c| c.name == range.str("relname"));
+        if range.kind != "RangeVar" || cte || !plain || renames(range) {
+            return Ok(None);
+        }
+        let Some(demand) = self.demand(range)?.filter(|d| d.masks.is_empty()) else { return Ok(None) };
+        let inner = alias_of(range).unwrap_or(range.str("relname"));
+        Ok(self.shows_owner(query, &demand, inner)?.then_some(demand.oid))
+    }
+
+    /// True when the select list shows the column that the witness starts from, unmasked, exactly
+    /// once and under its own name.
+    fn shows_owner(&self, query: &Node, demand: &Demand<'_>, inner: &str) -> Outcome<bool> {
+        let path = &self.table(demand.oid)?.rule.path;
+        let owner = path.steps.first().map_or(path.key.as_str(), |s| s.column.as_str());
+        let mut named = query.nodes("target_list").filter(|t| t.str("name") == owner);
+        let star = |t: &Node| t.node("val").is_none_or(|v| v.kind == "ColumnRef" && t.str("name").is_empty());
+        Ok(match (named.next().and_then(|t| t.node("val")), named.next()) {
+            (Some(value), None) => {
+                value.kind == "ColumnRef"
+                    && value.list("fields").len() == 2
+                    && value.names("fields") == [inner, owner]
+                    && !query.nodes("target_list").any(star)
+            }
+            _ => false,
+        })
     }
 
     /// The item, when `query` is exactly the masked form of a protected relation.
@@ -306,6 +352,10 @@ impl Checker<'_> {
         from: &mut From<'_>,
     ) -> Outcome<Option<Item>> {
         let [Tree::Node(range)] = query.list("from_clause") else { return Ok(None) };
+        // A masked form has no WITH; in any other subquery the name may be one of its own WITH queries.
+        if query.has("with_clause") {
+            return Ok(None);
+        }
         let cte = !range.has("schemaname") && env.ctes.iter().any(|c| c.name == range.str("relname"));
         if range.kind != "RangeVar" || cte {
             return Ok(None);
@@ -320,7 +370,8 @@ impl Checker<'_> {
         from.exposed |= demand.filter && !is_fence(query);
         let context = self.cx.context;
         let columns = context.catalog.relation(demand.oid).map(|r| columns_of(r, context.catalog));
-        Ok(Some(Item { alias: alias.to_owned(), oid: None, columns }))
+        let oid = self.shows_owner(query, &demand, inner)?.then_some(demand.oid);
+        Ok(Some(Item { alias: alias.to_owned(), oid, columns }))
     }
 
     fn join<'n>(&mut self, node: &'n Node, env: &Env<'_>, from: &mut From<'n>) -> Outcome<Vec<Pending>> {

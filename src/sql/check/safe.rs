@@ -77,6 +77,17 @@ pub(super) fn comparable(a: Ty, b: Ty) -> bool {
     }
 }
 
+/// True when every two of these compare without an error. Lists are long, their types few.
+fn all_comparable(types: &[Ty]) -> bool {
+    let mut few: Vec<Ty> = Vec::new();
+    for ty in types {
+        if !few.contains(ty) {
+            few.push(*ty);
+        }
+    }
+    few.iter().all(|a| few.iter().all(|b| comparable(*a, *b)))
+}
+
 /// The common type of alternatives (CASE, COALESCE), when no conversion between them can fail.
 fn unify(types: &[Ty]) -> Option<Ty> {
     let mut all = types.iter().copied().filter(|t| !matches!(t, Ty::Literal | Ty::Number));
@@ -152,8 +163,7 @@ impl Checker<'_> {
             "CoalesceExpr" => unify(&self.all_safe(node.nodes("args"), block)?),
             "MinMaxExpr" => {
                 let types = self.all_safe(node.nodes("args"), block)?;
-                let ordered = types.iter().all(|a| types.iter().all(|b| comparable(*a, *b)));
-                ordered.then(|| unify(&types)).flatten()
+                all_comparable(&types).then(|| unify(&types)).flatten()
             }
             "AArrayExpr" => {
                 unify(&self.all_safe(node.nodes("elements"), block)?)?;
@@ -265,7 +275,7 @@ impl Checker<'_> {
         }
         // All are converted to one common type.
         let types = self.all_safe(items.iter().copied(), block)?;
-        types.iter().all(|a| types.iter().all(|b| comparable(*a, *b))).then_some(Ty::Bool)
+        all_comparable(&types).then_some(Ty::Bool)
     }
 
     fn compare(&self, left: &Node, right: &Node, block: &Block<'_>) -> Option<Ty> {

@@ -102,7 +102,8 @@ pub(super) fn of_type_name(name: &Node, catalog: &Catalog) -> Ty {
 #[derive(Debug, Clone)]
 pub(super) struct Item {
     pub(super) alias: String,
-    /// Set when it is a protected relation.
+    /// Set when it is a protected relation, or a subquery that stands for one: the relation's
+    /// witness may be computed over the alias.
     pub(super) oid: Option<Oid>,
     pub(super) columns: Columns,
 }

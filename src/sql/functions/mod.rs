@@ -9,7 +9,7 @@ mod settings;
 mod system;
 
 pub(crate) use safe::{SafeCall, safe_call};
-pub(crate) use settings::{Setting, setting};
+pub(crate) use settings::{Setting, setting, setting_allowed};
 pub(crate) use system::{CLOSED_COLUMNS, system_relation_allowed};
 
 use std::collections::HashSet;
@@ -86,7 +86,6 @@ mod tests {
             "pg_table_size",
             "pg_total_relation_size",
             "current_query",
-            "inet_server_addr",
             "get_raw_page",
             "heap_page_items",
             "pg_logical_emit_message",
@@ -178,6 +177,12 @@ mod tests {
             "pg_typeof",
             "shobj_description",
             "pg_get_partkeydef",
+            "pg_partition_ancestors",
+            "pg_partition_root",
+            "pg_partition_tree",
+            "inet_client_addr",
+            "inet_server_addr",
+            "inet_server_port",
         ] {
             assert!(builtin_allowed(name) || name.contains("not_a_function"), "{name}");
         }

@@ -14,7 +14,7 @@ pub(crate) enum Setting {
     Denied,
 }
 
-const UTF8: &[&str] = &["utf8", "utf-8", "unicode"];
+const UTF8: &[&str] = &["utf8", "unicode"];
 const ON: &[&str] = &["on", "true", "yes", "1"];
 /// Levels below `notice` print plans and internals of the rewritten statement to the client.
 const MESSAGES: &[&str] = &["notice", "warning", "error"];
@@ -137,6 +137,20 @@ pub(crate) fn setting(name: &str) -> Setting {
     }
 }
 
+/// True when a restricted role may give the setting `name` this value.
+pub(crate) fn setting_allowed(name: &str, value: &str) -> bool {
+    match setting(name) {
+        Setting::Free => true,
+        // The server reads `UTF8`, `utf-8` and `Utf_8` alike (`clean_encoding_name`, encnames.c).
+        Setting::OneOf(values) if name.eq_ignore_ascii_case("client_encoding") => {
+            let bare: String = value.chars().filter(char::is_ascii_alphanumeric).collect();
+            values.iter().any(|v| v.eq_ignore_ascii_case(&bare))
+        }
+        Setting::OneOf(values) => values.iter().any(|v| v.eq_ignore_ascii_case(value)),
+        Setting::Denied => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -165,5 +179,12 @@ mod tests {
         assert_eq!(setting("app.user"), Setting::Free);
         assert_eq!(setting("client_encoding"), Setting::OneOf(UTF8));
         assert_eq!(setting("STANDARD_CONFORMING_STRINGS"), Setting::OneOf(ON));
+        for alias in ["UTF8", "utf-8", "Unicode", "UTF_8"] {
+            assert!(setting_allowed("Client_Encoding", alias), "{alias}");
+        }
+        for other in ["latin1", "SQL_ASCII", "utf16", "", "default"] {
+            assert!(!setting_allowed("client_encoding", other), "{other}");
+        }
+        assert!(!setting_allowed("row_security", "on"));
     }
 }

@@ -2,26 +2,31 @@
 //! simple that they can be copied: a comparison of a column with a constant. Leaving one out is
 //! always sound.
 
+use std::collections::HashMap;
+
 use sqlparser::ast::{BinaryOperator, Expr, Ident, Statement, UnaryOperator, Value};
 
 use super::columns::{Block, Conjunct};
 use crate::policy::our_alias;
 use crate::sql::plan::{Look, Occurrence, PlanInput, look};
 
-/// The numbers of all parameters in the statement, as often as they stand there.
-pub(super) fn param_uses(ast: &Statement) -> Vec<u16> {
-    struct Params(Vec<u16>);
+/// How often each parameter stands in the statement, by number.
+pub(super) type ParamUses = HashMap<u16, usize>;
+
+/// Counts the parameters of the statement.
+pub(super) fn param_uses(ast: &Statement) -> ParamUses {
+    struct Params(ParamUses);
     impl Look for Params {
         fn value(&mut self, value: &sqlparser::ast::ValueWithSpan) -> bool {
             if let Value::Placeholder(name) = &value.value
                 && let Some(n) = name.strip_prefix('$').and_then(|n| n.parse().ok())
             {
-                self.0.push(n);
+                *self.0.entry(n).or_default() += 1;
             }
             false
         }
     }
-    let mut params = Params(Vec::new());
+    let mut params = Params(ParamUses::new());
     look(ast, &mut params);
     params.0
 }
@@ -32,7 +37,7 @@ pub(super) fn conjuncts_on(
     n: usize,
     block: &Block<'_>,
     occurrences: &[Occurrence<'_>],
-    params: &[u16],
+    params: &ParamUses,
     input: &PlanInput<'_>,
 ) -> Vec<String> {
     let copier = Copier { i, alias: our_alias(n + 1), o: &occurrences[n], block, params, input };
@@ -47,12 +52,37 @@ pub(super) fn conjuncts_on(
         .collect()
 }
 
+/// True for types whose comparison with a constant can neither fail nor be somebody's own: the
+/// copy stands beside the filter, not above it.
+fn compares(type_sql: &str) -> bool {
+    const TYPES: [&str; 14] = [
+        "smallint",
+        "integer",
+        "bigint",
+        "numeric",
+        "real",
+        "double precision",
+        "text",
+        "character varying",
+        "character",
+        "boolean",
+        "date",
+        "timestamp with time zone",
+        "timestamp without time zone",
+        "uuid",
+    ];
+    // `numeric(10,2)`, `timestamp(3) with time zone`.
+    let (head, tail) = type_sql.split_once('(').unwrap_or((type_sql, ""));
+    let tail = tail.split_once(')').map_or("", |(_, rest)| rest);
+    TYPES.contains(&format!("{head}{tail}").as_str())
+}
+
 struct Copier<'a, 'b> {
     i: usize,
     alias: String,
     o: &'a Occurrence<'b>,
     block: &'a Block<'a>,
-    params: &'a [u16],
+    params: &'a ParamUses,
     input: &'a PlanInput<'b>,
 }
 
@@ -129,9 +159,14 @@ impl Copier<'_, '_> {
     fn column(&self, expr: &Expr) -> Option<Expr> {
         let (item, name) = self.block.column(expr)?;
         let column = self.o.relation.column(&name)?;
-        (item == self.i && self.o.clear(&name) && column.builtin_type).then(|| {
-            Expr::CompoundIdentifier(vec![Ident::with_quote('"', &self.alias), Ident::with_quote('"', name)])
-        })
+        (item == self.i && self.o.clear(&name) && column.builtin_type && compares(&column.type_sql)).then(
+            || {
+                Expr::CompoundIdentifier(vec![
+                    Ident::with_quote('"', &self.alias),
+                    Ident::with_quote('"', name),
+                ])
+            },
+        )
     }
 
     /// A constant, or a parameter that stands nowhere else: a copy must not change what type the
@@ -144,7 +179,7 @@ impl Copier<'_, '_> {
                 Value::SingleQuotedString(text) => !text.contains('\\'),
                 Value::Placeholder(name) => {
                     let n: u16 = name.strip_prefix('$')?.parse().ok()?;
-                    self.params.iter().filter(|p| **p == n).count() == 1
+                    self.params.get(&n) == Some(&1)
                 }
                 _ => false,
             },

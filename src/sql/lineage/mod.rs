@@ -14,6 +14,8 @@ mod tree;
 pub(super) use carry::{WriteWitness, carry_write};
 pub(super) use pins::Values;
 
+use std::collections::HashSet;
+
 use sqlparser::ast::{
     Expr, FromTable, Query, Select, SetExpr, Statement, TableFactor, TableWithJoins, UpdateTableFromKind,
     Visit,
@@ -58,6 +60,7 @@ pub(super) fn analyse(ast: &Statement, occurrences: &[Occurrence<'_>], input: &P
         occurrences,
         input,
         params: local::param_uses(ast),
+        named: HashSet::new(),
         found: Analysis {
             pinned: occurrences.iter().map(|_| None).collect(),
             local: occurrences.iter().map(|_| Vec::new()).collect(),
@@ -65,7 +68,6 @@ pub(super) fn analyse(ast: &Statement, occurrences: &[Occurrence<'_>], input: &P
         },
     };
     reader.statement(ast, &CteNames::default(), &[]);
-    reader.found.pins.dedup();
     reader.found
 }
 
@@ -115,7 +117,8 @@ fn merges_rows(ast: &Statement, input: &PlanInput<'_>) -> bool {
 struct Reader<'a, 'b> {
     occurrences: &'a [Occurrence<'b>],
     input: &'a PlanInput<'b>,
-    params: Vec<u16>,
+    params: local::ParamUses,
+    named: HashSet<Pin>,
     found: Analysis,
 }
 
@@ -253,7 +256,7 @@ impl Reader<'_, '_> {
     fn name_patients(&mut self, identifier: Option<usize>, values: &[PinValue]) {
         for value in values {
             let pin = Pin { identifier, value: value.clone() };
-            if !self.found.pins.contains(&pin) {
+            if self.named.insert(pin.clone()) {
                 self.found.pins.push(pin);
             }
         }

@@ -4,7 +4,7 @@ use super::{Context, Survey};
 use crate::catalog::{Oid, QualifiedName};
 use crate::policy::{Denial, GlsCode, Refusal};
 use crate::sql::cannot_guard;
-use crate::sql::functions::builtin_allowed;
+use crate::sql::functions::{builtin_allowed, setting_allowed};
 
 /// Type OIDs that a composite value is passed as: `record`, `any`, `anyelement`, `anynonarray`,
 /// `anycompatible`, `anycompatiblenonarray` (`pg_type.dat`).
@@ -61,6 +61,17 @@ pub(crate) fn function_refusal(survey: &Survey, context: &Context<'_>) -> Option
         if !allowed_function(schema.as_deref(), name, context) {
             return Some(refusal(schema.as_ref().map_or_else(|| name.clone(), |s| format!("{s}.{name}"))));
         }
+    }
+    let own_set_config = context
+        .catalog
+        .functions
+        .get("set_config")
+        .is_some_and(|f| f.iter().any(|f| f.schema != "pg_catalog"));
+    if let Some((name, _)) = survey.settings.iter().find(|(n, v)| own_set_config || !setting_allowed(n, v)) {
+        return Some(
+            Refusal::new(GlsCode::CannotGuard, format!("setting {name} may not be changed by this role"))
+                .with_hint("leave it as the server has it, or ask an administrator"),
+        );
     }
     survey.attributes.iter().find(|a| !harmless_attribute(a, context)).map(|a| refusal(a.clone()))
 }

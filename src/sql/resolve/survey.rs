@@ -67,6 +67,9 @@ pub struct Survey {
     pub occurrences: Vec<Occurrence>,
     /// Function calls: schema as written, name.
     pub functions: BTreeSet<(Option<String>, String)>,
+    /// `set_config` calls whose name, value and scope are constants: SET by another name. Any other
+    /// call of it is among the functions.
+    pub settings: BTreeSet<(String, String)>,
     /// Operators written `OPERATOR(schema.op)`, with a schema other than `pg_catalog`.
     pub foreign_operators: BTreeSet<String>,
     /// Last names of dotted column references and of `(expr).name`: PostgreSQL also tries them as
@@ -133,6 +136,19 @@ pub(crate) fn resolve_name(
         }
         Resolved::Unknown => vec![Resolution::Unknown],
     }
+}
+
+/// Name and value of `set_config('name', 'value', true | false)`.
+fn constant_setting(call: &Node, name: &[&str]) -> Option<(String, String)> {
+    let (["set_config"] | ["pg_catalog", "set_config"]) = name else { return None };
+    let args: Vec<&Node> = call.nodes("args").filter(|a| a.kind == "AConst").collect();
+    let [setting, value, local] = args.as_slice() else { return None };
+    let text = |n: &Node| n.node("val").filter(|v| v.kind == "String").map(|v| v.str("sval").to_owned());
+    let boolean = local.node("val").is_some_and(|v| v.kind == "Boolean");
+    // Nothing but a name and its three arguments: no OVER, FILTER, VARIADIC.
+    let plain = call.list("args").len() == 3
+        && call.fields.iter().all(|(f, _)| matches!(*f, "funcname" | "args" | "funcformat"));
+    if plain && boolean { Some((text(setting)?, text(value)?)) } else { None }
 }
 
 impl Walker<'_> {
@@ -240,7 +256,9 @@ impl Walker<'_> {
             }
             "FuncCall" => {
                 let name = node.names("funcname");
-                if let Some((last, rest)) = name.split_last() {
+                if let Some(setting) = constant_setting(node, &name) {
+                    self.survey.settings.insert(setting);
+                } else if let Some((last, rest)) = name.split_last() {
                     let schema = rest.last().map(|s| (*s).to_owned());
                     self.survey.functions.insert((schema, (*last).to_owned()));
                 }

@@ -5,8 +5,9 @@ use super::restricted::{mentions, query, relations};
 use super::survey::{Occurrence, Resolution, Usage, resolve_name, survey};
 use super::{Context, Decision, SessionObject};
 use crate::policy::{Access, GlsCode, Refusal};
+use crate::sql::StatementKind;
 use crate::sql::cannot_guard;
-use crate::sql::functions::{Setting, setting};
+use crate::sql::functions::{Setting, setting, setting_allowed};
 use crate::sql::tree::{Node, Tree};
 use pg_query::protobuf::{ObjectType, TransactionStmtKind, VariableSetKind};
 
@@ -109,8 +110,7 @@ fn set(root: &Node) -> Decision {
             Setting::Free => Decision::Verbatim,
             Setting::OneOf(values) => {
                 let wanted = root.list("args");
-                let ok =
-                    |t: &Tree| constant(t).is_some_and(|v| values.iter().any(|x| x.eq_ignore_ascii_case(&v)));
+                let ok = |t: &Tree| constant(t).is_some_and(|v| setting_allowed(name, &v));
                 if wanted.len() == 1 && wanted.iter().all(ok) {
                     Decision::Verbatim
                 } else {
@@ -223,7 +223,7 @@ fn create_table_as(root: &Node, context: &Context<'_>) -> Decision {
     if query_node.kind != "SelectStmt" {
         return refused("CREATE TABLE AS EXECUTE", "use CREATE TEMP TABLE ... AS SELECT");
     }
-    only_verbatim(query(query_node, None, context), what, instead)
+    only_verbatim(query(query_node, Some(StatementKind::Select), context), what, instead)
 }
 
 /// True when `range` makes a temporary relation whose name hides no relation the policy names.
