@@ -331,7 +331,9 @@ fn valid_now(a: &Assignment) -> String {
     let mut text = String::new();
     for (column, op) in [(&a.valid_from, "<="), (&a.valid_to, ">")] {
         if let Some(c) = column.as_deref().map(|c| format!("a.{}", quote_ident(c))) {
-            text.push_str(&format!(" AND ({c} IS NULL OR {c} OPERATOR(pg_catalog.{op}) pg_catalog.now())"));
+            text.push_str(&format!(
+                " AND ({c} IS NULL OR {c} OPERATOR(pg_catalog.{op}) pg_catalog.statement_timestamp())"
+            ));
         }
     }
     text

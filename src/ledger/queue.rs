@@ -309,7 +309,7 @@ mod tests {
     #[test]
     fn a_writer_that_is_gone_leaves_nobody_waiting() {
         let queue = Queue::new(Duration::from_secs(9), false);
-        let receipt = queue.push(leaf(1), Priority::Ordinary);
+        let receipt = queue.push(leaf(1), Priority::Ordinary, true);
         queue.set_closed();
         assert_eq!(receipt.wait().unwrap_err().cause, Cause::Closed);
         assert!(queue.failure().is_some());

@@ -55,7 +55,8 @@ fn col(alias: &str, column: &str) -> String {
     format!("{}.{}", quote_ident(alias), quote_ident(column))
 }
 
-/// The assignment rows of the principal that hold now, as `FROM ... WHERE ...` text.
+/// The assignment rows of the principal that hold now, as `FROM ... WHERE ...` text. Now is the time
+/// of the statement: `now()` stands still inside a transaction, and an assignment would not run out.
 fn assigned_from_where(policy: &Policy, params: GuardParams) -> String {
     let a = &policy.assignment;
     let alias = format!("{RESERVED_PREFIX}a");
@@ -69,7 +70,9 @@ fn assigned_from_where(policy: &Policy, params: GuardParams) -> String {
     for (column, op) in [(&a.valid_from, "<="), (&a.valid_to, ">")] {
         if let Some(column) = column {
             let c = col(&alias, column);
-            text.push_str(&format!(" AND ({c} IS NULL OR {c} OPERATOR(pg_catalog.{op}) pg_catalog.now())"));
+            text.push_str(&format!(
+                " AND ({c} IS NULL OR {c} OPERATOR(pg_catalog.{op}) pg_catalog.statement_timestamp())"
+            ));
         }
     }
     text

@@ -127,7 +127,6 @@ fn a_masked_user_gets_no_clear_value() {
 
 /// Fails closed; but billing's ordinary reports do not run.
 #[test]
-#[ignore = "defect: for a role with masks, a statement whose patients are bounded is refused (GLS-240)"]
 fn a_masked_users_reports_work() {
     let (whole, _) = databases("");
     let proxy = proxy(&whole);

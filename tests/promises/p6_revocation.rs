@@ -311,7 +311,6 @@ fn a_deleted_assignment_holds_at_the_next_execute() {
 }
 
 #[test]
-#[ignore = "defect: the guard compares valid_to with now(), which stands still inside a transaction"]
 fn an_assignment_that_runs_out_inside_a_transaction_holds_there() {
     let database = Postgres::shared().demo();
     let proxy = proxy(&database);
