@@ -298,7 +298,8 @@ fn filter_and_masks_together_are_guarded() {
     let mut context = session("nurse");
     let masks = session("billing").role.masks.clone();
     Arc::get_mut(&mut context.role).expect("one owner").masks = masks;
-    for text in COMMON {
+    let fenced = ["SELECT name FROM patient WHERE sex = 'F' AND length(name) / 2 > 3 AND phone LIKE '%1'"];
+    for text in COMMON.iter().chain(&fenced) {
         let plan = verdict(text, &context).unwrap_or_else(|e| panic!("{text}\n    {e}")).expect("a plan");
         assert!(plan.filtered, "{text}");
     }

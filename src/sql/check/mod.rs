@@ -6,6 +6,8 @@
 
 mod block;
 mod dml;
+#[cfg(test)]
+mod exempt_tests;
 mod expected;
 mod names;
 mod placement;

@@ -243,7 +243,11 @@ impl Edit for Namer<'_, '_, '_> {
                 filter: o.filter.then_some(p.params),
                 fence: p.input.fence && o.filter,
                 witness: None,
-                local: if p.input.fence && o.filter { &self.analysis.local[n] } else { &[] },
+                // The masked form is checked as a whole, so nothing of the client's stands in it.
+                local: match p.input.fence && o.filter && o.masks.is_empty() {
+                    true => &self.analysis.local[n],
+                    false => &[],
+                },
             };
             let inner = our_alias(n + 1);
             derived_table(&p.input.policy.policy, o.table, o.relation, &o.masks, &inner, shape)
