@@ -6,6 +6,8 @@ pub mod check;
 #[cfg(test)]
 mod fixture;
 mod functions;
+#[cfg(test)]
+mod honest;
 mod lineage;
 pub mod parse;
 pub mod plan;

@@ -278,7 +278,7 @@ impl Decider<'_> {
 
     /// Plans a statement on protected relations and has the plan checked.
     fn guard(&self, kind: StatementKind, occurrences: &[ProtectedOccurrence]) -> Verdict {
-        match self.plan(kind) {
+        match self.plan(kind, occurrences) {
             Ok(plan) => Verdict::Guarded(Arc::new(plan)),
             Err(refusal) if self.context.role.is_restricted() => Verdict::Refused(refusal),
             // An unrestricted role is not kept from its work because its patients cannot be told.
@@ -294,7 +294,7 @@ impl Decider<'_> {
         }
     }
 
-    fn plan(&self, kind: StatementKind) -> Result<GuardedPlan, Refusal> {
+    fn plan(&self, kind: StatementKind, occurrences: &[ProtectedOccurrence]) -> Result<GuardedPlan, Refusal> {
         let Context { role, policy, catalog, namespace, variant } = self.context;
         // Break-glass is read only: a write never gets the granted patients into its guard.
         let variant = match kind {
@@ -323,6 +323,14 @@ impl Decider<'_> {
             params: GuardParams::after(self.statement.max_param, variant),
         };
         let plan = plan::rewrite(ast.clone(), &input).map_err(|e| e.refusal())?;
+        // The checker finds what is not guarded; a table of a role that needs no guard would only
+        // be missing from the record.
+        let seen = |o: &ProtectedOccurrence| {
+            policy.tables.get(&o.oid).is_some_and(|t| plan.footprint.relations.contains(&t.name.to_string()))
+        };
+        if !occurrences.iter().all(seen) {
+            return Err(cannot_guard("the rewriter does not see one of its tables", "Name tables plainly."));
+        }
         match check::check(&plan.text, &checked) {
             Ok(()) => return Ok(plan),
             Err(CheckFailure::NeedsFence(_)) => {}

@@ -5,6 +5,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use super::honest::COMMON;
 use super::planner::{Context, decide};
 use super::{GuardedPlan, Verdict};
 use crate::catalog::{Catalog, Column, Namespace, Oid, QualifiedName, Relation, RelationKind};
@@ -141,79 +142,6 @@ fn all_refused(role: &str, statements: &[&str]) {
     let passed: Vec<_> = statements.iter().filter(|text| verdict(text, &context).is_ok()).collect();
     assert!(passed.is_empty(), "{role}: let through: {passed:#?}");
 }
-
-/// What any role that reads demographics, visits and problems may ask.
-const COMMON: &[&str] = &[
-    "SELECT * FROM patient",
-    "SELECT p.* FROM patient p WHERE p.patient_id = 880003",
-    "SELECT name FROM patient WHERE patient_id = $1",
-    "SELECT phone, count(*) FROM patient GROUP BY phone",
-    "SELECT DISTINCT phone FROM patient",
-    "SELECT DISTINCT ON (sex) sex, name FROM patient ORDER BY sex, patient_id",
-    "SELECT name FROM patient UNION SELECT attending FROM encounter",
-    "SELECT name FROM patient UNION ALL SELECT attending FROM encounter",
-    "SELECT patient_id FROM patient EXCEPT SELECT patient_id FROM encounter",
-    "SELECT patient_id FROM patient INTERSECT SELECT patient_id FROM encounter",
-    "SELECT sex, count(*) FROM patient GROUP BY sex HAVING count(*) > 1",
-    "SELECT sex, count(*) FROM patient GROUP BY 1 ORDER BY 2 DESC LIMIT 5",
-    "SELECT name FROM patient p WHERE EXISTS (SELECT 1 FROM encounter e WHERE e.patient_id = p.patient_id)",
-    "SELECT name FROM patient p WHERE NOT EXISTS (SELECT 1 FROM encounter e WHERE e.patient_id = p.patient_id)",
-    "SELECT name FROM patient WHERE patient_id IN (SELECT patient_id FROM encounter WHERE kind = 'inpatient')",
-    "SELECT name FROM patient WHERE patient_id = (SELECT max(patient_id) FROM encounter)",
-    "SELECT name FROM patient WHERE birth_date = (SELECT max(birth_date) FROM patient)",
-    "SELECT name, (SELECT count(*) FROM encounter e WHERE e.patient_id = p.patient_id) FROM patient p",
-    "VALUES ((SELECT count(*) FROM patient))",
-    "SELECT (SELECT count(*) FROM patient), (SELECT count(*) FROM encounter)",
-    "SELECT name, rank() OVER (ORDER BY ssn) FROM patient",
-    "SELECT name, row_number() OVER (PARTITION BY sex ORDER BY birth_date) FROM patient",
-    "SELECT t.a, t.b FROM patient AS t(a, b, c)",
-    "SELECT * FROM patient NATURAL JOIN encounter",
-    "SELECT * FROM patient JOIN encounter USING (patient_id)",
-    "SELECT name, kind FROM patient p LEFT JOIN encounter e USING (patient_id) WHERE e.kind IS NULL",
-    "SELECT name, kind FROM patient p FULL JOIN encounter e ON e.patient_id = p.patient_id",
-    "SELECT row_to_json(x) FROM (SELECT name, phone FROM patient) x",
-    "SELECT row_to_json(p) FROM patient p",
-    "SELECT json_agg(x) FROM (SELECT name FROM patient ORDER BY name LIMIT 3) x",
-    "SELECT p FROM patient p",
-    "WITH z AS (SELECT patient_id, count(*) n FROM encounter GROUP BY 1) SELECT * FROM z WHERE n > 1",
-    "WITH r AS (SELECT e.*, row_number() OVER (PARTITION BY patient_id ORDER BY admitted_at DESC) rn FROM encounter e) SELECT * FROM r WHERE rn = 1",
-    "WITH a AS (SELECT * FROM encounter), b AS (SELECT patient_id, max(admitted_at) m FROM a GROUP BY patient_id) SELECT a.kind FROM a JOIN b ON a.patient_id = b.patient_id AND a.admitted_at = b.m",
-    "WITH RECURSIVE t(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM t WHERE i < 5) SELECT t.i, count(e.encounter_id) FROM t LEFT JOIN encounter e ON e.ward_id = t.i GROUP BY t.i",
-    "WITH RECURSIVE t AS (SELECT encounter_id, patient_id FROM encounter WHERE kind = 'inpatient' UNION SELECT e.encounter_id, e.patient_id FROM encounter e JOIN t ON t.patient_id = e.patient_id) SELECT * FROM t",
-    "WITH x AS MATERIALIZED (SELECT patient_id FROM encounter) SELECT count(*) FROM x",
-    "SELECT * FROM (SELECT patient_id, count(*) AS n FROM encounter GROUP BY patient_id) s WHERE s.n > 1",
-    "SELECT * FROM (WITH q AS (SELECT patient_id FROM encounter LIMIT 3) SELECT * FROM q) s WHERE s.patient_id > 5",
-    "SELECT p.name, l.kind FROM patient p, LATERAL (SELECT kind FROM encounter e WHERE e.patient_id = p.patient_id ORDER BY admitted_at DESC LIMIT 1) l",
-    "SELECT w.name, count(e.encounter_id) FROM ward w LEFT JOIN encounter e ON e.ward_id = w.ward_id GROUP BY w.name",
-    "SELECT date_trunc('month', admitted_at) m, count(*), sum(charge) FROM encounter GROUP BY 1 ORDER BY 1",
-    "SELECT kind, avg(charge), percentile_cont(0.5) WITHIN GROUP (ORDER BY charge) FROM encounter GROUP BY kind",
-    "SELECT name FROM patient WHERE lower(name) LIKE 'm%' ORDER BY name LIMIT 10 OFFSET 20",
-    "SELECT name FROM patient WHERE name ILIKE $1",
-    "SELECT name FROM patient WHERE patient_id = ANY ($1)",
-    "SELECT name FROM patient WHERE patient_id BETWEEN 1 AND 100",
-    "SELECT charge / 2 FROM encounter WHERE charge / 2 > 3",
-    "SELECT extract(epoch FROM discharged_at - admitted_at) / 3600 FROM encounter WHERE discharged_at - admitted_at > interval '1 day'",
-    "SELECT o.kind FROM encounter o WHERE o.patient_id = 880003 + 12 * $1",
-    "SELECT (TABLE ward LIMIT 1) IS NULL, count(*) FROM patient",
-    "TABLE patient",
-    "SELECT * FROM (TABLE patient) x",
-    "SELECT count(*) FROM (TABLE encounter) x WHERE x.kind = 'inpatient'",
-    "SELECT name FROM patient WHERE (patient_id, sex) IN (SELECT patient_id, 'F' FROM encounter)",
-    "SELECT CASE WHEN birth_date < '1960-01-01' THEN 'old' ELSE 'young' END, count(*) FROM patient GROUP BY 1",
-    "SELECT count(*) FILTER (WHERE kind = 'inpatient') FROM encounter",
-    "SELECT sex, kind, count(*) FROM patient JOIN encounter USING (patient_id) GROUP BY CUBE (sex, kind)",
-    "SELECT icd10, count(DISTINCT patient_id) FROM problem WHERE status = 'active' GROUP BY icd10 HAVING count(DISTINCT patient_id) >= 2",
-    "SELECT e.kind FROM encounter e WHERE e.admitted_at > now() - interval '30 days'",
-    "SELECT \"patient\".\"name\" AS \"name\", COUNT(1) AS \"n\" FROM \"clinic\".\"patient\" \"patient\" GROUP BY 1 LIMIT 1000",
-    "SELECT clinic.patient.name FROM clinic.patient WHERE clinic.patient.sex = 'F'",
-    "SELECT string_agg(name, ', ' ORDER BY name) FROM patient",
-    "SELECT name, lag(admitted_at) OVER w FROM patient JOIN encounter USING (patient_id) WINDOW w AS (PARTITION BY patient_id ORDER BY admitted_at)",
-    "SELECT g.d, count(e.encounter_id) FROM generate_series(date '2024-01-01', date '2024-02-01', interval '1 day') g(d) LEFT JOIN encounter e ON e.admitted_at::date = g.d::date GROUP BY 1",
-    "SELECT p.name FROM (patient p JOIN encounter e ON e.patient_id = p.patient_id) JOIN problem b ON b.patient_id = p.patient_id",
-    "SELECT name FROM patient FETCH FIRST 5 ROWS ONLY",
-    "SELECT EXISTS (SELECT 1 FROM patient WHERE mrn = 'M1')",
-    "SELECT a.name FROM patient a JOIN patient b ON a.zip = b.zip AND a.patient_id < b.patient_id",
-];
 
 #[test]
 fn what_a_nurse_asks_is_guarded() {
@@ -438,4 +366,26 @@ fn a_text_of_short_rows_takes_bounded_memory() {
     let status = std::fs::read_to_string("/proc/self/status").expect("linux");
     let peak = status.lines().find(|l| l.starts_with("VmHWM")).unwrap_or_default();
     println!("{} bytes: {:?} {verdict:?} {peak}", text.len(), start.elapsed());
+}
+
+/// The rewriter's parser reads `ONLY patient` as a table called ONLY. Nobody's patients would be
+/// recorded, as exact, if that went unnoticed.
+#[test]
+fn a_table_that_the_rewriter_does_not_see_is_noticed() {
+    let dba = session("dba");
+    for text in [
+        "SELECT name FROM ONLY patient",
+        "SELECT name FROM ONLY patient p, patient q",
+        "SELECT name FROM ONLY clinic.patient",
+        "SELECT 1 FROM encounter e, ONLY patient",
+        "UPDATE ONLY patient SET name = 'x'",
+        "DELETE FROM ONLY patient",
+    ] {
+        let seen = verdict(text, &dba).expect_err(text);
+        assert!(seen.starts_with("unattributed"), "{text}: {seen}");
+    }
+    for role in ["nurse", "billing"] {
+        let refusal = verdict("SELECT name FROM ONLY patient", &session(role)).expect_err(role);
+        assert!(refusal.contains("ONLY"), "{refusal}");
+    }
 }

@@ -266,6 +266,13 @@ impl<'a> Tagger<'a> {
 
     fn factor(&mut self, factor: &mut TableFactor, ctes: &CteNames) -> Result<(), PlanError> {
         match factor {
+            // `ONLY t` is read as a table called ONLY with the alias t, and printed the same.
+            TableFactor::Table { name, .. }
+                if matches!(name.0.as_slice(), [ObjectNamePart::Identifier(i)]
+                    if i.quote_style.is_none() && i.value.eq_ignore_ascii_case("only")) =>
+            {
+                Err(PlanError::guard("ONLY before a table", "name the table without ONLY"))
+            }
             TableFactor::Table { name, alias, args: None, sample, .. } => {
                 let given = alias.as_ref().map(|a| a.name.clone());
                 if let Some(given) = self.tag_name(name, given.as_ref(), Some(ctes))? {
