@@ -52,9 +52,6 @@ impl<C: Stream, S: Stream> Session<C, S> {
             ServerTag::ReadyForQuery => self.on_ready(frame)?,
             ServerTag::CopyInResponse => {
                 self.copying_in = true;
-                // The server ignores what was sent behind the COPY up to its end (manual, "COPY
-                // Operations"), a Sync included.
-                self.ops.forget_sent_syncs();
                 self.pass_to_run(frame, tag)?;
             }
             ServerTag::CopyOutResponse | ServerTag::CopyData | ServerTag::CopyDone => {
@@ -195,7 +192,11 @@ impl<C: Stream, S: Stream> Session<C, S> {
         if let Some(prepared) = self.described(statement.as_deref(), &plan) {
             prepared.layout = Some(Arc::clone(&layout));
         }
-        // Executions that were bound before the description came.
+        // Portals and executions that were bound before the description came.
+        let portals = self.statements.portals.values_mut().filter(|p| p.layout.is_none());
+        for portal in portals.filter(|p| p.plan().is_some_and(|p| Arc::ptr_eq(p, &plan))) {
+            portal.layout = Some(Arc::new(layout.with_formats(&portal.result_formats)));
+        }
         let waiting = self.runs.values_mut().filter(|r| r.layout.is_none());
         for run in waiting.filter(|r| r.plan().is_some_and(|p| Arc::ptr_eq(p, &plan))) {
             run.layout = Some(Arc::new(layout.with_formats(&run.formats)));

@@ -66,6 +66,9 @@ impl<C: Stream, S: Stream> Session<C, S> {
     /// A simple query.
     pub(super) async fn glass_simple(&mut self, text: &Arc<str>, call: Recognised) -> Result<(), Ended> {
         self.quiesce().await?;
+        if self.skipping {
+            return Ok(());
+        }
         let outcome = match &call {
             Ok(shape) => match shape.bind(&NoParams) {
                 Ok(call) => self.glass_run(text, &call).await.map(|reply| shape.present(reply)),

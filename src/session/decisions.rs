@@ -30,14 +30,25 @@ impl<C: Stream, S: Stream> Session<C, S> {
             // The namespace cannot be asked in a failed transaction; only its end is possible.
             return Ok(planner::transaction_end(text).map(Arc::new).ok_or(refusal));
         }
-        let mut planned = self.plans.decide(text, &self.context);
+        let mut planned = self.decide_here(text);
         if planned.as_ref().is_ok_and(|p| p.unknown_relation()) && self.world.refresh_catalog().await {
             if let Err(refusal) = self.refresh_context().await? {
                 return Ok(Err(refusal));
             }
-            planned = self.plans.decide(text, &self.context);
+            planned = self.decide_here(text);
         }
         Ok(planned)
+    }
+
+    /// Decides in the present context. A long text can take seconds: it is decided where it keeps no
+    /// other session waiting.
+    fn decide_here(&self, text: &str) -> Result<Arc<Planned>, Refusal> {
+        const LONG: usize = 32 * 1024;
+        if text.len() > LONG {
+            tokio::task::block_in_place(|| self.plans.decide(text, &self.context))
+        } else {
+            self.plans.decide(text, &self.context)
+        }
     }
 
     /// Decides a prepared statement again when the context changed since, and prepares it anew

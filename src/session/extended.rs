@@ -124,8 +124,8 @@ impl<C: Stream, S: Stream> Session<C, S> {
         };
         let Some(prepared) = self.statements.prepared.get(&bind.statement).cloned() else {
             // Never forwarded: the server could know a statement of ours under that name.
-            return self
-                .unknown("26000", format!("prepared statement \"{}\" does not exist", bind.statement));
+            let target = Target { kind: TargetKind::Statement, name: bind.statement };
+            return self.unknown_name(&target);
         };
         if let Decided::Glass(_) = prepared.decided {
             return self.glass_bind(bind, prepared);
@@ -168,6 +168,9 @@ impl<C: Stream, S: Stream> Session<C, S> {
         let undeclared = prepared.types.len() < bind.parameters.len() || prepared.types.contains(&0);
         if prepared.layout.is_none() && (bind.result_formats.len() > 1 || (binary && undeclared)) {
             self.quiesce().await?;
+            if self.skipping {
+                return Ok(());
+            }
             let Some(again) = self.statements.prepared.get(&bind.statement).cloned() else {
                 // Its Parse failed meanwhile; the client was told, and skips to its Sync.
                 return Ok(());
@@ -273,6 +276,9 @@ impl<C: Stream, S: Stream> Session<C, S> {
     /// 26000 or 34000.
     fn unknown_name(&mut self, target: &Target) -> Result<(), Ended> {
         match target.kind {
+            TargetKind::Statement if target.name.is_empty() => {
+                self.unknown("26000", "unnamed prepared statement does not exist".to_owned())
+            }
             TargetKind::Statement => {
                 self.unknown("26000", format!("prepared statement \"{}\" does not exist", target.name))
             }
@@ -341,6 +347,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
                 return Ok(());
             }
             self.note_effects(statement);
+            self.copy_due |= statement.effects.copies_in;
         }
         let run = self.new_run(vec![Arc::clone(&portal.text)], mode, portal.parameters.clone());
         if let Some(run) = self.runs.get_mut(&run) {

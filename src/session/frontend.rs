@@ -16,10 +16,24 @@ impl<C: Stream, S: Stream> Session<C, S> {
         if self.skipping && !matches!(tag, ClientTag::Sync | ClientTag::Terminate) {
             return Ok(());
         }
-        // What a name means after a Sync depends on whether the messages before it succeeded.
-        if self.names_unsettled && !matches!(tag, ClientTag::Sync | ClientTag::Flush | ClientTag::Terminate) {
+        let copies = matches!(tag, ClientTag::CopyData | ClientTag::CopyDone | ClientTag::CopyFail);
+        let passive = copies || matches!(tag, ClientTag::Sync | ClientTag::Flush | ClientTag::Terminate);
+        if self.copy_due {
+            self.await_copy().await?;
+        }
+        if self.copying_in && !passive {
+            let what = format!("unexpected message type {:#04x} during COPY from stdin", tag.byte());
+            return Err(Ended::Protocol(what));
+        }
+        // What a name means after a Sync depends on whether the messages before it succeeded; what an
+        // unqualified name means, on a statement that is still running.
+        if !passive && (self.names_unsettled || self.namespace.is_none()) {
             self.quiesce().await?;
             self.names_unsettled = false;
+        }
+        // An error may have come meanwhile, which this message is behind.
+        if self.skipping && !matches!(tag, ClientTag::Sync | ClientTag::Terminate) {
+            return Ok(());
         }
         match tag {
             ClientTag::Query => self.on_query(frame).await,
@@ -28,15 +42,14 @@ impl<C: Stream, S: Stream> Session<C, S> {
             ClientTag::Describe => self.on_describe(frame).await,
             ClientTag::Execute => self.on_execute(frame).await,
             ClientTag::Close => self.on_close(frame).await,
+            // The server ignores these during COPY (manual, "COPY Operations").
+            ClientTag::Sync | ClientTag::Flush if self.copying_in => Ok(()),
             ClientTag::Sync => {
                 self.settle_exchange().await?;
                 self.skipping = false;
                 self.names_unsettled |= self.ops.names_in_flight();
                 self.forward(frame);
-                // During COPY the server ignores it.
-                if !self.copying_in {
-                    self.ops.push(Op::Sync { shown: true });
-                }
+                self.ops.push(Op::Sync { shown: true });
                 Ok(())
             }
             ClientTag::Flush => {

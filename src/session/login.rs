@@ -200,6 +200,7 @@ async fn open(world: &Arc<World>, mut login: Login) -> Result<(), (Report, Strin
         exchange_runs: 0,
         exchange_blocks: false,
         server_said_goodbye: false,
+        copy_due: false,
         copying_in: false,
         encoding,
         conforming_strings: conforming == "on",

@@ -142,6 +142,9 @@ pub struct Session<C, S> {
     server_said_goodbye: bool,
     /// A statement was refused after the server had run it: if it ran in a transaction, that must fail.
     abort_due: bool,
+    /// A COPY FROM STDIN was sent: whether the server takes data is known once it answered, and until
+    /// then no message behind it can be understood.
+    copy_due: bool,
     /// The client sends COPY data.
     copying_in: bool,
     /// `client_encoding` and `standard_conforming_strings` as the server reported them.
@@ -309,6 +312,23 @@ impl<C: Stream, S: Stream> Session<C, S> {
             self.take_server_frames().await?;
             self.emit_local();
             if self.ops.is_empty() {
+                return Ok(());
+            }
+            let event = self.next_event(false).await;
+            self.on_event(event)?;
+        }
+    }
+
+    /// Waits until the server takes COPY data or refused to.
+    async fn await_copy(&mut self) -> Result<(), Ended> {
+        self.copy_due = false;
+        if self.ops.open_pipeline() {
+            self.to_server.push(b"H\0\0\0\x04");
+        }
+        loop {
+            self.take_server_frames().await?;
+            self.emit_local();
+            if self.copying_in || self.ops.is_empty() {
                 return Ok(());
             }
             let event = self.next_event(false).await;

@@ -136,11 +136,6 @@ impl Ops {
         self.queue.iter().any(|op| matches!(op, Op::Sync { .. } | Op::Query { .. }))
     }
 
-    /// Forgets every Sync sent.
-    pub(super) fn forget_sent_syncs(&mut self) {
-        self.queue.retain(|op| !matches!(op, Op::Sync { .. }));
-    }
-
     /// True when something was sent since the last Sync, so that the server is inside a pipeline.
     pub(super) fn open_pipeline(&self) -> bool {
         !matches!(self.queue.back(), None | Some(Op::Sync { .. } | Op::Query { .. }))

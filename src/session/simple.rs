@@ -73,6 +73,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
         };
         for statement in statements {
             self.note_effects(statement);
+            self.copy_due |= statement.effects.copies_in;
         }
         let run = self.new_run(texts, mode, Vec::new());
         self.forward(frame);

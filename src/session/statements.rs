@@ -81,6 +81,14 @@ pub(super) struct Portal {
 }
 
 impl Portal {
+    /// The plan, when it is guarded.
+    pub(super) fn plan(&self) -> Option<&Arc<GuardedPlan>> {
+        match &self.decided {
+            Decided::Sent(statement) => statement.guarded(),
+            Decided::Empty | Decided::Glass(_) => None,
+        }
+    }
+
     /// True when granted patients were bound into it.
     pub(super) fn uses_grants(&self) -> bool {
         match &self.decided {

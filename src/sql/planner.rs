@@ -36,6 +36,8 @@ pub struct Context {
 pub struct Effects {
     /// Unqualified names may mean something else afterwards.
     pub changes_namespace: bool,
+    /// The server takes data from the client (`COPY ... FROM STDIN`).
+    pub copies_in: bool,
     /// It can read relations by name.
     pub reads_names: bool,
     /// The transaction may end, and with it what was set inside it.
@@ -220,7 +222,9 @@ pub fn transaction_or_setting(text: &str) -> Option<Planned> {
 
 fn only(text: &str, accept: impl Fn(&Statement) -> bool) -> Option<Planned> {
     let parsed = parse::parse(text).ok()?;
-    let [statement] = parsed.statements.as_slice() else { return None };
+    let [statement] = parsed.statements.as_slice() else {
+        return parsed.statements.is_empty().then(|| Planned { statements: Vec::new() });
+    };
     accept(statement).then(|| Planned {
         statements: vec![Arc::new(PlannedStatement {
             text: statement.text.as_str().into(),
@@ -433,8 +437,8 @@ fn effects(statement: &Statement, verdict: &Verdict) -> Effects {
         }
         "PrepareStmt" => effects.makes = Some(SessionObject::Prepared(root.str("name").to_owned())),
         "VariableShowStmt" | "FetchStmt" | "ClosePortalStmt" | "ListenStmt" | "UnlistenStmt"
-        | "NotifyStmt" | "LockStmt" | "CopyStmt" | "ConstraintsSetStmt" | "CheckPointStmt"
-        | "TruncateStmt" => {}
+        | "NotifyStmt" | "LockStmt" | "ConstraintsSetStmt" | "CheckPointStmt" | "TruncateStmt" => {}
+        "CopyStmt" => effects.copies_in = root.flag("is_from") && root.str("filename").is_empty(),
         "DeallocateStmt" => {
             let name = root.str("name");
             effects.forgets_prepared = name.is_empty();

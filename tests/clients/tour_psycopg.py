@@ -124,16 +124,30 @@ def break_glass(connection, binary, prepare):
 
 
 def other_ways(connection):
-    """COPY, a server-side cursor, a pipeline, and a transaction that a refusal aborts."""
-    with connection.cursor().copy("COPY (SELECT patient_id FROM clinic.patient) TO STDOUT") as copy:
+    """COPY and a server-side cursor (refused cleanly where protected), a pipeline, a transaction."""
+    with connection.cursor().copy("COPY (SELECT ward_id FROM clinic.ward) TO STDOUT") as copy:
         rows = list(copy.rows())
-    check("COPY gives her patients", len(rows) == ASSIGNED, len(rows))
+    check("COPY of a reference table works", len(rows) == 12, len(rows))
 
     with connection.transaction(), connection.cursor(name="mine") as cursor:
         cursor.itersize = 7
-        cursor.execute("SELECT patient_id FROM clinic.patient ORDER BY patient_id")
+        cursor.execute("SELECT ward_id FROM clinic.ward ORDER BY ward_id")
         rows = list(cursor)
-    check("a server-side cursor gives her patients", len(rows) == ASSIGNED, len(rows))
+    check("a server-side cursor over a reference table works", len(rows) == 12, len(rows))
+
+    def copied():
+        with connection.cursor().copy("COPY (SELECT patient_id FROM clinic.patient) TO STDOUT") as copy:
+            list(copy.rows())
+
+    error = refusal(copied)
+    check("COPY of a protected table is refused with 42501", error is not None and error.sqlstate == "42501", error)
+
+    def declared():
+        with connection.transaction(), connection.cursor(name="mine") as cursor:
+            cursor.execute("SELECT patient_id FROM clinic.patient")
+
+    error = refusal(declared)
+    check("a cursor over one as well", error is not None and error.sqlstate == "42501", error)
 
     with connection.pipeline():
         first = connection.execute(COUNT)
