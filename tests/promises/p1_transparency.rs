@@ -209,6 +209,30 @@ fn a_query_that_the_server_skips_is_not_waited_for() {
     assert!(wrong.iter().all(|w| !w.contains("closed")), "{}", wrong.join("\n"));
 }
 
+#[test]
+fn an_error_behind_a_change_of_the_search_path_is_answered() {
+    let moved = query("SET search_path = clinic");
+    let wrong = differences(vec![
+        (
+            "a name in use, then a Bind",
+            [&moved[..], &parse("w", "SELECT 8"), &bind("", "w", &["1"]), &sync()].concat(),
+        ),
+        (
+            "a name in use, then a Query",
+            [&moved[..], &parse("w", "SELECT 8"), &query("SELECT 3"), &sync()].concat(),
+        ),
+        (
+            "a statement that cannot run twice",
+            [&moved[..], &parse("s", "SET search_path = clinic"), &bind("", "s", &[]), &execute("", 0)]
+                .into_iter()
+                .chain([&execute("", 0)[..], &query("SELECT 3"), &sync()])
+                .collect::<Vec<_>>()
+                .concat(),
+        ),
+    ]);
+    assert!(wrong.iter().all(|w| !w.contains("closed")), "{}", wrong.join("\n"));
+}
+
 /// Statements of an unrestricted user on protected tables, in a fixed order of rows.
 const UNRESTRICTED: &[&str] = &[
     "SELECT * FROM clinic.patient ORDER BY patient_id",

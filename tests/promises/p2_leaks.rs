@@ -4,7 +4,7 @@
 use crate::common::Proxy;
 use crate::p2_enforcement::{CANARY, assert_no_canary, assert_none, databases, pair};
 use crate::support::{hide, proxy};
-use crate::wire::{Wire, frame, query};
+use crate::wire::{Wire, bind, execute, frame, parse, query, sync};
 
 /// Ways to make the server say something about rows the user may not see.
 const HOSTILE: &[&str] = &[
@@ -231,4 +231,45 @@ fn other_messages_are_no_way_in() {
     assert!(!called.tags().contains('V'));
     assert_no_canary(&amy);
     assert_eq!(amy.ok("SELECT count(*) FROM clinic.patient").value(), "25");
+}
+
+/// The guard's parameters follow the client's. Were a name of the client's to stand for a guarded
+/// statement on the server and for another text in the proxy, the client could bind them itself.
+#[test]
+fn a_parse_that_fails_or_is_skipped_gives_no_way_to_the_guards_parameters() {
+    let (whole, _) = databases("");
+    let proxy = Proxy::start_with(&whole, hide);
+    let guarded = "SELECT patient_id, name FROM clinic.patient ORDER BY 1";
+    let taken = |name: &str| {
+        [parse(name, "SELECT $1::text"), sync(), bind("", name, &["dr_chen"]), execute("", 0), sync()]
+            .concat()
+    };
+    let skipped = [
+        parse("bad", "SELECT 1/0"),
+        bind("", "bad", &[]),
+        execute("", 0),
+        parse("", "SELECT $1::text"),
+        sync(),
+        bind("", "", &["dr_chen"]),
+        execute("", 0),
+        sync(),
+    ]
+    .concat();
+    let prepared =
+        [query("DEALLOCATE n"), query("PREPARE n(text) AS SELECT $1"), bind("", "n", &["dr_chen"])];
+    let prepared = [prepared.concat(), [execute("", 0), sync()].concat()].concat();
+    for (name, attack, replies) in
+        [("n", taken("n"), 2), ("", taken(""), 2), ("", skipped, 2), ("n", prepared, 3)]
+    {
+        let mut amy = Wire::through(&proxy, &whole, "nurse_amy");
+        amy.send(&[parse(name, guarded), sync()].concat());
+        amy.reply();
+        amy.send(&attack);
+        for _ in 0..replies {
+            let reply = amy.reply();
+            // Nothing but what she said herself, if anything.
+            assert!(reply.rows().len() <= 1, "{name:?}: {} rows", reply.rows().len());
+            assert_no_canary(&amy);
+        }
+    }
 }
