@@ -172,12 +172,11 @@ impl<C: Stream, S: Stream> Session<C, S> {
             SessionObject::Cursor(name) if name.is_empty() => true,
             // A cursor of SQL, opened over nothing protected, that no portal of ours hides.
             SessionObject::Cursor(name) => {
-                self.sql_objects.contains_key(needed) && !self.statements.portals.contains_key(name)
+                self.sql_objects.contains_key(needed) && !self.protocol_names.contains(name)
             }
             // Prepared in this very context: names mean today what they meant then.
             SessionObject::Prepared(name) => {
-                self.sql_objects.get(needed) == Some(&self.context_id)
-                    && !self.statements.prepared.contains_key(name)
+                self.sql_objects.get(needed) == Some(&self.context_id) && !self.protocol_names.contains(name)
             }
         };
         (!known).then(|| {
@@ -202,10 +201,10 @@ impl<C: Stream, S: Stream> Session<C, S> {
             self.statements.prepared.remove(name);
         }
         if let Some(made) = &statement.effects.makes {
-            self.sql_objects.insert(made.clone(), self.context_id);
+            // The first context stays: a later PREPARE of a name that is taken fails on the server.
+            self.sql_objects.entry(made.clone()).or_insert(self.context_id);
         }
         if statement.effects.forgets_prepared {
-            self.sql_objects.clear();
             self.statements.clear();
             self.own_names.seen.clear();
         }

@@ -66,6 +66,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
             context: self.context_id,
             layout: None,
         };
+        self.note_protocol_name(&parse.name);
         let undo = Undo { name: parse.name.clone(), previous: self.statements.prepared.remove(&parse.name) };
         match prepared.guarded().cloned() {
             None => {
@@ -227,6 +228,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
             raw_formats: bind.parameter_formats.clone(),
             grants: Arc::clone(&self.grants),
         };
+        self.note_protocol_name(&bind.portal);
         self.statements.portals.insert(bind.portal.clone(), portal);
     }
 
@@ -286,10 +288,17 @@ impl<C: Stream, S: Stream> Session<C, S> {
         }
     }
 
+    fn note_protocol_name(&mut self, name: &str) {
+        if !name.is_empty() && !self.protocol_names.contains(name) {
+            self.protocol_names.insert(name.to_owned());
+        }
+    }
+
     /// True for a cursor that an SQL DECLARE opened, over nothing that needs a guard: its portal has
     /// the same name in the protocol.
     fn is_sql_cursor(&self, name: &str) -> bool {
-        self.sql_objects.contains_key(&SessionObject::Cursor(name.to_owned()))
+        !self.protocol_names.contains(name)
+            && self.sql_objects.contains_key(&SessionObject::Cursor(name.to_owned()))
     }
 
     pub(super) async fn on_execute(&mut self, frame: Frame) -> Result<(), Ended> {

@@ -1,7 +1,7 @@
 //! From an accepted socket to a running session: who it is, which role, the server connection as the
 //! same user, and the records of all that. Not here: the handshake itself (`wire`).
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -178,6 +178,7 @@ async fn open(world: &Arc<World>, mut login: Login) -> Result<(), (Report, Strin
         runs: HashMap::new(),
         next_run: 0,
         statements: Statements::default(),
+        protocol_names: HashSet::new(),
         sql_objects: HashMap::new(),
         connection,
         principal: login.user,

@@ -25,7 +25,7 @@ mod simple;
 mod statements;
 pub mod world;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
@@ -107,6 +107,10 @@ pub struct Session<C, S> {
     runs: HashMap<RunId, Run>,
     next_run: RunId,
     statements: Statements,
+    /// Names the client ever gave to statements and portals of the protocol. SQL's cursors and prepared
+    /// statements share the server's names with them: a name that is here is never taken for one of
+    /// SQL's, even when our entry for it is gone and the server's may not be.
+    protocol_names: HashSet<String>,
     /// Cursors and prepared statements of SQL that were let through, with the context of then.
     sql_objects: HashMap<SessionObject, u64>,
     connection: ConnectionId,
