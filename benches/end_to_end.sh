@@ -82,7 +82,7 @@ compare() {
 
 PATH="$PATH:/usr/sbin"
 command -v pgbouncer >/dev/null || fail "pgbouncer is missing: apt-get install pgbouncer"
-DEMO_CLEARTEXT=loopback demo_up
+DEMO_CLEARTEXT=loopback DEMO_MAX_CONNECTIONS=200 demo_up
 bouncer_up
 trap 'kill "$BOUNCER_PID" 2>/dev/null; demo_down' EXIT
 # Inpatients of ward 3, nurse_amy's: 880003, 880015 ...
@@ -91,14 +91,38 @@ printf '%s\n' '\set n random(1, 12)' 'SELECT name FROM clinic.ward WHERE ward_id
 printf '%s\n' '\set p 880003 + 12 * random(0, 24)' 'SELECT name, birth_date FROM clinic.patient WHERE patient_id = :p;' >"$STATE/point.sql"
 printf '%s\n' '\set p 880003 + 12 * random(0, 24)' 'SELECT r.analyte, r.value FROM clinic.lab_result r JOIN clinic.lab_order o USING (order_id) WHERE o.patient_id = :p;' >"$STATE/labs.sql"
 
+printf '%s\n' 'SELECT i, i * 2 AS j FROM generate_series(1, 1000000) AS i;' >"$STATE/million.sql"
+
 printf '%d rounds of %d s each; medians of transactions per second; %s\n\n' "$ROUNDS" "$SECONDS_EACH" "$(nproc) cores"
 printf '%-30s %-8s %3s %9s %9s %9s %10s %10s\n' statement mode n direct pgbouncer pgglass /direct /pgbouncer
-for clients in 1 8; do
-    for mode in simple prepared; do
+for clients in ${CLIENTS:-1 32}; do
+    for mode in simple extended prepared; do
         compare 'SELECT 1 (verbatim)' "$mode" "$clients" "$STATE/one.sql" nurse_amy
         compare 'reference table (verbatim)' "$mode" "$clients" "$STATE/ward.sql" nurse_amy
+        [ "$mode" = extended ] && continue
         compare 'patient lookup, restricted' "$mode" "$clients" "$STATE/point.sql" nurse_amy
         compare 'patient lookup, all patients' "$mode" "$clients" "$STATE/point.sql" dba_gus
         compare 'labs of a patient, restricted' "$mode" "$clients" "$STATE/labs.sql" nurse_amy
     done
 done
+compare '1,000,000 rows (verbatim)' simple 1 "$STATE/million.sql" nurse_amy
+
+# seconds PORT: a million rows of COPY, thrown away.
+copy_seconds() {
+    local start end
+    start="$(date +%s%N)"
+    PGPASSWORD=nurse_amy-demo PGSSLMODE=disable psql -X -q -h 127.0.0.1 -p "$1" -U nurse_amy -d "$DEMO_DATABASE" \
+        -c 'COPY (SELECT i, i * 2 AS j FROM generate_series(1, 1000000) AS i) TO STDOUT' >/dev/null
+    end="$(date +%s%N)"
+    awk -v n=$((end - start)) 'BEGIN {printf "%.3f\n", n / 1e9}'
+}
+declare -A copied=()
+for ((round = 0; round < ROUNDS; round++)); do
+    copied[direct]+="$(copy_seconds "$DB_PORT")"$'\n'
+    copied[bouncer]+="$(copy_seconds "$BOUNCER_PORT")"$'\n'
+    copied[pgglass]+="$(copy_seconds "$PROXY_PORT")"$'\n'
+done
+direct="$(printf '%s' "${copied[direct]}" | median)" bouncer="$(printf '%s' "${copied[bouncer]}" | median)"
+pgglass="$(printf '%s' "${copied[pgglass]}" | median)"
+printf '%-30s %-8s %3d %9s %9s %9s %10s %10s\n' 'COPY out, 1,000,000 rows: s' simple 1 "$direct" "$bouncer" "$pgglass" \
+    "$(ratio "$direct" "$pgglass")" "$(ratio "$bouncer" "$pgglass")"

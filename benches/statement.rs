@@ -27,6 +27,7 @@ fn relation(oid: u32, relation: QualifiedName, columns: &[(&str, &str)]) -> Rela
         typmod: -1,
         type_sql: (*type_sql).to_owned(),
         builtin_type: true,
+        generated: false,
     });
     Relation {
         oid,

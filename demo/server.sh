@@ -73,7 +73,7 @@ start_database() {
     for try in 1 2 3; do
         DB_PORT="$(free_port)"
         if as_postgres "$PG_BIN/pg_ctl" -D "$STATE/database" -w -t 30 -l "$STATE/database/server.log" start \
-            -o "-p $DB_PORT -c listen_addresses=127.0.0.1 -k '$STATE/socket' -c fsync=off -c full_page_writes=off" \
+            -o "-p $DB_PORT -c listen_addresses=127.0.0.1 -k '$STATE/socket' -c fsync=off -c full_page_writes=off -c max_connections=${DEMO_MAX_CONNECTIONS:-100}" \
             >"$STATE/pg_ctl.log" 2>&1; then
             break
         fi
@@ -108,7 +108,7 @@ start_proxy() {
     PROXY_PORT="$(free_port)"
     sed -e "s|@LISTEN_PORT@|$PROXY_PORT|" -e "s|@UPSTREAM_PORT@|$DB_PORT|" -e "s|@DIR@|$STATE|" \
         -e "s|@DATABASE@|$DEMO_DATABASE|" -e "s|@NODE@|demo-1|" \
-        -e "s|^cleartext = .*|cleartext = \"${DEMO_CLEARTEXT:-never}\"|" "$ROOT/demo/pgglass.toml" >"$STATE/pgglass.toml"
+        -e "s|^cleartext = .*|cleartext = \"${DEMO_CLEARTEXT:-never}\"\nmax_connections = ${DEMO_MAX_CONNECTIONS:-100}|" "$ROOT/demo/pgglass.toml" >"$STATE/pgglass.toml"
     write_client_files
     "$PGGLASS" check --config "$STATE/pgglass.toml" >"$STATE/check.log" 2>&1 \
         || { cat "$STATE/check.log" >&2; fail "pgglass check refused the demo configuration"; }

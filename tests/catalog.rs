@@ -47,6 +47,8 @@ fn upstream(pg: &Postgres, dir: &tempfile::TempDir, password: &str) -> Upstream 
         host: "127.0.0.1".into(),
         port: pg.port,
         tls: UpstreamTls::Disable,
+        identity: None,
+        login: pgglass::config::UpstreamLogin::PassThrough,
         connect_timeout: Duration::from_secs(2),
         service_user: "postgres".into(),
         service_password_file: file,

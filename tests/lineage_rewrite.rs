@@ -258,6 +258,7 @@ impl World {
             variant: Variant::Assigned,
             client_params: 0,
             fence,
+            pins: Default::default(),
         };
         rewrite(ast, &input)
     }

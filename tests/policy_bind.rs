@@ -34,6 +34,7 @@ fn add(catalog: &mut Catalog, oid: Oid, schema: &str, name: &str, columns: &[&st
             typmod: -1,
             type_sql: type_sql.to_owned(),
             builtin_type: true,
+            generated: false,
         }
     };
     let relation = Relation {

@@ -8,7 +8,7 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use tokio_postgres::error::SqlState;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
@@ -18,7 +18,7 @@ use crate::config::{Upstream, UpstreamTls};
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
     /// The password file cannot be read or is empty.
-    #[error("cannot read the service account's password from {}: {reason}", path.display())]
+    #[error("cannot read a password from {}: {reason}", path.display())]
     PasswordFile {
         /// The file.
         path: PathBuf,
@@ -28,6 +28,14 @@ pub enum ConnectError {
     /// The authorities for `verify-full` cannot be read.
     #[error("cannot use the certificate authorities in {}: {reason}", path.display())]
     Authorities {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// Our certificate or its key cannot be used.
+    #[error("cannot use {} to show the server who we are: {reason}", path.display())]
+    Identity {
         /// The file.
         path: PathBuf,
         /// Why.
@@ -104,11 +112,11 @@ pub async fn connect(upstream: &Upstream) -> Result<tokio_postgres::Client, Conn
             let provider = Arc::new(rustls::crypto::ring::default_provider());
             let builder = tls_builder(Arc::clone(&provider), upstream)?;
             let verifier = Arc::new(AnyCertificate { provider });
-            builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth()
+            shown(builder.dangerous().with_custom_certificate_verifier(verifier), upstream)?
         }
         UpstreamTls::VerifyFull { ca } => {
             let provider = Arc::new(rustls::crypto::ring::default_provider());
-            tls_builder(provider, upstream)?.with_root_certificates(authorities(ca)?).with_no_client_auth()
+            shown(tls_builder(provider, upstream)?.with_root_certificates(authorities(ca)?), upstream)?
         }
     };
     config.ssl_mode(tokio_postgres::config::SslMode::Require);
@@ -124,6 +132,23 @@ fn tls_builder(
         .map_err(|e| ConnectError::Tls { server: server_name(upstream), reason: e.to_string() })
 }
 
+/// With our certificate, if there is one, for a server that asks.
+fn shown(
+    builder: rustls::ConfigBuilder<ClientConfig, rustls::client::WantsClientCert>,
+    upstream: &Upstream,
+) -> Result<ClientConfig, ConnectError> {
+    let Some(files) = &upstream.identity else { return Ok(builder.with_no_client_auth()) };
+    let failed = |path: &Path, reason: String| ConnectError::Identity { path: path.to_owned(), reason };
+    let of_certificate = |e: String| failed(&files.certificate, e);
+    let chain = CertificateDer::pem_file_iter(&files.certificate)
+        .map_err(|e| of_certificate(e.to_string()))?
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|e| of_certificate(e.to_string()))?;
+    let key = PrivateKeyDer::from_pem_file(&files.private_key)
+        .map_err(|e| failed(&files.private_key, e.to_string()))?;
+    builder.with_client_auth_cert(chain, key).map_err(|e| of_certificate(e.to_string()))
+}
+
 fn authorities(path: &Path) -> Result<RootCertStore, ConnectError> {
     let failed = |reason: String| ConnectError::Authorities { path: path.to_owned(), reason };
     let mut roots = RootCertStore::empty();
@@ -135,7 +160,7 @@ fn authorities(path: &Path) -> Result<RootCertStore, ConnectError> {
 }
 
 /// The first words of the file: a trailing newline is no part of a password.
-fn read_password(path: &Path) -> Result<String, ConnectError> {
+pub(crate) fn read_password(path: &Path) -> Result<String, ConnectError> {
     let failed = |reason: String| ConnectError::PasswordFile { path: path.to_owned(), reason };
     let text = std::fs::read_to_string(path).map_err(|e| failed(e.to_string()))?;
     let password = text.trim();

@@ -41,7 +41,7 @@ SELECT c.oid, n.nspname, c.relname, c.relkind,
 const COLUMNS: &str = "\
 SELECT a.attrelid, a.attname, a.attnum, a.atttypid, a.atttypmod,
        pg_catalog.format_type(a.atttypid, a.atttypmod),
-       t.typnamespace = 'pg_catalog'::pg_catalog.regnamespace
+       t.typnamespace = 'pg_catalog'::pg_catalog.regnamespace, a.attgenerated <> ''
   FROM pg_catalog.pg_attribute a
   JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
   JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
@@ -252,6 +252,7 @@ fn column(row: &Row) -> Result<(Oid, Column), tokio_postgres::Error> {
         typmod: row.try_get(4)?,
         type_sql: row.try_get(5)?,
         builtin_type: row.try_get(6)?,
+        generated: row.try_get(7)?,
     };
     Ok((row.try_get(0)?, column))
 }

@@ -12,6 +12,7 @@ mod service;
 
 use std::collections::{HashMap, HashSet};
 
+pub(crate) use connect::read_password;
 pub use connect::{ConnectError, connect};
 pub use facts::{Domain, Facts, ForeignKey, facts};
 pub use load::{CatalogError, fingerprint, load};
@@ -101,6 +102,8 @@ pub struct Column {
     pub type_sql: String,
     /// True for a type of schema `pg_catalog` (and arrays of those), false for domains and user types.
     pub builtin_type: bool,
+    /// `pg_attribute.attgenerated` is set.
+    pub generated: bool,
 }
 
 /// One relation.

@@ -68,7 +68,8 @@ impl std::fmt::Debug for StoredVerifier {
 /// How long one question may take, connecting included.
 const ANSWER_LIMIT: Duration = Duration::from_secs(5);
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// Short, so that logins work again as soon as the server is back.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// The proxy's own connection for such questions. Cheap to share behind an `Arc`; questions of
 /// several tasks are pipelined on one connection.

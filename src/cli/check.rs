@@ -1,6 +1,7 @@
 //! `pgglass check`: looks at a configuration, the files it names and the database it is meant for,
 //! and says what each role sees. It changes nothing.
 
+mod accounts;
 mod files;
 mod overview;
 mod server;

@@ -1,11 +1,15 @@
 //! `pgglass serve`: runs the proxy. Starts what sessions share, listens, reloads on SIGHUP, drains on
 //! SIGTERM. Not here: what happens on a connection (`session`).
 
+mod expiry;
+mod settings;
+mod threads;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::ArcSwap;
 use tokio::net::{TcpListener, TcpStream};
@@ -13,23 +17,26 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::FAILED;
 use super::check::hold_against_server;
-use crate::config::{self, Config, OnLedgerFailure, UpstreamTls as TlsMode};
+use crate::config::{self, Config, OnLedgerFailure};
 use crate::glass::{Desk, Transition};
 use crate::ledger::record::{Body, PolicyEvent, ProcessEvent};
 use crate::ledger::{Ledger, LedgerConfig, LedgerError, OnFailure, Priority, Replay};
 use crate::policy::Level;
+use crate::session::entry::{Entry, EntryError};
 use crate::session::login;
-use crate::session::world::{Parts, Rules, World};
-use crate::wire::client::{AcceptSettings, Cleartext};
+use crate::session::world::{Parts, Phase, Rules, World};
+use crate::wire::client::AcceptSettings;
 use crate::wire::message::Report;
-use crate::wire::tls::{ServerTls, TlsError, UpstreamTls};
+use crate::wire::tls::TlsError;
 use crate::wire::upstream::UpstreamSettings;
+use settings::Settings;
+use threads::SessionThreads;
 
 /// Stack of a worker thread, bytes: libpg_query recurses on statements of up to 8 KiB there.
 const WORKER_STACK: usize = 16 * 1024 * 1024;
 
-/// Iterations a user that does not exist seems to have: PostgreSQL's default (`scram_iterations`).
-const MOCK_ITERATIONS: u32 = 4096;
+/// How long sessions that are cut may take to tell their clients.
+const FAREWELL: Duration = Duration::from_secs(4);
 
 /// How often the clock of break-glass sessions is looked at.
 const TICK: Duration = Duration::from_millis(200);
@@ -37,10 +44,10 @@ const TICK: Duration = Duration::from_millis(200);
 /// Serve clients until SIGTERM or SIGINT
 ///
 /// Reads the configuration, holds the policy against the database (as `pgglass check` does) and
-/// refuses to start on any error. On SIGHUP the policy and the certificate are read again; a
-/// configuration with errors is logged and recorded, and the old one stays in force. On SIGTERM no
-/// new client is accepted and running statements have `shutdown_grace` to end; a second signal ends
-/// at once.
+/// refuses to start on any error. On SIGHUP the policy, certificates, verifiers, accounts and limits
+/// are read again; a configuration with errors is logged and recorded, and the old one stays in force.
+/// On SIGTERM no new client is accepted and running statements have `shutdown_grace` to end; a second
+/// signal ends at once.
 #[derive(Debug, Clone, clap::Args)]
 pub struct ServeArgs {
     /// The configuration file
@@ -71,8 +78,12 @@ enum ServeError {
     Transition(String),
     #[error("TLS: {0}")]
     Tls(#[from] TlsError),
+    #[error("{0}")]
+    Entry(EntryError),
     #[error("{address}: {source}; is another process listening there?")]
     Listen { address: std::net::SocketAddr, source: std::io::Error },
+    #[error("ledger.signing_key: {}: {source}; make one: pgglass keygen --out FILE --name NODE", path.display())]
+    SigningKey { path: PathBuf, source: std::io::Error },
     #[error("{what}: {source}")]
     Io { what: &'static str, source: std::io::Error },
 }
@@ -80,6 +91,8 @@ enum ServeError {
 /// Runs the command.
 pub(crate) fn run(args: ServeArgs) -> ExitCode {
     let runtime = tokio::runtime::Builder::new_multi_thread()
+        // The clock, the accept loop and the service account; sessions have threads of their own.
+        .worker_threads(1)
         .enable_all()
         .thread_stack_size(WORKER_STACK)
         .thread_name("pgglass")
@@ -99,24 +112,33 @@ async fn serve(args: &ServeArgs) -> Result<(), ServeError> {
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
-    let accept = Arc::new(ArcSwap::from_pointee(accept_settings(&config)?));
-    let world = Arc::new(start_world(&config, args).await?);
+    let Settings { accept, entry, upstream } = Settings::load(&config)?;
+    let accept = Arc::new(ArcSwap::from_pointee(accept));
+    let world = Arc::new(start_world(&config, args, entry, upstream).await?);
     let address = config.listen.address;
     let listener =
         TcpListener::bind(address).await.map_err(|source| ServeError::Listen { address, source })?;
     let local = listener.local_addr().map_err(|source| ServeError::Io { what: "listener", source })?;
+    let certificates = Certificates::of(&config);
+    certificates.look(None, SystemTime::now());
+    let certificates = Arc::new(ArcSwap::from_pointee(certificates));
+    spawn_expiry(&certificates);
     tracing::info!(address = %local, upstream = %format!("{}:{}", config.upstream.host, config.upstream.port),
         policy = %config.policy.version, "listening");
     spawn_clock(&world, config.upstream.catalog_poll);
-    let served = accept_loop(&world, &listener, &accept, &config, args).await;
-    drop(listener);
+    let served = accept_loop(&world, listener, &accept, &certificates, &config, args).await;
     record_process(&world, ProcessEvent::Stop, None).await;
     world.close_ledger();
     served
 }
 
 /// Everything sessions share, in the order in which it can fail.
-async fn start_world(config: &Config, args: &ServeArgs) -> Result<World, ServeError> {
+async fn start_world(
+    config: &Config,
+    args: &ServeArgs,
+    entry: Entry,
+    upstream: UpstreamSettings,
+) -> Result<World, ServeError> {
     let client = crate::catalog::connect(&config.upstream).await.map_err(super::check::CheckError::from)?;
     let fingerprint = crate::catalog::fingerprint(&client).await.map_err(super::check::CheckError::from)?;
     drop(client);
@@ -139,7 +161,8 @@ async fn start_world(config: &Config, args: &ServeArgs) -> Result<World, ServeEr
     let (ledger, replay) = Ledger::open(ledger_config(config, args.accept_damage))?;
     let (desk, detail) = replayed(&replay)?;
     let world = World::new(Parts {
-        upstream: upstream_settings(config)?,
+        upstream,
+        entry,
         service: config.upstream.clone(),
         node: config.ledger.node.clone(),
         rules: Rules { policy: Arc::new(checked.bound), catalog: Arc::new(checked.catalog) },
@@ -194,41 +217,6 @@ fn replayed(replay: &Replay) -> Result<(Desk, Option<String>), ServeError> {
     Ok((desk, (!found.is_empty()).then(|| found.join("; "))))
 }
 
-fn upstream_settings(config: &Config) -> Result<UpstreamSettings, ServeError> {
-    let upstream = &config.upstream;
-    Ok(UpstreamSettings {
-        host: upstream.host.clone(),
-        port: upstream.port,
-        tls: match &upstream.tls {
-            TlsMode::Disable => UpstreamTls::Disable,
-            TlsMode::Require => UpstreamTls::require(None)?,
-            TlsMode::VerifyFull { ca } => UpstreamTls::verify_full(Some(ca), None)?,
-        },
-        connect_timeout: upstream.connect_timeout,
-    })
-}
-
-fn accept_settings(config: &Config) -> Result<AcceptSettings, ServeError> {
-    let listen = &config.listen;
-    let tls = match &listen.tls {
-        None => None,
-        Some(files) => Some(ServerTls::load(&files.certificate, &files.private_key, None)?),
-    };
-    for warning in tls.iter().flat_map(|t| t.warnings()) {
-        tracing::warn!("{warning}");
-    }
-    Ok(AcceptSettings {
-        tls,
-        cleartext: match listen.cleartext {
-            config::Cleartext::Never => Cleartext::Never,
-            config::Cleartext::Loopback => Cleartext::Loopback,
-        },
-        login_timeout: listen.login_timeout,
-        mock_secret: rand::random(),
-        mock_iterations: MOCK_ITERATIONS,
-    })
-}
-
 /// Looks at the clock and at the catalog from time to time.
 fn spawn_clock(world: &Arc<World>, catalog_poll: Duration) {
     let ticking = Arc::clone(world);
@@ -246,6 +234,36 @@ fn spawn_clock(world: &Arc<World>, catalog_poll: Duration) {
         loop {
             interval.tick().await;
             polling.refresh_catalog().await;
+        }
+    });
+}
+
+/// Which certificates are looked at, and how long before their end the log warns. A reload swaps it.
+struct Certificates {
+    files: Vec<(&'static str, PathBuf)>,
+    warn_before: Vec<Duration>,
+}
+
+impl Certificates {
+    fn of(config: &Config) -> Self {
+        Self { files: expiry::watched(config), warn_before: config.warn_before.clone() }
+    }
+
+    fn look(&self, last: Option<SystemTime>, now: SystemTime) {
+        expiry::look(&self.files, &self.warn_before, last, now);
+    }
+}
+
+/// Looks at the dates of certificates every day from now on.
+fn spawn_expiry(certificates: &Arc<ArcSwap<Certificates>>) {
+    let certificates = Arc::clone(certificates);
+    tokio::spawn(async move {
+        let mut last = SystemTime::now();
+        loop {
+            tokio::time::sleep(expiry::EVERY).await;
+            let now = SystemTime::now();
+            certificates.load().look(Some(last), now);
+            last = now;
         }
     });
 }
@@ -277,12 +295,15 @@ impl Signals {
 
 async fn accept_loop(
     world: &Arc<World>,
-    listener: &TcpListener,
-    accept: &Arc<ArcSwap<AcceptSettings>>,
+    listener: TcpListener,
+    accept: &ArcSwap<AcceptSettings>,
+    certificates: &ArcSwap<Certificates>,
     config: &Config,
     args: &ServeArgs,
 ) -> Result<(), ServeError> {
     let mut signals = Signals::new()?;
+    let threads = SessionThreads::start(WORKER_STACK)
+        .map_err(|source| ServeError::Io { what: "cannot start the threads of sessions", source })?;
     let open = Arc::new(AtomicU32::new(0));
     let mut shutdown = world.shutdown.subscribe();
     loop {
@@ -290,9 +311,9 @@ async fn accept_loop(
             _ = signals.terminate.recv() => break,
             _ = signals.interrupt.recv() => break,
             _ = shutdown.changed() => break,
-            _ = signals.hangup.recv() => reload(world, accept, args),
+            _ = signals.hangup.recv() => reload(world, accept, certificates, args),
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => admit(world, stream, accept.load_full(), &open, config.listen.max_connections),
+                Ok((stream, _)) => admit(world, stream, accept.load_full(), &open, &threads),
                 // Out of file descriptors, or a connection that is gone already: the next may do.
                 Err(error) => {
                     tracing::warn!(%error, "a connection could not be accepted");
@@ -301,6 +322,8 @@ async fn accept_loop(
             }
         }
     }
+    // New clients are refused by the operating system, which tells them at once to go elsewhere.
+    drop(listener);
     drain(world, &open, config.listen.shutdown_grace, &mut signals).await;
     if world.shutdown_wanted() {
         return Err(LedgerError::from(crate::ledger::Cause::Closed).into());
@@ -314,33 +337,44 @@ fn admit(
     stream: TcpStream,
     settings: Arc<AcceptSettings>,
     open: &Arc<AtomicU32>,
-    most: u32,
+    threads: &SessionThreads,
 ) {
+    let most = world.entry().max_connections;
     let count = open.fetch_add(1, Ordering::AcqRel) + 1;
     let admission =
         if count > most { Err(Report::fatal("53300", "sorry, too many clients already")) } else { Ok(()) };
-    let keepalive = socket2::TcpKeepalive::new().with_time(Duration::from_secs(60));
-    if let Err(error) = socket2::SockRef::from(&stream).set_tcp_keepalive(&keepalive) {
-        tracing::debug!(%error, "no TCP keepalive");
-    }
     let (world, open) = (Arc::clone(world), Arc::clone(open));
-    tokio::spawn(async move {
-        // Counted down when the session ends in any way, a panic included.
-        struct Leave(Arc<AtomicU32>);
-        impl Drop for Leave {
-            fn drop(&mut self) {
-                self.0.fetch_sub(1, Ordering::AcqRel);
-            }
+    // Counted down when the session ends in any way, a panic included.
+    struct Leave(Arc<AtomicU32>);
+    impl Drop for Leave {
+        fn drop(&mut self) {
+            self.0.fetch_sub(1, Ordering::AcqRel);
         }
-        let _leave = Leave(open);
-        login::serve(world, stream, settings, admission).await;
+    }
+    let leave = Leave(open);
+    let stream = match stream.into_std() {
+        Ok(stream) => stream,
+        Err(error) => return tracing::warn!(%error, "a connection could not be handed to its thread"),
+    };
+    threads.spawn(async move {
+        let _leave = leave;
+        match TcpStream::from_std(stream) {
+            Ok(stream) => login::serve(world, stream, settings, admission).await,
+            Err(error) => tracing::warn!(%error, "a connection could not be taken over by its thread"),
+        }
     });
 }
 
-/// Reads the configuration again. Only the policy and the certificate change in a running proxy.
-fn reload(world: &Arc<World>, accept: &ArcSwap<AcceptSettings>, args: &ServeArgs) {
+/// Reads the configuration again. What is bound at start stays: the address, the server and the proxy's account
+/// there, the ledger.
+fn reload(
+    world: &Arc<World>,
+    accept: &ArcSwap<AcceptSettings>,
+    certificates: &ArcSwap<Certificates>,
+    args: &ServeArgs,
+) {
     let loaded = config::load(&args.config).map_err(ServeError::from).and_then(|config| {
-        let settings = accept_settings(&config)?;
+        let settings = Settings::load(&config)?;
         Ok((config, settings))
     });
     let (config, settings) = match loaded {
@@ -353,7 +387,12 @@ fn reload(world: &Arc<World>, accept: &ArcSwap<AcceptSettings>, args: &ServeArgs
     if let Err(problems) = world.set_policy(Arc::clone(&config.policy)) {
         return rejected(world, &problems.join("; "));
     }
-    accept.store(Arc::new(settings));
+    let Settings { accept: new, entry, upstream } = settings;
+    accept.store(Arc::new(new));
+    world.set_entry(entry, upstream);
+    let watched = Certificates::of(&config);
+    watched.look(None, SystemTime::now());
+    certificates.store(Arc::new(watched));
     tracing::info!(policy = %config.policy.version, "configuration reloaded");
     record_policy(world, PolicyEvent::Reload, None);
 }
@@ -363,21 +402,32 @@ fn rejected(world: &World, error: &str) {
     record_policy(world, PolicyEvent::Rejected, Some(error.to_owned()));
 }
 
-/// Waits until sessions ended, up to the grace time; a second signal does not wait.
+/// Waits until sessions ended, up to the grace time; then they are told why and cut. A second signal does not
+/// wait for anything.
 async fn drain(world: &World, open: &AtomicU32, grace: Duration, signals: &mut Signals) {
-    world.shutdown.send_replace(true);
-    let started = Instant::now();
+    world.enter_phase(Phase::Draining);
     tracing::info!(sessions = open.load(Ordering::Acquire), "shutting down; a second signal ends at once");
-    while open.load(Ordering::Acquire) > 0 && started.elapsed() < grace {
-        tokio::select! {
-            () = signals.end() => break,
-            () = tokio::time::sleep(Duration::from_millis(20)) => {}
-        }
+    if !gone(open, grace, signals).await {
+        return tracing::warn!(sessions = open.load(Ordering::Acquire), "ended by a second signal");
     }
     let left = open.load(Ordering::Acquire);
     if left > 0 {
         tracing::warn!(sessions = left, "sessions are cut");
+        world.enter_phase(Phase::Cutting);
+        gone(open, FAREWELL, signals).await;
     }
+}
+
+/// Waits until no connection is open, or the time is over; false when a signal came first.
+async fn gone(open: &AtomicU32, at_most: Duration, signals: &mut Signals) -> bool {
+    let started = Instant::now();
+    while open.load(Ordering::Acquire) > 0 && started.elapsed() < at_most {
+        tokio::select! {
+            () = signals.end() => return false,
+            () = tokio::time::sleep(Duration::from_millis(20)) => {}
+        }
+    }
+    true
 }
 
 async fn record_process(world: &World, event: ProcessEvent, detail: Option<String>) {

@@ -5,6 +5,7 @@
 //! and tables exist is found out by `pgglass check` and by whoever opens them.
 
 mod diagnostic;
+mod login;
 mod policy;
 mod reader;
 mod roles;
@@ -18,6 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use diagnostic::{ConfigErrors, Diagnostic, Place, Severity};
+pub use login::{Account, LoginMethod, LoginSettings, UpstreamLogin};
 
 use crate::policy::Policy;
 use diagnostic::Findings;
@@ -32,6 +34,10 @@ pub struct Config {
     pub listen: Listen,
     /// `[upstream]`
     pub upstream: Upstream,
+    /// `[login]`
+    pub login: LoginSettings,
+    /// How long before a certificate ends the log warns, longest first.
+    pub warn_before: Vec<Duration>,
     /// `[ledger]`
     pub ledger: LedgerSettings,
     /// Everything about who sees what.
@@ -51,13 +57,19 @@ pub struct Listen {
     pub cleartext: Cleartext,
     /// Most client connections at a time.
     pub max_connections: u32,
+    /// Most sessions of one user at a time; `None` is as many as there are connections.
+    pub max_connections_per_user: Option<u32>,
+    /// A session that is idle outside a transaction for longer is ended.
+    pub idle_session_timeout: Option<Duration>,
+    /// A session that is idle inside a transaction for longer is ended.
+    pub idle_in_transaction_session_timeout: Option<Duration>,
     /// Time from accept to a finished login.
     pub login_timeout: Duration,
     /// How long SIGTERM waits for running statements.
     pub shutdown_grace: Duration,
 }
 
-/// PEM files of a TLS server.
+/// PEM files of one end of TLS.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TlsFiles {
     /// Certificate chain, the leaf first.
@@ -84,6 +96,10 @@ pub struct Upstream {
     pub port: u16,
     /// TLS towards the server.
     pub tls: UpstreamTls,
+    /// Our certificate, shown to a server that asks for one.
+    pub identity: Option<TlsFiles>,
+    /// As whom clients are logged in.
+    pub login: UpstreamLogin,
     /// Time for a connection to be established.
     pub connect_timeout: Duration,
     /// The proxy's own account.
@@ -186,12 +202,25 @@ pub fn parse(text: &str, file: &Path) -> Result<Config, ConfigErrors> {
     let upstream = server::upstream(&mut top, base, &mut findings);
     let ledger = server::ledger(&mut top, base, &mut findings);
     let policy = policy::read(&mut top, &mut findings);
+    let draft = login::login(&mut top, base, &mut findings);
+    let warn_before = login::warn_before(&mut top, &mut findings);
+    let parts = (listen.as_ref(), upstream.as_ref(), policy.as_ref());
+    let login = login::together(draft, &mut top, parts, &mut findings);
     top.finish(&mut findings);
     let warnings = findings.finish()?;
     match (listen, upstream, ledger, policy) {
         (Some(listen), Some(upstream), Some(ledger), Some(policy)) => {
             let policy = Arc::new(policy);
-            Ok(Config { file: file.to_owned(), listen, upstream, ledger, policy, warnings })
+            Ok(Config {
+                file: file.to_owned(),
+                listen,
+                upstream,
+                login,
+                warn_before,
+                ledger,
+                policy,
+                warnings,
+            })
         }
         _ => Err(ConfigErrors { errors: vec![incomplete(file)], warnings }),
     }

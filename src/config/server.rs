@@ -34,6 +34,9 @@ pub(super) fn listen(top: &mut Section<'_>, base: &Path, findings: &mut Findings
     let cleartext =
         s.choice(findings, "cleartext", &[("never", Cleartext::Never), ("loopback", Cleartext::Loopback)]);
     let max_connections = s.integer(findings, "max_connections", 1..=1_000_000).unwrap_or(500);
+    let max_connections_per_user = s.integer(findings, "max_connections_per_user", 1..=1_000_000);
+    let idle_session_timeout = timeout(&mut s, findings, "idle_session_timeout");
+    let idle_in_transaction = timeout(&mut s, findings, "idle_in_transaction_session_timeout");
     let login_timeout = s.duration(findings, "login_timeout", SECOND, 30 * SECOND);
     let shutdown_grace = s.duration(findings, "shutdown_grace", Duration::ZERO, 30 * SECOND);
 
@@ -69,9 +72,18 @@ pub(super) fn listen(top: &mut Section<'_>, base: &Path, findings: &mut Findings
         tls,
         cleartext: allowed,
         max_connections,
+        max_connections_per_user,
+        idle_session_timeout,
+        idle_in_transaction_session_timeout: idle_in_transaction,
         login_timeout,
         shutdown_grace,
     })
+}
+
+/// A duration that may be absent: no limit.
+fn timeout(s: &mut Section<'_>, findings: &mut Findings<'_>, key: &'static str) -> Option<Duration> {
+    s.take(key)?;
+    Some(s.duration(findings, key, SECOND / 10, Duration::MAX)).filter(|d| *d != Duration::MAX)
 }
 
 fn no_certificate(
@@ -132,12 +144,15 @@ pub(super) fn upstream(top: &mut Section<'_>, base: &Path, findings: &mut Findin
     let database = s.required(findings, "service_database", "\"clinic\"");
     let auth_query = auth_query(&mut s, findings);
     let catalog_poll = s.duration(findings, "catalog_poll", 100 * MILLISECOND, SECOND);
+    let super::login::UpstreamDraft { identity, login } = super::login::upstream(&mut s, base, findings);
     let tls = upstream_tls(&s, host.as_ref(), word, ca, base, findings);
     s.finish(findings);
     Some(Upstream {
         host: host?.into_inner(),
         port,
         tls: tls?,
+        identity,
+        login,
         connect_timeout,
         service_user: service_user?.into_inner(),
         service_password_file: file(base, password?),

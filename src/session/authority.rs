@@ -7,7 +7,7 @@ use super::backend::POLICY_CHANGED;
 use super::ops::Op;
 use super::peer::Stream;
 use super::statements::Portal;
-use super::{Ended, Session, lost, report};
+use super::{Ended, Session, Slow, lost, report};
 use crate::catalog::Namespace;
 use crate::policy::{GlsCode, Refusal, Variant};
 use crate::wire::message::{self, Bind, DataRow, Execute, Parse, Status, Target, TargetKind};
@@ -21,7 +21,7 @@ const PROBE: &str = "SELECT k, n FROM (\
  FROM pg_catalog.pg_class AS c WHERE c.relnamespace OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema()\
  ) AS p ORDER BY p.o";
 
-/// Statement and portal name of the probe inside a pipeline, where the unnamed ones are the client's.
+/// Statement and portal name of the probe.
 const PROBE_NAME: &str = "__glass_probe";
 
 impl<C: Stream, S: Stream> Session<C, S> {
@@ -80,49 +80,59 @@ impl<C: Stream, S: Stream> Session<C, S> {
     }
 
     /// Asks the server for the namespace. Nothing may be outstanding, and the transaction not failed.
-    pub(super) async fn refresh_namespace(&mut self) -> Result<(), Ended> {
+    pub(super) fn refresh_namespace(&mut self) -> Slow<'_> {
+        Box::pin(async {
+            let rows = self.ask(PROBE).await?;
+            let mut namespace = Namespace::default();
+            for row in rows {
+                match <[Option<String>; 2]>::try_from(row) {
+                    Ok([Some(kind), Some(name)]) if kind == "s" => namespace.schemas.push(name),
+                    Ok([Some(_), Some(name)]) => namespace.temp_relations.push(name),
+                    _ => return Err(Ended::Protocol("unexpected answer to the namespace question".into())),
+                }
+            }
+            namespace.temp_relations.sort();
+            if *self.context.namespace != namespace {
+                self.context.namespace = Arc::new(namespace);
+                self.context_changed();
+            }
+            self.namespace = Some(Arc::clone(&self.context.namespace));
+            Ok(())
+        })
+    }
+
+    /// Asks the server a question of ours. Nothing may be outstanding, and the transaction not failed. The
+    /// question has names of its own: the unnamed statement and portal are the client's.
+    pub(super) async fn ask(&mut self, question: &str) -> Result<Vec<Vec<Option<String>>>, Ended> {
         self.probe.clear();
-        if self.in_pipeline || self.ops.open_pipeline() {
-            let parse =
-                Parse { name: PROBE_NAME.to_owned(), query: PROBE.to_owned(), parameter_types: Vec::new() };
-            let bind = Bind {
-                portal: PROBE_NAME.to_owned(),
-                statement: PROBE_NAME.to_owned(),
-                parameter_formats: Vec::new(),
-                parameters: Vec::new(),
-                result_formats: Vec::new(),
-            };
-            let execute = Execute { portal: PROBE_NAME.to_owned(), max_rows: 0 };
-            let close = Target { kind: TargetKind::Statement, name: PROBE_NAME.to_owned() };
-            self.to_server.push(&parse.encode()?);
-            self.ops.push(Op::Parse { hidden: true, undo: None });
-            self.to_server.push(&bind.encode()?);
-            self.ops.push(Op::Bind { hidden: true, portal: None });
-            self.to_server.push(&execute.encode()?);
-            self.ops.push(Op::Probe);
-            self.to_server.push(&close.close()?);
-            self.ops.push(Op::Close { hidden: true, undo: None });
-        } else {
-            self.to_server.push(&message::query(PROBE)?);
-            self.ops.push(Op::Probe);
+        let inside = self.in_pipeline || self.ops.open_pipeline();
+        let parse =
+            Parse { name: PROBE_NAME.to_owned(), query: question.to_owned(), parameter_types: Vec::new() };
+        let bind = Bind {
+            portal: PROBE_NAME.to_owned(),
+            statement: PROBE_NAME.to_owned(),
+            parameter_formats: Vec::new(),
+            parameters: Vec::new(),
+            result_formats: Vec::new(),
+        };
+        let execute = Execute { portal: PROBE_NAME.to_owned(), max_rows: 0 };
+        let close = |kind| Target { kind, name: PROBE_NAME.to_owned() }.close();
+        for (bytes, op) in [
+            (parse.encode()?, Op::Parse { hidden: true, undo: None }),
+            (bind.encode()?, Op::Bind { hidden: true, portal: None }),
+            (execute.encode()?, Op::Probe),
+            (close(TargetKind::Portal)?, Op::Close { hidden: true, undo: None }),
+            (close(TargetKind::Statement)?, Op::Close { hidden: true, undo: None }),
+        ] {
+            self.to_server.push(&bytes);
+            self.ops.push(op);
+        }
+        if !inside {
+            self.to_server.push(&message::sync());
             self.ops.push(Op::Sync { shown: false });
         }
         self.quiesce().await?;
-        let mut namespace = Namespace::default();
-        for row in self.probe.drain(..) {
-            match <[Option<String>; 2]>::try_from(row) {
-                Ok([Some(kind), Some(name)]) if kind == "s" => namespace.schemas.push(name),
-                Ok([Some(_), Some(name)]) => namespace.temp_relations.push(name),
-                _ => return Err(Ended::Protocol("unexpected answer to the namespace question".into())),
-            }
-        }
-        namespace.temp_relations.sort();
-        if *self.context.namespace != namespace {
-            self.context.namespace = Arc::new(namespace);
-            self.context_changed();
-        }
-        self.namespace = Some(Arc::clone(&self.context.namespace));
-        Ok(())
+        Ok(std::mem::take(&mut self.probe))
     }
 
     /// Why a portal may not be executed (or resumed) any more, if so.

@@ -15,7 +15,8 @@ use super::{Ended, Session};
 use crate::ledger::Priority;
 use crate::ledger::record::Outcome;
 use crate::policy::GlsCode;
-use crate::sql::{GuardedPlan, StatementKind, Strategy};
+use crate::sql::objects::Wrap;
+use crate::sql::{ColumnOrigin, GuardedPlan, Origin, StatementKind, Strategy};
 use crate::wire::frame::Frame;
 use crate::wire::message::{self, Report, ServerTag, Status};
 
@@ -26,11 +27,32 @@ impl<C: Stream, S: Stream> Session<C, S> {
         let Some(tag) = ServerTag::of(frame.tag()) else {
             return Err(Ended::Protocol(format!("the server sent message type {:#04x}", frame.tag())));
         };
+        // A body here is another message that a wrong length made part of this one.
+        let empty = matches!(
+            tag,
+            ServerTag::ParseComplete
+                | ServerTag::BindComplete
+                | ServerTag::CloseComplete
+                | ServerTag::NoData
+                | ServerTag::EmptyQueryResponse
+                | ServerTag::PortalSuspended
+                | ServerTag::CopyDone
+        );
+        if empty && !frame.body().is_empty() {
+            return Err(Ended::Protocol(format!("{tag:?} of the server has a body")));
+        }
         match tag {
             ServerTag::NoticeResponse => self.on_notice(&frame)?,
             ServerTag::ParameterStatus => self.on_parameter_status(frame)?,
             ServerTag::NotificationResponse => self.show(&frame.into_raw()),
-            ServerTag::DataRow => self.on_row(frame)?,
+            ServerTag::DataRow => {
+                if let Some(full) = self.on_row(frame)? {
+                    if self.reads_cursor(full) {
+                        Box::pin(self.hold_to_present(full)).await;
+                    }
+                    self.release_window(full);
+                }
+            }
             ServerTag::RowDescription | ServerTag::NoData => self.on_description(frame, tag)?,
             ServerTag::ParameterDescription => self.on_parameters(frame)?,
             ServerTag::ParseComplete => match self.ops.pop() {
@@ -48,14 +70,18 @@ impl<C: Stream, S: Stream> Session<C, S> {
             ServerTag::CommandComplete | ServerTag::EmptyQueryResponse | ServerTag::PortalSuspended => {
                 self.on_complete(frame, tag).await?;
             }
-            ServerTag::ErrorResponse => self.on_error(&frame).await?,
+            ServerTag::ErrorResponse => Box::pin(self.on_error(&frame)).await?,
             ServerTag::ReadyForQuery => self.on_ready(frame)?,
             ServerTag::CopyInResponse => {
                 self.copying_in = true;
-                self.pass_to_run(frame, tag)?;
+                if !self.on_copy_in(&frame)? {
+                    self.pass_to_run(frame, tag)?;
+                }
             }
             ServerTag::CopyOutResponse | ServerTag::CopyData | ServerTag::CopyDone => {
-                self.pass_to_run(frame, tag)?;
+                if !self.on_copy_out(&frame, tag)? {
+                    self.pass_to_run(frame, tag)?;
+                }
             }
             ServerTag::Authentication
             | ServerTag::BackendKeyData
@@ -105,15 +131,32 @@ impl<C: Stream, S: Stream> Session<C, S> {
                 self.show(&frame.into_raw());
                 Ok(())
             }
-            // COPY of protected tables is refused before it is sent.
+            // Guarded COPY has its own way (`copy`).
             Some((Mode::Guarded(_), _)) | None => Err(unexpected(tag)),
         }
     }
 
-    pub(super) fn on_row(&mut self, frame: Frame) -> Result<(), Ended> {
+    /// Passes on what is here of the rows or COPY data of a run that is not guarded, without taking
+    /// messages apart. False when something else comes next.
+    pub(super) fn relay_rows(&mut self) -> Result<bool, Ended> {
+        let Some(tag @ (b'D' | b'd')) = self.server.decoder.next_tag() else { return Ok(false) };
+        let Some(id) = self.head_run() else { return Ok(false) };
+        let Some(run) = self.runs.get_mut(&id).filter(|r| r.plan().is_none()) else { return Ok(false) };
+        let Some(stretch) = self.server.decoder.stretch(tag)? else { return Ok(false) };
+        if tag == b'D' {
+            run.rows += stretch.begun();
+        }
+        run.bytes += stretch.body();
+        self.open_gate(id);
+        self.outbox.relay(stretch, self.muted);
+        Ok(true)
+    }
+
+    /// Takes a row; says which run's window is full.
+    pub(super) fn on_row(&mut self, frame: Frame) -> Result<Option<RunId>, Ended> {
         if let Some(Op::Probe) = self.ops.head() {
             self.probe.push(super::authority::text_row(frame.body())?);
-            return Ok(());
+            return Ok(None);
         }
         let id = self.head_run().ok_or_else(|| unexpected(ServerTag::DataRow))?;
         self.open_gate(id);
@@ -126,11 +169,11 @@ impl<C: Stream, S: Stream> Session<C, S> {
             }
             Mode::Guarded(_) => {
                 if run.take_row(frame.body())? {
-                    self.release_window(id);
+                    return Ok(Some(id));
                 }
             }
         }
-        Ok(())
+        Ok(None)
     }
 
     /// A full window: its record is appended and the rows wait for it.
@@ -154,8 +197,18 @@ impl<C: Stream, S: Stream> Session<C, S> {
 
     pub(super) fn on_description(&mut self, frame: Frame, tag: ServerTag) -> Result<(), Ended> {
         match self.ops.head() {
-            Some(Op::Query { .. }) => return self.pass_to_run(frame, tag),
+            Some(Op::Query { .. }) => {
+                never_ours(&frame)?;
+                return self.pass_to_run(frame, tag);
+            }
             Some(Op::Probe) => return Ok(()),
+            Some(Op::Origin { plan }) => {
+                let columns = if tag == ServerTag::NoData { Vec::new() } else { origins(frame.body())? };
+                // Another session may have been first; both were told the same.
+                let _ = plan.origin.set(Origin { columns });
+                self.ops.pop();
+                return Ok(());
+            }
             Some(Op::Describe { .. }) => {}
             _ => return Err(unexpected(tag)),
         }
@@ -163,6 +216,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
             return Err(unexpected(tag));
         };
         let Some(plan) = plan else {
+            never_ours(&frame)?;
             // A simple query that was sent as extended messages answers no NoData.
             if shown && !(run.is_some() && tag == ServerTag::NoData) {
                 match run {
@@ -175,20 +229,31 @@ impl<C: Stream, S: Stream> Session<C, S> {
             }
             return Ok(());
         };
+        if plan.copy.is_some() && tag == ServerTag::NoData {
+            // A portal of a COPY; its layout is known from the query inside.
+            if shown {
+                self.show(&frame.into_raw());
+            }
+            return Ok(());
+        }
         let mut visible = None;
         let layout = if tag == ServerTag::NoData {
             Layout::default()
         } else {
-            let (layout, body) = Layout::split(frame.body())?;
+            let (layout, mut body) = Layout::split(frame.body())?;
+            if let Some(origin) = plan.origin.get() {
+                super::layout::restore(&mut body, origin)?;
+            }
             visible = Some(body);
             layout
         };
         let answer = match visible {
-            Some(body) if !plan.rows_are_witnesses => whole(b'T', &body)?,
+            Some(body) if !plan.rows_are_witnesses && plan.copy.is_none() => whole(b'T', &body)?,
             _ => Bytes::from_static(b"n\0\0\0\x04"),
         };
         let no_data = answer.first() == Some(&b'n');
         let layout = Arc::new(layout);
+        self.described_layout = Some(Arc::clone(&layout));
         if let Some(prepared) = self.described(statement.as_deref(), &plan) {
             prepared.layout = Some(Arc::clone(&layout));
         }
@@ -217,6 +282,9 @@ impl<C: Stream, S: Stream> Session<C, S> {
     }
 
     pub(super) fn on_parameters(&mut self, frame: Frame) -> Result<(), Ended> {
+        if matches!(self.ops.head(), Some(Op::Origin { .. })) {
+            return Ok(());
+        }
         let Some(Op::Describe { shown, plan, statement, .. }) = self.ops.head() else {
             return Err(unexpected(ServerTag::ParameterDescription));
         };
@@ -256,15 +324,18 @@ impl<C: Stream, S: Stream> Session<C, S> {
         let Some(run) = self.runs.get(&id) else { return Err(unexpected(tag)) };
         match run.mode {
             Mode::Verbatim | Mode::Unattributed { .. } => {
+                let hidden = run.hidden;
                 self.finish_plain(id, Outcome::Ok, simple);
                 if !simple {
                     self.ops.pop();
                     self.runs.remove(&id);
                 }
-                self.show(&frame.into_raw());
+                self.show_unless(hidden, frame);
             }
             Mode::Guarded(_) => {
-                self.ops.pop();
+                if !simple {
+                    self.ops.pop();
+                }
                 self.finish_guarded(id, frame, tag).await?;
             }
         }
@@ -292,23 +363,37 @@ impl<C: Stream, S: Stream> Session<C, S> {
         frame: Frame,
         tag: ServerTag,
     ) -> Result<(), Ended> {
+        if self.reads_cursor(id) {
+            Box::pin(self.hold_to_present(id)).await;
+        }
         let Some(mut run) = self.runs.remove(&id) else { return Err(unexpected(tag)) };
+        if run.hidden {
+            return Ok(());
+        }
         let Some(plan) = run.plan().cloned() else { return Err(unexpected(tag)) };
         if let Some(code) = run.revoked {
             let refusal = super::report::revoked(code);
             return self.end_with_refusal(run, &refusal);
         }
+        if let Wrap::Fetch(upstream) | Wrap::Move(upstream) = &plan.wrap
+            && let Some(cursor) = self.objects.upstream_cursor(upstream)
+        {
+            cursor.found |= run.found;
+        }
         let affected = match tag {
             ServerTag::CommandComplete => message::CommandTag::decode(frame.body())?.rows.unwrap_or(0),
             _ => 0,
         };
+        if plan.copy_in().is_some() {
+            run.rows = affected;
+        }
         let nothing = if plan.rows_are_witnesses { affected == 0 } else { run.rows == 0 };
         let empty = nothing || (plan.lineage.strategy != Strategy::Pinned && !run.found);
         let complete = tag == ServerTag::CommandComplete;
         // With rows and one patient named, that patient is inside; else it has to be asked.
         let keys_named = run.sought.iter().filter(|s| s.identifier.is_none()).count();
         if plan.filtered && complete && !run.sought.is_empty() && (empty || keys_named > 1) {
-            let outside = self.world.outside(&self.principal, &run.grants, &mut run.sought).await;
+            let outside = Box::pin(self.world.outside(&self.principal, &run.grants, &mut run.sought)).await;
             if outside && empty && plan.block {
                 let refusal = self.world.not_your_patient(&run.sought, &self.role);
                 return self.end_with_refusal(run, &refusal);
@@ -317,16 +402,22 @@ impl<C: Stream, S: Stream> Session<C, S> {
         let reply = match tag {
             ServerTag::CommandComplete => {
                 let parsed = message::CommandTag::decode(frame.body())?;
-                if plan.has_marker && parsed.command == "SELECT" {
-                    message::command_complete(&format!("SELECT {}", run.rows))?
+                if matches!(plan.wrap, Wrap::Move(_)) {
+                    message::command_complete(&format!("MOVE {}", run.moved))?
+                } else if plan.has_marker && matches!(parsed.command, "SELECT" | "FETCH" | "COPY") {
+                    message::command_complete(&format!("{} {}", parsed.command, run.rows))?
                 } else {
                     frame.into_raw()
                 }
             }
             _ => frame.into_raw(),
         };
+        let says_withheld = match plan.wrap {
+            Wrap::Plain | Wrap::Declare(_) | Wrap::Execute(_) => plan.kind == StatementKind::Select,
+            Wrap::Prepare(_) | Wrap::Fetch(_) | Wrap::Move(_) | Wrap::Commit => false,
+        };
         if plan.filtered
-            && plan.kind == StatementKind::Select
+            && says_withheld
             && tag == ServerTag::CommandComplete
             && self.context.policy.policy.notice_withheld
         {
@@ -351,16 +442,30 @@ impl<C: Stream, S: Stream> Session<C, S> {
         if std::mem::take(&mut self.abort_due) && status == Status::InTransaction {
             return self.abort_transaction();
         }
-        self.in_pipeline = false;
         self.copying_in = false;
         if status == Status::Idle {
             if self.namespace_touched {
                 self.namespace = None;
                 self.namespace_touched = false;
             }
-            // Portals end with their transaction.
-            self.statements.portals.retain(|_, p| p.is_glass());
+            // What was sent since may have made new ones.
+            if self.ops.nothing_behind_sync() {
+                self.objects.idle();
+            }
         }
+        self.take_ready(frame)?;
+        if status == Status::Idle {
+            // Portals end with their transaction, but for those that were bound behind this Sync since.
+            let (statements, ops) = (&mut self.statements, &self.ops);
+            statements.portals.retain(|_, p| p.is_glass() || !ops.is_over(p.exchange));
+        }
+        // The client may be in its next pipeline already.
+        self.in_pipeline = self.ops.open_pipeline();
+        Ok(())
+    }
+
+    /// Ends the exchange that a ReadyForQuery answers.
+    fn take_ready(&mut self, frame: Frame) -> Result<(), Ended> {
         loop {
             match self.ops.pop() {
                 Some(Op::Sync { shown }) => {
@@ -406,10 +511,13 @@ impl<C: Stream, S: Stream> Session<C, S> {
     }
 
     pub(super) fn on_notice(&mut self, frame: &Frame) -> Result<(), Ended> {
-        let guarded = self
-            .head_run()
-            .and_then(|id| self.runs.get(&id))
-            .is_some_and(|run| run.plan().is_some() && self.role.is_restricted());
+        // Before an execution too: planning can look at the values that statistics hold.
+        let runs = match self.head_run() {
+            Some(id) => vec![id],
+            None => self.pending_runs(),
+        };
+        let guarded = self.role.is_restricted()
+            && runs.iter().filter_map(|id| self.runs.get(id)).any(|run| run.plan().is_some());
         if guarded {
             // What a trigger or function says about a row may be about any row.
             let report = Report::decode(&frame.body_bytes())?;
@@ -437,6 +545,28 @@ impl<C: Stream, S: Stream> Session<C, S> {
 /// A message that the present state does not allow: the two sides are out of step, which must end.
 pub(super) fn unexpected(tag: ServerTag) -> Ended {
     Ended::Protocol(format!("unexpected {tag:?} from the server"))
+}
+
+/// Where the columns of a RowDescription come from.
+fn origins(body: &[u8]) -> Result<Vec<ColumnOrigin>, Ended> {
+    let fields = message::decode_row_description(body)?;
+    let origin = |f: &message::Field| ColumnOrigin {
+        table: f.table,
+        attribute: f.attribute,
+        type_oid: f.type_oid,
+        type_modifier: f.type_modifier,
+    };
+    Ok(fields.iter().map(origin).collect())
+}
+
+/// The last line of defence: columns of ours never reach a client, whatever is believed to stand behind
+/// a name. No client can name a column so.
+fn never_ours(description: &Frame) -> Result<(), Ended> {
+    let ours = crate::policy::RESERVED_PREFIX.as_bytes();
+    if description.body().windows(ours.len()).any(|w| w == ours) {
+        return Err(Ended::Protocol("a reply has columns of the proxy's that were not expected".into()));
+    }
+    Ok(())
 }
 
 /// One whole message.

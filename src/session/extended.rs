@@ -10,12 +10,16 @@ use super::peer::Stream;
 use super::refusals::not_text;
 use super::run::{self, Mode};
 use super::statements::{Decided, Portal, Prepared};
+use super::translate::Stop;
 use super::{Ended, Session};
+use crate::sql::objects::Wrap;
 use crate::sql::planner::PlannedStatement;
-use crate::sql::resolve::SessionObject;
 use crate::sql::{GuardedPlan, Verdict};
 use crate::wire::frame::Frame;
 use crate::wire::message::{self, Bind, Execute, Parse, Target, TargetKind};
+
+/// Statement name of the client's own text of a guarded statement, while the server is asked about it.
+const ORIGIN_NAME: &str = "__glass_origin";
 
 impl<C: Stream, S: Stream> Session<C, S> {
     pub(super) async fn on_parse(&mut self, frame: Frame) -> Result<(), Ended> {
@@ -24,24 +28,32 @@ impl<C: Stream, S: Stream> Session<C, S> {
             Err(message::MessageError::NotUtf8) => {
                 return self.refuse_extended("(not UTF-8)", &not_text(&message::MessageError::NotUtf8)).await;
             }
-            Err(e) => return Err(e.into()),
+            Err(e) => return self.malformed(&e),
         };
         if !parse.name.is_empty()
             && let Some(before) = self.statements.prepared.get(&parse.name)
         {
             if before.upstream == parse.name && !before.is_glass() {
-                // The server knows it too and says so in its own words; what the client wants under
-                // the name is not sent.
-                let taken = Parse { query: String::new(), ..parse };
+                // The server knows it too and says so in its own words, unless the transaction failed
+                // before; what the client wants under the name is not sent.
+                self.ask_text(&parse.query, &parse.parameter_types);
+                let ends = crate::sql::planner::transaction_end(&parse.query).is_some();
+                let query = if ends { "" } else { "SELECT 1" }.to_owned();
+                let taken = Parse { query, parameter_types: Vec::new(), ..parse };
                 self.send(taken.encode(), Op::Parse { hidden: false, undo: None });
                 return Ok(());
             }
+            self.ask_text(&parse.query, &parse.parameter_types);
+            let message = format!("prepared statement \"{}\" already exists", parse.name);
+            return self.unknown("42P05", message);
+        }
+        if self.objects.prepared.get(&parse.name).is_some_and(|p| p.upstream != parse.name) {
             let message = format!("prepared statement \"{}\" already exists", parse.name);
             return self.unknown("42P05", message);
         }
         let text: Arc<str> = parse.query.as_str().into();
         if let Some(call) = self.glass_call(&text) {
-            return self.glass_parse(parse, text, call).await;
+            return Box::pin(self.glass_parse(parse, text, call)).await;
         }
         let planned = match self.decide(&text).await? {
             Ok(planned) => planned,
@@ -54,8 +66,11 @@ impl<C: Stream, S: Stream> Session<C, S> {
             [] => Decided::Empty,
             [one] => Decided::Sent(Arc::clone(one)),
             _ => {
-                return self
-                    .unknown("42601", "cannot insert multiple commands into a prepared statement".into());
+                let message = "cannot insert multiple commands into a prepared statement";
+                let error = message::Report::error("42601", message).error_response();
+                self.refuse_in_servers_words(&text, &error);
+                self.skipping = true;
+                return Ok(());
             }
         };
         let mut prepared = Prepared {
@@ -100,6 +115,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
         hidden: bool,
         undo: Undo,
     ) {
+        self.ask_origin(&prepared.text, &prepared.types, plan);
         let ours = [plan.principal_param, plan.grants_param].into_iter().flatten().max();
         let mut parameter_types = prepared.types.clone();
         if ours.is_some() {
@@ -115,13 +131,38 @@ impl<C: Stream, S: Stream> Session<C, S> {
         self.send(target.describe(), op);
     }
 
+    /// Has the server read a text of the client's that will not be kept: an error in it comes first.
+    fn ask_text(&mut self, text: &str, types: &[u32]) {
+        let target = Target { kind: TargetKind::Statement, name: ORIGIN_NAME.to_owned() };
+        let parse =
+            Parse { name: ORIGIN_NAME.to_owned(), query: text.to_owned(), parameter_types: types.to_vec() };
+        self.send(parse.encode(), Op::Parse { hidden: true, undo: None });
+        self.send(target.close(), Op::Close { hidden: true, undo: None });
+    }
+
+    /// Has the server read the client's own text, if it was not asked before what it says of it. Nothing
+    /// of it is ever executed.
+    pub(super) fn ask_origin(&mut self, text: &str, types: &[u32], plan: &Arc<GuardedPlan>) {
+        // A COPY has no columns to be described, and is not planned when it is parsed; what stands around
+        // a query of SQL's cursors and prepared statements names things that the server knows by other names.
+        if plan.copy.is_some() || plan.wrap != Wrap::Plain || plan.origin.get().is_some() {
+            return;
+        }
+        let parse =
+            Parse { name: ORIGIN_NAME.to_owned(), query: text.to_owned(), parameter_types: types.to_vec() };
+        let target = Target { kind: TargetKind::Statement, name: ORIGIN_NAME.to_owned() };
+        self.send(parse.encode(), Op::Parse { hidden: true, undo: None });
+        self.send(target.describe(), Op::Origin { plan: Arc::clone(plan) });
+        self.send(target.close(), Op::Close { hidden: true, undo: None });
+    }
+
     pub(super) async fn on_bind(&mut self, frame: Frame) -> Result<(), Ended> {
         let bind = match Bind::decode(&frame.body_bytes()) {
             Ok(bind) => bind,
             Err(message::MessageError::NotUtf8) => {
                 return self.refuse_extended("(not UTF-8)", &not_text(&message::MessageError::NotUtf8)).await;
             }
-            Err(e) => return Err(e.into()),
+            Err(e) => return self.malformed(&e),
         };
         let Some(prepared) = self.statements.prepared.get(&bind.statement).cloned() else {
             // Never forwarded: the server could know a statement of ours under that name.
@@ -135,6 +176,25 @@ impl<C: Stream, S: Stream> Session<C, S> {
             Ok(prepared) => prepared,
             Err((text, refusal)) => return self.refuse_extended(&text, &refusal).await,
         };
+        if let Decided::Sent(statement) = &prepared.decided
+            && self.may_translate(statement)
+        {
+            let statement = Arc::clone(statement);
+            let translated = match Box::pin(self.translate(&statement)).await? {
+                Ok(translated) => translated,
+                Err(Stop(error)) => {
+                    self.poison(error);
+                    self.skipping = true;
+                    return Ok(());
+                }
+            };
+            if self.skipping {
+                return Ok(());
+            }
+            if let Some(translated) = translated {
+                return Box::pin(self.bind_translated(bind, &prepared, translated)).await;
+            }
+        }
         match prepared.guarded().cloned() {
             None => {
                 let parameters = parameters_of(&bind, &prepared.types);
@@ -178,14 +238,29 @@ impl<C: Stream, S: Stream> Session<C, S> {
             };
             prepared = again;
         }
+        match self.copy_text(plan) {
+            Ok(None) => {}
+            Ok(Some(text)) => {
+                let layout = prepared.layout.clone();
+                self.insert_portal(&bind, &prepared, layout, Vec::new());
+                self.bind_copy(&bind, text);
+                return Ok(());
+            }
+            Err(refusal) => return self.refuse_extended(&prepared.text, &refusal).await,
+        }
         let parameters = parameters_of(&bind, &prepared.types);
         let client_results = bind.result_formats.clone();
         let mut portal_layout = None;
         if let Some(layout) = &prepared.layout {
-            // A count that fits no column is the server's to refuse.
-            if let Some(formats) = layout.result_formats(&client_results) {
-                bind.result_formats = formats;
-            }
+            let Some(formats) = layout.result_formats(&client_results) else {
+                let message = format!(
+                    "bind message has {} result formats but query has {} columns",
+                    client_results.len(),
+                    layout.visible()
+                );
+                return self.unknown("08P01", message);
+            };
+            bind.result_formats = formats;
             portal_layout = Some(Arc::new(layout.with_formats(&bind.result_formats)));
         }
         let ours = self.own_parameters(plan);
@@ -216,6 +291,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
         parameters: Vec<Option<String>>,
     ) {
         let portal = Portal {
+            exchange: self.ops.exchange(),
             text: Arc::clone(&prepared.text),
             decided: prepared.decided.clone(),
             policy_version: self.context.policy.policy.version.clone(),
@@ -227,14 +303,30 @@ impl<C: Stream, S: Stream> Session<C, S> {
             raw: bind.parameters.clone(),
             raw_formats: bind.parameter_formats.clone(),
             grants: Arc::clone(&self.grants),
+            upstream: None,
+            reach: None,
         };
         self.note_protocol_name(&bind.portal);
+        let guarded = match &portal.decided {
+            Decided::Sent(statement) => !matches!(statement.verdict, Verdict::Verbatim),
+            Decided::Empty | Decided::Glass(_) => true,
+        };
+        if guarded && !bind.portal.is_empty() && !self.guarded_portals.contains(&bind.portal) {
+            self.guarded_portals.insert(bind.portal.clone());
+        }
         self.statements.portals.insert(bind.portal.clone(), portal);
     }
 
     /// The bind values of ours, in the order of their numbers.
     pub(super) fn own_parameters(&self, plan: &GuardedPlan) -> Vec<Option<Bytes>> {
         let mut ours = Vec::new();
+        match plan.wrap {
+            Wrap::Plain | Wrap::Declare(_) => {}
+            // What they read has them already, or they read nothing.
+            Wrap::Prepare(_) | Wrap::Fetch(_) | Wrap::Move(_) | Wrap::Execute(_) | Wrap::Commit => {
+                return ours;
+            }
+        }
         if plan.principal_param.is_some() {
             ours.push(Some(Bytes::copy_from_slice(self.principal.as_bytes())));
         }
@@ -245,8 +337,14 @@ impl<C: Stream, S: Stream> Session<C, S> {
     }
 
     pub(super) async fn on_describe(&mut self, frame: Frame) -> Result<(), Ended> {
-        let target = Target::decode(frame.body())?;
+        let target = match Target::decode(frame.body()) {
+            Ok(target) => target,
+            Err(e) => return self.malformed(&e),
+        };
         let is_statement = target.kind == TargetKind::Statement;
+        if Box::pin(self.describe_object(&target)).await? {
+            return Ok(());
+        }
         let (decided, upstream) = if is_statement {
             match self.statements.prepared.get(&target.name) {
                 Some(prepared) => (prepared.decided.clone(), prepared.upstream.clone()),
@@ -288,6 +386,26 @@ impl<C: Stream, S: Stream> Session<C, S> {
         }
     }
 
+    /// True for a portal of the protocol that touches nothing protected, and whose name never stood for
+    /// one that does: SQL may read on in it.
+    pub(super) fn is_plain_portal(&self, name: &str) -> bool {
+        let plain = |decided: &Decided| match decided {
+            Decided::Sent(statement) => matches!(statement.verdict, Verdict::Verbatim),
+            Decided::Empty | Decided::Glass(_) => false,
+        };
+        !self.guarded_portals.contains(name)
+            && self.statements.portals.get(name).is_some_and(|portal| plain(&portal.decided))
+    }
+
+    /// True for a statement of the protocol that touches nothing protected as names are now, and that
+    /// stands on the server under the client's own name: SQL may execute it.
+    pub(super) fn is_plain_statement(&self, name: &str) -> bool {
+        self.statements.prepared.get(name).is_some_and(|p| {
+            let plain = matches!(&p.decided, Decided::Sent(s) if matches!(s.verdict, Verdict::Verbatim));
+            plain && p.upstream == name && p.context == self.context_id
+        })
+    }
+
     fn note_protocol_name(&mut self, name: &str) {
         if !name.is_empty() && !self.protocol_names.contains(name) {
             self.protocol_names.insert(name.to_owned());
@@ -298,12 +416,18 @@ impl<C: Stream, S: Stream> Session<C, S> {
     /// the same name in the protocol.
     fn is_sql_cursor(&self, name: &str) -> bool {
         !self.protocol_names.contains(name)
-            && self.sql_objects.contains_key(&SessionObject::Cursor(name.to_owned()))
+            && self.objects.cursors.get(name).is_some_and(|c| c.upstream == name)
     }
 
     pub(super) async fn on_execute(&mut self, frame: Frame) -> Result<(), Ended> {
-        let execute = Execute::decode(frame.body())?;
+        let execute = match Execute::decode(frame.body()) {
+            Ok(execute) => execute,
+            Err(e) => return self.malformed(&e),
+        };
         let Some(portal) = self.statements.portals.get(&execute.portal).cloned() else {
+            if let Some((plan, upstream)) = self.cursor_portal(&execute.portal) {
+                return Box::pin(self.execute_cursor(&execute, plan, upstream)).await;
+            }
             if self.is_sql_cursor(&execute.portal) {
                 let run = self.new_run(
                     vec![format!("(cursor {})", execute.portal).into()],
@@ -320,7 +444,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
         let (statement, mode) = match &portal.decided {
             Decided::Glass(shape) => {
                 let shape = Arc::clone(shape);
-                return self.glass_execute(&portal, &shape).await;
+                return Box::pin(self.glass_execute(&portal, &shape)).await;
             }
             Decided::Empty => (None, Mode::Verbatim),
             Decided::Sent(statement) => (
@@ -348,14 +472,14 @@ impl<C: Stream, S: Stream> Session<C, S> {
             }
         }
         if let Some(statement) = &statement {
-            if let Some(refusal) = self.unknown_object_of(statement) {
-                return self.refuse_extended(&portal.text, &refusal).await;
+            if !self.settle_names(statement).await? {
+                return Ok(());
             }
             if let Some(name) = self.guarded_name(statement) {
                 self.deallocate(name);
                 return Ok(());
             }
-            self.note_effects(statement);
+            self.note_effects(statement, portal.upstream.as_deref(), &portal.parameters);
             self.copy_due |= statement.effects.copies_in;
         }
         let run = self.new_run(vec![Arc::clone(&portal.text)], mode, portal.parameters.clone());
@@ -364,6 +488,11 @@ impl<C: Stream, S: Stream> Session<C, S> {
             run.formats.clone_from(&portal.result_formats);
             run.grants = Arc::clone(&portal.grants);
             self.exchange_blocks |= run.plan().is_some_and(|p| p.block);
+        }
+        if let (Some(upstream), Some(_)) = (&portal.upstream, &portal.reach)
+            && let Some(cursor) = self.objects.upstream_cursor(upstream)
+        {
+            cursor.reach.clone_from(&portal.reach);
         }
         self.exchange_runs += 1;
         self.forward(frame);
@@ -374,7 +503,10 @@ impl<C: Stream, S: Stream> Session<C, S> {
     }
 
     pub(super) async fn on_close(&mut self, frame: Frame) -> Result<(), Ended> {
-        let target = Target::decode(frame.body())?;
+        let target = match Target::decode(frame.body()) {
+            Ok(target) => target,
+            Err(e) => return self.malformed(&e),
+        };
         let mut op = Op::Close { hidden: false, undo: None };
         let mut upstream = target.name.clone();
         match target.kind {
@@ -389,12 +521,19 @@ impl<C: Stream, S: Stream> Session<C, S> {
                     op = Op::Close { hidden: false, undo: Some(undo) };
                 }
             }
-            TargetKind::Portal => {
-                if self.statements.portals.remove(&target.name).is_some_and(|p| p.is_glass()) {
+            TargetKind::Portal => match self.statements.portals.remove(&target.name) {
+                Some(portal) if portal.is_glass() => {
                     self.answer(Bytes::from_static(b"3\0\0\0\x04"));
                     return Ok(());
                 }
-            }
+                Some(_) => {}
+                None => {
+                    if let Some((_, cursor)) = self.cursor_portal(&target.name) {
+                        self.objects.cursors.remove(&target.name);
+                        upstream = cursor;
+                    }
+                }
+            },
         }
         if upstream == target.name {
             self.forward(frame);

@@ -8,13 +8,17 @@ use super::peer::Stream;
 use super::{Ended, Session};
 use crate::ledger::Priority;
 use crate::ledger::record::Outcome;
-use crate::policy::Refusal;
+use crate::policy::{RESERVED_PREFIX, Refusal};
+use crate::sql::StatementKind;
+use crate::sql::objects::Wrap;
 use crate::wire::frame::Frame;
 use crate::wire::message::{Report, ServerTag, Status};
 
 impl<C: Stream, S: Stream> Session<C, S> {
     pub(super) async fn on_error(&mut self, frame: &Frame) -> Result<(), Ended> {
-        let report = Report::decode(&frame.body_bytes())?;
+        let mut report = Report::decode(&frame.body_bytes())?;
+        let restored = self.in_client_names(&mut report);
+        let frame = restored.as_ref().unwrap_or(frame);
         if report.is_fatal() {
             self.server_said_goodbye = true;
             self.show(&frame.raw());
@@ -23,6 +27,8 @@ impl<C: Stream, S: Stream> Session<C, S> {
         if self.namespace_touched {
             self.namespace = None;
         }
+        // A COPY FROM STDIN that failed takes no more data, nor does it swallow the Sync that follows.
+        self.copying_in = false;
         let head = self.ops.pop();
         match head {
             Some(Op::Poison { error }) => {
@@ -30,6 +36,11 @@ impl<C: Stream, S: Stream> Session<C, S> {
                 let bytes = if &*report.code() == "25P02" { frame.raw() } else { error };
                 self.show(&bytes);
                 self.discard_to_sync();
+            }
+            // A guarded COPY from the client; ReadyForQuery follows and ends it.
+            Some(Op::Query { run }) if self.runs.get(&run).is_some_and(|r| r.plan().is_some()) => {
+                self.ops.push_front(Op::Query { run });
+                self.fail_run(run, &report, frame).await?;
             }
             Some(Op::Query { run }) => {
                 self.open_gate(run);
@@ -48,20 +59,27 @@ impl<C: Stream, S: Stream> Session<C, S> {
                 self.discard_to_sync();
             }
             Some(op @ (Op::Parse { .. } | Op::Bind { .. })) => {
-                self.fail_preparation(&report, frame);
+                if matches!(op, Op::Parse { .. }) && !self.parsed_our_text() {
+                    self.show(&frame.raw());
+                    self.end_first_pending(&report);
+                } else {
+                    self.fail_preparation(&report, frame, matches!(op, Op::Bind { .. }));
+                }
                 self.discard_to_sync();
                 self.undo(op);
             }
             Some(Op::Probe) => {
                 return Err(Ended::Protocol(format!("the namespace cannot be asked: {report}")));
             }
-            Some(Op::Describe { .. } | Op::Close { .. }) => {
-                self.fail_preparation(&report, frame);
+            Some(Op::Describe { .. } | Op::Origin { .. } | Op::Close { .. }) => {
+                self.fail_preparation(&report, frame, false);
                 self.discard_to_sync();
             }
             // An error between pipelines (a failing commit at Sync, a terminating server).
             Some(op @ Op::Sync { .. }) => {
-                self.show(&frame.raw());
+                if !self.end_failed(&report, frame).await {
+                    self.show(&frame.raw());
+                }
                 self.ops.push_front(op);
             }
             Some(op @ Op::Local { .. }) => {
@@ -73,19 +91,77 @@ impl<C: Stream, S: Stream> Session<C, S> {
         Ok(())
     }
 
+    /// An error at the end of a transaction, in which guarded cursors WITH HOLD ran to their end: it can
+    /// be about their rows. False when there were none.
+    async fn end_failed(&mut self, report: &Report, frame: &Frame) -> bool {
+        let Some(plan) = self.objects.unsettled() else { return false };
+        let error = super::report::server_error(report, self.role.is_restricted());
+        let texts = vec!["(end of a transaction with cursors WITH HOLD)".into()];
+        let filtered = plan.filtered;
+        let id = self.new_run(texts, super::run::Mode::Guarded(std::sync::Arc::new(plan)), Vec::new());
+        let Some(mut run) = self.runs.remove(&id) else { return false };
+        if filtered && super::run::depends_on_data(&report.code()) {
+            run.reach = self.world.reach(&self.principal, &run.grants).await;
+        }
+        let outcome = Outcome::Error { sqlstate: report.code().into_owned() };
+        let mut receipt = None;
+        for body in run.final_records(&self.identity, outcome) {
+            receipt = Some(self.world.append(body, Priority::Ordinary));
+        }
+        match receipt {
+            Some(receipt) if !self.muted => {
+                self.outbox.push_gated(id, true, bytes::BytesMut::from(&error[..]), receipt);
+            }
+            _ => self.show(&frame.raw()),
+        }
+        true
+    }
+
+    /// An error that calls a cursor or prepared statement by our name, in the client's words.
+    fn in_client_names(&self, report: &mut Report) -> Option<Frame> {
+        let message = report.message().into_owned();
+        let at = message.find(RESERVED_PREFIX)?;
+        let name: String =
+            message.get(at..)?.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
+        let client = self.objects.client_name(&name)?;
+        let words = message.replace(&name, client);
+        *report = report.clone().without(b'M').with(b'M', words);
+        Frame::from_raw(report.error_response())
+    }
+
     /// An error before execution: no row was read, so its words are about the client's text and
-    /// values only. `Position` and context are dropped where the text is not the client's.
-    pub(super) fn fail_preparation(&mut self, report: &Report, frame: &Frame) {
+    /// values only. `Position` and context are dropped where the text is not the client's; the context of
+    /// an error at Bind says which value it was, and the client's have the numbers the client gave them.
+    pub(super) fn fail_preparation(&mut self, report: &Report, frame: &Frame, at_bind: bool) {
         let run = self.pending_runs().first().and_then(|id| self.runs.get(id));
         let describes_plan = |op: &Op| matches!(op, Op::Describe { plan: Some(_), .. });
-        let guarded = run.is_some_and(|r| r.plan().is_some()) || self.ops.head().is_some_and(describes_plan);
+        // The text that failed is the client's own.
+        let original = matches!(self.ops.head(), Some(Op::Origin { .. } | Op::Poison { .. }));
+        let guarded = !original
+            && (run.is_some_and(|r| r.plan().is_some()) || self.ops.head().is_some_and(describes_plan));
         if guarded {
-            let ours = super::report::server_error(report, false);
-            self.show(&ours);
+            self.show(&super::report::preparation_error(report, at_bind));
         } else {
             self.show(&frame.raw());
         }
-        // The run that waited for this never ran; the refusal by the server is recorded.
+        self.end_first_pending(report);
+    }
+
+    /// Whether the Parse that was just taken off the queue was of a guarded text. What follows it tells:
+    /// our own Describe, or the Bind of a simple query that is sent as extended messages.
+    fn parsed_our_text(&self) -> bool {
+        match self.ops.head() {
+            Some(Op::Describe { shown: false, plan: Some(_), .. }) => true,
+            Some(Op::Bind { hidden: true, .. }) => {
+                let first = self.pending_runs().first().copied();
+                first.and_then(|id| self.runs.get(&id)).is_some_and(|run| run.plan().is_some())
+            }
+            _ => false,
+        }
+    }
+
+    /// The run that waited for a preparation never ran; the refusal by the server is recorded.
+    fn end_first_pending(&mut self, report: &Report) {
         let pending: Vec<RunId> = self.pending_runs();
         if let Some(id) = pending.first().copied()
             && let Some(mut run) = self.runs.remove(&id)
@@ -117,8 +193,14 @@ impl<C: Stream, S: Stream> Session<C, S> {
             code => Outcome::Error { sqlstate: code.to_owned() },
         };
         let guarded = run.plan().is_some();
+        if let Some(plan) = run.plan() {
+            self.objects.failed(plan);
+        }
         if let Some(code) = run.revoked {
             return self.end_with_refusal(run, &super::report::revoked(code));
+        }
+        if let Some(refusal) = run.copy.refused.take() {
+            return self.end_with_refusal(run, &refusal);
         }
         // A new row whose patient is outside: the check in RETURNING raised it.
         if guarded && &*report.code() == "22P02" && report.message().contains("GLS-201") {
@@ -131,7 +213,22 @@ impl<C: Stream, S: Stream> Session<C, S> {
             frame.raw()
         };
         if guarded && run.plan().is_some_and(|p| p.filtered) && super::run::depends_on_data(&report.code()) {
-            run.reach = self.world.reach(&self.principal, &run.grants).await;
+            run.reach = Box::pin(self.world.reach(&self.principal, &run.grants)).await;
+        }
+        // The rows it had before it failed rest on the same assignment.
+        self.runs.insert(id, run);
+        self.hold_to_present(id).await;
+        let Some(mut run) = self.runs.remove(&id) else { return Err(unexpected(ServerTag::ErrorResponse)) };
+        if let Some(code) = run.revoked {
+            return self.end_with_refusal(run, &super::report::revoked(code));
+        }
+        // The server runs a statement that writes to its end before it sends a row or describes one, and so
+        // FETCH and EXECUTE.
+        let whole_first = |wrap: &Wrap| matches!(wrap, Wrap::Fetch(_) | Wrap::Execute(_));
+        let moved = run.moved;
+        if run.plan().is_some_and(|p| p.kind != StatementKind::Select || (moved == 0 && whole_first(&p.wrap)))
+        {
+            run.window.clear();
         }
         // Rows taken before the error leave with it, as they would without us.
         run.window.extend_from_slice(&error);
@@ -188,6 +285,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
             Op::Parse { undo: None, .. }
             | Op::Bind { portal: None, .. }
             | Op::Describe { .. }
+            | Op::Origin { .. }
             | Op::Close { undo: None, .. }
             | Op::Sync { .. }
             | Op::Local { .. }
@@ -204,14 +302,12 @@ impl<C: Stream, S: Stream> Session<C, S> {
         refusal: &Refusal,
     ) -> Result<(), Ended> {
         self.outbox.revoke(run.id);
-        let event = self.event_id();
         let outcome = Outcome::Refused { code: refusal.code.as_str().to_owned() };
         run.rows = 0;
         run.bytes = 0;
         for body in run.final_records(&self.identity, outcome) {
             self.world.note(body, Priority::Reserve);
         }
-        let _ = event;
         let error = super::report::refusal(refusal, Some(&run.statement)).error_response();
         self.show(&error);
         self.muted = true;

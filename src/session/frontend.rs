@@ -1,5 +1,6 @@
 //! The client's messages, dispatched: `simple` and `extended` handle those that carry statements.
 
+use super::login::CLIENT_LIMIT;
 use super::ops::Op;
 use super::peer::Stream;
 use super::{Ended, Session};
@@ -8,6 +9,68 @@ use crate::wire::frame::Frame;
 use crate::wire::message::ClientTag;
 
 impl<C: Stream, S: Stream> Session<C, S> {
+    /// Passes on COPY data that nothing has to look into, without waiting for whole messages. False when
+    /// something else comes next.
+    pub(super) fn relay_copy_data(&mut self) -> Result<bool, Ended> {
+        if self.oversized.is_some() {
+            return Ok(false);
+        }
+        // The rest of a message whose beginning was sent must follow, whatever became of the COPY.
+        if !self.client.decoder.inside_frame() {
+            let next = self.client.decoder.next_tag() == Some(b'd');
+            let plain = |id| self.runs.get(&id).is_some_and(|run| run.plan().is_none());
+            if !next || !self.copying_in || self.skipping || !self.head_run().is_some_and(plain) {
+                return Ok(false);
+            }
+        }
+        let Some(stretch) = self.client.decoder.stretch(b'd')? else { return Ok(false) };
+        self.to_server.push(stretch.bytes());
+        Ok(true)
+    }
+
+    /// A message over the limit came to its end, unread.
+    pub(super) async fn refuse_oversized(&mut self) -> Result<(), Ended> {
+        let Some(header) = self.oversized.take() else { return Ok(()) };
+        let Some(tag) = ClientTag::of(header.tag) else {
+            return Err(Ended::Protocol(format!("invalid frontend message type {}", header.tag)));
+        };
+        if self.skipping {
+            return Ok(());
+        }
+        let refusal = Refusal {
+            sqlstate: "54000",
+            ..Refusal::new(
+                GlsCode::CannotGuard,
+                format!(
+                    "a message of {} bytes is longer than the {CLIENT_LIMIT} that are understood",
+                    header.body
+                ),
+            )
+        }
+        .with_hint("Send large values in parts, or load them with COPY.");
+        if self.copying_in && tag == ClientTag::CopyData && self.break_off_copy(&refusal) {
+            return Ok(());
+        }
+        self.quiesce().await?;
+        match tag {
+            ClientTag::Query | ClientTag::FunctionCall => self.refuse_simple("(too long)", &refusal).await,
+            ClientTag::Parse
+            | ClientTag::Bind
+            | ClientTag::Describe
+            | ClientTag::Execute
+            | ClientTag::Close => self.refuse_extended("(too long)", &refusal).await,
+            // Outside COPY the server ignores these, and so do we.
+            ClientTag::CopyData | ClientTag::CopyDone | ClientTag::CopyFail if !self.copying_in => Ok(()),
+            ClientTag::Sync
+            | ClientTag::Flush
+            | ClientTag::Terminate
+            | ClientTag::Password
+            | ClientTag::CopyData
+            | ClientTag::CopyDone
+            | ClientTag::CopyFail => Err(Ended::Protocol(refusal.message)),
+        }
+    }
+
     /// Handles one message of the client.
     pub(super) async fn on_client(&mut self, frame: Frame) -> Result<(), Ended> {
         let Some(tag) = ClientTag::of(frame.tag()) else {
@@ -30,6 +93,11 @@ impl<C: Stream, S: Stream> Session<C, S> {
         if !passive && (self.names_unsettled || self.namespace.is_none()) {
             self.quiesce().await?;
             self.names_unsettled = false;
+        }
+        // A Query behind a pipeline without Sync is skipped if one of its messages failed. One that is not
+        // sent as it is brings a Sync of its own, which would end the skipping.
+        if tag == ClientTag::Query && self.ops.open_pipeline() {
+            self.quiesce().await?;
         }
         // An error may have come meanwhile, which this message is behind.
         if self.skipping && !matches!(tag, ClientTag::Sync | ClientTag::Terminate) {
@@ -58,11 +126,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
             }
             ClientTag::CopyData | ClientTag::CopyDone | ClientTag::CopyFail => {
                 // Outside COPY the server ignores these, and so do we.
-                if self.copying_in {
-                    self.copying_in = tag == ClientTag::CopyData;
-                    self.forward(frame);
-                }
-                Ok(())
+                if self.copying_in { Box::pin(self.on_copy_input(frame, tag)).await } else { Ok(()) }
             }
             ClientTag::FunctionCall => {
                 self.quiesce().await?;

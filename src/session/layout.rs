@@ -4,6 +4,7 @@
 use bytes::{BufMut, BytesMut};
 
 use crate::policy::RESERVED_PREFIX;
+use crate::sql::Origin;
 
 /// What a hidden column carries; the letter after the reserved prefix (see `sql::GuardedPlan`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -121,6 +122,35 @@ impl Layout {
         Ok((layout, shown))
     }
 
+    /// All columns.
+    pub(super) fn len(&self) -> usize {
+        self.columns.len()
+    }
+
+    /// True for a column of ours.
+    pub(super) fn is_hidden(&self, column: usize) -> bool {
+        self.columns.get(column).is_some_and(|c| c.carries.is_some())
+    }
+
+    /// Reads the value of a hidden column.
+    pub(super) fn take_value(
+        &self,
+        column: usize,
+        value: Option<&[u8]>,
+        binary: bool,
+        witness: &mut Witness,
+    ) -> Result<(), Malformed> {
+        let carries = self.columns.get(column).and_then(|c| c.carries);
+        match (carries, value) {
+            (Some(Carries::Key), Some(key)) => witness.keys.push(text(key)?),
+            (Some(Carries::Keys), Some(set)) if binary => binary_array(set, &mut witness.keys)?,
+            (Some(Carries::Keys), Some(set)) => text_array(set, &mut witness.keys)?,
+            (Some(Carries::Marker), None) => witness.visible = false,
+            (Some(Carries::Key | Carries::Keys | Carries::Marker | Carries::Nothing) | None, _) => {}
+        }
+        Ok(())
+    }
+
     /// Columns of the client's own.
     pub(super) fn visible(&self) -> usize {
         self.columns.len() - self.hidden
@@ -128,7 +158,7 @@ impl Layout {
 
     /// The result format codes for the whole row, from those the client gave for its own columns:
     /// none, one for all, or one each. Hidden columns are always text. `None` when the count fits
-    /// neither; the server then reports it as it does without us.
+    /// neither.
     pub(super) fn result_formats(&self, client: &[i16]) -> Option<Vec<i16>> {
         if self.hidden == 0 {
             return Some(client.to_vec());
@@ -181,16 +211,13 @@ impl Layout {
         out.put_u8(b'D');
         out.put_u32(0);
         out.put_u16(u16::try_from(self.visible()).map_err(|_| Malformed("too many columns"))?);
-        for column in &self.columns {
+        for (i, column) in self.columns.iter().enumerate() {
             let before = at.0;
             let value = at.value()?;
-            match (column.carries, value) {
-                (None, _) => out.extend_from_slice(&before[..before.len() - at.0.len()]),
-                (Some(Carries::Key), Some(key)) => witness.keys.push(text(key)?),
-                (Some(Carries::Keys), Some(set)) if column.binary => binary_array(set, &mut witness.keys)?,
-                (Some(Carries::Keys), Some(set)) => text_array(set, &mut witness.keys)?,
-                (Some(Carries::Marker), None) => witness.visible = false,
-                (Some(_), _) => {}
+            if column.carries.is_some() {
+                self.take_value(i, value, column.binary, &mut witness)?;
+            } else {
+                out.extend_from_slice(&before[..before.len() - at.0.len()]);
             }
         }
         // `SELECT FROM t` has rows without columns; whether those are shown is the caller's.
@@ -202,6 +229,34 @@ impl Layout {
         }
         Ok(witness)
     }
+}
+
+/// Puts table, column number and type modifier of the client's own text into a RowDescription body from
+/// which the hidden columns were taken. A column whose type differs keeps what the server said of it:
+/// the values that follow are of that type.
+pub(super) fn restore(shown: &mut [u8], origin: &Origin) -> Result<(), Malformed> {
+    let mut at = Cursor(shown);
+    if usize::from(at.int16()?) != origin.columns.len() {
+        return Ok(());
+    }
+    let mut changes = Vec::new();
+    for column in &origin.columns {
+        at.cstr()?;
+        let start = shown.len() - at.0.len();
+        at.take(6)?;
+        let type_oid = at.int32()?;
+        at.take(8)?;
+        if type_oid == column.type_oid as i32 {
+            changes.push((start, column));
+        }
+    }
+    for (start, column) in changes {
+        // table OID (4), column number (2), type OID (4), type size (2), type modifier (4), format (2)
+        shown[start..start + 4].copy_from_slice(&column.table.to_be_bytes());
+        shown[start + 4..start + 6].copy_from_slice(&column.attribute.to_be_bytes());
+        shown[start + 12..start + 16].copy_from_slice(&column.type_modifier.to_be_bytes());
+    }
+    Ok(())
 }
 
 fn text(value: &[u8]) -> Result<String, Malformed> {
@@ -312,6 +367,41 @@ mod tests {
         let witness = layout.take_row(&row(&[None, Some("{4,5}"), None]), &mut out).unwrap();
         assert_eq!(witness, Witness { keys: vec!["4".into(), "5".into()], visible: false });
         assert!(out.is_empty());
+    }
+
+    #[test]
+    fn a_restored_description_has_the_places_of_the_original_where_the_type_is_the_same() {
+        use crate::sql::ColumnOrigin;
+        use crate::wire::message::{Field, decode_row_description, encode_row_description};
+        let field = |name: &str, table, attribute, type_oid, type_modifier| Field {
+            name: name.into(),
+            table,
+            attribute,
+            type_oid,
+            type_size: -1,
+            type_modifier,
+            format: 1,
+        };
+        let derived = [field("a", 0, 0, 1043, -1), field("b", 0, 0, 25, -1)];
+        let mut body = encode_row_description(&derived).unwrap()[5..].to_vec();
+        let origin = |table, attribute, type_oid, type_modifier| ColumnOrigin {
+            table,
+            attribute,
+            type_oid,
+            type_modifier,
+        };
+        let columns = vec![origin(70_000, 3, 1043, 24), origin(70_000, 4, 1042, 9)];
+        restore(&mut body, &Origin { columns }).unwrap();
+        let got = decode_row_description(&body).unwrap();
+        assert_eq!(got, [field("a", 70_000, 3, 1043, 24), field("b", 0, 0, 25, -1)]);
+        // A description of something else is left alone; half a one is an error.
+        let before = body.clone();
+        restore(&mut body, &Origin { columns: vec![origin(1, 1, 1043, 1)] }).unwrap();
+        assert_eq!(body, before);
+        let two = Origin { columns: vec![origin(1, 1, 1, 1); 2] };
+        for cut in 0..body.len() {
+            assert!(restore(&mut body[..cut], &two).is_err(), "cut at {cut}");
+        }
     }
 
     #[test]

@@ -7,12 +7,15 @@ use std::sync::Arc;
 
 use tokio::net::TcpStream;
 
+use super::alerts::Alerts;
+use super::entry::{Entry, Lookup, UpstreamAs};
+use super::idle::Idle;
 use super::ops::Ops;
 use super::outbox::Outbox;
 use super::peer::{Out, Peer};
 use super::run::Identity;
 use super::statements::Statements;
-use super::world::{CancelTarget, World};
+use super::world::{CancelTarget, Phase, World};
 use super::{OwnNames, Session};
 use crate::catalog::Namespace;
 use crate::glass::{Grants, NoticesSeen};
@@ -20,36 +23,18 @@ use crate::ledger::Priority;
 use crate::ledger::record::{Body, ConnectionEvent, From, Tls, Who};
 use crate::policy::{Role, Variant};
 use crate::sql::planner::Context;
-use crate::wire::client::{self, AcceptError, AcceptSettings, Accepted, Login, StoredVerifier, Verifiers};
+use crate::wire::client::{self, AcceptError, AcceptSettings, Accepted, Login, Method};
 use crate::wire::frame::Limits;
 use crate::wire::message::{Report, Status};
-use crate::wire::scram::client::ClientSecret;
-use crate::wire::upstream::{self, Credentials};
+use crate::wire::scram::client::ScramClientError;
+use crate::wire::upstream::{self, Upstream, UpstreamError};
 
-/// Longest message a client may send, bytes. A longer one is refused unread.
-const CLIENT_LIMIT: u32 = 64 * 1024 * 1024;
+/// Longest message of a client that is understood, bytes. A longer one is refused unread, COPY data apart:
+/// that goes through as it comes.
+pub(super) const CLIENT_LIMIT: u32 = 64 * 1024 * 1024;
 
 /// Longest message taken from the server, bytes: the protocol's own limit.
 const SERVER_LIMIT: u32 = 0x3fff_fff0;
-
-/// Verifiers from the server, by the proxy's own account.
-struct FromServer<'a>(&'a World);
-
-impl Verifiers for FromServer<'_> {
-    type Error = String;
-
-    async fn verifier(&self, user: &str) -> Result<Option<StoredVerifier>, String> {
-        let found = self.0.service.verifier(user).await.map_err(|e| e.to_string())?;
-        let Some(found) = found else { return Ok(None) };
-        match found.verifier.parse() {
-            Ok(scram) => Ok(Some(StoredVerifier { scram, valid_until: found.valid_until })),
-            Err(_) => {
-                tracing::warn!(user, "the stored verifier is not SCRAM-SHA-256: the login is refused");
-                Ok(None)
-            }
-        }
-    }
-}
 
 /// Serves one client from its first byte to its last. `admission` refuses it with a report (too many
 /// connections, shutting down) once it said who it is.
@@ -60,7 +45,9 @@ pub async fn serve(
     admission: Result<(), Report>,
 ) {
     let peer = stream.peer_addr().ok();
-    let accepted = client::accept(stream, &settings, &FromServer(&world), admission).await;
+    let entry = world.entry().clone();
+    let lookup = Lookup { entry: &entry, service: &world.service };
+    let accepted = Box::pin(client::accept(stream, &settings, &lookup, admission)).await;
     let login = match accepted {
         Ok(Accepted::Login(login)) => *login,
         Ok(Accepted::Cancel(request)) => {
@@ -70,23 +57,21 @@ pub async fn serve(
             }
             return;
         }
-        Err(error) => return record_failure(&world, peer, &error),
+        Err(error) => return record_failure(&world, peer, &error, settings.method),
     };
     let user = login.user.clone();
-    if let Err((report, why)) = open(&world, login).await {
+    // Steps of the login are boxed: what they needed is free again once the session runs.
+    if let Err((report, why)) = Box::pin(open(&world, &entry, login)).await {
         tracing::info!(user, reason = %why, report = %report, "login refused");
     }
 }
 
 /// Records a connection that did not become a login.
-fn record_failure(world: &World, peer: Option<SocketAddr>, error: &AcceptError) {
-    let user = match error {
-        AcceptError::Closed => return,
-        AcceptError::Scram { user, .. }
-        | AcceptError::NoVerifier { user }
-        | AcceptError::Expired { user } => user.clone(),
-        _ => String::new(),
-    };
+fn record_failure(world: &World, peer: Option<SocketAddr>, error: &AcceptError, method: Method) {
+    if matches!(error, AcceptError::Closed) {
+        return;
+    }
+    let user = error.user().unwrap_or_default().to_owned();
     tracing::info!(%error, ?peer, "login failed");
     let from = From { address: peer.map(|p| p.to_string()).unwrap_or_default(), ..From::default() };
     let body = Body::Authentication {
@@ -94,21 +79,43 @@ fn record_failure(world: &World, peer: Option<SocketAddr>, error: &AcceptError) 
         user,
         database: None,
         from,
-        method: Some("scram-sha-256".to_owned()),
+        method: Some(method_word(method).to_owned()),
         reason: Some(error.to_string()),
     };
     world.note(body, Priority::Reserve);
 }
 
+fn method_word(method: Method) -> &'static str {
+    match method {
+        Method::Scram => "scram-sha-256",
+        Method::Certificate => "cert",
+        Method::CertificateAndScram => "cert+scram-sha-256",
+    }
+}
+
+/// How a client proved who it is, with the name in its certificate.
+fn proof(login: &Login) -> String {
+    match (&login.certificate, &login.keys) {
+        (None, _) => method_word(Method::Scram).to_owned(),
+        (Some(name), None) => format!("{} {name}", method_word(Method::Certificate)),
+        (Some(name), Some(_)) => format!("{} {name}", method_word(Method::CertificateAndScram)),
+    }
+}
+
 /// Opens the server side and runs the session.
-async fn open(world: &Arc<World>, mut login: Login) -> Result<(), (Report, String)> {
+async fn open(world: &Arc<World>, entry: &Entry, mut login: Login) -> Result<(), (Report, String)> {
     let from = From {
         address: login.peer.to_string(),
         tls: login.tls.as_ref().map(|t| Tls { version: t.version.clone(), cipher: t.cipher.clone() }),
         application_name: login.parameters.get("application_name").cloned(),
     };
-    let role = match admit(world, &login) {
-        Ok(role) => role,
+    let admitted = admit(world, &login).and_then(|role| {
+        let server_as = entry.upstream_login(&login, &role.name)?;
+        let place = world.crowd.enter(&login.user, entry.max_per_user)?;
+        Ok((role, server_as, place))
+    });
+    let (role, server_as, place) = match admitted {
+        Ok(admitted) => admitted,
         Err(report) => {
             let why = report.to_string();
             record_login(world, &login, &from, Some(&why));
@@ -116,13 +123,9 @@ async fn open(world: &Arc<World>, mut login: Login) -> Result<(), (Report, Strin
             return Err((report, why));
         }
     };
-    let parameters = startup_parameters(&login);
-    let credentials = Credentials::Scram(ClientSecret::Keys(login.keys.clone()));
-    let upstream = match upstream::connect(&world.upstream, &parameters, &credentials).await {
+    let upstream = match Box::pin(connect(world, &login, &server_as)).await {
         Ok(upstream) => upstream,
-        Err(error) => {
-            let why = error.to_string();
-            let report = error.report();
+        Err((report, why)) => {
             record_login(world, &login, &from, Some(&why));
             login.refuse(&report).await;
             return Err((report, why));
@@ -130,7 +133,7 @@ async fn open(world: &Arc<World>, mut login: Login) -> Result<(), (Report, Strin
     };
     record_login(world, &login, &from, None);
     let target = CancelTarget { pid: upstream.pid, secret: upstream.secret.clone() };
-    let key = match world.cancels.register(target.clone(), login.minor) {
+    let key = match world.cancels.register(target.clone(), target.pid, login.minor) {
         Ok(key) => key,
         Err(error) => {
             let report = Report::fatal("53300", "no cancel key can be given out");
@@ -154,7 +157,7 @@ async fn open(world: &Arc<World>, mut login: Login) -> Result<(), (Report, Strin
     let who = Who {
         principal: login.user.clone(),
         role: role.name.clone(),
-        database_user: login.user.clone(),
+        database_user: server_as.user.clone(),
         database: login.database.clone(),
     };
     let identity = Identity { who: who.clone(), from: from.clone() };
@@ -168,9 +171,12 @@ async fn open(world: &Arc<World>, mut login: Login) -> Result<(), (Report, Strin
         variant: Variant::Assigned,
     };
     drop(rules);
+    let shutdown = world.shutdown.subscribe();
+    let finishing = *shutdown.borrow() != Phase::Serving;
+    let account_of = entry.bound_to_role().then(|| role.name.clone());
     let session = Session {
         world: Arc::clone(world),
-        client: Peer::new(login.stream, Limits::only(CLIENT_LIMIT), login.buffered),
+        client: Peer::new(login.stream, Limits::gather(CLIENT_LIMIT), login.buffered),
         server: Peer::new(upstream.stream, Limits::only(SERVER_LIMIT), upstream.buffered),
         to_server: Out::default(),
         outbox: notices(&upstream.notices),
@@ -179,7 +185,9 @@ async fn open(world: &Arc<World>, mut login: Login) -> Result<(), (Report, Strin
         next_run: 0,
         statements: Statements::default(),
         protocol_names: HashSet::new(),
-        sql_objects: HashMap::new(),
+        guarded_portals: HashSet::new(),
+        objects: super::objects::Objects::default(),
+        described_layout: None,
         connection,
         principal: login.user,
         role,
@@ -203,20 +211,68 @@ async fn open(world: &Arc<World>, mut login: Login) -> Result<(), (Report, Strin
         server_said_goodbye: false,
         copy_due: false,
         copying_in: false,
+        oversized: None,
         encoding,
         conforming_strings: conforming == "on",
         own_names: OwnNames::default(),
         notices_seen: NoticesSeen::default(),
-        changed: world.watch(),
-        shutdown: world.shutdown.subscribe(),
-        finishing: false,
+        alerts: Alerts::new(world.watch(), shutdown),
+        finishing,
+        idle: Idle::default(),
+        account_of,
     };
-    let ended = session.drive().await;
-    drop(key);
+    let session = Box::pin(session.drive());
+    tracing::debug!(bytes = size_of_val(&*session), "session begins");
+    let ended = session.await;
+    drop((key, place));
     world.connection_closed(connection).await;
     let body = connection_record(ConnectionEvent::Close, &identity, Some(ended.to_string()));
     world.note(body, Priority::Ordinary);
     Ok(())
+}
+
+/// The server side of a session, with the statuses as the client is to see them. On an error: what the client is
+/// told, and what happened.
+async fn connect(world: &World, login: &Login, server_as: &UpstreamAs) -> Result<Upstream, (Report, String)> {
+    let mut parameters = login.parameters.clone();
+    parameters.insert("user".to_owned(), server_as.user.clone());
+    parameters.insert("database".to_owned(), login.database.clone());
+    let own_name = login.parameters.get("application_name");
+    let label = server_as.label(own_name.map(String::as_str));
+    if let Some(label) = &label {
+        parameters.insert("application_name".to_owned(), label.clone());
+    }
+    let mut upstream = upstream::connect(&world.upstream(), &parameters, &server_as.credentials)
+        .await
+        .map_err(|error| (refusal(&error, server_as), reason(&error)))?;
+    if label.is_some() {
+        // The label is the server's; the client's own name is the client's.
+        let shown = upstream.parameters.iter_mut().filter(|(name, _)| name == "application_name");
+        shown.for_each(|(_, value)| *value = own_name.cloned().unwrap_or_default());
+    }
+    Ok(upstream)
+}
+
+/// What a client is told of a login upstream that failed. Of a service account's login it is told nothing that is
+/// the account's affair.
+fn refusal(error: &UpstreamError, server_as: &UpstreamAs) -> Report {
+    match error {
+        UpstreamError::Refused(report) if server_as.carries.is_some() && report.code().starts_with("28") => {
+            Report::fatal("08006", "the proxy has no connection to the database server")
+        }
+        error => error.report(),
+    }
+}
+
+fn reason(error: &UpstreamError) -> String {
+    match error {
+        UpstreamError::Scram(ScramClientError::VerifierChanged) => {
+            "the server's verifier is another one than that which the client was checked against: the password \
+             changed meanwhile, or login.verifier_file is out of date"
+                .to_owned()
+        }
+        error => error.to_string(),
+    }
 }
 
 /// The server's notices of the login, first in the queue.
@@ -238,7 +294,7 @@ fn record_login(world: &World, login: &Login, from: &From, failure: Option<&str>
         user: login.user.clone(),
         database: Some(login.database.clone()),
         from: from.clone(),
-        method: Some("scram-sha-256".to_owned()),
+        method: Some(proof(login)),
         reason: failure.map(str::to_owned),
     };
     world.note(body, if failure.is_some() { Priority::Reserve } else { Priority::Ordinary });
@@ -246,6 +302,9 @@ fn record_login(world: &World, login: &Login, from: &From, failure: Option<&str>
 
 /// Whether a user that proved who it is may go on, and as what.
 fn admit(world: &World, login: &Login) -> Result<Arc<Role>, Report> {
+    if *world.shutdown.borrow() != Phase::Serving {
+        return Err(Report::fatal("57P03", "the database system is shutting down"));
+    }
     if login.database != world.database {
         return Err(Report::fatal(
             "3D000",
@@ -355,14 +414,6 @@ fn options(text: &str) -> Option<Vec<(String, String)>> {
         settings.push((name.to_owned(), value.to_owned()));
     }
     Some(settings)
-}
-
-/// What the server is told at startup: the client's parameters as they are.
-fn startup_parameters(login: &Login) -> BTreeMap<String, String> {
-    let mut parameters = login.parameters.clone();
-    parameters.insert("user".to_owned(), login.user.clone());
-    parameters.insert("database".to_owned(), login.database.clone());
-    parameters
 }
 
 #[cfg(test)]

@@ -6,15 +6,20 @@
 //! (`backend`, [`ops::Ops`]). Not here: what a statement may do (`sql`, `policy`), how a record is
 //! stored (`ledger`), how a break-glass session lives (`glass`).
 
+mod alerts;
 mod authority;
 mod backend;
 mod calls;
+mod copy;
 mod decisions;
+pub mod entry;
 mod extended;
 mod failures;
 mod frontend;
+pub mod idle;
 mod layout;
 pub mod login;
+mod objects;
 mod ops;
 mod outbox;
 mod peer;
@@ -23,6 +28,9 @@ mod report;
 mod run;
 mod simple;
 mod statements;
+mod translate;
+mod translated;
+pub mod userlist;
 pub mod world;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -38,15 +46,18 @@ use crate::ledger::Priority;
 use crate::ledger::record::EventId;
 use crate::policy::Role;
 use crate::sql::planner::{Context, Plans};
-use crate::sql::resolve::SessionObject;
-use crate::wire::frame::Frame;
+use crate::wire::frame::{Frame, Header, Piece};
 use crate::wire::message::{self, Report, Status};
+use alerts::Alerts;
+use idle::{Idle, IdleKind, Quiet};
+use layout::Layout;
+use objects::Objects;
 use ops::{Op, Ops};
 use outbox::{Outbox, RunId};
 use peer::{Out, Peer, Stream};
 use run::{Identity, Run};
 use statements::Statements;
-use world::World;
+use world::{Phase, World};
 
 /// Bytes held for the client (rows that wait for a record, output it does not read) above which no
 /// more is read from the server.
@@ -54,6 +65,10 @@ const HELD_LIMIT: usize = 4 * 1024 * 1024;
 
 /// Bytes waiting for the server above which no more is read from the client.
 const SENT_LIMIT: usize = 1024 * 1024;
+
+/// What a step returns that waits for the server or for a lookup, and is seldom taken. Boxed, so that the steps
+/// it stands in stay small: their futures are moved for every message.
+type Slow<'a, T = ()> = std::pin::Pin<Box<dyn Future<Output = Result<T, Ended>> + Send + 'a>>;
 
 /// Why a session ended.
 #[derive(Debug, thiserror::Error)]
@@ -67,6 +82,12 @@ pub enum Ended {
     /// The proxy shuts down.
     #[error("the proxy shuts down")]
     Shutdown,
+    /// The client was idle for too long.
+    #[error("the client was idle for too long")]
+    Idle(IdleKind),
+    /// The user's role, and so the account upstream, is another one now.
+    #[error("the role of the user changed")]
+    RoleChanged,
     /// A socket failed.
     #[error("connection lost: {0}")]
     Io(#[from] std::io::Error),
@@ -111,8 +132,13 @@ pub struct Session<C, S> {
     /// statements share the server's names with them: a name that is here is never taken for one of
     /// SQL's, even when our entry for it is gone and the server's may not be.
     protocol_names: HashSet<String>,
-    /// Cursors and prepared statements of SQL that were let through, with the context of then.
-    sql_objects: HashMap<SessionObject, u64>,
+    /// Those of them that ever stood for a portal that was guarded: only of the others it is certain what
+    /// SQL reads under the name, whatever became of it since.
+    guarded_portals: HashSet<String>,
+    /// Cursors and prepared statements of SQL.
+    objects: Objects,
+    /// The layout that was described last.
+    described_layout: Option<Arc<Layout>>,
     connection: ConnectionId,
     principal: String,
     role: Arc<Role>,
@@ -151,6 +177,8 @@ pub struct Session<C, S> {
     copy_due: bool,
     /// The client sends COPY data.
     copying_in: bool,
+    /// A message over the limit, whose body is thrown away as it comes.
+    oversized: Option<Header>,
     /// `client_encoding` and `standard_conforming_strings` as the server reported them.
     encoding: String,
     conforming_strings: bool,
@@ -158,8 +186,10 @@ pub struct Session<C, S> {
     own_names: OwnNames,
     /// What this connection was told of its break-glass sessions.
     notices_seen: NoticesSeen,
-    changed: tokio::sync::watch::Receiver<u64>,
-    shutdown: tokio::sync::watch::Receiver<bool>,
+    alerts: Alerts,
+    idle: Idle,
+    /// The role whose account the session is logged in to the server as; `None` when it is the user's own.
+    account_of: Option<String>,
     finishing: bool,
 }
 
@@ -178,7 +208,8 @@ enum Event {
     ServerGone(Option<std::io::Error>),
     GateFailed(outbox::GateFailure),
     Changed,
-    Shutdown,
+    Shutdown(Phase),
+    Idle(IdleKind),
 }
 
 impl<C: Stream, S: Stream> Session<C, S> {
@@ -196,10 +227,10 @@ impl<C: Stream, S: Stream> Session<C, S> {
         self.refresh_namespace().await?;
         loop {
             self.take_server_frames().await?;
-            while self.may_take_client() {
-                let Some(frame) = self.client.decoder.frame()? else { break };
-                self.on_client(frame).await?;
+            if self.account_of.as_ref().is_some_and(|role| *role != self.role.name) {
+                return Err(Ended::RoleChanged);
             }
+            self.take_client_frames().await?;
             self.take_server_frames().await?;
             if self.finishing && self.ops.is_empty() && self.status == Status::Idle && self.outbox.is_empty()
             {
@@ -210,9 +241,32 @@ impl<C: Stream, S: Stream> Session<C, S> {
         }
     }
 
+    /// Handles every whole frame the client sent.
+    async fn take_client_frames(&mut self) -> Result<(), Ended> {
+        while self.may_take_client() {
+            if self.relay_copy_data()? {
+                continue;
+            }
+            match self.client.decoder.piece()? {
+                Some(Piece::Whole(frame)) => self.on_client(frame).await?,
+                Some(Piece::Start { header, .. }) => self.oversized = Some(header),
+                Some(Piece::Chunk { last, .. }) if last => Box::pin(self.refuse_oversized()).await?,
+                Some(Piece::Chunk { .. }) => {}
+                None => break,
+            }
+        }
+        Ok(())
+    }
+
     /// Handles every whole frame the server sent.
     async fn take_server_frames(&mut self) -> Result<(), Ended> {
         while self.may_take_server() {
+            if self.relay_rows()? {
+                continue;
+            }
+            if self.server.decoder.inside_frame() {
+                break;
+            }
             let Some(frame) = self.server.decoder.frame()? else { break };
             self.on_server(frame).await?;
         }
@@ -232,8 +286,12 @@ impl<C: Stream, S: Stream> Session<C, S> {
     async fn next_event(&mut self, with_client: bool) -> Event {
         let read_client = with_client && self.may_take_client() && !self.client.closed;
         let read_server = self.may_take_server() && !self.server.closed;
-        let Self { client, server, to_server, outbox, changed, shutdown, finishing, .. } = self;
-        let io = std::future::poll_fn(|cx| {
+        let deadline = if with_client { self.idle_deadline() } else { None };
+        let Self { client, server, to_server, outbox, alerts, .. } = self;
+        std::future::poll_fn(|cx| {
+            if let Poll::Ready(event) = alerts.poll(cx) {
+                return Poll::Ready(event);
+            }
             let mut progress = false;
             match outbox.settle(cx) {
                 Poll::Ready(Ok(())) => progress = true,
@@ -278,14 +336,12 @@ impl<C: Stream, S: Stream> Session<C, S> {
                     Poll::Pending => {}
                 }
             }
-            if progress { Poll::Ready(Event::Progress) } else { Poll::Pending }
-        });
-        tokio::select! {
-            biased;
-            _ = changed.changed() => Event::Changed,
-            _ = shutdown.changed(), if !*finishing => Event::Shutdown,
-            event = io => event,
-        }
+            if progress {
+                return Poll::Ready(Event::Progress);
+            }
+            alerts.poll_deadline(cx, deadline).map(Event::Idle)
+        })
+        .await
     }
 
     fn on_event(&mut self, event: Event) -> Result<(), Ended> {
@@ -299,45 +355,63 @@ impl<C: Stream, S: Stream> Session<C, S> {
                 self.on_authority_changed();
                 Ok(())
             }
-            Event::Shutdown => {
+            Event::Shutdown(Phase::Serving) => Ok(()),
+            Event::Shutdown(Phase::Draining) => {
                 self.finishing = true;
                 Ok(())
             }
+            Event::Shutdown(Phase::Cutting) => Err(Ended::Shutdown),
+            Event::Idle(kind) => Err(Ended::Idle(kind)),
         }
+    }
+
+    /// When the session has been idle for too long, if it is idle now.
+    fn idle_deadline(&mut self) -> Option<(std::time::Instant, IdleKind)> {
+        let answered = self.ops.is_empty() && !self.in_pipeline && !self.copying_in && !self.copy_due;
+        let quiet = Quiet {
+            waits_for_client: answered && self.client.decoder.buffered().is_empty(),
+            drained: self.outbox.is_empty() && !self.client.flush_due(),
+            status: self.status,
+        };
+        self.idle.deadline(quiet, self.world.entry().idle, std::time::Instant::now())
     }
 
     /// Waits until every reply to what was sent has come. Inside a pipeline the server is asked to
     /// flush; client messages are not taken meanwhile.
-    async fn quiesce(&mut self) -> Result<(), Ended> {
-        if self.ops.open_pipeline() && !self.ops.is_empty() {
-            self.to_server.push(b"H\0\0\0\x04");
-        }
-        loop {
-            self.take_server_frames().await?;
-            self.emit_local();
-            if self.ops.is_empty() {
-                return Ok(());
+    fn quiesce(&mut self) -> Slow<'_> {
+        Box::pin(async {
+            if self.ops.open_pipeline() && !self.ops.is_empty() {
+                self.to_server.push(b"H\0\0\0\x04");
             }
-            let event = self.next_event(false).await;
-            self.on_event(event)?;
-        }
+            loop {
+                self.take_server_frames().await?;
+                self.emit_local();
+                if self.ops.is_empty() {
+                    return Ok(());
+                }
+                let event = self.next_event(false).await;
+                self.on_event(event)?;
+            }
+        })
     }
 
     /// Waits until the server takes COPY data or refused to.
-    async fn await_copy(&mut self) -> Result<(), Ended> {
+    fn await_copy(&mut self) -> Slow<'_> {
         self.copy_due = false;
-        if self.ops.open_pipeline() {
-            self.to_server.push(b"H\0\0\0\x04");
-        }
-        loop {
-            self.take_server_frames().await?;
-            self.emit_local();
-            if self.copying_in || self.ops.is_empty() {
-                return Ok(());
+        Box::pin(async {
+            if self.ops.open_pipeline() {
+                self.to_server.push(b"H\0\0\0\x04");
             }
-            let event = self.next_event(false).await;
-            self.on_event(event)?;
-        }
+            loop {
+                self.take_server_frames().await?;
+                self.emit_local();
+                if self.copying_in || self.ops.is_empty() {
+                    return Ok(());
+                }
+                let event = self.next_event(false).await;
+                self.on_event(event)?;
+            }
+        })
     }
 
     /// Sends answers of ours that reached the head of the queue.
@@ -368,7 +442,11 @@ impl<C: Stream, S: Stream> Session<C, S> {
             Ended::Server if self.server_said_goodbye => None,
             Ended::Server => Some(Report::fatal("08006", "the database server closed the connection")),
             Ended::Shutdown => {
-                Some(Report::fatal("57P01", "terminating connection: pgglass is shutting down"))
+                Some(Report::fatal("57P01", "terminating connection due to administrator command"))
+            }
+            Ended::Idle(kind) => Some(kind.report()),
+            Ended::RoleChanged => {
+                Some(Report::fatal("57P01", "terminating connection due to a change of the user's role"))
             }
             Ended::Protocol(why) => Some(Report::fatal("08P01", format!("protocol violation: {why}"))),
             Ended::Ledger(why) => Some(
@@ -376,6 +454,8 @@ impl<C: Stream, S: Stream> Session<C, S> {
                     .constraint("GLS-230"),
             ),
         };
+        // What runs at the server would go on, with nobody to take its reply.
+        let cut = matches!(ended, Ended::Shutdown | Ended::RoleChanged) && !self.runs.is_empty();
         self.end_open_runs();
         if !matches!(ended, Ended::Client) {
             tracing::info!(connection = self.connection.0, user = %self.principal, reason = %ended, "session ended");
@@ -383,7 +463,10 @@ impl<C: Stream, S: Stream> Session<C, S> {
         // What is ready may go; what still waits for a record stays back.
         let mut last = BytesMut::from(self.outbox.ready());
         if let Some(report) = report
-            && self.outbox.held_bytes() == 0
+            && (self.outbox.held_bytes() == 0
+                || matches!(ended, Ended::Shutdown | Ended::Idle(_) | Ended::RoleChanged))
+            // Behind half a row it could not be understood.
+            && !(self.outbox.held_bytes() == 0 && self.outbox.inside_frame())
         {
             last.extend_from_slice(&report.error_response());
         }
@@ -399,6 +482,11 @@ impl<C: Stream, S: Stream> Session<C, S> {
             client.shutdown().await;
         };
         let _ = tokio::time::timeout(Duration::from_secs(2), goodbye).await;
+        if cut {
+            let (settings, target) = (self.world.upstream(), &self.target);
+            let cancel = crate::wire::upstream::cancel(&settings, target.pid, &target.secret);
+            let _ = tokio::time::timeout(Duration::from_secs(1), cancel).await;
+        }
         let server = &mut self.server;
         let bye = message::terminate();
         let _ = tokio::time::timeout(Duration::from_secs(1), async {

@@ -45,6 +45,13 @@ pub(super) enum Op {
         /// description leaves with them.
         run: Option<RunId>,
     },
+    /// Describe of the client's own text of a guarded statement: nothing of it is shown, and the plan
+    /// learns where its columns come from. Its Parse stands before it: an error in the text is the
+    /// server's own, with the position the client knows.
+    Origin {
+        /// The plan.
+        plan: Arc<GuardedPlan>,
+    },
     /// Execute.
     Execute {
         /// Its run.
@@ -91,16 +98,35 @@ pub(super) struct Undo {
 #[derive(Debug, Default)]
 pub(super) struct Ops {
     queue: VecDeque<Op>,
+    /// Ops in the queue that change a name of the client's.
+    naming: usize,
+    /// Exchanges (what ends with a ReadyForQuery) that were sent, and that left the queue.
+    sent: u64,
+    ended: u64,
+}
+
+impl Op {
+    fn names(&self) -> bool {
+        matches!(self, Op::Parse { undo: Some(_), .. } | Op::Close { undo: Some(_), .. })
+    }
+
+    fn ends_exchange(&self) -> bool {
+        matches!(self, Op::Sync { .. } | Op::Query { .. })
+    }
 }
 
 impl Ops {
     /// Adds an op.
     pub(super) fn push(&mut self, op: Op) {
+        self.naming += usize::from(op.names());
+        self.sent += u64::from(op.ends_exchange());
         self.queue.push_back(op);
     }
 
     /// Puts an op back at the head.
     pub(super) fn push_front(&mut self, op: Op) {
+        self.naming += usize::from(op.names());
+        self.ended -= u64::from(op.ends_exchange());
         self.queue.push_front(op);
     }
 
@@ -111,7 +137,10 @@ impl Ops {
 
     /// Removes the head.
     pub(super) fn pop(&mut self) -> Option<Op> {
-        self.queue.pop_front()
+        let op = self.queue.pop_front()?;
+        self.naming -= usize::from(op.names());
+        self.ended += u64::from(op.ends_exchange());
+        Some(op)
     }
 
     /// True when every reply came.
@@ -124,16 +153,30 @@ impl Ops {
         self.queue.iter()
     }
 
+    /// The number of the exchange that what is sent now belongs to.
+    pub(super) fn exchange(&self) -> u64 {
+        self.sent
+    }
+
+    /// True when the exchange with this number is over.
+    pub(super) fn is_over(&self, exchange: u64) -> bool {
+        exchange < self.ended
+    }
+
     /// True while a change of the client's statement names is not answered yet.
     pub(super) fn names_in_flight(&self) -> bool {
-        self.queue
-            .iter()
-            .any(|op| matches!(op, Op::Parse { undo: Some(_), .. } | Op::Close { undo: Some(_), .. }))
+        self.naming > 0
     }
 
     /// True when a ReadyForQuery is still to come.
     pub(super) fn has_sync(&self) -> bool {
         self.queue.iter().any(|op| matches!(op, Op::Sync { .. } | Op::Query { .. }))
+    }
+
+    /// True when nothing was sent behind the Sync whose answer comes next.
+    pub(super) fn nothing_behind_sync(&self) -> bool {
+        let sync = self.queue.iter().position(|op| matches!(op, Op::Sync { .. } | Op::Query { .. }));
+        sync.is_some_and(|at| at + 1 == self.queue.len())
     }
 
     /// True when something was sent since the last Sync, so that the server is inside a pipeline.

@@ -11,6 +11,7 @@ use std::task::{Context, Poll};
 use bytes::{Buf, BytesMut};
 
 use crate::ledger::{LedgerError, Receipt};
+use crate::wire::frame::Stretch;
 
 /// Identifies the run (one execution of a statement) a window belongs to.
 pub(super) type RunId = u64;
@@ -41,11 +42,60 @@ pub(super) struct Outbox {
     ready: BytesMut,
     held: VecDeque<Held>,
     held_bytes: usize,
+    open: Open,
+}
+
+/// Whether the bytes queued last end inside a frame that the server is still sending.
+#[derive(Debug, Default)]
+enum Open {
+    /// They end with a frame.
+    #[default]
+    No,
+    /// Its beginning is queued or sent: the rest must follow, and what else comes waits behind it.
+    Passing { after: BytesMut },
+    /// Its beginning was dropped, and so is the rest.
+    Swallowing,
 }
 
 impl Outbox {
-    /// Queues bytes that need no record.
+    /// Queues whole messages that need no record.
     pub(super) fn push(&mut self, bytes: &[u8]) {
+        match &mut self.open {
+            Open::No | Open::Swallowing => self.queue(bytes),
+            Open::Passing { after } => after.extend_from_slice(bytes),
+        }
+    }
+
+    /// Queues frames of the server as they come, a long one in parts; `swallow` those that begin now.
+    pub(super) fn relay(&mut self, stretch: Stretch, swallow: bool) {
+        match stretch {
+            Stretch::Whole { .. } if swallow => {}
+            Stretch::Whole { bytes, .. } => self.queue(&bytes),
+            Stretch::Begin { .. } if swallow => self.open = Open::Swallowing,
+            Stretch::Begin { bytes } => {
+                self.queue(&bytes);
+                self.open = Open::Passing { after: BytesMut::new() };
+            }
+            Stretch::Rest { bytes, last } => {
+                if matches!(self.open, Open::Passing { .. }) {
+                    self.queue(&bytes);
+                }
+                if last && let Open::Passing { after } = std::mem::take(&mut self.open) {
+                    self.queue(&after);
+                }
+            }
+        }
+    }
+
+    /// True when what was queued last ends inside a frame.
+    pub(super) fn inside_frame(&self) -> bool {
+        matches!(self.open, Open::Passing { .. })
+    }
+
+    fn queue(&mut self, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
         match self.held.back_mut() {
             None => self.ready.extend_from_slice(bytes),
             Some(Held::Free(last)) => {
@@ -165,6 +215,11 @@ impl Outbox {
                 rest = after;
             }
         }
+        // A frame whose beginning was among what was dropped: its rest is dropped as it comes.
+        if let Open::Passing { after } = std::mem::take(&mut self.open) {
+            self.open = Open::Swallowing;
+            self.ready.extend_from_slice(&after);
+        }
         None
     }
 }
@@ -191,6 +246,44 @@ mod tests {
         m.extend_from_slice(&u32::try_from(body.len() + 4).unwrap().to_be_bytes());
         m.extend_from_slice(body);
         m
+    }
+
+    fn begin(bytes: &[u8]) -> Stretch {
+        Stretch::Begin { bytes: bytes.into() }
+    }
+
+    fn rest(bytes: &[u8], last: bool) -> Stretch {
+        Stretch::Rest { bytes: bytes.into(), last }
+    }
+
+    #[test]
+    fn nothing_comes_between_the_parts_of_a_frame() {
+        let mut outbox = Outbox::default();
+        outbox.relay(begin(b"D..."), false);
+        outbox.push(b"notice ");
+        outbox.relay(rest(b"...", false), true);
+        assert!(outbox.inside_frame());
+        outbox.relay(rest(b"end ", true), true);
+        outbox.relay(Stretch::Whole { bytes: b"swallowed".as_slice().into(), frames: 1 }, true);
+        outbox.push(b"next");
+        assert_eq!(outbox.ready(), b"D......end notice next");
+    }
+
+    #[test]
+    fn a_frame_whose_beginning_was_dropped_is_dropped_whole() {
+        let mut outbox = Outbox::default();
+        let (receipt, slot) = Receipt::new();
+        outbox.push_gated(1, true, BytesMut::new(), receipt);
+        outbox.relay(begin(&message(b'D', b"rows")[..7]), false);
+        outbox.push(b"notice ");
+        slot.resolve(Err(Cause::Closed.into()));
+        assert!(settle(&mut outbox).is_ready());
+        assert_eq!(outbox.replace_exchange(b"error "), None);
+        outbox.relay(rest(b"ws", true), true);
+        outbox.relay(begin(b"more"), true);
+        outbox.relay(rest(b"more", true), false);
+        outbox.push(b"next");
+        assert_eq!(outbox.ready(), b"error notice next");
     }
 
     #[test]

@@ -13,6 +13,12 @@ use crate::wire::frame::{FrameDecoder, Limits};
 /// Bytes one read asks for.
 const READ: usize = 64 * 1024;
 
+thread_local! {
+    /// Where a read puts its bytes, before the session they belong to makes room for as many as came. One
+    /// a thread: a session that waits holds no buffer.
+    static SCRATCH: std::cell::RefCell<Box<[u8]>> = std::cell::RefCell::new(vec![0; READ].into_boxed_slice());
+}
+
 /// A stream that carries one end of a session.
 pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
@@ -25,32 +31,27 @@ pub(super) struct Peer<S> {
     /// The stream ended.
     pub(super) closed: bool,
     flush_due: bool,
-    chunk: Box<[u8]>,
 }
 
 impl<S: Stream> Peer<S> {
     /// An end over `io`, beginning with bytes already read from it.
     pub(super) fn new(io: S, limits: Limits, buffered: BytesMut) -> Self {
-        Self {
-            io,
-            decoder: FrameDecoder::new(limits, buffered),
-            closed: false,
-            flush_due: false,
-            chunk: vec![0; READ].into_boxed_slice(),
-        }
+        Self { io, decoder: FrameDecoder::new(limits, buffered), closed: false, flush_due: false }
     }
 
     /// Reads once. `Ready(Ok(0))` is the end of the stream.
     pub(super) fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let mut buf = ReadBuf::new(&mut self.chunk);
-        ready!(Pin::new(&mut self.io).poll_read(cx, &mut buf))?;
-        let n = buf.filled().len();
-        if n == 0 {
-            self.closed = true;
-        } else {
-            self.decoder.room().extend_from_slice(buf.filled());
-        }
-        Poll::Ready(Ok(n))
+        SCRATCH.with_borrow_mut(|scratch| {
+            let mut buf = ReadBuf::new(scratch);
+            ready!(Pin::new(&mut self.io).poll_read(cx, &mut buf))?;
+            let n = buf.filled().len();
+            if n == 0 {
+                self.closed = true;
+            } else {
+                self.decoder.feed(buf.filled());
+            }
+            Poll::Ready(Ok(n))
+        })
     }
 
     /// Writes as much of `bytes` as the stream takes and returns how much that was; flushes (TLS

@@ -10,7 +10,7 @@ use super::{Ended, Session, report};
 use crate::ledger::Priority;
 use crate::ledger::record::Outcome;
 use crate::policy::{GlsCode, Refusal};
-use crate::wire::message::{self, Parse, Status};
+use crate::wire::message::{self, Parse, Status, Target, TargetKind};
 
 /// Text of a statement that cannot parse: sent in place of a refused one inside a transaction.
 const POISON: &str = "pgglass_refused_this_statement";
@@ -18,11 +18,25 @@ const POISON: &str = "pgglass_refused_this_statement";
 /// Its statement name: it never comes to exist, and the client's unnamed statement stays.
 const POISON_NAME: &str = "__glass_refused";
 
+/// Statement name of a text with an error of this kind, in case the server does not find it.
+const UNREAD_NAME: &str = "__glass_unread";
+
+/// SQLSTATE of a syntax error.
+const SYNTAX_ERROR: &str = "42601";
+/// SQLSTATE of a relation that does not exist.
+const UNDEFINED_TABLE: &str = "42P01";
+
 impl<C: Stream, S: Stream> Session<C, S> {
     /// Refuses a simple query: an error and ReadyForQuery; inside a transaction the server is made to
     /// fail it too.
     pub(super) async fn refuse_simple(&mut self, text: &str, refusal: &Refusal) -> Result<(), Ended> {
         let error = self.refused(text, refusal);
+        if in_servers_words(refusal) {
+            self.refuse_in_servers_words(text, &error);
+            self.to_server.push(&message::sync());
+            self.ops.push(Op::Sync { shown: true });
+            return Ok(());
+        }
         if self.status == Status::Idle && self.ops.is_empty() {
             self.outbox.push(&error);
             self.outbox.push(&message::ready_for_query(Status::Idle));
@@ -38,9 +52,25 @@ impl<C: Stream, S: Stream> Session<C, S> {
     /// its Sync, as the server does.
     pub(super) async fn refuse_extended(&mut self, text: &str, refusal: &Refusal) -> Result<(), Ended> {
         let error = self.refused(text, refusal);
-        self.poison(error);
+        if in_servers_words(refusal) {
+            self.refuse_in_servers_words(text, &error);
+        } else {
+            self.poison(error);
+        }
         self.skipping = true;
         Ok(())
+    }
+
+    /// A syntax error or an unknown relation is the server's to report: its words, its language, its
+    /// position. The text is parsed there and never run; should the server understand it, what follows fails with our error.
+    pub(super) fn refuse_in_servers_words(&mut self, text: &str, error: &Bytes) {
+        let target = Target { kind: TargetKind::Statement, name: UNREAD_NAME.to_owned() };
+        let parse =
+            Parse { name: UNREAD_NAME.to_owned(), query: text.to_owned(), parameter_types: Vec::new() };
+        // One that the server did understand is still there.
+        self.send(target.close(), Op::Close { hidden: true, undo: None });
+        self.send(parse.encode(), Op::Parse { hidden: true, undo: None });
+        self.poison_server(error.clone());
     }
 
     /// A name that is in none of our tables: the error PostgreSQL has for it.
@@ -48,6 +78,12 @@ impl<C: Stream, S: Stream> Session<C, S> {
         self.poison(message::Report::error(sqlstate, message).error_response());
         self.skipping = true;
         Ok(())
+    }
+
+    /// A message of the extended protocol whose body is not what its tag says: an error, as the server has
+    /// it; its frame was whole, so the session goes on.
+    pub(super) fn malformed(&mut self, e: &message::MessageError) -> Result<(), Ended> {
+        self.unknown("08P01", format!("invalid message format: {e}"))
     }
 
     /// Records a refusal and makes its ErrorResponse.
@@ -82,6 +118,11 @@ impl<C: Stream, S: Stream> Session<C, S> {
             self.ops.push(Op::Poison { error });
         }
     }
+}
+
+/// True for an error that the server has too, from the text alone.
+fn in_servers_words(refusal: &Refusal) -> bool {
+    matches!(refusal.sqlstate, SYNTAX_ERROR | UNDEFINED_TABLE)
 }
 
 /// A message that is not text we can read.

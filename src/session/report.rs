@@ -103,6 +103,13 @@ pub(super) fn server_error(report: &Report, restricted: bool) -> Bytes {
     without_our_text(report, restricted).error_response()
 }
 
+/// The server's error for a guarded statement before it was executed. At Bind its context names one of the
+/// client's values by the number the client gave it.
+pub(super) fn preparation_error(report: &Report, at_bind: bool) -> Bytes {
+    let dropped: &[u8] = if at_bind { b"Ppq" } else { b"PpqW" };
+    dropped.iter().fold(report.clone(), |quiet, field| quiet.without(*field)).error_response()
+}
+
 /// The same for a notice.
 pub(super) fn redacted_notice(report: &Report) -> Bytes {
     without_our_text(report, true).notice_response()

@@ -9,12 +9,15 @@ use std::time::{Duration, Instant};
 use bytes::BytesMut;
 use sha2::{Digest, Sha256};
 
+use super::copy::CopyRun;
 use super::layout::Layout;
+use super::objects::Passed;
 use super::outbox::RunId;
 use crate::glass::Grants;
 use crate::ledger::Receipt;
 use crate::ledger::record::{Body, Disclosure, End, EventId, From, Intent, Outcome, What, Who};
 use crate::policy::{GlsCode, KeyType};
+use crate::sql::objects::Wrap;
 use crate::sql::{Footprint, GuardedPlan, PinValue, StatementKind, Strategy};
 
 /// Rows of one window, bytes, before its record is made durable and it leaves.
@@ -77,6 +80,8 @@ pub(super) struct Run {
     /// True once any key was seen.
     pub(super) found: bool,
     pub(super) rows: u64,
+    /// Rows of the client's own statement, shown or (MOVE) not.
+    pub(super) moved: u64,
     pub(super) bytes: u64,
     /// True once `intent` was written: `disclosure` and `end` follow as records of their own.
     pub(super) intent_written: bool,
@@ -86,6 +91,14 @@ pub(super) struct Run {
     pub(super) reach: Option<Vec<String>>,
     /// The record that must be durable before anything of the reply leaves (unattributed runs).
     pub(super) gate: Option<Receipt>,
+    /// What it knows of its COPY, when it is one.
+    pub(super) copy: CopyRun,
+    /// Rows went by whose patients could not be read.
+    pub(super) lost: bool,
+    /// Whose rows it may have passed over without seeing them (a cursor that jumped).
+    pub(super) passed: Option<Passed>,
+    /// A statement of ours: only its error is shown.
+    pub(super) hidden: bool,
 }
 
 /// Under what authority a run was started.
@@ -125,11 +138,16 @@ impl Run {
             keys: BTreeSet::new(),
             found: false,
             rows: 0,
+            moved: 0,
             bytes: 0,
             intent_written: false,
             revoked: None,
             reach: None,
             gate: None,
+            copy: CopyRun::default(),
+            lost: false,
+            passed: None,
+            hidden: false,
         }
     }
 
@@ -138,7 +156,8 @@ impl Run {
         match &self.mode {
             Mode::Verbatim => false,
             Mode::Unattributed { .. } => true,
-            Mode::Guarded(plan) => plan.kind != StatementKind::Select,
+            // What a role may do at the end of a transaction it did before.
+            Mode::Guarded(plan) => plan.kind != StatementKind::Select || plan.wrap == Wrap::Commit,
         }
     }
 
@@ -163,15 +182,26 @@ impl Run {
         let before = self.window.len();
         let witness = layout.take_row(body, &mut self.window)?;
         let shown = witness.visible && !self.plan().is_some_and(|p| p.rows_are_witnesses);
+        self.moved += u64::from(witness.visible);
         if shown {
             self.rows += 1;
             self.bytes += (self.window.len() - before) as u64;
         } else {
             self.window.truncate(before);
         }
-        self.found |= !witness.keys.is_empty();
-        self.keys.extend(witness.keys);
+        self.take_keys(witness.keys);
         Ok(self.window.len() >= WINDOW)
+    }
+
+    /// Patients of rows that went by.
+    pub(super) fn take_keys(&mut self, keys: impl IntoIterator<Item = String>) {
+        self.keys.extend(keys);
+        self.found |= !self.keys.is_empty();
+    }
+
+    /// The keys of rows whose record is not written yet.
+    pub(super) fn pending_keys(&self) -> &BTreeSet<String> {
+        &self.keys
     }
 
     /// `Intent` of this run.
@@ -238,15 +268,20 @@ impl Run {
                     && plan.lineage.strategy != Strategy::Pinned;
                 // Under a filter nobody outside the assignment can have mattered.
                 let reach = self.reach.take();
-                let all_patients = by_error && reach.is_none();
+                let mut all_patients = (by_error && reach.is_none()) || self.lost;
                 if by_error {
                     keys.extend(reach.into_iter().flatten());
                     reasons.push("ERROR".to_owned());
                 }
+                match &self.passed {
+                    None => {}
+                    Some(Passed::Anyone) => all_patients = true,
+                    Some(Passed::These(patients)) => keys.extend(patients.iter().cloned()),
+                }
                 Some(Disclosure {
                     patients: keys.into_iter().collect(),
                     all_patients,
-                    exact: plan.lineage.exact && !by_error,
+                    exact: plan.lineage.exact && !by_error && !self.lost,
                     reasons,
                 })
             }

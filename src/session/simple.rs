@@ -9,6 +9,7 @@ use super::ops::Op;
 use super::peer::Stream;
 use super::refusals::not_text;
 use super::run::Mode;
+use super::translate::Stop;
 use super::{Ended, Session};
 use crate::sql::planner::PlannedStatement;
 use crate::sql::{Footprint, Verdict};
@@ -20,21 +21,24 @@ const OWN_NAMES: usize = 128;
 
 impl<C: Stream, S: Stream> Session<C, S> {
     pub(super) async fn on_query(&mut self, frame: Frame) -> Result<(), Ended> {
-        // A simple query ends the unnamed statement and portal.
+        // A simple query ends the unnamed statement, and one that runs something the unnamed portal.
         self.statements.prepared.remove("");
-        self.statements.portals.remove("");
         let text: Arc<str> = match message::decode_query(frame.body()) {
             Ok(text) => text.into(),
             Err(e) => return self.refuse_simple("(not UTF-8)", &not_text(&e)).await,
         };
         if let Some(call) = self.glass_call(&text) {
-            return self.glass_simple(&text, call).await;
+            self.statements.portals.remove("");
+            return Box::pin(self.glass_simple(&text, call)).await;
         }
         let planned = match self.decide(&text).await? {
             Ok(planned) => planned,
             Err(refusal) => return self.refuse_simple(&text, &refusal).await,
         };
-        if let Some(refusal) = planned.refusal().or_else(|| self.unknown_object(&planned)) {
+        if !planned.statements.is_empty() {
+            self.statements.portals.remove("");
+        }
+        if let Some(refusal) = planned.refusal() {
             return self.refuse_simple(&text, &refusal).await;
         }
         if planned.statements.iter().any(|s| !matches!(s.verdict, Verdict::Verbatim))
@@ -42,9 +46,23 @@ impl<C: Stream, S: Stream> Session<C, S> {
         {
             return self.refuse_simple(&text, &super::report::ledger_refusal(&error)).await;
         }
+        if let Some(refusal) = Self::copy_among_others(&planned.statements) {
+            return self.refuse_simple(&text, &refusal).await;
+        }
+        for statement in &planned.statements {
+            if !self.settle_names(statement).await? {
+                return Ok(());
+            }
+        }
         match planned.statements.as_slice() {
-            statements if statements.iter().any(|s| self.guarded_name(s).is_some()) => {
-                self.send_query_as_extended(statements).await?;
+            [one] if one.guarded().is_some_and(|p| p.copy_in().is_some()) => {
+                self.send_copy_in(&text, one)?;
+            }
+            statements
+                if self.translates(statements)
+                    || statements.iter().any(|s| self.guarded_name(s).is_some()) =>
+            {
+                Box::pin(self.send_query_as_extended(statements)).await?;
             }
             statements if statements.iter().all(|s| matches!(s.verdict, Verdict::Verbatim)) => {
                 self.send_query_verbatim(frame, &text, statements, Mode::Verbatim)
@@ -54,7 +72,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
                 let mode = unattributed(statements);
                 self.send_query_verbatim(frame, &text, statements, mode);
             }
-            statements => self.send_query_as_extended(statements).await?,
+            statements => Box::pin(self.send_query_as_extended(statements)).await?,
         }
         Ok(())
     }
@@ -72,7 +90,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
             statements.iter().map(|s| Arc::from(s.text.as_ref())).collect()
         };
         for statement in statements {
-            self.note_effects(statement);
+            self.note_effects(statement, None, &[]);
             self.copy_due |= statement.effects.copies_in;
         }
         let run = self.new_run(texts, mode, Vec::new());
@@ -87,11 +105,30 @@ impl<C: Stream, S: Stream> Session<C, S> {
         &mut self,
         statements: &[Arc<PlannedStatement>],
     ) -> Result<(), Ended> {
+        let mut copies = Vec::with_capacity(statements.len());
         for statement in statements {
+            match statement.guarded().map_or(Ok(None), |plan| self.copy_text(plan)) {
+                Ok(text) => copies.push(text),
+                Err(refusal) => return self.refuse_simple(&statement.text, &refusal).await,
+            }
+        }
+        for (statement, copy) in statements.iter().zip(copies) {
             if let Some(name) = self.guarded_name(statement) {
                 self.deallocate(name);
                 continue;
             }
+            let translated = match Box::pin(self.translate(statement)).await? {
+                Ok(translated) => translated,
+                Err(Stop(error)) => {
+                    self.poison(error);
+                    break;
+                }
+            };
+            if self.skipping {
+                // An error came meanwhile, which the rest is behind.
+                break;
+            }
+            let statement = translated.as_ref().map_or(statement, |t| &t.statement);
             let (text, plan, mode) = match &statement.verdict {
                 Verdict::Guarded(plan) => {
                     (plan.text.as_str(), Some(Arc::clone(plan)), Mode::Guarded(Arc::clone(plan)))
@@ -103,27 +140,39 @@ impl<C: Stream, S: Stream> Session<C, S> {
                 ),
                 Verdict::Verbatim | Verdict::Refused(_) => (statement.text.as_ref(), None, Mode::Verbatim),
             };
-            self.note_effects(statement);
-            let name = self.own_name(text, plan.is_some());
-            let run = self.new_run(vec![Arc::from(statement.text.as_ref())], mode, Vec::new());
-            let parameters = plan.as_ref().map(|p| self.own_parameters(p)).unwrap_or_default();
+            let text = translated.as_ref().map_or(text, |t| t.text.as_str());
+            let upstream = translated.as_ref().and_then(|t| t.upstream.as_deref());
+            let given = translated.as_ref().and_then(|t| t.parameters.clone()).unwrap_or_default();
+            self.note_effects(statement, upstream, &given);
+            // The position of an error counts from the beginning of the client's message.
+            if let (Some(plan), [_], None) = (&plan, statements, &translated) {
+                self.ask_origin(&statement.text, &[], plan);
+            }
+            let name = self.own_name(text, plan.is_some() && copy.is_none() && translated.is_none());
+            let run = self.new_run(vec![Arc::from(statement.text.as_ref())], mode, given);
+            if let Some(translated) = &translated {
+                self.note_translated(translated, run);
+            }
+            let described = self.describe_copy(plan.as_ref(), copy, run);
+            let parameters = match &plan {
+                Some(plan) if !described => self.own_parameters(plan),
+                Some(_) | None => Vec::new(),
+            };
             let bind = Bind {
                 portal: String::new(),
                 statement: name.clone(),
                 parameter_formats: Vec::new(),
                 parameters,
-                result_formats: Vec::new(),
+                result_formats: translated.as_ref().map(|t| t.formats.clone()).unwrap_or_default(),
             };
             let portal = Target { kind: TargetKind::Portal, name: String::new() };
             let execute = Execute { portal: String::new(), max_rows: 0 };
-            let describe_op = Op::Describe { shown: true, plan, statement: None, run: Some(run) };
-            for (bytes, op) in [
-                (bind.encode(), Op::Bind { hidden: true, portal: None }),
-                (portal.describe(), describe_op),
-                (execute.encode(), Op::Execute { run }),
-            ] {
-                self.send(bytes, op);
+            self.send(bind.encode(), Op::Bind { hidden: true, portal: None });
+            if !described {
+                let op = Op::Describe { shown: true, plan, statement: None, run: Some(run) };
+                self.send(portal.describe(), op);
             }
+            self.send(execute.encode(), Op::Execute { run });
             self.gate_unattributed(run);
             self.exchange_runs += 1;
             self.exchange_blocks |= statement.guarded().is_some_and(|p| p.block);

@@ -58,6 +58,8 @@ pub(super) enum Decided {
 pub(super) struct Portal {
     /// The client's text.
     pub(super) text: Arc<str>,
+    /// The exchange it was bound in.
+    pub(super) exchange: u64,
     /// What was decided at Bind.
     pub(super) decided: Decided,
     /// Version of the policy in force at Bind.
@@ -78,6 +80,10 @@ pub(super) struct Portal {
     pub(super) raw_formats: Vec<i16>,
     /// Break-glass sessions whose patients were bound.
     pub(super) grants: Arc<glass::Grants>,
+    /// The server's name of the cursor or prepared statement that it makes.
+    pub(super) upstream: Option<String>,
+    /// Whom the user could see when it was bound, for a cursor that may pass over rows.
+    pub(super) reach: Option<Arc<[String]>>,
 }
 
 impl Portal {
@@ -110,12 +116,4 @@ pub(super) struct Statements {
     pub(super) prepared: HashMap<String, Prepared>,
     /// Portals by name.
     pub(super) portals: HashMap<String, Portal>,
-}
-
-impl Statements {
-    /// `DEALLOCATE ALL`, `DISCARD ALL`.
-    pub(super) fn clear(&mut self) {
-        self.prepared.clear();
-        self.portals.clear();
-    }
 }

@@ -9,6 +9,7 @@ use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use tokio::sync::watch;
 
+use super::entry::{Crowd, Entry};
 use super::run::Sought;
 use crate::catalog::{self, Catalog};
 use crate::config::Upstream;
@@ -38,10 +39,23 @@ pub struct CancelTarget {
     pub secret: bytes::Bytes,
 }
 
+/// How far a shutdown is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Phase {
+    /// There is none.
+    Serving,
+    /// Sessions end once they are idle outside a transaction.
+    Draining,
+    /// Sessions end at once, after a word to the client.
+    Cutting,
+}
+
 /// What all sessions share.
 pub struct World {
-    /// How the server is reached for clients.
-    pub upstream: UpstreamSettings,
+    upstream: ArcSwap<UpstreamSettings>,
+    entry: ArcSwap<Entry>,
+    /// The sessions of each user.
+    pub(super) crowd: Crowd,
     /// The only database fronted: the one whose catalog is known.
     pub database: String,
     node: String,
@@ -58,8 +72,8 @@ pub struct World {
     catalog_client: tokio::sync::Mutex<CatalogClient>,
     /// Bumped when policy, catalog or break-glass state changed.
     changed: watch::Sender<u64>,
-    /// True once the proxy shuts down.
-    pub shutdown: watch::Sender<bool>,
+    /// How far a shutdown is.
+    pub shutdown: watch::Sender<Phase>,
     shutdown_wanted: AtomicBool,
     /// Our cancel keys.
     pub cancels: CancelRegistry<CancelTarget>,
@@ -81,6 +95,8 @@ const CATALOG_PAUSE: Duration = Duration::from_millis(20);
 pub struct Parts {
     /// How the server is reached for clients.
     pub upstream: UpstreamSettings,
+    /// How clients come in.
+    pub entry: Entry,
     /// How the proxy's own account reaches it.
     pub service: Upstream,
     /// Name of this node.
@@ -107,7 +123,9 @@ impl World {
                 fingerprint: parts.fingerprint,
                 last: None,
             }),
-            upstream: parts.upstream,
+            upstream: ArcSwap::from_pointee(parts.upstream),
+            entry: ArcSwap::from_pointee(parts.entry),
+            crowd: Crowd::default(),
             node: parts.node,
             rules: ArcSwap::from_pointee(parts.rules),
             plans: PlanCache::default(),
@@ -117,11 +135,32 @@ impl World {
             desk_version: AtomicU64::new(1),
             deciding: tokio::sync::Mutex::new(()),
             changed: watch::Sender::new(0),
-            shutdown: watch::Sender::new(false),
+            shutdown: watch::Sender::new(Phase::Serving),
             shutdown_wanted: AtomicBool::new(false),
             cancels: CancelRegistry::new(),
             next_connection: AtomicU64::new(1),
         }
+    }
+
+    // --- entry --------------------------------------------------------------------------------
+
+    /// How clients come in.
+    pub fn entry(&self) -> arc_swap::Guard<Arc<Entry>> {
+        self.entry.load()
+    }
+
+    /// How the server is reached for clients.
+    pub fn upstream(&self) -> Arc<UpstreamSettings> {
+        self.upstream.load_full()
+    }
+
+    /// Lets the next clients in by other settings. Sessions that are open keep their connection; idle limits
+    /// hold for them at once. Of `upstream` only the TLS settings are taken: which server it is was settled at the
+    /// start, together with its catalog.
+    pub fn set_entry(&self, entry: Entry, upstream: UpstreamSettings) {
+        self.entry.store(Arc::new(entry));
+        let before = self.upstream();
+        self.upstream.store(Arc::new(UpstreamSettings { tls: upstream.tls, ..(*before).clone() }));
     }
 
     // --- rules --------------------------------------------------------------------------------
@@ -472,7 +511,7 @@ impl World {
 
     /// Asks the server to cancel what a session runs; nobody waits for it.
     pub fn cancel(&self, target: &CancelTarget) {
-        let (settings, target) = (self.upstream.clone(), target.clone());
+        let (settings, target) = (self.upstream(), target.clone());
         tokio::spawn(async move {
             if let Err(error) = upstream::cancel(&settings, target.pid, &target.secret).await {
                 tracing::warn!(%error, "the server could not be asked to cancel");
@@ -483,8 +522,17 @@ impl World {
     /// The ledger's configuration asks to stop rather than serve without it.
     pub(super) fn request_shutdown(&self) {
         if !self.shutdown_wanted.swap(true, Ordering::AcqRel) {
-            self.shutdown.send_replace(true);
+            self.enter_phase(Phase::Draining);
         }
+    }
+
+    /// Goes on to a later phase of a shutdown; never back.
+    pub fn enter_phase(&self, phase: Phase) {
+        self.shutdown.send_if_modified(|now| {
+            let later = *now < phase;
+            *now = (*now).max(phase);
+            later
+        });
     }
 
     /// True when the ledger asked for the end.

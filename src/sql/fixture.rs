@@ -37,6 +37,7 @@ fn relation(oid: u32, n: &str, kind: RelationKind, columns: &[(&str, &str)]) -> 
                 typmod: -1,
                 type_sql: (*t).into(),
                 builtin_type: !matches!(*t, "gender" | "citext"),
+                generated: false,
             })
             .collect(),
         parents: Vec::new(),

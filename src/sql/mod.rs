@@ -3,17 +3,23 @@
 //! `plan` rewrites and is not trusted; `check` is. The data they hand on is defined here.
 
 pub mod check;
+pub mod copy;
+mod copy_options;
 #[cfg(test)]
 mod fixture;
 mod functions;
 #[cfg(test)]
 mod honest;
 mod lineage;
+pub mod literal;
+pub mod objects;
 pub mod parse;
 pub mod plan;
 pub mod planner;
+mod planner_copy;
 #[cfg(test)]
 mod planner_tests;
+mod redact;
 pub mod resolve;
 pub mod tree;
 mod weight;
@@ -116,6 +122,52 @@ pub struct GuardedPlan {
     pub has_marker: bool,
     /// What is read.
     pub footprint: Footprint,
+    /// Set for a COPY: how its data is written. `text` is then the query inside it (out), or the
+    /// client's own statement (in).
+    pub copy: Option<copy::CopyPlan>,
+    /// What the server says of the columns of the client's own text, once it was asked.
+    pub origin: std::sync::OnceLock<Origin>,
+    /// What stands around it.
+    pub wrap: objects::Wrap,
+}
+
+/// The columns of a statement as the client wrote it. A fenced or masked table is a derived one, whose
+/// columns have lost their table, their number in it and their type modifier.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Origin {
+    /// In the order of the reply.
+    pub columns: Vec<ColumnOrigin>,
+}
+
+/// Where a column of a reply comes from (manual, RowDescription).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ColumnOrigin {
+    /// The table, as an OID; 0 if none.
+    pub table: u32,
+    /// Its number in that table; 0 if none.
+    pub attribute: i16,
+    /// Its type, as an OID.
+    pub type_oid: u32,
+    /// The type modifier; -1 if none.
+    pub type_modifier: i32,
+}
+
+impl GuardedPlan {
+    /// The COPY to the client that this is, if it is one.
+    pub fn copy_out(&self) -> Option<&copy::CopyOut> {
+        match &self.copy {
+            Some(copy::CopyPlan::Out(out)) => Some(out),
+            Some(copy::CopyPlan::In(_)) | None => None,
+        }
+    }
+
+    /// The COPY from the client that this is, if it is one.
+    pub fn copy_in(&self) -> Option<&copy::CopyIn> {
+        match &self.copy {
+            Some(copy::CopyPlan::In(incoming)) => Some(incoming),
+            Some(copy::CopyPlan::Out(_)) | None => None,
+        }
+    }
 }
 
 /// What becomes of one statement.

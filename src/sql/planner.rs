@@ -9,9 +9,11 @@ use std::sync::Arc;
 use dashmap::DashMap;
 
 use super::check::{self, CheckContext, CheckFailure};
+use super::objects::{self, Object};
 use super::parse::{self, Statement};
-use super::plan::{self, PlanError, PlanInput};
-use super::resolve::{self, Decision, ProtectedOccurrence, SessionObject};
+use super::plan::{self, PlanError, PlanInput, TrustedPins};
+use super::resolve::{self, Decision, ProtectedOccurrence};
+use super::tree::Node;
 use super::{Footprint, GuardedPlan, StatementKind, Verdict, cannot_guard};
 use crate::catalog::{Catalog, Namespace};
 use crate::policy::{BoundPolicy, GuardParams, Refusal, Role, Variant};
@@ -44,12 +46,10 @@ pub struct Effects {
     pub ends_transaction: bool,
     /// Every prepared statement is forgotten (`DEALLOCATE ALL`, `DISCARD ALL`).
     pub forgets_prepared: bool,
+    /// Every cursor and portal is closed (`DISCARD ALL`).
+    pub closes_cursors: bool,
     /// The statement prepared under this name is forgotten (`DEALLOCATE name`).
     pub deallocates: Option<String>,
-    /// A cursor or SQL-level prepared statement comes to exist.
-    pub makes: Option<SessionObject>,
-    /// One that the session must know as made by a statement that was let through.
-    pub needs: Option<SessionObject>,
 }
 
 /// One statement of a text with its verdict.
@@ -63,6 +63,8 @@ pub struct PlannedStatement {
     pub effects: Effects,
     /// It names a relation that the catalog snapshot does not have.
     pub unknown_relation: bool,
+    /// What it does with a cursor or prepared statement of SQL, which only the session knows.
+    pub object: Option<Object>,
 }
 
 impl PlannedStatement {
@@ -183,8 +185,11 @@ impl PlanCache {
 /// As [`Plans::decide`].
 pub fn decide(text: &str, context: &Context) -> Result<Planned, Refusal> {
     let parsed = parse::parse(text).map_err(|e| e.refusal())?;
-    let mut statements: Vec<PlannedStatement> =
-        parsed.statements.iter().map(|s| Decider { statement: s, context }.decide()).collect();
+    let mut statements: Vec<PlannedStatement> = parsed
+        .statements
+        .iter()
+        .map(|s| Decider { statement: s, context, pins: TrustedPins::All }.decide())
+        .collect();
     after_names_moved(&mut statements, context.role.is_restricted());
     Ok(Planned { statements: statements.into_iter().map(Arc::new).collect() })
 }
@@ -195,7 +200,7 @@ pub fn decide(text: &str, context: &Context) -> Result<Planned, Refusal> {
 fn after_names_moved(statements: &mut [PlannedStatement], restricted: bool) {
     let Some(moved) = statements.iter().position(|s| s.effects.changes_namespace) else { return };
     let after = statements.iter_mut().skip(moved + 1).filter(|s| s.effects.reads_names);
-    for statement in after.filter(|s| !matches!(s.verdict, Verdict::Refused(_))) {
+    for statement in after.filter(|s| s.unknown_relation || !matches!(s.verdict, Verdict::Refused(_))) {
         statement.verdict = if restricted {
             Verdict::Refused(cannot_guard(
                 "it follows, in one message, a statement that can change the meaning of names",
@@ -231,6 +236,7 @@ fn only(text: &str, accept: impl Fn(&Statement) -> bool) -> Option<Planned> {
             verdict: Verdict::Verbatim,
             effects: effects(statement, &Verdict::Verbatim),
             unknown_relation: false,
+            object: None,
         })],
     })
 }
@@ -243,9 +249,11 @@ fn deparse(text: &str) -> Option<String> {
 }
 
 /// One statement on its way to a verdict.
-struct Decider<'a> {
-    statement: &'a Statement,
-    context: &'a Context,
+pub(super) struct Decider<'a> {
+    pub(super) statement: &'a Statement,
+    pub(super) context: &'a Context,
+    /// Which pins may stand for what the rows would tell.
+    pub(super) pins: TrustedPins,
 }
 
 impl Decider<'_> {
@@ -258,31 +266,71 @@ impl Decider<'_> {
             unknown_relation = true;
             decision = *otherwise;
         }
-        let mut needs = None;
         let verdict = match decision {
-            Decision::Verbatim => Verdict::Verbatim,
-            Decision::Session(object) => {
-                needs = Some(object);
-                Verdict::Verbatim
+            Decision::Copy { relations } => self.copy(&relations, &mut unknown_relation),
+            // Nothing protected can be in it, or the session looks at what it names.
+            Decision::Verbatim | Decision::Session(_) => Verdict::Verbatim,
+            decision @ (Decision::Refused(_) | Decision::Unattributed { .. }) => {
+                self.inside(&context).unwrap_or_else(|| self.verdict(decision))
             }
+            decision => self.verdict(decision),
+        };
+        let object = objects::object_of(&self.statement.root, |query| moves_names(query, &verdict));
+        PlannedStatement {
+            text: self.statement.text.as_str().into(),
+            effects: effects(self.statement, &verdict),
+            verdict,
+            unknown_relation,
+            object,
+        }
+    }
+
+    /// The verdict of a DECLARE or PREPARE around a statement that can be guarded.
+    fn inside(&self, context: &resolve::Context<'_>) -> Option<Verdict> {
+        let wrapper = objects::wrapper(self.statement)?;
+        let Decision::NeedsGuard { kind, occurrences } = resolve::decide(&wrapper.inner, context) else {
+            return None;
+        };
+        if !wrapper.deferred && kind != StatementKind::Select {
+            return None;
+        }
+        // UPDATE ... WHERE CURRENT OF finds the cursor by the name the client gave it, which a guarded one
+        // does not have; restricted roles may not write so.
+        if !wrapper.deferred
+            && !wrapper.inner.root.list("locking_clause").is_empty()
+            && !self.context.role.is_restricted()
+        {
+            return None;
+        }
+        let pins = if wrapper.deferred { TrustedPins::Constants } else { TrustedPins::Rows };
+        let inner = Decider { statement: &wrapper.inner, context: self.context, pins };
+        let plan = inner.plan(kind, &occurrences).and_then(|plan| wrapper.around(plan));
+        Some(self.planned(plan, &occurrences))
+    }
+
+    fn verdict(&self, decision: Decision) -> Verdict {
+        match decision {
+            Decision::Verbatim | Decision::Session(_) => Verdict::Verbatim,
             Decision::NeedsGuard { kind, occurrences } => self.guard(kind, &occurrences),
             Decision::Unattributed { relations, reason } => {
                 let footprint = self.footprint(relations.iter().map(ToString::to_string));
                 Verdict::Unattributed { footprint, reason }
             }
-            Decision::Refused(refusal) => Verdict::Refused(refusal),
-            Decision::UnknownRelation { .. } => {
+            Decision::Refused(refusal) => self.redacted().unwrap_or(Verdict::Refused(refusal)),
+            // Decided where the unknown relation is noted.
+            Decision::UnknownRelation { .. } | Decision::Copy { .. } => {
                 Verdict::Refused(cannot_guard("a name in it could not be resolved", ""))
             }
-        };
-        let mut effects = effects(self.statement, &verdict);
-        effects.needs = needs;
-        PlannedStatement { text: self.statement.text.as_str().into(), verdict, effects, unknown_relation }
+        }
     }
 
     /// Plans a statement on protected relations and has the plan checked.
     fn guard(&self, kind: StatementKind, occurrences: &[ProtectedOccurrence]) -> Verdict {
-        match self.plan(kind, occurrences) {
+        self.planned(self.plan(kind, occurrences), occurrences)
+    }
+
+    fn planned(&self, plan: Result<GuardedPlan, Refusal>, occurrences: &[ProtectedOccurrence]) -> Verdict {
+        match plan {
             Ok(plan) => Verdict::Guarded(Arc::new(plan)),
             Err(refusal) if self.context.role.is_restricted() => Verdict::Refused(refusal),
             // An unrestricted role is not kept from its work because its patients cannot be told.
@@ -298,7 +346,11 @@ impl Decider<'_> {
         }
     }
 
-    fn plan(&self, kind: StatementKind, occurrences: &[ProtectedOccurrence]) -> Result<GuardedPlan, Refusal> {
+    pub(super) fn plan(
+        &self,
+        kind: StatementKind,
+        occurrences: &[ProtectedOccurrence],
+    ) -> Result<GuardedPlan, Refusal> {
         let Context { role, policy, catalog, namespace, variant } = self.context;
         // Break-glass is read only: a write never gets the granted patients into its guard.
         let variant = match kind {
@@ -321,6 +373,7 @@ impl Decider<'_> {
             variant,
             client_params: self.statement.max_param,
             fence: false,
+            pins: self.pins,
         };
         let checked = CheckContext {
             context: resolve::Context { role, bound: policy, catalog, namespace },
@@ -389,7 +442,7 @@ impl Decider<'_> {
         )
     }
 
-    fn footprint(&self, relations: impl Iterator<Item = String>) -> Footprint {
+    pub(super) fn footprint(&self, relations: impl Iterator<Item = String>) -> Footprint {
         let mut relations: Vec<String> = relations.collect();
         relations.sort();
         relations.dedup();
@@ -406,18 +459,46 @@ impl Decider<'_> {
 }
 
 /// True when a function of this name is called somewhere inside, in whatever spelling.
-fn calls(node: &super::tree::Node, name: &str) -> bool {
+fn calls(node: &Node, name: &str) -> bool {
     (node.kind == "FuncCall" && node.names("funcname").last() == Some(&name))
         || node.children().into_iter().any(|c| calls(c, name))
+}
+
+/// True when running the query (or change) `root` can change what unqualified names mean.
+fn moves_names(root: &Node, verdict: &Verdict) -> bool {
+    matches!(verdict, Verdict::Unattributed { .. }) || calls(root, "set_config") || root.has("into_clause")
+}
+
+/// False for a statement that means the same whatever the search path: it names no relation, type or
+/// operator, and no function that could be another schema's.
+fn reads_names(root: &Node) -> bool {
+    match root.kind {
+        "TransactionStmt" | "VariableSetStmt" | "VariableShowStmt" | "DiscardStmt" | "ClosePortalStmt"
+        | "FetchStmt" | "ListenStmt" | "UnlistenStmt" | "NotifyStmt" | "DeallocateStmt" => false,
+        // Poolers clean a connection with calls of built-in functions between the others.
+        "SelectStmt" => {
+            let plain = |call: &Node| {
+                call.kind == "FuncCall"
+                    && call.fields.iter().all(|(f, _)| matches!(*f, "funcname" | "args" | "funcformat"))
+                    && call.list("args").len() == call.nodes("args").filter(|a| a.kind == "AConst").count()
+                    && matches!(
+                        call.names("funcname").as_slice(),
+                        ["pg_catalog", _] | ["pg_advisory_unlock_all"]
+                    )
+            };
+            let targets: Vec<&Node> = root.nodes("target_list").collect();
+            let only_targets =
+                root.fields.iter().all(|(f, _)| matches!(*f, "target_list" | "limit_option" | "op"));
+            !(only_targets && targets.iter().all(|t| t.node("val").is_some_and(plain)))
+        }
+        _ => true,
+    }
 }
 
 /// What a statement does besides its reply. Unknown kinds are taken to change what names mean.
 fn effects(statement: &Statement, verdict: &Verdict) -> Effects {
     let root = &statement.root;
-    let mut effects = Effects {
-        reads_names: !matches!(root.kind, "TransactionStmt" | "VariableSetStmt" | "VariableShowStmt"),
-        ..Effects::default()
-    };
+    let mut effects = Effects { reads_names: reads_names(root), ..Effects::default() };
     match root.kind {
         // `RESET ALL` has no name; `SET SCHEMA` is one of search_path.
         "VariableSetStmt" => {
@@ -427,25 +508,28 @@ fn effects(statement: &Statement, verdict: &Verdict) -> Effects {
         }
         "SelectStmt" | "InsertStmt" | "UpdateStmt" | "DeleteStmt" | "MergeStmt" => {
             // A function can SET; of the built-in ones only set_config does.
-            effects.changes_namespace = matches!(verdict, Verdict::Unattributed { .. })
-                || calls(root, "set_config")
-                || root.has("into_clause");
+            effects.changes_namespace = moves_names(root, verdict);
         }
         "TransactionStmt" => effects.ends_transaction = true,
-        "DeclareCursorStmt" => {
-            effects.makes = Some(SessionObject::Cursor(root.str("portalname").to_owned()));
+        // What is prepared runs later.
+        "DeclareCursorStmt" | "PrepareStmt" | "VariableShowStmt" | "FetchStmt" | "ClosePortalStmt"
+        | "ListenStmt" | "UnlistenStmt" | "NotifyStmt" | "LockStmt" | "ConstraintsSetStmt"
+        | "CheckPointStmt" | "TruncateStmt" => {}
+        "CopyStmt" => {
+            effects.copies_in = root.flag("is_from") && root.str("filename").is_empty();
+            effects.changes_namespace =
+                matches!(verdict, Verdict::Unattributed { .. }) || calls(root, "set_config");
         }
-        "PrepareStmt" => effects.makes = Some(SessionObject::Prepared(root.str("name").to_owned())),
-        "VariableShowStmt" | "FetchStmt" | "ClosePortalStmt" | "ListenStmt" | "UnlistenStmt"
-        | "NotifyStmt" | "LockStmt" | "ConstraintsSetStmt" | "CheckPointStmt" | "TruncateStmt" => {}
-        "CopyStmt" => effects.copies_in = root.flag("is_from") && root.str("filename").is_empty(),
         "DeallocateStmt" => {
             let name = root.str("name");
             effects.forgets_prepared = name.is_empty();
             effects.deallocates = (!name.is_empty()).then(|| name.to_owned());
         }
         "DiscardStmt" => {
-            effects.forgets_prepared = true;
+            use pg_query::protobuf::DiscardMode::{DiscardPlans, DiscardSequences, DiscardTemp};
+            let keeps = [DiscardPlans, DiscardSequences, DiscardTemp].map(|mode| i64::from(mode as i32));
+            effects.forgets_prepared = !keeps.contains(&root.int("target"));
+            effects.closes_cursors = effects.forgets_prepared;
             effects.changes_namespace = true;
         }
         _ => effects.changes_namespace = true,

@@ -38,6 +38,7 @@ fn add(catalog: &mut Catalog, name: &Node, kind: RelationKind, columns: Vec<(Str
         typmod: -1,
         type_sql: ty.to_owned(),
         builtin_type: true,
+        generated: false,
     });
     catalog.by_name.insert(name.clone(), oid);
     let columns = columns.collect();
@@ -207,7 +208,7 @@ fn what_no_restricted_role_may_ask_is_refused() {
                 "CREATE TEMP TABLE x AS SELECT * FROM patient",
                 "SELECT * INTO TEMP x FROM patient",
                 "EXPLAIN SELECT * FROM patient",
-                "COPY patient TO STDOUT",
+                "COPY patient TO PROGRAM 'cat'",
                 "SELECT ctid FROM patient",
                 "SELECT query_to_xml('SELECT * FROM clinic.patient', true, false, '')",
                 "SELECT __glass_x FROM patient",
@@ -282,13 +283,16 @@ fn set_config_is_set_by_another_name() {
             "SELECT set_config('client_encoding', 'latin1', false)",
             "SELECT set_config('standard_conforming_strings', 'off', false)",
             "SELECT set_config('j' || 'it', 'off', false)",
-            "SELECT set_config('jit', $1, false)",
+            "SELECT set_config('role', $1, false)",
+            "SELECT set_config('client_encoding', $1, false)",
+            "SELECT set_config($1, 'off', false)",
+            "SELECT set_config('app.x', name, false) FROM patient",
             "SELECT set_config($1, 'off', false)",
             "SELECT set_config('jit', 'off', is_local => false)",
             "SELECT set_config('jit', 'off', name = 'x') FROM patient",
             "SELECT glass.set_config('jit', 'off', false)",
             "SET client_encoding TO 'latin1'",
-            "SELECT pg_relation_size('clinic.patient')",
+            "SELECT pg_relation_filenode('clinic.patient') FROM pg_stat_user_tables",
         ],
     );
     // However it is spelled, what follows in the same message is held back.
@@ -387,5 +391,28 @@ fn a_table_that_the_rewriter_does_not_see_is_noticed() {
     for role in ["nurse", "billing"] {
         let refusal = verdict("SELECT name FROM ONLY patient", &session(role)).expect_err(role);
         assert!(refusal.contains("ONLY"), "{refusal}");
+    }
+}
+
+#[test]
+fn what_a_pool_sends_to_clean_a_connection_goes_through() {
+    let context = session("nurse");
+    for text in [
+        "SET SESSION AUTHORIZATION DEFAULT;RESET ALL;CLOSE ALL;UNLISTEN *;SELECT pg_advisory_unlock_all();DISCARD SEQUENCES;DISCARD TEMP",
+        "DISCARD SEQUENCES; DISCARD TEMP; DISCARD PLANS",
+        "SELECT pg_advisory_unlock_all(); CLOSE ALL; UNLISTEN *; RESET ALL;",
+    ] {
+        let planned = decide(text, &context).unwrap();
+        assert!(planned.refusal().is_none(), "{text}: {:?}", planned.refusal());
+    }
+    // What names something may mean something else by then: also a relation that is not there yet.
+    for text in [
+        "SET search_path TO clinic; SELECT count(*) FROM ward",
+        "SET search_path TO clinic; SELECT count(*) FROM ward_that_only_clinic_has",
+        "RESET ALL; SELECT 1 + 1",
+        "RESET ALL; SELECT 'a'::t",
+    ] {
+        let refusal = decide(text, &context).unwrap().refusal().expect(text);
+        assert!(refusal.message.contains("follows"), "{text}: {refusal}");
     }
 }

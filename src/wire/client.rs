@@ -19,6 +19,7 @@ use tokio_rustls::TlsAcceptor;
 pub use super::client_error::AcceptError;
 use super::frame::{Frame, FrameDecoder, Limits};
 use super::message::{self, Body, ClientTag, MessageError, Report, Status};
+use super::names::NameMap;
 use super::scram::server::{ScramError, ServerStart};
 use super::scram::{self, ScramKeys, ScramVerifier};
 use super::startup::{self, CancelRequest, Startup, StartupMessage};
@@ -39,6 +40,18 @@ pub enum Cleartext {
     Loopback,
 }
 
+/// How a client proves who it is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Method {
+    /// SCRAM-SHA-256, with or without channel binding.
+    #[default]
+    Scram,
+    /// A certificate that stands for the user. Nothing is left that could log in upstream as the user.
+    Certificate,
+    /// Both: first the certificate, then SCRAM.
+    CertificateAndScram,
+}
+
 /// How connections are accepted. A reload makes a new value.
 #[derive(Debug, Clone)]
 pub struct AcceptSettings {
@@ -46,6 +59,10 @@ pub struct AcceptSettings {
     pub tls: Option<ServerTls>,
     /// When a client may log in without TLS.
     pub cleartext: Cleartext,
+    /// How a client proves who it is. With a certificate it has to be under TLS, whatever `cleartext` says.
+    pub method: Method,
+    /// Which user a certificate stands for.
+    pub names: NameMap,
     /// From the first byte to the end of the client's proof.
     pub login_timeout: Duration,
     /// What the salts of users that do not exist are derived from. Secret; the same over restarts, or a
@@ -105,8 +122,11 @@ pub struct Login {
     pub parameters: BTreeMap<String, String>,
     /// The minor version of protocol 3 agreed on: 0 or 2.
     pub minor: u16,
-    /// What logs in upstream as the same user.
-    pub keys: ScramKeys,
+    /// What logs in upstream as the same user; `None` if a certificate alone proved who it is.
+    pub keys: Option<ScramKeys>,
+    /// The name in the client's certificate that stands for the user, such as `cn=amy`; `None` if none was
+    /// asked for.
+    pub certificate: Option<String>,
     /// What TLS agreed on; `None` in clear text.
     pub tls: Option<TlsInfo>,
     /// Where the client is.
@@ -226,10 +246,20 @@ impl Connection {
         }
         let Who { user, database, parameters } = who(startup)?;
         admission.map_err(AcceptError::NotAdmitted)?;
-        let keys = self.authenticate(&user, settings, verifiers).await?;
+        let certificate = match settings.method {
+            Method::Scram => None,
+            Method::Certificate | Method::CertificateAndScram => Some(self.certificate(&user, settings)?),
+        };
+        let keys = match settings.method {
+            Method::Certificate => None,
+            Method::Scram | Method::CertificateAndScram => {
+                Some(self.authenticate(&user, settings, verifiers).await?)
+            }
+        };
         let stream = self.stream.take().ok_or(AcceptError::Closed)?;
         let (tls, buffered) = (stream.tls_info(), std::mem::take(&mut self.buf));
-        let login = Login { stream, buffered, user, database, parameters, minor, keys, tls, peer };
+        let login =
+            Login { stream, buffered, user, database, parameters, minor, keys, certificate, tls, peer };
         Ok(Accepted::Login(Box::new(login)))
     }
 
@@ -296,6 +326,17 @@ impl Connection {
             Some(Stream::Tls(tls)) => tls.get_ref().1.alpn_protocol() == Some(ALPN),
             Some(Stream::Plain(_)) | None => false,
         }
+    }
+
+    /// The name in the client's certificate that stands for `user`. TLS has verified the certificate, or the
+    /// handshake would have failed.
+    fn certificate(&self, user: &str, settings: &AcceptSettings) -> Result<String, AcceptError> {
+        let names = self.stream()?.client_names();
+        let names = names.ok_or_else(|| AcceptError::NoCertificate { user: user.into() })?;
+        settings
+            .names
+            .allows(&names, user)
+            .ok_or_else(|| AcceptError::CertificateName { user: user.into(), names: Box::new(names) })
     }
 
     async fn authenticate<V: Verifiers>(

@@ -5,6 +5,7 @@ use std::io;
 
 use super::frame::FrameError;
 use super::message::{MessageError, Report};
+use super::names::Names;
 use super::scram::server::ScramError;
 use super::startup::StartupError;
 
@@ -83,6 +84,20 @@ pub enum AcceptError {
         /// The user as claimed.
         user: String,
     },
+    /// A client certificate is needed, and the client showed none.
+    #[error("user {user:?}: no client certificate")]
+    NoCertificate {
+        /// The user as claimed.
+        user: String,
+    },
+    /// The client's certificate stands for somebody else.
+    #[error("user {user:?}: the certificate does not stand for this user: {names:?}")]
+    CertificateName {
+        /// The user as claimed.
+        user: String,
+        /// The names in the certificate.
+        names: Box<Names>,
+    },
     /// The password's `VALID UNTIL` has passed.
     #[error("user {user:?}: the password has expired")]
     Expired {
@@ -92,6 +107,18 @@ pub enum AcceptError {
 }
 
 impl AcceptError {
+    /// The user that was claimed, where the failure is about who it is.
+    pub fn user(&self) -> Option<&str> {
+        match self {
+            AcceptError::Scram { user, .. }
+            | AcceptError::NoVerifier { user }
+            | AcceptError::NoCertificate { user }
+            | AcceptError::CertificateName { user, .. }
+            | AcceptError::Expired { user } => Some(user),
+            _ => None,
+        }
+    }
+
     /// What the client is told; `None` if nobody listens or nothing could be understood. Who does not
     /// exist, has an expired password or a wrong one is told the same, in PostgreSQL's words.
     pub fn report(&self) -> Option<Report> {
@@ -135,6 +162,13 @@ impl AcceptError {
             AcceptError::Message(error) => protocol(error.to_string()),
             AcceptError::Unexpected(tag) => {
                 protocol(format!("expected SASL response, got message type {tag}"))
+            }
+            // As `ClientAuthentication` and `auth_failed` say it.
+            AcceptError::NoCertificate { .. } => {
+                Some(Report::fatal("28000", "connection requires a valid client certificate"))
+            }
+            AcceptError::CertificateName { user, .. } => {
+                Some(Report::fatal("28000", format!("certificate authentication failed for user \"{user}\"")))
             }
             AcceptError::Scram { user, error: ScramError::WrongProof }
             | AcceptError::NoVerifier { user }

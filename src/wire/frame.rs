@@ -12,6 +12,9 @@ pub const HEADER: usize = 5;
 /// The largest body PostgreSQL itself accepts (`PQ_LARGE_MESSAGE_LIMIT`, `MaxAllocSize - 1`), bytes.
 pub const PROTOCOL_LIMIT: u32 = 0x3fff_fffe - 4;
 
+/// A frame of more bytes than this is passed on as its bytes come; a shorter one waits until it is whole.
+pub const LONG: usize = 64 * 1024;
+
 /// How much room a read asks for, bytes. A buffer never grows by more than its content doubles.
 const READ_ROOM: usize = 32 * 1024;
 
@@ -146,6 +149,53 @@ pub enum Piece {
     },
 }
 
+/// Bytes that are passed on as they lie in the buffer, without taking frames apart.
+#[derive(Debug)]
+pub enum Stretch {
+    /// Consecutive whole frames.
+    Whole {
+        /// The bytes.
+        bytes: BytesMut,
+        /// How many frames.
+        frames: u64,
+    },
+    /// The beginning of a long frame; what is missing follows as [`Stretch::Rest`].
+    Begin {
+        /// The bytes, header included.
+        bytes: BytesMut,
+    },
+    /// More of a long frame.
+    Rest {
+        /// The bytes; never empty.
+        bytes: BytesMut,
+        /// Whether the frame ends here.
+        last: bool,
+    },
+}
+
+impl Stretch {
+    /// The bytes.
+    pub fn bytes(&self) -> &[u8] {
+        match self {
+            Stretch::Whole { bytes, .. } | Stretch::Begin { bytes } | Stretch::Rest { bytes, .. } => bytes,
+        }
+    }
+
+    /// Frames that begin in it.
+    pub fn begun(&self) -> u64 {
+        match self {
+            Stretch::Whole { frames, .. } => *frames,
+            Stretch::Begin { .. } => 1,
+            Stretch::Rest { .. } => 0,
+        }
+    }
+
+    /// Bytes of the bodies in it, headers left out.
+    pub fn body(&self) -> u64 {
+        self.bytes().len() as u64 - self.begun() * HEADER as u64
+    }
+}
+
 /// Cuts a stream of bytes into frames.
 ///
 /// Bytes are put into [`FrameDecoder::room`]; frames are taken until there is none. A length field
@@ -154,14 +204,15 @@ pub enum Piece {
 pub struct FrameDecoder {
     limits: Limits,
     buf: BytesMut,
-    /// Bytes of body still to come of a frame handed over in pieces.
+    /// Bytes of body still to come of a frame handed over in pieces, and its tag.
     in_pieces: u32,
+    pieces_of: u8,
 }
 
 impl FrameDecoder {
     /// A decoder that begins with bytes already read.
     pub fn new(limits: Limits, buffered: BytesMut) -> Self {
-        FrameDecoder { limits, buf: buffered, in_pieces: 0 }
+        FrameDecoder { limits, buf: buffered, in_pieces: 0, pieces_of: 0 }
     }
 
     /// Where to append bytes from the peer. It has room for at least one useful read.
@@ -180,6 +231,16 @@ impl FrameDecoder {
     /// Whether the bytes so far end between two frames, so that an end of the stream is clean.
     pub fn between_frames(&self) -> bool {
         self.buf.is_empty() && self.in_pieces == 0
+    }
+
+    /// Takes in bytes from the peer. Holds no more memory than they need, and none once all of them are
+    /// handed over: most sessions of a server are idle.
+    pub fn feed(&mut self, bytes: &[u8]) {
+        if self.buf.is_empty() {
+            self.buf = BytesMut::from(bytes);
+        } else {
+            self.buf.extend_from_slice(bytes);
+        }
     }
 
     /// Bytes read and not yet handed over.
@@ -232,8 +293,55 @@ impl FrameDecoder {
         if body <= self.limits.gather || body == 0 {
             return Ok(self.take_whole(body).map(Piece::Whole));
         }
-        self.in_pieces = body;
+        (self.in_pieces, self.pieces_of) = (body, tag);
         Ok(Some(Piece::Start { header, raw: self.buf.split_to(HEADER).freeze() }))
+    }
+
+    /// True in the middle of a frame that is handed over in parts.
+    pub fn inside_frame(&self) -> bool {
+        self.in_pieces > 0
+    }
+
+    /// The tag of the frame that the next byte belongs to, if one is here.
+    pub fn next_tag(&self) -> Option<u8> {
+        if self.in_pieces > 0 { Some(self.pieces_of) } else { self.buf.first().copied() }
+    }
+
+    /// What can be passed on of frames with this tag: the whole ones that are here, else the part that
+    /// is here of one longer than [`LONG`]. `None` when more bytes are needed, or another frame is next.
+    ///
+    /// # Errors
+    /// [`FrameError`]; a frame over [`Limits::longest`] is one.
+    pub fn stretch(&mut self, tag: u8) -> Result<Option<Stretch>, FrameError> {
+        if self.in_pieces > 0 {
+            return Ok(match self.piece()? {
+                Some(Piece::Chunk { bytes, last }) => Some(Stretch::Rest { bytes: bytes.into(), last }),
+                Some(Piece::Whole(_) | Piece::Start { .. }) | None => None,
+            });
+        }
+        let (mut at, mut frames) = (0, 0);
+        while let Some(header) = Header::peek(self.buf.get(at..).unwrap_or(&[]))? {
+            if header.tag != tag {
+                break;
+            }
+            let whole = HEADER + header.body as usize;
+            if self.buf.len() - at >= whole {
+                at += whole;
+                frames += 1;
+                continue;
+            }
+            if at == 0 && header.body > self.limits.longest {
+                let limit = self.limits.longest;
+                return Err(FrameError::TooLong { tag, body: header.body, limit });
+            }
+            if at == 0 && whole > LONG {
+                // Fits: what is missing is less than the body, which is a u32.
+                (self.in_pieces, self.pieces_of) = ((whole - self.buf.len()) as u32, tag);
+                return Ok(Some(Stretch::Begin { bytes: self.buf.split() }));
+            }
+            break;
+        }
+        Ok((frames > 0).then(|| Stretch::Whole { bytes: self.buf.split_to(at), frames }))
     }
 
     fn take_whole(&mut self, body: u32) -> Option<Frame> {

@@ -135,3 +135,54 @@ fn a_frame_shares_the_read_buffer() {
     assert_eq!(Frame::from_raw(frame.raw()), Some(frame.clone()));
     assert_eq!(Frame::from_raw(frame.raw().slice(1..)), None);
 }
+
+proptest! {
+    // Property: rows passed on in stretches and the other frames taken whole are the stream, whatever
+    // the reads were, and nothing but a frame over LONG is passed on in parts.
+    #[test]
+    fn stretches_and_frames_join_to_the_stream(
+        lengths in proptest::collection::vec((any::<bool>(), prop_oneof![0usize..50, LONG - 9..LONG + 9, LONG * 3..LONG * 3 + 9]), 1..9),
+        step in prop_oneof![1usize..9, 1000usize..LONG * 2],
+    ) {
+        // One byte at a time only for short streams: the property does not depend on it.
+        let step = if lengths.iter().any(|(_, n)| *n > 50) { step.max(1000) } else { step };
+        let bodies: Vec<(u8, Vec<u8>)> =
+            lengths.iter().map(|(row, n)| (if *row { b'D' } else { b'C' }, vec![7; *n])).collect();
+        let stream = frames_of(&bodies);
+        let mut decoder = FrameDecoder::new(Limits::only(LONG as u32 * 4), BytesMut::new());
+        let (mut joined, mut begun, mut body) = (Vec::new(), 0, 0);
+        for now in stream.chunks(step) {
+            decoder.feed(now);
+            loop {
+                if decoder.next_tag() == Some(b'D') {
+                    let Some(stretch) = decoder.stretch(b'D').unwrap() else { break };
+                    let whole = matches!(stretch, Stretch::Whole { .. });
+                    prop_assert!(whole || lengths.iter().any(|(_, n)| *n > LONG - HEADER));
+                    prop_assert_eq!(decoder.inside_frame(), matches!(stretch, Stretch::Begin { .. } | Stretch::Rest { last: false, .. }));
+                    begun += stretch.begun();
+                    body += stretch.body();
+                    joined.extend_from_slice(stretch.bytes());
+                } else {
+                    let Some(frame) = decoder.frame().unwrap() else { break };
+                    joined.extend_from_slice(&frame.raw());
+                }
+            }
+        }
+        prop_assert!(decoder.between_frames());
+        prop_assert_eq!(joined, stream);
+        prop_assert_eq!(begun, lengths.iter().filter(|(row, _)| *row).count() as u64);
+        prop_assert_eq!(body, lengths.iter().filter(|(row, _)| *row).map(|(_, n)| *n as u64).sum::<u64>());
+    }
+}
+
+#[test]
+fn a_row_over_the_limit_is_an_error_before_it_is_passed_on() {
+    let mut decoder = FrameDecoder::new(Limits::only(100_000), BytesMut::new());
+    decoder.feed(&raw(b'D', &[0; 9]));
+    decoder.feed(&[b'D', 0, 2, 0, 0]);
+    assert_eq!(decoder.stretch(b'D').unwrap().unwrap().begun(), 1);
+    assert_eq!(
+        decoder.stretch(b'D').unwrap_err(),
+        FrameError::TooLong { tag: b'D', body: 0x20000 - 4, limit: 100_000 }
+    );
+}

@@ -13,6 +13,7 @@ pub mod client;
 mod client_error;
 pub mod frame;
 pub mod message;
+pub mod names;
 pub mod scram;
 pub mod startup;
 pub mod stream;

@@ -79,6 +79,14 @@ impl Stream {
         Some(TlsInfo { version: version.into(), cipher: cipher.unwrap_or("unknown").into(), client_name })
     }
 
+    /// The names of the client's certificate, which TLS has verified; `None` without one, and for a server.
+    pub fn client_names(&self) -> Option<super::names::Names> {
+        let Stream::Tls(tls) = self else { return None };
+        let TlsStream::Server(server) = &**tls else { return None };
+        let leaf = server.get_ref().1.peer_certificates()?.first()?;
+        Some(super::cert::names(leaf))
+    }
+
     /// The socket below.
     pub fn tcp(&self) -> &TcpStream {
         match self {
@@ -135,5 +143,23 @@ impl AsyncWrite for Stream {
             Stream::Plain(tcp) => Pin::new(tcp).poll_shutdown(cx),
             Stream::Tls(tls) => Pin::new(tls).poll_shutdown(cx),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn small_writes_leave_at_once_and_a_dead_peer_is_noticed() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (ours, _theirs) =
+            tokio::join!(TcpStream::connect(listener.local_addr().unwrap()), listener.accept());
+        let ours = ours.unwrap();
+        prepare(&ours).unwrap();
+        let socket = SockRef::from(&ours);
+        assert!(ours.nodelay().unwrap() && socket.keepalive().unwrap());
+        assert_eq!(socket.tcp_keepalive_time().unwrap(), KEEPALIVE.0);
+        assert_eq!(socket.tcp_keepalive_interval().unwrap(), KEEPALIVE.1);
     }
 }

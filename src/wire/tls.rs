@@ -12,7 +12,7 @@ use rustls::client::WantsClientCert;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{
     ClientConfig, ConfigBuilder, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme,
@@ -94,6 +94,16 @@ pub struct Identity<'a> {
     pub key: &'a Path,
 }
 
+/// Whose certificates clients may show, both files PEM.
+#[derive(Debug, Clone, Copy)]
+pub struct ClientTrust<'a> {
+    /// The authorities.
+    pub authorities: &'a Path,
+    /// Their revocation lists. With this file every authority of a chain needs one, as with PostgreSQL's
+    /// `ssl_crl_file`; a list that is out of date still counts.
+    pub revocations: Option<&'a Path>,
+}
+
 /// TLS towards clients.
 #[derive(Clone)]
 pub struct ServerTls {
@@ -110,12 +120,12 @@ impl std::fmt::Debug for ServerTls {
 }
 
 impl ServerTls {
-    /// Loads certificate chain and key. With `client_ca`, a client may present a certificate, and one
-    /// that these authorities did not sign is refused; none is needed.
+    /// Loads certificate chain and key. With `clients`, a client may present a certificate, and one that these
+    /// authorities did not sign or have revoked is refused; none is needed.
     ///
     /// # Errors
     /// [`TlsError`] for files that are missing, not PEM, or do not belong together.
-    pub fn load(certificate: &Path, key: &Path, client_ca: Option<&Path>) -> Result<Self, TlsError> {
+    pub fn load(certificate: &Path, key: &Path, clients: Option<ClientTrust<'_>>) -> Result<Self, TlsError> {
         let chain = certificates("certificate", certificate)?;
         let (private, warnings) = private_key(key)?;
         let end_point = chain.first().and_then(|leaf| super::cert::end_point_hash(leaf)).map(Arc::from);
@@ -123,10 +133,12 @@ impl ServerTls {
         let builder = ServerConfig::builder_with_provider(provider.clone())
             .with_safe_default_protocol_versions()
             .map_err(TlsError::Versions)?;
-        let builder = match client_ca {
+        let builder = match clients {
             None => builder.with_no_client_auth(),
-            Some(path) => {
+            Some(ClientTrust { authorities: path, revocations: lists }) => {
+                let lists = lists.map(revocations).transpose()?.unwrap_or_default();
                 let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots(path)?), provider)
+                    .with_crls(lists)
                     .allow_unauthenticated()
                     .build()
                     .map_err(|e| TlsError::Unusable {
@@ -239,6 +251,22 @@ fn certificates(what: &'static str, path: &Path) -> Result<Vec<CertificateDer<'s
         Ok(chain) if !chain.is_empty() => Ok(chain),
         Ok(_) | Err(_) => Err(TlsError::Pem { what: "certificate", path: path.into() }),
     }
+}
+
+fn revocations(path: &Path) -> Result<Vec<CertificateRevocationListDer<'static>>, TlsError> {
+    let pem = read("revocation list", path)?;
+    match CertificateRevocationListDer::pem_slice_iter(&pem).collect::<Result<Vec<_>, _>>() {
+        Ok(lists) if !lists.is_empty() => Ok(lists),
+        Ok(_) | Err(_) => Err(TlsError::Pem { what: "revocation list", path: path.into() }),
+    }
+}
+
+/// The certificates of a PEM file, for a look at their dates.
+///
+/// # Errors
+/// [`TlsError`] for a file that is missing or not PEM.
+pub fn certificates_of(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    certificates("certificate", path)
 }
 
 fn private_key(path: &Path) -> Result<(PrivateKeyDer<'static>, Vec<String>), TlsError> {

@@ -109,12 +109,14 @@ pub enum UpstreamError {
         "the server asks for {0}, which a SCRAM pass-through cannot answer; use scram-sha-256 in pg_hba.conf"
     )]
     Method(&'static str),
+    /// The server asks for a password, and all we have is a certificate.
+    #[error(
+        "the server asks for a password where our certificate should do; use cert with a map in pg_hba.conf"
+    )]
+    PasswordAsked,
     /// The server let us in in the middle of an exchange, without having proved itself.
     #[error("the server ended the SCRAM exchange without proving itself")]
     Unproved,
-    /// The server speaks another protocol than 3.0.
-    #[error("the server does not speak protocol 3.0")]
-    Version,
     /// A message that is not what its tag says, or out of place.
     #[error("the server sent a malformed login message: {0}")]
     Message(#[from] MessageError),
@@ -228,8 +230,8 @@ async fn login(
     }
     let end_point = server_end_point(&stream);
     let mut startup = pg::Startup::new();
-    (startup.protocol_number_major, startup.protocol_number_minor) =
-        message::UPSTREAM_PROTOCOL.version_number();
+    let (major, minor) = message::UPSTREAM_PROTOCOL.version_number();
+    (startup.protocol_number_major, startup.protocol_number_minor) = (major, minor);
     startup.parameters.clone_from(parameters);
     let packet = message::encode(&startup);
     if packet.is_empty() {
@@ -269,7 +271,10 @@ async fn login(
                 return Err(UpstreamError::Refused(Report::decode(&frame.body_bytes())?));
             }
             Some(ServerTag::NoticeResponse) => notices.push(frame.into_raw()),
-            Some(ServerTag::NegotiateProtocolVersion) => return Err(UpstreamError::Version),
+            // Before PostgreSQL 18: an older minor version, whose cancel keys are shorter. Nothing else differs.
+            Some(ServerTag::NegotiateProtocolVersion) if matches!(scram, Scram::Before) => {
+                message::decode_negotiate(frame.body(), minor)?;
+            }
             // What follows means we are in, so it counts only after AuthenticationOk.
             Some(ServerTag::ParameterStatus) if matches!(scram, Scram::In) => {
                 let (name, value) = message::decode_parameter_status(frame.body())?;
@@ -333,9 +338,7 @@ impl Scram {
                 Ok((Scram::Verified, None))
             }
             (Scram::Started(_) | Scram::Proved(_), Authentication::Ok, _) => Err(UpstreamError::Unproved),
-            (Scram::Before, Authentication::Sasl(_), Credentials::None) => {
-                Err(UpstreamError::Method("a password"))
-            }
+            (Scram::Before, Authentication::Sasl(_), Credentials::None) => Err(UpstreamError::PasswordAsked),
             (_, Authentication::Cleartext, _) => Err(UpstreamError::Method("a password in clear text")),
             (_, Authentication::Md5, _) => Err(UpstreamError::Method("an MD5 password")),
             (_, Authentication::Other(_), _) => Err(UpstreamError::Method("Kerberos, GSSAPI or SSPI")),

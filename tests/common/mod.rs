@@ -25,11 +25,12 @@ mod proxy;
 mod reaper;
 mod session;
 mod tls;
+pub mod wire;
 
 pub use postgres::{Database, Postgres};
 pub use proxy::{Proxy, pgglass};
 pub use session::Session;
-pub use tls::Authority;
+pub use tls::{Authority, ClientIdentity};
 
 /// The people of `demo/roles.sql`; each one's password is the name followed by `-demo`.
 pub const USERS: [&str; 8] =

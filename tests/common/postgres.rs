@@ -84,6 +84,23 @@ impl Postgres {
         }
     }
 
+    /// The server's data directory, where `pg_hba.conf` is.
+    pub fn data(&self) -> PathBuf {
+        self.root.join("database")
+    }
+
+    /// Stops it at once; every session ends.
+    pub fn stop(&self) {
+        let stop = ["-D".into(), path(&self.data()), "-m".into(), "fast".into(), "-w".into(), "stop".into()];
+        let command = [&[path(&self.programs.join("pg_ctl"))][..], &stop].concat();
+        must("pg_ctl stop", run(&as_postgres(&command)));
+    }
+
+    /// Starts it again on the same port.
+    pub fn start_again(&self) {
+        must("pg_ctl start", run(&as_postgres(&start_command(&self.programs, &self.root, self.port))));
+    }
+
     /// The loopback port.
     pub fn port(&self) -> u16 {
         self.port
@@ -127,6 +144,11 @@ impl Postgres {
         database
     }
 
+    /// A copy of a database, its object identifiers the same. Nobody may be connected to it.
+    pub fn copy_of(&self, database: &Database<'_>) -> Database<'_> {
+        self.create(&format!("TEMPLATE {}", database.name()))
+    }
+
     fn create(&self, clause: &str) -> Database<'_> {
         let name = format!("test_{}", self.created.fetch_add(1, Ordering::Relaxed));
         let _one_at_a_time = self.creating.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
@@ -137,7 +159,9 @@ impl Postgres {
     /// Runs SQL as superuser through psql, all in one transaction unless it is one statement that
     /// cannot be (CREATE DATABASE). Panics with psql's message on an error.
     pub fn psql(&self, database: &str, sql: &str) -> String {
-        let mut command = Command::new(self.programs.join("psql"));
+        // A distribution of the server alone has no psql; any recent one will do.
+        let own = self.programs.join("psql");
+        let mut command = Command::new(if own.exists() { own } else { PathBuf::from("psql") });
         command.args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-U", "postgres", "-d", database]);
         command.arg("-h").arg(self.root.join("socket")).arg("-p").arg(self.port.to_string());
         command.env("PGOPTIONS", "-c client_min_messages=warning").arg("-f").arg("-");
@@ -179,8 +203,11 @@ impl Database<'_> {
     }
 }
 
-/// The newest installed server's program directory.
+/// `$PGGLASS_TEST_PGBIN` (see tests/versions.sh), or the newest installed server's program directory.
 fn programs() -> PathBuf {
+    if let Some(chosen) = std::env::var_os("PGGLASS_TEST_PGBIN") {
+        return PathBuf::from(chosen);
+    }
     let versions =
         std::fs::read_dir("/usr/lib/postgresql").expect("a PostgreSQL server under /usr/lib/postgresql");
     versions
@@ -197,34 +224,37 @@ fn programs() -> PathBuf {
 
 /// Starts the server on a free port; another one may take the port first, then once more.
 fn launch(programs: &Path, root: &Path) -> u16 {
-    let data = root.join("database");
-    let log = data.join("server.log");
+    let log = root.join("database/server.log");
     let mut last = String::new();
     for _ in 0..5 {
         let port = free_port();
-        let settings = format!(
-            "-p {port} -c listen_addresses=127.0.0.1 -k {} -c max_connections=300 -c ssl=on \
-             -c fsync=off -c full_page_writes=off -c synchronous_commit=off -c shared_buffers=64MB",
-            root.join("socket").display()
-        );
-        let start = [
-            path(&programs.join("pg_ctl")),
-            "-D".into(),
-            path(&data),
-            "-w".into(),
-            "-l".into(),
-            path(&log),
-            "-o".into(),
-            settings,
-            "start".into(),
-        ];
-        let output = run(&as_postgres(&start));
+        let output = run(&as_postgres(&start_command(programs, root, port)));
         if output.status.success() {
             return port;
         }
         last = std::fs::read_to_string(&log).unwrap_or_default();
     }
     panic!("PostgreSQL did not start:\n{last}");
+}
+
+fn start_command(programs: &Path, root: &Path, port: u16) -> Vec<String> {
+    let data = root.join("database");
+    let settings = format!(
+        "-p {port} -c listen_addresses=127.0.0.1 -k {} -c max_connections=300 -c ssl=on \
+         -c fsync=off -c full_page_writes=off -c synchronous_commit=off -c shared_buffers=64MB",
+        root.join("socket").display()
+    );
+    vec![
+        path(&programs.join("pg_ctl")),
+        "-D".into(),
+        path(&data),
+        "-w".into(),
+        "-l".into(),
+        path(&data.join("server.log")),
+        "-o".into(),
+        settings,
+        "start".into(),
+    ]
 }
 
 fn is_root() -> bool {

@@ -127,6 +127,52 @@ impl<'a> Proxy<'a> {
         end(&mut child, self.server);
     }
 
+    /// Changes the configuration, sends SIGHUP, and waits until the log says what became of it: true when the new
+    /// configuration is in force.
+    pub fn reload_with(&self, edit: impl FnOnce(String) -> String) -> bool {
+        let text = std::fs::read_to_string(self.config()).unwrap();
+        std::fs::write(self.config(), edit(text)).unwrap();
+        let told =
+            |log: &str| (log.matches("configuration reloaded").count(), log.matches("NOT in force").count());
+        let before = told(&self.log());
+        self.signal("HUP");
+        let asked = Instant::now();
+        loop {
+            let now = told(&self.log());
+            if now != before {
+                return now.0 > before.0;
+            }
+            assert!(asked.elapsed() < READY_WITHIN, "nothing became of SIGHUP:\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Sends a signal, such as `TERM`.
+    pub fn signal(&self, name: &str) {
+        let pid = self.pid().expect("a running proxy").to_string();
+        assert!(Command::new("kill").arg(format!("-{name}")).arg(pid).status().unwrap().success());
+    }
+
+    /// Waits until the process has ended by itself, and how; `None` when it has not in time.
+    pub fn ended_within(&mut self, at_most: Duration) -> Option<std::process::ExitStatus> {
+        let asked = Instant::now();
+        let child = self.child.as_mut().expect("a running proxy");
+        loop {
+            if let Some(status) = child.try_wait().unwrap() {
+                return Some(status);
+            }
+            if asked.elapsed() > at_most {
+                return None;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Its directory, where the paths of the configuration lie.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
     /// Kills it as a crash would: no shutdown code runs.
     pub fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {

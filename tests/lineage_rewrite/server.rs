@@ -121,6 +121,7 @@ pub(crate) async fn catalog(client: &Client) -> Catalog {
             typmod: row.get(6),
             type_sql: row.get(7),
             builtin_type: true,
+            generated: false,
         });
     }
     let rows = client

@@ -6,7 +6,12 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod copy_stream;
+mod cursor_steps;
+mod cursors;
+mod cursors_record;
 mod p1_transparency;
+mod p2_copy;
 mod p2_enforcement;
 mod p2_leaks;
 mod p2_statements;
@@ -16,4 +21,5 @@ mod p5_fail_closed;
 mod p6_revocation;
 mod p7_tamper;
 mod support;
-mod wire;
+
+use common::wire;

@@ -4,6 +4,7 @@
 // The helpers are not test functions, which clippy.toml's leave covers only.
 #![allow(clippy::unwrap_used, clippy::zombie_processes)]
 
+mod encryption;
 mod support;
 
 use std::process::Command;
@@ -12,11 +13,12 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use pgglass::wire::buffered::FrameReader;
-use pgglass::wire::client::{self, AcceptSettings, Accepted, Cleartext};
+use pgglass::wire::client::{self, AcceptSettings, Accepted, Cleartext, Method};
 use pgglass::wire::frame::Limits;
 use pgglass::wire::message::{MessageError, Report};
+use pgglass::wire::names::NameMap;
 use pgglass::wire::scram::client::{ClientBinding, ClientSecret, ClientStart};
-use pgglass::wire::tls::{Identity, ServerTls, UpstreamTls};
+use pgglass::wire::tls::{ClientTrust, Identity, ServerTls, UpstreamTls};
 use pgglass::wire::upstream::{self, Credentials, UpstreamError, UpstreamSettings};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -88,11 +90,15 @@ async fn a_client_certificate_is_verified_and_named() {
     let ((ours, issuer), (_, stranger)) = (authority("ours"), authority("stranger"));
     std::fs::write(dir.path().join("ca.crt"), ours.pem()).unwrap();
     let path = |name: &str| dir.path().join(name);
-    let tls = ServerTls::load(&path("proxy.crt"), &path("proxy.key"), Some(&path("ca.crt"))).unwrap();
+    let authorities = path("ca.crt");
+    let trust = ClientTrust { authorities: &authorities, revocations: None };
+    let tls = ServerTls::load(&path("proxy.crt"), &path("proxy.key"), Some(trust)).unwrap();
     let settings = AcceptSettings {
         tls: Some(tls),
         cleartext: Cleartext::Never,
         login_timeout: Duration::from_secs(5),
+        method: Method::Scram,
+        names: NameMap::default(),
         mock_secret: [7; 32],
         mock_iterations: 4096,
     };
@@ -412,7 +418,7 @@ async fn a_password_logs_in_upstream_too() {
         let settings = SERVER.upstream(tls);
         let server = upstream::connect(&settings, &parameters, &with("amy-pw")).await.unwrap();
         assert!(server.parameters.iter().any(|(name, _)| name == "server_version"));
-        assert!(server.pid > 0 && server.secret.len() == 4 && server.buffered.is_empty());
+        assert!(server.pid > 0 && server.secret.len() == secret_bytes(&server) && server.buffered.is_empty());
         let wrong = upstream::connect(&settings, &parameters, &with("wrong")).await.unwrap_err();
         assert!(matches!(wrong, UpstreamError::Refused(report) if report.code() == "28P01"));
         let mut smuggled = parameters.clone();

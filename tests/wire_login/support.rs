@@ -9,8 +9,9 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use pgglass::wire::cancel::CancelRegistry;
-use pgglass::wire::client::{self, AcceptSettings, Accepted, Cleartext, StoredVerifier, Verifiers};
+use pgglass::wire::client::{self, AcceptSettings, Accepted, Cleartext, Method, StoredVerifier, Verifiers};
 use pgglass::wire::message::Report;
+use pgglass::wire::names::NameMap;
 use pgglass::wire::scram::client::ClientSecret;
 use pgglass::wire::tls::{ServerTls, UpstreamTls};
 use pgglass::wire::upstream::{self, Credentials, UpstreamSettings};
@@ -28,7 +29,11 @@ pub(crate) struct Server {
 
 pub(crate) static SERVER: LazyLock<Server> = LazyLock::new(Server::start);
 
+/// A program of `$PGGLASS_TEST_PGBIN` (see tests/versions.sh) or of the newest installed server.
 pub(crate) fn bin(name: &str) -> PathBuf {
+    if let Some(chosen) = std::env::var_os("PGGLASS_TEST_PGBIN") {
+        return PathBuf::from(chosen).join(name);
+    }
     let base = Path::new("/usr/lib/postgresql");
     let mut versions: Vec<_> = std::fs::read_dir(base).unwrap().map(|e| e.unwrap().path()).collect();
     versions.sort();
@@ -118,10 +123,15 @@ pub(crate) fn run(command: &mut Command) {
 }
 
 pub(crate) fn write_certificate(dir: &Path, name: &str) {
-    let made = rcgen::generate_simple_self_signed(vec!["127.0.0.1".into(), "localhost".into()]).unwrap();
-    std::fs::write(dir.join(format!("{name}.crt")), made.cert.pem()).unwrap();
+    write_certificate_with(dir, name, &rcgen::PKCS_ECDSA_P256_SHA256);
+}
+
+fn write_certificate_with(dir: &Path, name: &str, signature: &'static rcgen::SignatureAlgorithm) {
+    let pair = rcgen::KeyPair::generate_for(signature).unwrap();
+    let params = rcgen::CertificateParams::new(vec!["127.0.0.1".into(), "localhost".into()]).unwrap();
+    std::fs::write(dir.join(format!("{name}.crt")), params.self_signed(&pair).unwrap().pem()).unwrap();
     let key = dir.join(format!("{name}.key"));
-    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    std::fs::write(&key, pair.serialize_pem()).unwrap();
     run(Command::new("chmod").arg("600").arg(&key));
 }
 
@@ -154,6 +164,8 @@ pub(crate) struct Setup {
     pub(crate) upstream: UpstreamTls,
     pub(crate) admission: Result<(), Report>,
     pub(crate) login_timeout: Duration,
+    /// The key and signature of the proxy's certificate.
+    pub(crate) signature: &'static rcgen::SignatureAlgorithm,
 }
 
 impl Default for Setup {
@@ -164,19 +176,22 @@ impl Default for Setup {
             upstream: UpstreamTls::Disable,
             admission: Ok(()),
             login_timeout: Duration::from_secs(10),
+            signature: &rcgen::PKCS_ECDSA_P256_SHA256,
         }
     }
 }
 
 pub(crate) async fn proxy(setup: Setup) -> Proxy {
     let dir = tempfile::tempdir().unwrap();
-    write_certificate(dir.path(), "proxy");
+    write_certificate_with(dir.path(), "proxy", setup.signature);
     let certificate = dir.path().join("proxy.crt");
     let tls = ServerTls::load(&certificate, &dir.path().join("proxy.key"), None).unwrap();
     let settings = Arc::new(AcceptSettings {
         tls: setup.tls.then_some(tls),
         cleartext: setup.cleartext,
         login_timeout: setup.login_timeout,
+        method: Method::Scram,
+        names: NameMap::default(),
         mock_secret: [7; 32],
         mock_iterations: 4096,
     });
@@ -198,12 +213,12 @@ pub(crate) async fn proxy(setup: Setup) -> Proxy {
                         }
                     }
                     Ok(Accepted::Login(mut login)) => {
-                        let secret = Credentials::Scram(ClientSecret::Keys(login.keys.clone()));
+                        let secret = Credentials::Scram(ClientSecret::Keys(login.keys.clone().unwrap()));
                         match upstream::connect(&upstream, &login.parameters, &secret).await {
                             Err(error) => login.refuse(&error.report()).await,
                             Ok(mut server) => {
                                 let key = registry
-                                    .register((server.pid, server.secret.clone()), login.minor)
+                                    .register((server.pid, server.secret.clone()), server.pid, login.minor)
                                     .unwrap();
                                 login
                                     .welcome(&server.parameters, key.pid, &key.secret, server.status)
@@ -270,6 +285,13 @@ impl Proxy {
         let report = Report::decode(&Bytes::copy_from_slice(&said[start + 5..])).unwrap();
         Some(report.code().into_owned())
     }
+}
+
+/// Bytes of the cancel secret that a server of this version gives in the newest protocol it knows.
+pub(crate) fn secret_bytes(server: &upstream::Upstream) -> usize {
+    let version = server.parameters.iter().find(|(name, _)| name == "server_version");
+    let major = version.and_then(|(_, v)| v.split(['.', 'd', 'b', 'r']).next()?.trim().parse::<u32>().ok());
+    if major.unwrap() >= 18 { 32 } else { 4 }
 }
 
 pub(crate) async fn whoami(client: &Client) -> String {

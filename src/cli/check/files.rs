@@ -3,15 +3,42 @@
 use std::path::Path;
 
 use crate::config::Config;
-use crate::config::UpstreamTls;
+use crate::config::{UpstreamLogin, UpstreamTls};
 use crate::policy::{Finding, Level};
+use crate::session::userlist::Userlist;
 
-/// Looks at every file the configuration names. Contents are not looked at.
+/// Looks at every file the configuration names. Of contents only the verifiers are looked at.
 pub(super) fn look(config: &Config) -> Vec<Finding> {
     let mut out = Vec::new();
     if let Some(tls) = &config.listen.tls {
         file(&mut out, "listen.certificate", &tls.certificate, false);
         file(&mut out, "listen.private_key", &tls.private_key, true);
+    }
+    for (key, path, secret) in [
+        ("login.client_ca", &config.login.client_ca, false),
+        ("login.client_crl", &config.login.client_crl, false),
+        ("login.verifier_file", &config.login.verifier_file, true),
+    ] {
+        if let Some(path) = path {
+            file(&mut out, key, path, secret);
+        }
+    }
+    if let Some(path) = &config.login.verifier_file
+        && let Err(error) = Userlist::load(path)
+        && path.is_file()
+    {
+        push(&mut out, Level::Error, "login.verifier_file", error.to_string(), "");
+    }
+    if let Some(files) = &config.upstream.identity {
+        file(&mut out, "upstream.client_certificate", &files.certificate, false);
+        file(&mut out, "upstream.client_key", &files.private_key, true);
+    }
+    if let UpstreamLogin::ServiceAccount(accounts) = &config.upstream.login {
+        for (role, account) in accounts {
+            if let Some(path) = &account.password_file {
+                file(&mut out, &format!("upstream.account.{role}.password_file"), path, true);
+            }
+        }
     }
     if let UpstreamTls::VerifyFull { ca } = &config.upstream.tls {
         file(&mut out, "upstream.ca", ca, false);

@@ -2,7 +2,7 @@
 //! begins with the same, and goes on with what it read.
 
 use crate::catalog::{self, Catalog, CatalogError, ConnectError, Service, ServiceError};
-use crate::config::Config;
+use crate::config::{Config, UpstreamLogin};
 use crate::policy::{BoundPolicy, Finding, Level, lint};
 use std::sync::Arc;
 
@@ -36,6 +36,7 @@ impl CheckError {
             CheckError::Connect(
                 ConnectError::PasswordFile { .. }
                 | ConnectError::Authorities { .. }
+                | ConnectError::Identity { .. }
                 | ConnectError::Server { .. },
             ) => ("connect", None),
             CheckError::Catalog(_) => ("catalog", None),
@@ -68,10 +69,23 @@ pub(crate) async fn hold_against_server(config: &Config) -> Result<Checked, Chec
     let client = catalog::connect(&config.upstream).await?;
     let catalog = catalog::load(&client, 1).await?;
     let bound = BoundPolicy::bind(Arc::clone(&config.policy), &catalog, None);
-    let (readers, relations) = bound.guard_readers(&catalog);
+    let (mut readers, relations) = bound.guard_readers(&catalog);
+    if let UpstreamLogin::ServiceAccount(accounts) = &config.upstream.login {
+        // Guards run with the rights of the account, whoever the person is.
+        let guarded = |role: &String| {
+            config.policy.roles.get(role).is_some_and(|r| r.scope == crate::policy::Scope::Assigned)
+        };
+        readers = accounts.iter().filter(|(role, _)| guarded(role)).map(|(_, a)| a.user.clone()).collect();
+    }
     let assignment = bound.assignment.map(|_| &config.policy.assignment.relation);
     let facts = catalog::facts(&client, &readers, &relations, assignment).await?;
     let mut findings = lint(&bound, &catalog, &facts);
+    if matches!(config.upstream.login, UpstreamLogin::ServiceAccount(_)) {
+        // People need not be known to the database then; groups are still looked up there.
+        findings
+            .retain(|f| f.code != "no-such-role" || !config.policy.membership.users.contains_key(&f.subject));
+    }
+    findings.extend(super::accounts::findings(&client, config).await?);
     findings.extend(auth_query(config).await);
     findings.sort();
     Ok(Checked { catalog, bound, findings })
@@ -88,6 +102,10 @@ GRANT EXECUTE ON FUNCTION glass.verifier(name) TO SERVICE_USER;
 and set auth_query = \"SELECT verifier, valid_until FROM glass.verifier($1)\"";
 
 async fn auth_query(config: &Config) -> Option<Finding> {
+    // Not asked when verifiers come from a file, or nobody has a password.
+    if config.login.verifier_file.is_some() || !config.login.method.wants_password() {
+        return None;
+    }
     let error = Service::new(config.upstream.clone()).validate().await.err()?;
     let user = catalog::quote_ident(&config.upstream.service_user);
     let help = match &error {

@@ -134,7 +134,7 @@ fn guards_elsewhere_fail() {
             "SELECT * FROM all_patients_v",
             "SELECT * FROM nowhere",
             "SELECT * FROM pg_stats",
-            "SELECT pg_sleep(1)",
+            "SELECT pg_sleep(1) FROM ward",
             "SELECT * INTO TEMP x FROM patients p WHERE {patients p}",
         ],
     );

@@ -58,9 +58,13 @@ const STRUCTURE: &[&str] = &[
     "pg_sequence",
     "pg_settings",
     "pg_shdepend",
+    // Whether a connection is encrypted, without what it does; other users' are blank.
+    "pg_stat_gssapi",
+    "pg_stat_ssl",
     "pg_shdescription",
     "pg_shseclabel",
     "pg_statistic_ext",
+    "pg_subscription",
     "pg_tables",
     "pg_tablespace",
     "pg_timezone_abbrevs",
@@ -92,7 +96,7 @@ pub(crate) fn system_relation_allowed(schema: &str, name: &str) -> Option<bool> 
 
 /// Columns of allowed system relations that hold values or secrets. (`pg_class.reltuples` is a
 /// count over all patients that JDBC's own metadata queries read; it stays readable.)
-pub(crate) const CLOSED_COLUMNS: &[&str] = &["attmissingval", "srvoptions", "umoptions"];
+pub(crate) const CLOSED_COLUMNS: &[&str] = &["attmissingval", "srvoptions", "subconninfo", "umoptions"];
 
 #[cfg(test)]
 mod tests {
@@ -120,7 +124,6 @@ mod tests {
             "pg_hba_file_rules",
             "pg_user_mappings",
             "pg_replication_slots",
-            "pg_subscription",
             "pg_db_role_setting",
             "pg_backend_memory_contexts",
             "pg_shmem_allocations",

@@ -21,7 +21,7 @@ use sqlparser::ast::{
     Visit,
 };
 
-use super::plan::{CteNames, Occurrence, Placeholders, PlanInput, any_query, fold};
+use super::plan::{CteNames, Occurrence, Placeholders, PlanInput, TrustedPins, any_query, fold};
 use super::{Pin, PinValue};
 use columns::Block;
 use pins::Level;
@@ -38,6 +38,18 @@ pub(super) struct Analysis {
 }
 
 impl Analysis {
+    /// Occurrences pinned to what is not trusted count as not pinned.
+    pub(super) fn trust(&mut self, pins: TrustedPins) {
+        let known = |values: &Values| match pins {
+            TrustedPins::All => true,
+            TrustedPins::Constants => values.iter().all(|v| matches!(v, PinValue::Constant(_))),
+            TrustedPins::Rows => false,
+        };
+        for pinned in &mut self.pinned {
+            *pinned = pinned.take().filter(known);
+        }
+    }
+
     /// True when every occurrence is pinned.
     pub(super) fn all_pinned(&self) -> bool {
         !self.pinned.is_empty() && self.pinned.iter().all(Option::is_some)

@@ -24,6 +24,7 @@ use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::Parser;
 
 use super::lineage::{self, Evidence};
+use super::objects::Wrap;
 use super::{Footprint, GuardedPlan, Lineage, StatementKind, Strategy, cannot_guard};
 use crate::catalog::{Catalog, Namespace};
 use crate::policy::{BoundPolicy, GuardParams, RESERVED_PREFIX, Refusal, Role, Variant};
@@ -48,6 +49,21 @@ pub struct PlanInput<'a> {
     /// True: every filtered table goes behind an `OFFSET 0` fence, because the statement contains
     /// expressions that must not see a hidden row.
     pub fence: bool,
+    /// Which pins may stand for what the rows would tell.
+    pub pins: TrustedPins,
+}
+
+/// Which pins may stand for what the rows would tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum TrustedPins {
+    /// All: their values are known when the statement runs.
+    #[default]
+    All,
+    /// Constants only: a parameter's value may be known to the server alone (PREPARE in SQL).
+    Constants,
+    /// None: rows are read long after the statement was opened (a cursor), and each has to tell whose
+    /// it is.
+    Rows,
 }
 
 /// Why there is no plan.
@@ -117,7 +133,8 @@ fn rewrite_here(mut ast: Statement, input: &PlanInput<'_>) -> Result<GuardedPlan
     let kind = kind_of(&ast)?;
     let occurrences = scope::tag(&mut ast, input)?;
     let params = GuardParams::after(input.client_params, input.variant);
-    let analysis = lineage::analyse(&ast, &occurrences, input);
+    let mut analysis = lineage::analyse(&ast, &occurrences, input);
+    analysis.trust(input.pins);
     let mut texts = Placeholders::default();
     let dml = !matches!(kind, StatementKind::Select);
     let (evidence, rows_are_witnesses) = if dml {
@@ -140,6 +157,7 @@ fn rewrite_here(mut ast: Statement, input: &PlanInput<'_>) -> Result<GuardedPlan
     };
     let filtered = occurrences.iter().any(|o| o.filter);
     Ok(GuardedPlan {
+        origin: std::sync::OnceLock::new(),
         text: sql,
         kind,
         client_params: input.client_params,
@@ -152,6 +170,8 @@ fn rewrite_here(mut ast: Statement, input: &PlanInput<'_>) -> Result<GuardedPlan
         rows_are_witnesses,
         has_marker,
         footprint: footprint(&occurrences),
+        copy: None,
+        wrap: Wrap::Plain,
     })
 }
 

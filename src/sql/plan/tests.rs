@@ -19,6 +19,7 @@ fn relation(catalog: &mut Catalog, oid: u32, schema: &str, name: &str, columns: 
         typmod: -1,
         type_sql: (*t).to_owned(),
         builtin_type: true,
+        generated: false,
     });
     let relation = Relation {
         oid,
@@ -104,6 +105,7 @@ fn plan_as(role: &Role, text: &str, client_params: u16, variant: Variant) -> Res
         variant,
         client_params,
         fence: false,
+        pins: Default::default(),
     };
     rewrite(ast, &input)
 }

@@ -4,7 +4,7 @@ use super::{Context, Survey};
 use crate::catalog::{Oid, QualifiedName};
 use crate::policy::{Denial, GlsCode, Refusal};
 use crate::sql::cannot_guard;
-use crate::sql::functions::{builtin_allowed, setting_allowed};
+use crate::sql::functions::{Setting, allowed_alone, builtin_allowed, setting, setting_allowed};
 
 /// Type OIDs that a composite value is passed as: `record`, `any`, `anyelement`, `anynonarray`,
 /// `anycompatible`, `anycompatiblenonarray` (`pg_type.dat`).
@@ -58,6 +58,10 @@ pub(crate) fn function_refusal(survey: &Survey, context: &Context<'_>) -> Option
         ))
     };
     for (schema, name) in &survey.functions {
+        let own = context.catalog.functions.get(name).into_iter().flatten().any(|f| f.schema != "pg_catalog");
+        if survey.occurrences.is_empty() && !own && allowed_alone(schema.as_deref(), name) {
+            continue;
+        }
         if !allowed_function(schema.as_deref(), name, context) {
             return Some(refusal(schema.as_ref().map_or_else(|| name.clone(), |s| format!("{s}.{name}"))));
         }
@@ -67,7 +71,13 @@ pub(crate) fn function_refusal(survey: &Survey, context: &Context<'_>) -> Option
         .functions
         .get("set_config")
         .is_some_and(|f| f.iter().any(|f| f.schema != "pg_catalog"));
-    if let Some((name, _)) = survey.settings.iter().find(|(n, v)| own_set_config || !setting_allowed(n, v)) {
+    let settable = |name: &str, value: Option<&str>| match value {
+        Some(value) => setting_allowed(name, value),
+        None => setting(name) == Setting::Free,
+    };
+    if let Some((name, _)) =
+        survey.settings.iter().find(|(n, v)| own_set_config || !settable(n, v.as_deref()))
+    {
         return Some(
             Refusal::new(GlsCode::CannotGuard, format!("setting {name} may not be changed by this role"))
                 .with_hint("leave it as the server has it, or ask an administrator"),

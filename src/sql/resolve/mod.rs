@@ -72,6 +72,12 @@ pub enum Decision {
         /// The protected occurrences.
         occurrences: Vec<ProtectedOccurrence>,
     },
+    /// COPY between the client and protected relations: planned as the query it stands for, or checked
+    /// row by row.
+    Copy {
+        /// The protected relations named in it.
+        relations: Vec<QualifiedName>,
+    },
     /// Unrestricted roles only: goes through, recorded as touching possibly every patient of
     /// these relations (unknown ones too when the list is empty).
     Unattributed {

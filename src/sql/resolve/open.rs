@@ -72,7 +72,13 @@ fn known(
         }
         "ExecuteStmt" => return Decision::Session(SessionObject::Prepared(root.str("name").to_owned())),
         "MergeStmt" => return with_opaque(if_protected("MERGE"), survey, unattributed, context),
-        "CopyStmt" => return with_opaque(if_protected("COPY"), survey, unattributed, context),
+        "CopyStmt" => {
+            let by_client = !root.flag("is_program") && !root.has("filename");
+            if by_client && !relations.is_empty() && !opaque(survey, context) {
+                return Decision::Copy { relations };
+            }
+            return with_opaque(if_protected("COPY"), survey, unattributed, context);
+        }
         "DeclareCursorStmt" => return with_opaque(if_protected("CURSOR"), survey, unattributed, context),
         "PrepareStmt" => return with_opaque(if_protected("PREPARE"), survey, unattributed, context),
         "CreateTableAsStmt" => {

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use super::kinds::known_kind;
 use crate::catalog::{Catalog, Namespace, Oid, Resolved};
 use crate::sql::functions::system_relation_allowed;
-use crate::sql::tree::Node;
+use crate::sql::tree::{Node, Tree};
 
 /// What a statement does with a relation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -67,9 +67,10 @@ pub struct Survey {
     pub occurrences: Vec<Occurrence>,
     /// Function calls: schema as written, name.
     pub functions: BTreeSet<(Option<String>, String)>,
-    /// `set_config` calls whose name, value and scope are constants: SET by another name. Any other
-    /// call of it is among the functions.
-    pub settings: BTreeSet<(String, String)>,
+    /// `set_config` calls whose name is a constant, and whose value and scope are constants or
+    /// parameters: SET by another name; `None` is a value that only Bind knows. Any other call of it is
+    /// among the functions.
+    pub settings: BTreeSet<(String, Option<String>)>,
     /// Operators written `OPERATOR(schema.op)`, with a schema other than `pg_catalog`.
     pub foreign_operators: BTreeSet<String>,
     /// Last names of dotted column references and of `(expr).name`: PostgreSQL also tries them as
@@ -138,17 +139,57 @@ pub(crate) fn resolve_name(
     }
 }
 
-/// Name and value of `set_config('name', 'value', true | false)`.
-fn constant_setting(call: &Node, name: &[&str]) -> Option<(String, String)> {
+/// Name and value of `set_config('name', 'value' or $n, true, false or $n)`.
+fn constant_setting(call: &Node, name: &[&str]) -> Option<(String, Option<String>)> {
     let (["set_config"] | ["pg_catalog", "set_config"]) = name else { return None };
-    let args: Vec<&Node> = call.nodes("args").filter(|a| a.kind == "AConst").collect();
+    let args: Vec<&Node> = call.nodes("args").collect();
     let [setting, value, local] = args.as_slice() else { return None };
     let text = |n: &Node| n.node("val").filter(|v| v.kind == "String").map(|v| v.str("sval").to_owned());
-    let boolean = local.node("val").is_some_and(|v| v.kind == "Boolean");
+    let constant = |n: &Node| (n.kind == "AConst").then(|| text(n)).flatten();
+    let boolean = local.kind == "ParamRef" || local.node("val").is_some_and(|v| v.kind == "Boolean");
     // Nothing but a name and its three arguments: no OVER, FILTER, VARIADIC.
     let plain = call.list("args").len() == 3
         && call.fields.iter().all(|(f, _)| matches!(*f, "funcname" | "args" | "funcformat"));
-    if plain && boolean { Some((text(setting)?, text(value)?)) } else { None }
+    if !plain || !boolean {
+        return None;
+    }
+    let value = if value.kind == "ParamRef" { None } else { Some(constant(value)?) };
+    Some((constant(setting)?, value))
+}
+
+/// Name and value in `SELECT set_config(name, 'value', true | false) FROM t WHERE name = 'setting'`:
+/// pg_dump sets in this way what not every server has. Whatever `t` is, only this name gets through.
+fn setting_by_name(select: &Node) -> Option<(String, String)> {
+    let plain = select
+        .fields
+        .iter()
+        .all(|(f, _)| matches!(*f, "target_list" | "from_clause" | "where_clause" | "limit_option" | "op"));
+    let [Tree::Node(target)] = select.list("target_list") else { return None };
+    let ([Tree::Node(range)], condition) = (select.list("from_clause"), select.node("where_clause")?) else {
+        return None;
+    };
+    let call = target.node("val").filter(|c| c.kind == "FuncCall" && !target.has("indirection"))?;
+    let name = |node: &Node| node.kind == "ColumnRef" && node.names("fields") == ["name"];
+    let text = |node: &Node| {
+        let value = node.node("val").filter(|v| node.kind == "AConst" && v.kind == "String")?;
+        Some(value.str("sval").to_owned())
+    };
+    let ([Tree::Node(by), Tree::Node(value), Tree::Node(local)], true) = (
+        call.list("args"),
+        matches!(call.names("funcname").as_slice(), ["set_config"] | ["pg_catalog", "set_config"]),
+    ) else {
+        return None;
+    };
+    let simple = call.fields.iter().all(|(f, _)| matches!(*f, "funcname" | "args" | "funcformat"));
+    let boolean = local.kind == "AConst" && local.node("val").is_some_and(|v| v.kind == "Boolean");
+    let equals = condition.kind == "AExpr"
+        && condition.int("kind") == i64::from(pg_query::protobuf::AExprKind::AexprOp as i32)
+        && condition.names("name") == ["="]
+        && condition.node("lexpr").is_some_and(name);
+    if !(plain && simple && boolean && equals && range.kind == "RangeVar" && name(by)) {
+        return None;
+    }
+    Some((text(condition.node("rexpr")?)?, text(value)?))
 }
 
 impl Walker<'_> {
@@ -199,6 +240,13 @@ impl Walker<'_> {
 
     fn node(&mut self, node: &Node, ctes: &Ctes) {
         self.kind(node);
+        if let Some(setting) = (node.kind == "SelectStmt").then(|| setting_by_name(node)).flatten() {
+            self.survey.settings.insert((setting.0, Some(setting.1)));
+            for field in ["from_clause", "where_clause"] {
+                self.value(node.field(field), ctes);
+            }
+            return;
+        }
         let target = match node.kind {
             "InsertStmt" => Some(Usage::InsertTarget),
             "UpdateStmt" => Some(Usage::UpdateTarget),
@@ -220,8 +268,7 @@ impl Walker<'_> {
         }
     }
 
-    fn value(&mut self, value: &crate::sql::tree::Tree, ctes: &Ctes) {
-        use crate::sql::tree::Tree;
+    fn value(&mut self, value: &Tree, ctes: &Ctes) {
         match value {
             Tree::Node(n) => self.node(n, ctes),
             Tree::List(items) => items.iter().for_each(|i| self.value(i, ctes)),

@@ -17,6 +17,7 @@ fn word(decision: &Decision) -> &'static str {
         Decision::Unattributed { .. } => "unattributed",
         Decision::Session(_) => "session",
         Decision::UnknownRelation { .. } => "unknown",
+        Decision::Copy { .. } => "copy",
         Decision::Refused(r) => r.code.as_str(),
     }
 }
@@ -69,6 +70,19 @@ fn b1_to_b19_reads_of_protected_tables_need_guards() {
 }
 
 #[test]
+fn b57_b58_copies_between_client_and_protected_tables_are_planned() {
+    let copies = [
+        "COPY patients TO STDOUT",
+        "COPY patients FROM STDIN",
+        "COPY (SELECT ssn FROM patients) TO STDOUT (FORMAT binary)",
+    ];
+    let mut clinic = Clinic::new();
+    expect(&clinic, "copy", &copies);
+    clinic.role = role(Scope::All);
+    expect(&clinic, "copy", &copies);
+}
+
+#[test]
 fn b26_to_b34_and_b53_to_b90_are_refused() {
     expect(
         &Clinic::new(),
@@ -86,13 +100,13 @@ fn b26_to_b34_and_b53_to_b90_are_refused() {
             "SELECT (n).row_secret FROM notes n",
             "SELECT ('5'::float8).pg_sleep",
             "SELECT reverse('shadowed by a function of another schema')",
-            "SELECT pg_catalog.pg_sleep(1)",
+            "SELECT pg_catalog.pg_sleep(1) FROM ward",
             "SELECT * FROM patients WHERE ssn OPERATOR(public.=) 'x'",
             "PREPARE q AS SELECT ssn FROM patients",
             "DECLARE c CURSOR FOR SELECT ssn FROM patients",
-            "COPY patients TO STDOUT",
-            "COPY patients FROM STDIN",
-            "COPY (SELECT ssn FROM patients) TO STDOUT (FORMAT binary)",
+            "COPY patients TO PROGRAM 'curl'",
+            "COPY patients TO '/tmp/x'",
+            "COPY patients FROM PROGRAM 'curl'",
             "COPY ward TO PROGRAM 'curl'",
             "COPY ward TO '/tmp/x'",
             "CREATE TABLE t AS SELECT ssn FROM patients",
@@ -113,7 +127,6 @@ fn b26_to_b34_and_b53_to_b90_are_refused() {
             "SELECT ctid, xmin FROM patients",
             "SELECT lo_get(123)",
             "SELECT pg_notify('c', ssn) FROM patients",
-            "NOTIFY c, 'x'",
             "SELECT set_config('app.x', ssn, false) FROM patients",
             "SELECT pg_advisory_lock(ssn::bigint) FROM patients",
             "SET ROLE ehr_owner",
@@ -258,7 +271,7 @@ fn names_that_only_the_session_knows() {
     let clinic = Clinic::new();
     assert_eq!(decisions(&clinic, "FETCH ALL c"), [Decision::Session(SessionObject::Cursor("c".into()))]);
     assert_eq!(decisions(&clinic, "EXECUTE q (1)"), [Decision::Session(SessionObject::Prepared("q".into()))]);
-    expect(&clinic, "GLS-240", &["EXECUTE q (pg_sleep(1))"]);
+    expect(&clinic, "GLS-240", &["EXECUTE q (pg_read_file('x'))"]);
 }
 
 #[test]
@@ -295,7 +308,7 @@ fn unrestricted_roles_run_everything_and_it_is_told_apart() {
         &[
             "DO 'x'",
             "CALL p()",
-            "COPY patients TO STDOUT",
+            "COPY patients TO '/tmp/x'",
             "DECLARE c CURSOR FOR SELECT * FROM patients",
             "EXPLAIN ANALYZE SELECT * FROM patients",
             "CREATE TABLE t AS SELECT * FROM patients",

@@ -16,7 +16,7 @@ pub(super) fn decide(root: &Node, context: &Context<'_>) -> Decision {
         "TransactionStmt" => transaction(root),
         "VariableSetStmt" => set(root),
         "VariableShowStmt" | "DiscardStmt" | "DeallocateStmt" | "ListenStmt" | "UnlistenStmt"
-        | "ConstraintsSetStmt" => Decision::Verbatim,
+        | "NotifyStmt" | "ConstraintsSetStmt" => Decision::Verbatim,
         "FetchStmt" | "ClosePortalStmt" => {
             Decision::Session(SessionObject::Cursor(root.str("portalname").to_owned()))
         }
@@ -154,7 +154,9 @@ fn inner(root: &Node, context: &Context<'_>, what: &str, instead: &str) -> Decis
 
 fn only_verbatim(decision: Decision, what: &str, instead: &str) -> Decision {
     match decision {
-        Decision::NeedsGuard { .. } | Decision::Unattributed { .. } => refused(what, instead),
+        Decision::NeedsGuard { .. } | Decision::Copy { .. } | Decision::Unattributed { .. } => {
+            refused(what, instead)
+        }
         Decision::UnknownRelation { name, otherwise } => {
             Decision::UnknownRelation { name, otherwise: Box::new(only_verbatim(*otherwise, what, instead)) }
         }
@@ -166,9 +168,11 @@ fn copy(root: &Node, context: &Context<'_>) -> Decision {
     if root.flag("is_program") || root.has("filename") {
         return refused("COPY with a file or program of the server", "use COPY ... TO STDOUT or FROM STDIN");
     }
-    let instead = "use SELECT (psql: \\g with \\pset format csv), or INSERT";
-    if root.has("query") {
-        return inner(root, context, "COPY of protected tables", instead);
+    if let Some(inside) = root.node("query") {
+        return match super::restricted::decide(inside, context) {
+            Decision::NeedsGuard { .. } => Decision::Copy { relations: Vec::new() },
+            other => other,
+        };
     }
     if let Some(condition) = root.node("where_clause")
         && let Some(refusal) = mentions(&survey(condition, context.catalog, context.namespace), context)
@@ -177,11 +181,16 @@ fn copy(root: &Node, context: &Context<'_>) -> Decision {
     }
     let Some(relation) = root.node("relation") else { return refused("COPY without a table", "") };
     let usage = if root.flag("is_from") { Usage::InsertTarget } else { Usage::Read };
-    named(&[relation], usage, context, "COPY of protected tables", instead)
+    named(&[relation], usage, context, || Decision::Copy { relations: Vec::new() })
 }
 
 /// Decides about relations named directly: free and temporary ones may be used.
-fn named(ranges: &[&Node], usage: Usage, context: &Context<'_>, what: &str, instead: &str) -> Decision {
+fn named(
+    ranges: &[&Node],
+    usage: Usage,
+    context: &Context<'_>,
+    protected_decision: impl FnOnce() -> Decision,
+) -> Decision {
     let mut occurrences = Vec::new();
     for range in ranges {
         let schema = Some(range.str("schemaname")).filter(|s| !s.is_empty());
@@ -197,7 +206,7 @@ fn named(ranges: &[&Node], usage: Usage, context: &Context<'_>, what: &str, inst
     }
     match relations(&occurrences, context) {
         Err(refusal) => Decision::Refused(*refusal),
-        Ok((protected, _)) if !protected.is_empty() => refused(what, instead),
+        Ok((protected, _)) if !protected.is_empty() => protected_decision(),
         Ok((_, Some(name))) => Decision::UnknownRelation { otherwise: Box::new(unknown(&name)), name },
         Ok((_, None)) => Decision::Verbatim,
     }
@@ -280,7 +289,15 @@ fn own_relations(root: &Node, context: &Context<'_>) -> Decision {
     }
     let mut ranges: Vec<&Node> = root.nodes("relations").collect();
     ranges.extend(root.node("relation"));
-    named(&ranges, Usage::Other, context, "it changes or locks a protected table", "")
+    // ACCESS SHARE (1) is the lock that every query takes.
+    let as_a_query_does = root.kind == "LockStmt" && root.int("mode") == 1;
+    named(&ranges, Usage::Other, context, || {
+        if as_a_query_does {
+            Decision::Verbatim
+        } else {
+            refused("it changes or locks a protected table", "")
+        }
+    })
 }
 
 fn drop(root: &Node, context: &Context<'_>) -> Decision {

@@ -107,6 +107,24 @@ pub(crate) fn decode_backend_key(body: &Bytes) -> Result<(i32, Bytes), MessageEr
     }
 }
 
+/// The minor version of protocol 3 that a server's NegotiateProtocolVersion says to go on with.
+///
+/// # Errors
+/// [`MessageError::Unknown`] if it is none that was asked for, or names options, of which we send none.
+pub(crate) fn decode_negotiate(body: &[u8], asked: u16) -> Result<u16, MessageError> {
+    let mut body = Body::new(body);
+    let version = body.u32()?;
+    let options = body.u32()?;
+    // The whole version number or the minor one alone: servers do the first, their manual says the second.
+    let minor = u16::try_from(if version >> 16 == 3 { version & 0xffff } else { version })
+        .map_err(|_| MessageError::Unknown(version))?;
+    if options != 0 || minor > asked {
+        return Err(MessageError::Unknown(version));
+    }
+    body.end()?;
+    Ok(minor)
+}
+
 /// NegotiateProtocolVersion: the newest 3.x we speak, and the `_pq_.` options we do not know.
 pub fn negotiate_protocol(minor: u16, unknown: &[String]) -> Bytes {
     // The field holds the whole version number, as PostgreSQL sends it and libpq reads it.
@@ -205,8 +223,9 @@ pub(crate) fn encode(message: &impl Message) -> Bytes {
     }
 }
 
-/// The version we ask an upstream for. 3.0 suffices: 3.2 only lengthens the cancel secret.
-pub(crate) const UPSTREAM_PROTOCOL: ProtocolVersion = ProtocolVersion::PROTOCOL3_0;
+/// The version we ask an upstream for. 3.2 (PostgreSQL 18) has cancel secrets that cannot be guessed; an older
+/// server negotiates down to 3.0.
+pub(crate) const UPSTREAM_PROTOCOL: ProtocolVersion = ProtocolVersion::PROTOCOL3_2;
 
 #[cfg(test)]
 mod tests {

@@ -15,7 +15,7 @@ mod tag;
 pub(crate) use body::Body;
 pub use body::{MessageError, put_message};
 pub(crate) use control::{
-    Authentication, UPSTREAM_PROTOCOL, decode_authentication, decode_backend_key, encode,
+    Authentication, UPSTREAM_PROTOCOL, decode_authentication, decode_backend_key, decode_negotiate, encode,
 };
 pub use control::{
     CommandTag, Status, authentication_ok, backend_key_data, command_complete, decode_parameter_status,

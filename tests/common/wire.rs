@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use pgglass::wire::scram::client::{ClientBinding, ClientSecret, ClientStart};
 
-use crate::common::{Database, Proxy};
+use super::{Database, Proxy};
 
 /// One message of the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -114,6 +114,9 @@ pub(crate) struct Wire {
     taken: usize,
     /// No answer in time is the end of the answers, not a failure.
     patient: bool,
+    /// What the server said while logging in.
+    pub(crate) login: Vec<Message>,
+    ended: bool,
 }
 
 impl Wire {
@@ -131,7 +134,8 @@ impl Wire {
         let stream = TcpStream::connect(("127.0.0.1", port)).expect("connect");
         stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
         stream.set_nodelay(true).unwrap();
-        let mut wire = Wire { stream, received: Vec::new(), taken: 0, patient: false };
+        let mut wire =
+            Wire { stream, received: Vec::new(), taken: 0, patient: false, login: Vec::new(), ended: false };
         let mut startup = 196_608_u32.to_be_bytes().to_vec();
         let pairs = [
             ("user", user),
@@ -150,6 +154,7 @@ impl Wire {
         let mut proof = None;
         loop {
             let message = wire.next();
+            wire.login.push(message.clone());
             let kind = message.body.get(..4).map_or(0, |b| u32::from_be_bytes(b.try_into().unwrap()));
             match (message.tag, kind) {
                 (b'R', 10) => {
@@ -184,6 +189,22 @@ impl Wire {
         self.patient = true;
     }
 
+    /// The process id and the secret of BackendKeyData.
+    pub(crate) fn key(&self) -> (u32, Vec<u8>) {
+        let key = self.login.iter().find(|m| m.tag == b'K').expect("BackendKeyData");
+        (u32::from_be_bytes(key.body[..4].try_into().unwrap()), key.body[4..].to_vec())
+    }
+
+    /// Another handle of the socket, for sending from another thread.
+    pub(crate) fn socket(&self) -> TcpStream {
+        self.stream.try_clone().expect("duplicate the socket")
+    }
+
+    /// The other side closed.
+    pub(crate) fn ended(&self) -> bool {
+        self.ended
+    }
+
     /// No more from this side.
     pub(crate) fn stop_sending(&mut self) {
         let _ = self.stream.shutdown(std::net::Shutdown::Write);
@@ -203,13 +224,19 @@ impl Wire {
             }
             let mut chunk = vec![0; 64 * 1024];
             match self.stream.read(&mut chunk) {
-                Ok(0) => return None,
+                Ok(0) => {
+                    self.ended = true;
+                    return None;
+                }
                 Ok(n) => self.received.extend_from_slice(&chunk[..n]),
                 Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => {
                     assert!(self.patient, "no answer within the time allowed");
                     return None;
                 }
-                Err(_) => return None,
+                Err(_) => {
+                    self.ended = true;
+                    return None;
+                }
             }
         }
     }
@@ -297,6 +324,59 @@ pub(crate) fn describe_statement(name: &str) -> Vec<u8> {
 
 pub(crate) fn execute(portal: &str, rows: u32) -> Vec<u8> {
     frame(b'E', &[portal.as_bytes(), b"\0", &rows.to_be_bytes()].concat())
+}
+
+/// Bind with formats and NULLs.
+pub(crate) fn bind_as(
+    portal: &str,
+    statement: &str,
+    parameters: (&[u16], &[Option<&[u8]>]),
+    results: &[u16],
+) -> Vec<u8> {
+    let count = |n: usize| u16::try_from(n).unwrap().to_be_bytes();
+    let mut body = [portal.as_bytes(), b"\0", statement.as_bytes(), b"\0"].concat();
+    body.extend(count(parameters.0.len()));
+    body.extend(parameters.0.iter().flat_map(|f| f.to_be_bytes()));
+    body.extend(count(parameters.1.len()));
+    for parameter in parameters.1 {
+        body.extend(parameter.map_or(-1, |p| i32::try_from(p.len()).unwrap()).to_be_bytes());
+        body.extend(parameter.unwrap_or_default());
+    }
+    body.extend(count(results.len()));
+    body.extend(results.iter().flat_map(|f| f.to_be_bytes()));
+    frame(b'B', &body)
+}
+
+/// Parse with parameter types.
+pub(crate) fn parse_typed(name: &str, sql: &str, types: &[u32]) -> Vec<u8> {
+    let mut body = [name.as_bytes(), b"\0", sql.as_bytes(), b"\0"].concat();
+    body.extend(u16::try_from(types.len()).unwrap().to_be_bytes());
+    body.extend(types.iter().flat_map(|t| t.to_be_bytes()));
+    frame(b'P', &body)
+}
+
+pub(crate) fn close_statement(name: &str) -> Vec<u8> {
+    frame(b'C', &[b"S", name.as_bytes(), b"\0"].concat())
+}
+
+pub(crate) fn close_portal(name: &str) -> Vec<u8> {
+    frame(b'C', &[b"P", name.as_bytes(), b"\0"].concat())
+}
+
+pub(crate) fn flush() -> Vec<u8> {
+    frame(b'H', b"")
+}
+
+pub(crate) fn copy_data(bytes: &[u8]) -> Vec<u8> {
+    frame(b'd', bytes)
+}
+
+pub(crate) fn copy_done() -> Vec<u8> {
+    frame(b'c', b"")
+}
+
+pub(crate) fn copy_fail(why: &str) -> Vec<u8> {
+    frame(b'f', &[why.as_bytes(), b"\0"].concat())
 }
 
 pub(crate) fn sync() -> Vec<u8> {

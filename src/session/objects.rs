@@ -1,0 +1,252 @@
+//! Cursors and prepared statements of SQL that this session knows. A guarded one has a name of ours on
+//! the server that is used once: what is read under it was made by the statement that we remember,
+//! whatever became of the client's name since (a rollback, a failed DECLARE). So a wrong belief about
+//! the client's names can only end in an error. Sans-IO; sending is in `translate`.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use crate::glass::Grants;
+use crate::policy::RESERVED_PREFIX;
+use crate::sql::objects::{Object, Wrap};
+use crate::sql::planner::PlannedStatement;
+use crate::sql::{Footprint, GuardedPlan, Strategy, Verdict};
+
+/// What stands behind a name.
+#[derive(Debug, Clone)]
+pub(super) enum Holds {
+    /// Nothing protected; the client's own name stands on the server.
+    Free,
+    /// A guarded statement: the plan without its wrapper.
+    Guarded(Arc<GuardedPlan>),
+    /// An unrestricted role's, whose patients cannot be told; under the client's own name.
+    Unattributed { footprint: Footprint, reason: &'static str },
+}
+
+impl Holds {
+    fn of(statement: &PlannedStatement) -> Option<Self> {
+        match &statement.verdict {
+            Verdict::Verbatim => Some(Holds::Free),
+            Verdict::Guarded(plan) => match &plan.wrap {
+                Wrap::Declare(named) | Wrap::Prepare(named) => Some(Holds::Guarded(Arc::clone(&named.inner))),
+                Wrap::Plain | Wrap::Fetch(_) | Wrap::Move(_) | Wrap::Execute(_) | Wrap::Commit => None,
+            },
+            Verdict::Unattributed { footprint, reason } => {
+                Some(Holds::Unattributed { footprint: footprint.clone(), reason })
+            }
+            Verdict::Refused(_) => None,
+        }
+    }
+
+    pub(super) fn guarded(&self) -> Option<&Arc<GuardedPlan>> {
+        match self {
+            Holds::Guarded(plan) => Some(plan),
+            Holds::Free | Holds::Unattributed { .. } => None,
+        }
+    }
+}
+
+/// The authority under which something was made.
+#[derive(Debug, Clone)]
+pub(super) struct MadeUnder {
+    pub(super) policy_version: String,
+    pub(super) role: String,
+    pub(super) grants: Arc<Grants>,
+}
+
+/// A cursor.
+#[derive(Debug, Clone)]
+pub(super) struct Cursor {
+    /// Its name on the server.
+    pub(super) upstream: String,
+    pub(super) holds: Holds,
+    pub(super) binary: bool,
+    pub(super) hold: bool,
+    /// WITH HOLD, and its transaction ended: it has run to its end.
+    settled: bool,
+    pub(super) moves_names: bool,
+    pub(super) under: MadeUnder,
+    /// The parameters it was declared with.
+    pub(super) parameters: Vec<Option<String>>,
+    /// A row named a patient.
+    pub(super) found: bool,
+    /// Patients of a bound: they stand for every row.
+    kept: BTreeSet<String>,
+    /// Whom the user could see when it was declared, where rows may be skipped unseen.
+    pub(super) reach: Option<Arc<[String]>>,
+    /// The plan of its DECLARE, to tell whose failure an error is.
+    plan: Option<Arc<GuardedPlan>>,
+}
+
+/// A prepared statement.
+#[derive(Debug, Clone)]
+pub(super) struct SqlPrepared {
+    /// Its name on the server.
+    pub(super) upstream: String,
+    pub(super) holds: Holds,
+    /// The client's PREPARE.
+    pub(super) text: Arc<str>,
+    /// The context it was decided in.
+    pub(super) context: u64,
+    pub(super) moves_names: bool,
+    plan: Option<Arc<GuardedPlan>>,
+}
+
+/// Whom a FETCH that skipped rows may have depended on.
+#[derive(Debug, Clone)]
+pub(super) enum Passed {
+    /// These patients at most.
+    These(Arc<[String]>),
+    /// Anyone.
+    Anyone,
+}
+
+/// Both tables.
+#[derive(Debug, Default)]
+pub(super) struct Objects {
+    pub(super) cursors: HashMap<String, Cursor>,
+    pub(super) prepared: HashMap<String, SqlPrepared>,
+    next: u64,
+}
+
+/// Entries of a table; a client that makes more names than this has the oldest knowledge dropped, and
+/// is told that they do not exist.
+const MOST: usize = 10_000;
+
+impl Objects {
+    /// A name on the server that was never used: `c` for cursors, `p` for prepared statements, `o` for
+    /// what lives for one message.
+    pub(super) fn fresh(&mut self, letter: char) -> String {
+        self.next += 1;
+        format!("{RESERVED_PREFIX}{letter}{}", self.next)
+    }
+
+    /// The cursor of this name on the server.
+    pub(super) fn upstream_cursor(&mut self, upstream: &str) -> Option<&mut Cursor> {
+        self.cursors.values_mut().find(|c| c.upstream == upstream && c.holds.guarded().is_some())
+    }
+
+    /// The client's name for a name of ours.
+    pub(super) fn client_name(&self, upstream: &str) -> Option<&str> {
+        let cursors = self.cursors.iter().map(|(name, c)| (name, &c.upstream));
+        let prepared = self.prepared.iter().map(|(name, p)| (name, &p.upstream));
+        cursors.chain(prepared).find(|(_, u)| *u == upstream).map(|(name, _)| name.as_str())
+    }
+
+    /// Notes a statement about to be sent, `upstream` being its object's name on the server.
+    pub(super) fn note(
+        &mut self,
+        statement: &PlannedStatement,
+        upstream: Option<&str>,
+        parameters: &[Option<String>],
+        under: MadeUnder,
+        context: u64,
+    ) {
+        let Some(object) = &statement.object else { return };
+        match object {
+            Object::Declare { name, binary, hold, moves_names, .. } => {
+                let Some(holds) = Holds::of(statement) else { return };
+                if self.cursors.len() >= MOST {
+                    self.cursors.clear();
+                }
+                let cursor = Cursor {
+                    upstream: upstream.unwrap_or(name).to_owned(),
+                    holds,
+                    binary: *binary,
+                    hold: *hold,
+                    settled: false,
+                    moves_names: *moves_names,
+                    under,
+                    parameters: parameters.to_vec(),
+                    found: false,
+                    kept: BTreeSet::new(),
+                    reach: None,
+                    plan: statement.guarded().cloned(),
+                };
+                self.cursors.insert(name.clone(), cursor);
+            }
+            Object::Prepare { name, moves_names } => {
+                let Some(holds) = Holds::of(statement) else { return };
+                if self.prepared.len() >= MOST {
+                    self.prepared.clear();
+                }
+                let prepared = SqlPrepared {
+                    upstream: upstream.unwrap_or(name).to_owned(),
+                    holds,
+                    text: Arc::from(statement.text.as_ref()),
+                    context,
+                    moves_names: *moves_names,
+                    plan: statement.guarded().cloned(),
+                };
+                self.prepared.insert(name.clone(), prepared);
+            }
+            Object::Close(Some(name)) => {
+                self.cursors.remove(name);
+            }
+            Object::Close(None) => self.cursors.clear(),
+            Object::Fetch(_) | Object::Execute { .. } => {}
+        }
+    }
+
+    /// The DECLARE or PREPARE of this plan failed.
+    pub(super) fn failed(&mut self, plan: &Arc<GuardedPlan>) {
+        let other = |p: &Option<Arc<GuardedPlan>>| p.as_ref().is_none_or(|p| !Arc::ptr_eq(p, plan));
+        self.cursors.retain(|_, c| other(&c.plan));
+        self.prepared.retain(|_, p| other(&p.plan));
+    }
+
+    /// No transaction is open any more: cursors without HOLD are gone.
+    pub(super) fn idle(&mut self) {
+        self.cursors.retain(|_, c| c.hold);
+        for cursor in self.cursors.values_mut() {
+            cursor.settled = true;
+        }
+    }
+
+    /// What the end of the transaction still runs: guarded cursors WITH HOLD, as one plan.
+    pub(super) fn unsettled(&self) -> Option<GuardedPlan> {
+        let mut all: Option<GuardedPlan> = None;
+        for plan in self.cursors.values().filter(|c| c.hold && !c.settled).filter_map(|c| c.holds.guarded()) {
+            let merged = all.get_or_insert_with(|| GuardedPlan {
+                client_params: 0,
+                pins: Vec::new(),
+                block: false,
+                rows_are_witnesses: false,
+                has_marker: false,
+                wrap: Wrap::Commit,
+                ..GuardedPlan::clone(plan)
+            });
+            merged.filtered &= plan.filtered;
+            merged.grants_param = merged.grants_param.or(plan.grants_param);
+            merged.footprint.relations.extend(plan.footprint.relations.iter().cloned());
+            merged.footprint.classes.extend(plan.footprint.classes.iter().cloned());
+        }
+        if let Some(plan) = &mut all {
+            for names in [&mut plan.footprint.relations, &mut plan.footprint.classes] {
+                names.sort();
+                names.dedup();
+            }
+        }
+        all
+    }
+}
+
+impl Cursor {
+    /// Whom a FETCH by `plan` may have passed over, if it jumps.
+    pub(super) fn passed(&self) -> Passed {
+        self.reach.as_ref().map_or(Passed::Anyone, |reach| Passed::These(Arc::clone(reach)))
+    }
+
+    /// The patients on whose visibility rows of this cursor rest, `keys` being those the rows named.
+    pub(super) fn rests_on(&mut self, keys: &BTreeSet<String>) -> BTreeSet<String> {
+        let bound = self.holds.guarded().is_some_and(|p| p.lineage.strategy == Strategy::Bound);
+        if !bound {
+            return keys.clone();
+        }
+        self.kept.extend(keys.iter().cloned());
+        match (&self.reach, self.kept.is_empty()) {
+            (Some(reach), true) => reach.iter().cloned().collect(),
+            _ => self.kept.clone(),
+        }
+    }
+}

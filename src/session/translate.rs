@@ -1,0 +1,575 @@
+//! Statements on cursors and prepared statements of SQL, on their way to the server: under which name,
+//! with what inside, by whose authority. What a session knows of them is in `objects`, the texts are
+//! made and compared in `sql::objects`.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::backend::POLICY_CHANGED;
+use super::objects::{Holds, MadeUnder, Passed};
+use super::ops::Op;
+use super::outbox::RunId;
+use super::peer::Stream;
+use super::run::Mode;
+use super::world::World;
+use super::{Ended, Session, lost};
+use crate::glass::Grants;
+use crate::policy::{GlsCode, Refusal};
+use crate::sql::objects::{self, Fetch, Object, Wrap};
+use crate::sql::planner::PlannedStatement;
+use crate::sql::{Footprint, GuardedPlan, Strategy, Verdict};
+use crate::wire::message::{Bind, Execute, Parse, Report, Status, Target, TargetKind};
+
+/// A statement as it goes to the server.
+#[derive(Debug)]
+pub(super) struct Translated {
+    /// The client's text with the verdict that holds for what is sent.
+    pub(super) statement: Arc<PlannedStatement>,
+    /// What is sent.
+    pub(super) text: String,
+    /// The name of its object on the server.
+    pub(super) upstream: Option<String>,
+    /// Values for pins and the record; `None` where they are the client's own of this Bind.
+    pub(super) parameters: Option<Vec<Option<String>>>,
+    /// Result formats a simple query has.
+    pub(super) formats: Vec<i16>,
+    /// What it was opened under, for what reads something opened before.
+    pub(super) under: Option<MadeUnder>,
+    /// Whom the user could see just before, for a cursor that may pass over rows.
+    pub(super) reach: Option<Arc<[String]>>,
+}
+
+/// Why nothing is sent: an ErrorResponse, recorded where it is a refusal.
+pub(super) struct Stop(pub(super) Bytes);
+
+type Outcome<T> = Result<Result<T, Stop>, Ended>;
+
+/// Few enough keys to ask for one by one.
+const FEW: usize = 3;
+
+impl<C: Stream, S: Stream> Session<C, S> {
+    /// True when one of these statements does not go to the server as the client wrote it, though it
+    /// has no guard of its own.
+    pub(super) fn translates(&self, statements: &[Arc<PlannedStatement>]) -> bool {
+        let ending = self.objects.unsettled().is_some();
+        statements.iter().enumerate().any(|(i, statement)| {
+            if ending && statement.effects.ends_transaction {
+                return true;
+            }
+            let made = |name: &str| {
+                statements.iter().take(i).any(|s| match &s.object {
+                    Some(Object::Declare { name: n, .. } | Object::Prepare { name: n, .. }) => n == name,
+                    _ => false,
+                })
+            };
+            let cursor = |name: &str| match self.objects.cursors.get(name) {
+                Some(c) => !matches!(c.holds, Holds::Free) || !self.present(&c.under),
+                None => !made(name),
+            };
+            let guarded_statement =
+                |name: &str| self.objects.prepared.get(name).is_some_and(|p| p.holds.guarded().is_some());
+            if statement.effects.deallocates.as_deref().is_some_and(guarded_statement) {
+                return true;
+            }
+            match &statement.object {
+                None | Some(Object::Close(None)) => false,
+                Some(Object::Declare { name, .. }) => {
+                    self.objects.cursors.get(name).is_some_and(|c| c.upstream != *name)
+                }
+                Some(Object::Prepare { name, .. }) => guarded_statement(name),
+                Some(Object::Fetch(fetch)) => cursor(&fetch.cursor),
+                Some(Object::Close(Some(name))) => cursor(name),
+                Some(Object::Execute { name, .. }) => match self.objects.prepared.get(name) {
+                    Some(p) => !matches!(p.holds, Holds::Free) || p.context != self.context_id,
+                    None => !made(name),
+                },
+            }
+        })
+    }
+
+    /// True when [`Session::translate`] has to look at it.
+    pub(super) fn may_translate(&self, statement: &PlannedStatement) -> bool {
+        let effects = &statement.effects;
+        statement.object.is_some() || effects.deallocates.is_some() || effects.ends_transaction
+    }
+
+    /// True for a run whose rows rest on a cursor's snapshot.
+    pub(super) fn reads_cursor(&self, id: RunId) -> bool {
+        let plan = self.runs.get(&id).and_then(|run| run.plan());
+        plan.is_some_and(|p| p.filtered && matches!(p.wrap, Wrap::Fetch(_) | Wrap::Move(_)))
+    }
+
+    /// What goes to the server in place of `statement`; `None` when that is its own text or plan.
+    pub(super) async fn translate(
+        &mut self,
+        statement: &Arc<PlannedStatement>,
+    ) -> Outcome<Option<Translated>> {
+        if statement.effects.ends_transaction
+            && let Some(plan) = self.objects.unsettled()
+        {
+            let text = statement.text.to_string();
+            return Ok(Ok(Some(of_plan(statement, GuardedPlan { text, ..plan }))));
+        }
+        if let Some(name) = &statement.effects.deallocates
+            && let Some(prepared) = self.objects.prepared.get(name)
+            && prepared.holds.guarded().is_some()
+        {
+            let text = format!("DEALLOCATE {}", prepared.upstream);
+            return Ok(Ok(Some(verbatim(statement, text))));
+        }
+        let Some(object) = &statement.object else { return Ok(Ok(None)) };
+        match object {
+            Object::Declare { name, scroll, .. } => self.declare(statement, name, *scroll).await,
+            Object::Prepare { name, .. } => self.prepare(statement, name).await,
+            Object::Fetch(fetch) => Ok(self.fetch(statement, fetch)),
+            Object::Close(None) => Ok(Ok(None)),
+            Object::Close(Some(name)) => Ok(self.close_cursor(statement, name)),
+            Object::Execute { name, arguments } => self.execute(statement, name, arguments).await,
+        }
+    }
+
+    async fn declare(
+        &mut self,
+        statement: &Arc<PlannedStatement>,
+        name: &str,
+        scroll: bool,
+    ) -> Outcome<Option<Translated>> {
+        let known = self.objects.cursors.get(name).map(|c| c.upstream.clone());
+        let guarded = statement.guarded().cloned();
+        let elsewhere = known.as_ref().is_some_and(|u| u != name);
+        if elsewhere || (guarded.is_some() && (known.is_some() || self.protocol_names.contains(name))) {
+            let names: Vec<&str> = known.as_deref().into_iter().chain([name]).collect();
+            if self.server_has("pg_cursors", &names).await? {
+                return Ok(Err(plain("42P03", format!("cursor \"{name}\" already exists"))));
+            }
+            self.objects.cursors.remove(name);
+        }
+        let Some(plan) = guarded else { return Ok(Ok(None)) };
+        let Wrap::Declare(named) = &plan.wrap else { return Ok(Ok(None)) };
+        let upstream = self.objects.fresh('c');
+        let text = named.text(&upstream);
+        // Where rows can be passed over, the patients of those rows are told before it is opened.
+        let told = named.inner.lineage.strategy == Strategy::Bound || scroll;
+        let reach = match named.inner.filtered && told {
+            true => self.world.reach(&self.principal, &self.grants).await.map(Arc::from),
+            false => None,
+        };
+        let mut translated = of_plan(statement, GuardedPlan { text, ..GuardedPlan::clone(&plan) });
+        translated.parameters = None;
+        translated.upstream = Some(upstream);
+        translated.reach = reach;
+        Ok(Ok(Some(translated)))
+    }
+
+    async fn prepare(
+        &mut self,
+        statement: &Arc<PlannedStatement>,
+        name: &str,
+    ) -> Outcome<Option<Translated>> {
+        let known = self.objects.prepared.get(name).map(|p| p.upstream.clone());
+        let plan = statement.guarded().cloned();
+        let exists = || plain("42P05", format!("prepared statement \"{name}\" already exists"));
+        if plan.is_some() && self.statements.prepared.contains_key(name) {
+            return Ok(Err(exists()));
+        }
+        let elsewhere = known.as_ref().is_some_and(|u| u != name);
+        if elsewhere || (plan.is_some() && (known.is_some() || self.protocol_names.contains(name))) {
+            let names: Vec<&str> = known.as_deref().into_iter().chain([name]).collect();
+            if self.server_has("pg_prepared_statements", &names).await? {
+                return Ok(Err(exists()));
+            }
+            self.objects.prepared.remove(name);
+        }
+        let Some(plan) = plan else { return Ok(Ok(None)) };
+        Ok(Ok(self.prepare_anew(statement, &plan)))
+    }
+
+    fn prepare_anew(
+        &mut self,
+        statement: &Arc<PlannedStatement>,
+        plan: &Arc<GuardedPlan>,
+    ) -> Option<Translated> {
+        let Wrap::Prepare(named) = &plan.wrap else { return None };
+        let upstream = self.objects.fresh('p');
+        let text = named.text(&upstream);
+        let mut translated = of_plan(statement, GuardedPlan { text, ..GuardedPlan::clone(plan) });
+        translated.upstream = Some(upstream);
+        Some(translated)
+    }
+
+    fn fetch(
+        &mut self,
+        statement: &Arc<PlannedStatement>,
+        fetch: &Fetch,
+    ) -> Result<Option<Translated>, Stop> {
+        self.refresh_rules();
+        self.refresh_grants();
+        let Some(cursor) = self.objects.cursors.get(&fetch.cursor) else {
+            return self.unknown_cursor(statement, &fetch.cursor);
+        };
+        let cursor = cursor.clone();
+        if !self.present(&cursor.under) {
+            return Err(self.stop(&statement.text, &no_longer()));
+        }
+        let mut effects = statement.effects.clone();
+        effects.changes_namespace |= cursor.moves_names;
+        let verdict = match &cursor.holds {
+            Holds::Free => return Ok(None),
+            Holds::Unattributed { footprint, reason } => {
+                Verdict::Unattributed { footprint: footprint.clone(), reason }
+            }
+            Holds::Guarded(plan) => {
+                let mut read = objects::fetch_plan(plan, fetch, &cursor.upstream);
+                // Rows that came before are an answer too.
+                read.block &= !cursor.found;
+                if fetch.jumps(plan.lineage.strategy == Strategy::Bound) {
+                    read.lineage.exact = false;
+                    read.lineage.reasons.push(JUMP);
+                }
+                Verdict::Guarded(Arc::new(read))
+            }
+        };
+        let text = match &verdict {
+            Verdict::Guarded(plan) => plan.text.clone(),
+            Verdict::Verbatim | Verdict::Unattributed { .. } | Verdict::Refused(_) => {
+                statement.text.to_string()
+            }
+        };
+        Ok(Some(Translated {
+            statement: Arc::new(PlannedStatement { verdict, effects, ..PlannedStatement::clone(statement) }),
+            text,
+            upstream: None,
+            parameters: Some(cursor.parameters),
+            formats: if cursor.binary { vec![1] } else { Vec::new() },
+            under: Some(cursor.under),
+            reach: None,
+        }))
+    }
+
+    /// A cursor that no statement seen here has opened.
+    fn unknown_cursor(
+        &mut self,
+        statement: &Arc<PlannedStatement>,
+        name: &str,
+    ) -> Result<Option<Translated>, Stop> {
+        if self.is_plain_portal(name) {
+            return Ok(None);
+        }
+        if self.protocol_names.contains(name) {
+            return Err(self.stop(&statement.text, &of_the_protocol()));
+        }
+        if self.role.is_restricted() {
+            return Err(plain("34000", format!("cursor \"{name}\" does not exist")));
+        }
+        Ok(Some(untold(statement)))
+    }
+
+    fn close_cursor(
+        &mut self,
+        statement: &Arc<PlannedStatement>,
+        name: &str,
+    ) -> Result<Option<Translated>, Stop> {
+        match self.objects.cursors.get(name) {
+            Some(cursor) if cursor.upstream != name => {
+                Ok(Some(verbatim(statement, format!("CLOSE {}", cursor.upstream))))
+            }
+            Some(_) => Ok(None),
+            None if self.protocol_names.contains(name) && !self.is_plain_portal(name) => {
+                Err(self.stop(&statement.text, &of_the_protocol()))
+            }
+            None => Ok(None),
+        }
+    }
+
+    async fn execute(
+        &mut self,
+        statement: &Arc<PlannedStatement>,
+        name: &str,
+        arguments: &[Option<String>],
+    ) -> Outcome<Option<Translated>> {
+        if let Err(refusal) = self.refresh_context().await? {
+            return Ok(Err(self.stop(&statement.text, &refusal)));
+        }
+        let Some(known) = self.objects.prepared.get(name).cloned() else {
+            if self.is_plain_statement(name) {
+                return Ok(Ok(None));
+            }
+            if self.protocol_names.contains(name) {
+                return Ok(Err(self.stop(&statement.text, &of_the_protocol())));
+            }
+            if self.role.is_restricted() {
+                return Ok(Err(plain("26000", format!("prepared statement \"{name}\" does not exist"))));
+            }
+            return Ok(Ok(Some(untold(statement))));
+        };
+        if known.context != self.context_id
+            && let Err(stop) = self.prepare_again(name, &known.text).await?
+        {
+            return Ok(Err(stop));
+        }
+        let Some(known) = self.objects.prepared.get(name).cloned() else { return Ok(Ok(None)) };
+        let mut effects = statement.effects.clone();
+        effects.changes_namespace = known.moves_names;
+        let with =
+            |verdict| Arc::new(PlannedStatement { verdict, effects, ..PlannedStatement::clone(statement) });
+        let plan = match &known.holds {
+            Holds::Free => return Ok(Ok(None)),
+            Holds::Unattributed { footprint, reason } => {
+                let verdict = Verdict::Unattributed { footprint: footprint.clone(), reason };
+                let text = statement.text.to_string();
+                return Ok(Ok(Some(Translated { statement: with(verdict), ..verbatim(statement, text) })));
+            }
+            Holds::Guarded(plan) => plan,
+        };
+        if arguments.len() != usize::from(plan.client_params) {
+            let report = Report::error(
+                "42601",
+                format!("wrong number of parameters for prepared statement \"{name}\""),
+            )
+            .detail(format!(
+                "Expected {} parameters but got {}.",
+                plan.client_params,
+                arguments.len()
+            ));
+            return Ok(Err(Stop(report.error_response())));
+        }
+        let ours: Vec<String> = self
+            .own_parameters(plan)
+            .iter()
+            .flatten()
+            .map(|value| String::from_utf8_lossy(value).into_owned())
+            .collect();
+        match objects::execute_plan(plan, &statement.text, &known.upstream, &ours) {
+            Err(refusal) => Ok(Err(self.stop(&statement.text, &refusal))),
+            Ok(run) => {
+                let text = run.text.clone();
+                let verdict = Verdict::Guarded(Arc::new(run));
+                let mut translated = verbatim(statement, text);
+                translated.statement = with(verdict);
+                translated.parameters = Some(arguments.to_vec());
+                Ok(Ok(Some(translated)))
+            }
+        }
+    }
+
+    /// The context changed since `name` was prepared: decides its PREPARE again, and prepares it anew
+    /// upstream, behind the client's back, when it is another statement now.
+    async fn prepare_again(&mut self, name: &str, text: &Arc<str>) -> Outcome<()> {
+        let planned = match self.decide(text).await? {
+            Ok(planned) => planned,
+            Err(refusal) => return Ok(Err(self.stop(text, &refusal))),
+        };
+        if let Some(refusal) = planned.refusal() {
+            return Ok(Err(self.stop(text, &refusal)));
+        }
+        let context = self.context_id;
+        let [now] = planned.statements.as_slice() else { return Ok(Err(self.stop(text, &no_longer()))) };
+        let Some(known) = self.objects.prepared.get_mut(name) else { return Ok(Ok(())) };
+        let inside = now.guarded().and_then(|plan| match &plan.wrap {
+            Wrap::Prepare(named) => Some(Arc::clone(&named.inner)),
+            Wrap::Plain
+            | Wrap::Declare(_)
+            | Wrap::Fetch(_)
+            | Wrap::Move(_)
+            | Wrap::Execute(_)
+            | Wrap::Commit => None,
+        });
+        let same = match (&known.holds, &now.verdict) {
+            (Holds::Free, Verdict::Verbatim) => true,
+            (Holds::Unattributed { .. }, Verdict::Unattributed { footprint, reason }) => {
+                known.holds = Holds::Unattributed { footprint: footprint.clone(), reason };
+                true
+            }
+            (Holds::Guarded(before), Verdict::Guarded(_)) => {
+                let same = inside.as_ref().is_some_and(|inside| inside.text == before.text);
+                if same && let Some(inside) = inside {
+                    known.holds = Holds::Guarded(inside);
+                }
+                same
+            }
+            _ => false,
+        };
+        if same {
+            known.context = context;
+            return Ok(Ok(()));
+        }
+        let old = Target { kind: TargetKind::Statement, name: known.upstream.clone() };
+        self.objects.prepared.remove(name);
+        self.send(old.close(), Op::Close { hidden: true, undo: None });
+        let (statement, sent, upstream) = match now.guarded() {
+            Some(plan) => match self.prepare_anew(now, plan) {
+                Some(t) => (t.statement, t.text, t.upstream),
+                None => return Ok(Err(self.stop(text, &no_longer()))),
+            },
+            None => (Arc::clone(now), now.text.to_string(), None),
+        };
+        self.objects.note(&statement, upstream.as_deref(), &[], self.made_under(), context);
+        self.run_hidden(&statement, &sent);
+        Ok(Ok(()))
+    }
+
+    /// Runs a statement of ours whose answer nobody sees unless it is an error.
+    fn run_hidden(&mut self, statement: &PlannedStatement, text: &str) {
+        let mode = match &statement.verdict {
+            Verdict::Guarded(plan) => Mode::Guarded(Arc::clone(plan)),
+            Verdict::Verbatim | Verdict::Unattributed { .. } | Verdict::Refused(_) => Mode::Verbatim,
+        };
+        let run = self.new_run(vec![Arc::from(statement.text.as_ref())], mode, Vec::new());
+        if let Some(run) = self.runs.get_mut(&run) {
+            run.hidden = true;
+        }
+        let name = self.objects.fresh('o');
+        let parse = Parse { name: name.clone(), query: text.to_owned(), parameter_types: Vec::new() };
+        let bind = Bind {
+            portal: name.clone(),
+            statement: name.clone(),
+            parameter_formats: Vec::new(),
+            parameters: Vec::new(),
+            result_formats: Vec::new(),
+        };
+        self.send(parse.encode(), Op::Parse { hidden: true, undo: None });
+        self.send(bind.encode(), Op::Bind { hidden: true, portal: None });
+        self.send(Execute { portal: name.clone(), max_rows: 0 }.encode(), Op::Execute { run });
+        for kind in [TargetKind::Portal, TargetKind::Statement] {
+            let target = Target { kind, name: name.clone() };
+            self.send(target.close(), Op::Close { hidden: true, undo: None });
+        }
+    }
+
+    /// Whether the server has one of these names in a system view. Inside a failed transaction it
+    /// cannot be asked; what comes next fails there anyway.
+    async fn server_has(&mut self, view: &str, names: &[&str]) -> Result<bool, Ended> {
+        self.quiesce().await?;
+        if self.skipping || self.status == Status::Failed {
+            return Ok(false);
+        }
+        let list: Vec<String> = names.iter().map(|n| crate::catalog::quote_literal(n)).collect();
+        let question = format!(
+            "SELECT 1 FROM pg_catalog.{view} AS v WHERE v.name OPERATOR(pg_catalog.=) \
+             ANY (ARRAY[{}]::pg_catalog.text[])",
+            list.join(", ")
+        );
+        Ok(!self.ask(&question).await?.is_empty())
+    }
+
+    /// What something made now is made under.
+    pub(super) fn made_under(&self) -> MadeUnder {
+        MadeUnder {
+            policy_version: self.context.policy.policy.version.clone(),
+            role: self.role.name.clone(),
+            grants: Arc::clone(&self.grants),
+        }
+    }
+
+    /// True while what something was made under still holds.
+    pub(super) fn present(&self, under: &MadeUnder) -> bool {
+        under.policy_version == self.context.policy.policy.version
+            && under.role == self.role.name
+            && !lost(&under.grants, &self.grants)
+    }
+
+    /// Rows of a cursor rest on the assignment of its DECLARE: before they leave, the patients they
+    /// rest on must be the user's now. A run that fails this is revoked, and its rows stay back.
+    pub(super) async fn hold_to_present(&mut self, id: RunId) {
+        let Some(run) = self.runs.get(&id) else { return };
+        let Some(plan) = run.plan().filter(|p| p.filtered && run.revoked.is_none()) else { return };
+        let (Wrap::Fetch(upstream) | Wrap::Move(upstream)) = &plan.wrap else { return };
+        let keys = run.pending_keys().clone();
+        let Some(cursor) = self.objects.upstream_cursor(upstream) else { return };
+        let needed = cursor.rests_on(&keys);
+        let (world, grants) = (Arc::clone(&self.world), Arc::clone(&self.grants));
+        if all_visible(&world, &self.principal.clone(), &grants, &needed).await {
+            return;
+        }
+        if let Some(run) = self.runs.get_mut(&id) {
+            run.revoked = Some(POLICY_CHANGED);
+        }
+        self.outbox.revoke(id);
+    }
+
+    /// Whom a run passed over without seeing.
+    pub(super) fn passed_over(&mut self, plan: &GuardedPlan) -> Option<Passed> {
+        let (Wrap::Fetch(upstream) | Wrap::Move(upstream)) = &plan.wrap else { return None };
+        let jumps = plan.lineage.reasons.contains(&JUMP);
+        jumps.then(|| self.objects.upstream_cursor(upstream).map_or(Passed::Anyone, |c| c.passed()))
+    }
+
+    /// A refusal, recorded, as what stops a statement.
+    fn stop(&mut self, text: &str, refusal: &Refusal) -> Stop {
+        Stop(self.refused(text, refusal))
+    }
+}
+
+/// True when the principal may see all these patients now; false when that cannot be told.
+async fn all_visible(world: &World, principal: &str, grants: &Grants, needed: &BTreeSet<String>) -> bool {
+    let asked: Vec<&String> = needed.iter().filter(|k| !grants.patients.contains(*k)).collect();
+    if asked.len() <= FEW {
+        for key in asked {
+            if world.assigned(principal, key).await != Some(true) {
+                return false;
+            }
+        }
+        return true;
+    }
+    let Some(reach) = world.reach(principal, grants).await else { return false };
+    let reach: BTreeSet<&String> = reach.iter().collect();
+    asked.iter().all(|key| reach.contains(*key))
+}
+
+/// Why a record of a cursor that skipped rows is not exact.
+pub(super) const JUMP: &str = "CURSOR_JUMP";
+
+/// A statement with a plan in place of its own verdict.
+fn of_plan(statement: &PlannedStatement, plan: GuardedPlan) -> Translated {
+    let text = plan.text.clone();
+    let verdict = Verdict::Guarded(Arc::new(plan));
+    let mut translated = verbatim(statement, text);
+    translated.statement = Arc::new(PlannedStatement { verdict, ..statement.clone() });
+    translated
+}
+
+/// A statement that reads nothing, under another text.
+fn verbatim(statement: &PlannedStatement, text: String) -> Translated {
+    Translated {
+        statement: Arc::new(statement.clone()),
+        text,
+        upstream: None,
+        parameters: Some(Vec::new()),
+        formats: Vec::new(),
+        under: None,
+        reach: None,
+    }
+}
+
+/// An unrestricted role's statement on something that was not seen to be made.
+fn untold(statement: &PlannedStatement) -> Translated {
+    let verdict = Verdict::Unattributed { footprint: Footprint::default(), reason: "CURSOR" };
+    let mut translated = verbatim(statement, statement.text.to_string());
+    translated.statement = Arc::new(PlannedStatement { verdict, ..statement.clone() });
+    translated
+}
+
+/// An error in PostgreSQL's own words.
+fn plain(sqlstate: &str, message: String) -> Stop {
+    Stop(Report::error(sqlstate, message).error_response())
+}
+
+fn of_the_protocol() -> Refusal {
+    Refusal::new(
+        GlsCode::CannotGuard,
+        "this statement cannot be guarded: the cursor or prepared statement it names belongs to the protocol",
+    )
+    .with_hint("Use another name in SQL, or fetch and execute through the driver.")
+}
+
+/// What it was made under is no longer the present.
+pub(super) fn no_longer() -> Refusal {
+    Refusal::new(
+        GlsCode::SessionEnded,
+        "the role, policy, assignment or break-glass session this was opened under is no longer the present one: \
+         nothing returned",
+    )
+    .with_hint("Close the cursor (or deallocate the statement) and make it again.")
+}

@@ -1,0 +1,134 @@
+#!/usr/bin/env bash
+# The test suites of psycopg 3 and asyncpg, once straight to PostgreSQL and once through pgglass as a
+# login of scope "all", and the difference between the two lists of outcomes. The suites themselves
+# are not in this repository: asyncpg's comes with its source package, psycopg's from a folder named
+# on the command line. Takes minutes; not part of ./run test. See suites_compare.py for what counts.
+#
+#   tests/clients/suites.sh asyncpg [FOLDER]     FOLDER: unpacked source, instead of a download
+#   tests/clients/suites.sh psycopg FOLDER       FOLDER: a clone of psycopg at the tag of its version
+#
+# SUITE_TESTS: further arguments for pytest (such as -k NAME). KEEP: a folder for the two reports.
+set -euo pipefail
+
+ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)"
+HERE="$ROOT/tests/clients"
+CACHE="${XDG_CACHE_HOME:-$HOME/.cache}/pgglass"
+PGGLASS="${PGGLASS:-${CARGO_TARGET_DIR:-$CACHE/target}/debug/pgglass}"
+# shellcheck source=demo/server.sh
+source "$ROOT/demo/server.sh"
+
+SUITE_USER=suite SUITE_PASSWORD=suite-demo
+WORK='' SOURCE=''
+
+usage() { sed -n '2,11s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; }
+
+need_venv() {
+    local wanted="$HERE/requirements-suites.txt"
+    VENV="$CACHE/venv-suites"
+    if ! cmp -s "$wanted" "$VENV/requirements.txt"; then
+        rm -rf "$VENV"
+        python3 -m venv "$VENV"
+        "$VENV/bin/pip" install --quiet --disable-pip-version-check -r "$wanted"
+        cp "$wanted" "$VENV/requirements.txt"
+    fi
+}
+
+# The version that requirements-suites.txt pins for a package.
+pinned() { sed -nE "s/^$1(\[.*\])?==//p" "$HERE/requirements-suites.txt"; }
+
+# asyncpg's tests are in its source package only, which pip also unpacks; nothing of it is built.
+download_asyncpg() {
+    local version
+    version="$(pinned asyncpg)"
+    SOURCE="$CACHE/suites/asyncpg-$version"
+    [ -d "$SOURCE/tests" ] && return
+    mkdir -p "$CACHE/suites"
+    "$VENV/bin/pip" download --quiet --disable-pip-version-check --no-deps --no-binary asyncpg \
+        --dest "$CACHE/suites" "asyncpg==$version"
+    tar -xzf "$CACHE/suites/asyncpg-$version.tar.gz" -C "$CACHE/suites"
+}
+
+# The demonstration under the database name "postgres", which asyncpg's tests take for granted.
+suite_up() {
+    find_pg_bin
+    STATE="$(mktemp -d "${TMPDIR:-/tmp}/pgglass-suites.XXXXXX")"
+    chmod 711 "$STATE"
+    trap demo_down EXIT
+    trap 'exit 130' INT
+    trap 'exit 143' TERM
+    make_certificates "$STATE/tls"
+    start_database
+    psql_direct -d template1 -c 'DROP DATABASE postgres' -c "ALTER DATABASE $DEMO_DATABASE RENAME TO postgres"
+    DEMO_DATABASE=postgres
+    add_suite_user
+    # TLS here too: some tests look at buffers and garbage, which differ between TLS and cleartext.
+    command install -o "$(stat -c %U "$STATE/database")" -m 600 "$STATE"/tls/server.{crt,key} "$STATE/database/"
+    psql_direct -d postgres -c 'ALTER SYSTEM SET ssl = on' -c 'SELECT pg_reload_conf()' >/dev/null
+    DEMO_CLEARTEXT=loopback start_proxy
+    # Logins that the tests make themselves have a role as well.
+    sed -i 's/^\[role\.dba\]$/&\ndefault = true/' "$STATE/pgglass.toml"
+    kill -HUP "$PROXY_PID"
+}
+
+# A superuser in the group of scope "all": the suites create roles, types, databases and functions.
+# The demonstration does not let superusers in; this one function is the lock.
+add_suite_user() {
+    psql_direct -d "$DEMO_DATABASE" <<SQL
+CREATE ROLE $SUITE_USER SUPERUSER LOGIN PASSWORD '$SUITE_PASSWORD' IN ROLE dba;
+ALTER ROLE $SUITE_USER SET search_path = public;
+CREATE OR REPLACE FUNCTION glass.verifier(login text)
+RETURNS TABLE (rolpassword text, rolvaliduntil timestamptz)
+LANGUAGE sql STABLE STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'SELECT a.rolpassword, a.rolvaliduntil FROM pg_catalog.pg_authid a WHERE a.rolname = login AND a.rolcanlogin';
+GRANT CREATE, USAGE ON SCHEMA public TO PUBLIC;
+SQL
+}
+
+# run_suite NAME PORT REPORT [ARGUMENT...]: one pass. The exit status of pytest is not ours: the lists are compared.
+run_suite() {
+    local name="$1" port="$2" report="$3" extra=()
+    shift 3
+    read -ra extra <<<"${SUITE_TESTS:-}"
+    extra+=("$@")
+    say "$name: port $port $*"
+    (
+        cd "$WORK/$name"
+        export PGHOST=localhost PGPORT="$port" PGUSER="$SUITE_USER" PGPASSWORD="$SUITE_PASSWORD"
+        export PGDATABASE="$DEMO_DATABASE" PATH="$VENV/bin:$PATH"
+        if [ "$name" = psycopg ]; then
+            export PSYCOPG_TEST_DSN="host=localhost port=$port user=$SUITE_USER password=$SUITE_PASSWORD dbname=$PGDATABASE"
+            unset PGHOST PGPORT PGUSER PGPASSWORD PGDATABASE
+            extra+=(-m 'not slow and not mypy and not crdb' --ignore tests/pool --ignore tests/crdb)
+        fi
+        "$VENV/bin/pytest" tests -q --timeout 40 --junitxml "$report" "${extra[@]}"
+    ) >"$report.log" 2>&1 || true
+    [ -s "$report" ] || { tail -n 30 "$report.log" >&2; fail "$name left no report ($report.log)"; }
+    tail -n 1 "$report.log"
+}
+
+main() {
+    local name="${1:-}"
+    need_venv
+    case "$name" in
+        asyncpg) SOURCE="${2:-}"; [ -n "$SOURCE" ] || download_asyncpg ;;
+        psycopg) SOURCE="${2:-}"; [ -n "$SOURCE" ] || { usage >&2; exit 2; } ;;
+        *) usage >&2; exit 2 ;;
+    esac
+    [ -d "$SOURCE/tests" ] || fail "no folder tests in $SOURCE"
+    suite_up
+    WORK="${KEEP:-$STATE/suites}"
+    rm -rf "${WORK:?}/$name"
+    mkdir -p "$WORK/$name"
+    # Only the tests: the package itself is the released one.
+    cp -r "$SOURCE/tests" "$WORK/$name/"
+    [ "$name" = asyncpg ] || printf '[pytest]\nfilterwarnings =\n    error\n' >"$WORK/$name/pytest.ini"
+    run_suite "$name" "$DB_PORT" "$WORK/$name-direct.xml"
+    run_suite "$name" "$PROXY_PORT" "$WORK/$name-pgglass.xml"
+    # Some tests wait for a tenth of a second: on a busy machine only a failure that repeats counts.
+    run_suite "$name" "$PROXY_PORT" "$WORK/$name-again.xml" --last-failed --last-failed-no-failures none
+    [ -z "${KEEP:-}" ] || cp "$STATE/pgglass.log" "$WORK/$name-pgglass-server.log"
+    "$VENV/bin/python" "$HERE/suites_compare.py" "$WORK/$name-direct.xml" "$WORK/$name-pgglass.xml" \
+        "$WORK/$name-again.xml" "$HERE/suites_known_$name.txt"
+}
+
+main "$@"
