@@ -173,7 +173,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
         for id in cut {
             self.outbox.revoke(id);
         }
-        self.world.cancel(&self.target);
+        tokio::spawn(self.world.cancel(&self.target));
     }
 
     /// Notices about break-glass sessions that are due.

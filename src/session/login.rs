@@ -27,6 +27,7 @@ use crate::wire::client::{self, AcceptError, AcceptSettings, Accepted, Login, Me
 use crate::wire::frame::Limits;
 use crate::wire::message::{Report, Status};
 use crate::wire::scram::client::ScramClientError;
+use crate::wire::startup::CancelRequest;
 use crate::wire::upstream::{self, Upstream, UpstreamError};
 
 /// Longest message of a client that is understood, bytes. A longer one is refused unread, COPY data apart:
@@ -50,12 +51,15 @@ pub async fn serve(
     let accepted = Box::pin(client::accept(stream, &settings, &lookup, admission)).await;
     let login = match accepted {
         Ok(Accepted::Login(login)) => *login,
-        Ok(Accepted::Cancel(request)) => {
-            match world.cancels.find(request.pid, &request.secret) {
-                Some(target) => world.cancel(&target),
+        Ok(Accepted::Cancel(cancel)) => {
+            let CancelRequest { pid, secret } = &cancel.request;
+            match world.cancels.find(*pid, secret) {
+                Some(target) => world.cancel(&target).await,
                 None => tracing::info!("a cancel request had no key of ours"),
             }
-            return;
+            // Not before the server's own end: a client that waits for ours sends its next statement then,
+            // and a cancel that came later would hit that one.
+            return cancel.close().await;
         }
         Err(error) => return record_failure(&world, peer, &error, settings.method),
     };

@@ -509,14 +509,15 @@ impl World {
         ConnectionId(self.next_connection.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// Asks the server to cancel what a session runs; nobody waits for it.
-    pub fn cancel(&self, target: &CancelTarget) {
+    /// Asks the server to cancel what a session runs. Done when the server has signalled it, or when asking
+    /// failed; nothing need wait for it.
+    pub fn cancel(&self, target: &CancelTarget) -> impl Future<Output = ()> + Send + 'static {
         let (settings, target) = (self.upstream(), target.clone());
-        tokio::spawn(async move {
+        async move {
             if let Err(error) = upstream::cancel(&settings, target.pid, &target.secret).await {
                 tracing::warn!(%error, "the server could not be asked to cancel");
             }
-        });
+        }
     }
 
     /// The ledger's configuration asks to stop rather than serve without it.

@@ -99,10 +99,27 @@ pub trait Verifiers: Sync {
 #[derive(Debug)]
 #[must_use]
 pub enum Accepted {
-    /// A cancel request; the socket is closed, as nothing is answered.
-    Cancel(CancelRequest),
+    /// A cancel request. Nothing is answered, but clients wait for the end of the connection.
+    Cancel(Cancel),
     /// A client that proved who it is and waits for an answer.
     Login(Box<Login>),
+}
+
+/// A client that asked to cancel a session's statement.
+#[derive(Debug)]
+#[must_use]
+pub struct Cancel {
+    /// Whose statement.
+    pub request: CancelRequest,
+    stream: ClientStream,
+}
+
+impl Cancel {
+    /// Ends the connection: what libpq takes for the sign that the cancel was carried out, and over TLS a
+    /// missing close_notify for one that failed.
+    pub async fn close(mut self) {
+        let _ = tokio::time::timeout(LINGER, self.stream.shutdown()).await;
+    }
 }
 
 /// A client that proved who it is and waits for AuthenticationOk.
@@ -224,12 +241,9 @@ impl Connection {
         admission: Result<(), Report>,
     ) -> Result<Accepted, AcceptError> {
         let startup = match self.negotiate(settings).await? {
-            First::Cancel(cancel) => {
-                // Closed in order: over TLS, libpq takes a missing close_notify for a failed cancel.
-                let _ =
-                    tokio::time::timeout(LINGER, self.stream.as_mut().ok_or(AcceptError::Closed)?.shutdown())
-                        .await;
-                return Ok(Accepted::Cancel(cancel));
+            First::Cancel(request) => {
+                let stream = self.stream.take().ok_or(AcceptError::Closed)?;
+                return Ok(Accepted::Cancel(Cancel { request, stream }));
             }
             First::Login(startup) => startup,
         };

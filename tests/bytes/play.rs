@@ -1,7 +1,7 @@
 //! Scripts and their player. A script is what a client sends and what it waits for; its end is a Terminate, after
 //! which nothing may come.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::mpsc;
 use std::thread;
@@ -152,7 +152,8 @@ fn wait(wire: &mut Wire, heard: &mut Heard, enough: impl Fn(&[Message]) -> bool)
     }
 }
 
-/// A CancelRequest on a connection of its own.
+/// A CancelRequest on a connection of its own. Waits for its end, like libpq: PostgreSQL signals a process and then
+/// its group, and a second signal that comes late cancels the next statement.
 pub(crate) fn cancel(port: u16, key: &(u32, Vec<u8>)) {
     let mut request = 80_877_102_u32.to_be_bytes().to_vec();
     request.extend(key.0.to_be_bytes());
@@ -160,6 +161,8 @@ pub(crate) fn cancel(port: u16, key: &(u32, Vec<u8>)) {
     let length = u32::try_from(request.len() + 4).unwrap().to_be_bytes();
     let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
     stream.write_all(&[&length[..], &request].concat()).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    assert_eq!(stream.read(&mut [0; 1]).unwrap(), 0, "nothing is said about a cancel");
 }
 
 /// Plays each script in a session of its own, past the proxy and through it, and says what differs.

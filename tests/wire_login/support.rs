@@ -208,9 +208,11 @@ pub(crate) async fn proxy(setup: Setup) -> Proxy {
             tokio::spawn(async move {
                 match client::accept(stream, &settings, &*verifiers, admission).await {
                     Ok(Accepted::Cancel(cancel)) => {
-                        if let Some((pid, secret)) = registry.find(cancel.pid, &cancel.secret) {
+                        if let Some((pid, secret)) = registry.find(cancel.request.pid, &cancel.request.secret)
+                        {
                             upstream::cancel(&upstream, pid, &secret).await.unwrap();
                         }
+                        cancel.close().await;
                     }
                     Ok(Accepted::Login(mut login)) => {
                         let secret = Credentials::Scram(ClientSecret::Keys(login.keys.clone().unwrap()));
