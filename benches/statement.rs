@@ -79,7 +79,7 @@ fn context() -> Context {
         references: "order_id".to_owned(),
     };
     let policy = Policy {
-        version: "bench".to_owned(),
+        version: "bench".into(),
         key_type: KeyType::Int8,
         identifiers: Vec::new(),
         assignment: Assignment {
@@ -101,7 +101,7 @@ fn context() -> Context {
         notice_withheld: false,
     };
     let role = Role {
-        name: "nurse".to_owned(),
+        name: "nurse".into(),
         scope: Scope::Assigned,
         outside: Outside::Block,
         classes: None,

@@ -44,7 +44,7 @@ fn table(name: &str, class: &str, steps: &[(&str, &str, &str)]) -> TableRule {
 
 fn role(name: &str, scope: Scope) -> Role {
     Role {
-        name: name.to_owned(),
+        name: name.into(),
         scope,
         outside: Outside::Hide,
         classes: None,
@@ -57,7 +57,7 @@ fn role(name: &str, scope: Scope) -> Role {
 
 fn policy() -> Policy {
     Policy {
-        version: "0".to_owned(),
+        version: "0".into(),
         key_type: KeyType::Int8,
         identifiers: vec![Identifier {
             table: QualifiedName::new("clinic", "patient"),

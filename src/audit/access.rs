@@ -5,6 +5,7 @@
 //! and a line for each break-glass session. How an access is shown is `table`'s work.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::Value;
@@ -61,9 +62,9 @@ pub struct Access {
     /// Leaf index of the first record: with a checkpoint, its proof.
     pub leaf: u64,
     /// Who.
-    pub who: Who,
+    pub who: Arc<Who>,
     /// From where.
-    pub from: From,
+    pub from: Arc<From>,
     /// Kinds of data.
     pub classes: Vec<String>,
     /// Protected relations.
@@ -249,10 +250,12 @@ impl<'a> Join<'a> {
         }
         let mut access = self.begin(head, Intent::default()).access;
         access.certainty = Certainty::BreakGlass;
-        access.who.principal = text("user").unwrap_or_default();
-        access.who.role = text("role").unwrap_or_default();
-        access.from.address = text("address").unwrap_or_default();
-        access.from.application_name = text("application").filter(|a| !a.is_empty());
+        let who = Arc::make_mut(&mut access.who);
+        who.principal = text("user").unwrap_or_default();
+        who.role = text("role").unwrap_or_default();
+        let from = Arc::make_mut(&mut access.from);
+        from.address = text("address").unwrap_or_default();
+        from.application_name = text("application").filter(|a| !a.is_empty());
         access.glass = vec![known];
         access.outcome = "session opened".to_owned();
         self.ready.push_back(access);

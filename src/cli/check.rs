@@ -66,7 +66,7 @@ pub(crate) fn run(args: CheckArgs) -> ExitCode {
     match config::load(&args.config) {
         Err(errors) => report.diagnostics = [errors.errors, errors.warnings].concat(),
         Ok(config) => {
-            report.policy_version = Some(config.policy.version.clone());
+            report.policy_version = Some(config.policy.version.to_string());
             report.diagnostics.clone_from(&config.warnings);
             if !args.offline {
                 report.findings = files::look(&config);

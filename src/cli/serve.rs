@@ -443,6 +443,6 @@ async fn record_process(world: &World, event: ProcessEvent, detail: Option<Strin
 }
 
 fn record_policy(world: &World, event: PolicyEvent, error: Option<String>) {
-    let version = Some(world.rules().policy.policy.version.clone());
+    let version = Some(world.rules().policy.policy.version.to_string());
     world.note(Body::Policy { event, version, error }, Priority::Reserve);
 }

@@ -74,7 +74,7 @@ pub(super) fn read(top: &mut Section<'_>, findings: &mut Findings<'_>) -> Option
     let notice_withheld = notices.boolean(findings, "rows_withheld", true);
     notices.finish(findings);
     let mut policy = Policy {
-        version: String::new(),
+        version: "".into(),
         key_type: key_type?,
         identifiers,
         assignment: assignment?.into_inner(),
@@ -85,7 +85,7 @@ pub(super) fn read(top: &mut Section<'_>, findings: &mut Findings<'_>) -> Option
         profiles,
         notice_withheld,
     };
-    policy.version = version::of(&policy);
+    policy.version = version::of(&policy).into();
     Some(policy)
 }
 

@@ -140,7 +140,7 @@ fn role(
         }
     }
     Some(Role {
-        name: name.to_owned(),
+        name: name.into(),
         scope,
         outside: outside.map_or(Outside::Hide, Spanned::into_inner),
         classes,

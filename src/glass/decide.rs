@@ -138,7 +138,7 @@ impl Desk {
         let expires_at = after(now, ttl.as_secs());
         let opened = Opened {
             user: who.user.to_owned(),
-            role: who.role.name.clone(),
+            role: who.role.name.to_string(),
             profile: profile.name.clone(),
             reason,
             note,

@@ -4,6 +4,7 @@
 //! piece of the JSON text, cut between characters; the pieces joined in order are the record. All
 //! parts of a record have neighbouring leaf indices. Hashing and storing are done elsewhere.
 
+use super::merkle::{Hash, leaf_hash};
 use super::record::Record;
 
 /// Most bytes of one leaf.
@@ -15,12 +16,36 @@ const PART: &str = "pgglass-part";
 /// Bytes of JSON text in one part: what the first line needs is subtracted.
 const PART_TEXT: usize = MAX_LEAF - 128;
 
+/// Bytes of the record of a short statement: room that is taken at once.
+const USUAL_LEAF: usize = 1024;
+
+/// One leaf and its hash.
+pub(crate) type Hashed = (Vec<u8>, Hash);
+
+/// The leaves of one record, each with its hash, and their bytes.
+///
+/// # Errors
+/// As [`encode`].
+pub(crate) fn hashed(record: &Record) -> Result<(Vec<Hashed>, u64), String> {
+    let leaves: Vec<Hashed> = encode(record)?
+        .into_iter()
+        .map(|leaf| {
+            let hash = leaf_hash(&leaf);
+            (leaf, hash)
+        })
+        .collect();
+    let bytes = leaves.iter().map(|(leaf, _)| leaf.len() as u64).sum();
+    Ok((leaves, bytes))
+}
+
 /// The leaves of one record.
 ///
 /// # Errors
 /// When the record cannot be serialised, or its id is not one short word.
 pub(crate) fn encode(record: &Record) -> Result<Vec<Vec<u8>>, String> {
-    let text = serde_json::to_string(record).map_err(|e| e.to_string())?;
+    let mut text = Vec::with_capacity(USUAL_LEAF);
+    serde_json::to_writer(&mut text, record).map_err(|e| e.to_string())?;
+    let text = String::from_utf8(text).map_err(|e| e.to_string())?;
     let id = record.id.as_str();
     if id.is_empty() || id.len() > 64 || !id.bytes().all(|c| c.is_ascii_graphic()) {
         return Err(format!("event id {id:?} is not one short word"));

@@ -9,8 +9,7 @@ use super::config::{LedgerConfig, OnFailure};
 use super::error::{Cause, LedgerError};
 use super::keys::PrivateKey;
 use super::leaf;
-use super::merkle::leaf_hash;
-use super::queue::{MAX_WAITING, Priority, Queue};
+use super::queue::{Form, MAX_WAITING, Priority, Queue};
 use super::receipt::Receipt;
 use super::record::Record;
 use super::recover::{Replay, recover};
@@ -73,41 +72,39 @@ impl Ledger {
         Ok((ledger, replay))
     }
 
+    /// Hands in a record that nothing waits for: it shares the flush of the next one something does wait
+    /// for, or has one of its own within 25 ms, and the writer encodes it.
+    pub fn append_later(&self, record: Record, priority: Priority) {
+        if let Err(error) = self.check(&record) {
+            tracing::error!(%error, id = %record.id, "a record was not kept");
+            return;
+        }
+        let bytes = record.weight();
+        drop(self.0.queue.push(Form::Record(Box::new(record)), bytes, priority, false));
+    }
+
     /// Hands a record to the writer. Encodes and hashes on the caller's thread and never waits for
     /// the disk. Past [`MAX_WAITING`] bytes the receipt fails at once with `Overloaded`.
     pub fn append(&self, record: &Record, priority: Priority) -> Receipt {
-        self.put(record, priority, true)
-    }
-
-    /// The same for a record that nothing waits for: it shares the flush of the next one something
-    /// does wait for, or has one of its own within 25 ms.
-    pub fn append_later(&self, record: &Record, priority: Priority) {
-        drop(self.put(record, priority, false));
-    }
-
-    fn put(&self, record: &Record, priority: Priority, prompt: bool) -> Receipt {
-        if record.node != self.0.node {
-            let message = format!("it is of node {:?}, the ledger of {:?}", record.node, self.0.node);
-            return Receipt::failed(Cause::Encode { message }.into());
-        }
-        match leaf::encode(record) {
-            Ok(leaves) => {
-                let leaves: Vec<_> = leaves
-                    .into_iter()
-                    .map(|leaf| {
-                        let hash = leaf_hash(&leaf);
-                        (leaf, hash)
-                    })
-                    .collect();
-                let bytes: u64 = leaves.iter().map(|(l, _)| l.len() as u64).sum();
-                if bytes > MAX_WAITING {
-                    let message = format!("{bytes} bytes are more than one record may have");
-                    return Receipt::failed(Cause::Encode { message }.into());
-                }
-                self.0.queue.push(leaves, priority, prompt)
+        let hashed = self
+            .check(record)
+            .and_then(|()| leaf::hashed(record).map_err(|message| Cause::Encode { message }));
+        match hashed {
+            Ok((_, bytes)) if bytes > MAX_WAITING => {
+                let message = format!("{bytes} bytes are more than one record may have");
+                Receipt::failed(Cause::Encode { message }.into())
             }
-            Err(message) => Receipt::failed(Cause::Encode { message }.into()),
+            Ok((leaves, bytes)) => self.0.queue.push(Form::Leaves(leaves), bytes, priority, true),
+            Err(cause) => Receipt::failed(cause.into()),
         }
+    }
+
+    fn check(&self, record: &Record) -> Result<(), Cause> {
+        if record.node == self.0.node {
+            return Ok(());
+        }
+        let message = format!("it is of node {:?}, the ledger of {:?}", record.node, self.0.node);
+        Err(Cause::Encode { message })
     }
 
     /// Whether ordinary records are taken. Cheap (one atomic load when they are).

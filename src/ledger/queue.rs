@@ -7,8 +7,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::error::{Cause, LedgerError};
-use super::merkle::Hash;
+use super::leaf::Hashed;
 use super::receipt::{Receipt, Slot};
+use super::record::Record;
 
 /// Whether a record may use the space kept for emergencies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,10 +32,20 @@ const LATER_BYTES: u64 = 1 << 20;
 /// The writer closes a batch at this many leaf bytes.
 const BATCH_BYTES: u64 = 4 << 20;
 
+/// A record as it was handed in.
+#[derive(Debug)]
+pub(crate) enum Form {
+    /// Encoded and hashed by who waits for it: many do that at once.
+    Leaves(Vec<Hashed>),
+    /// Left to the writer, which does a batch of them at a time: nobody waits for it.
+    Record(Box<Record>),
+}
+
 /// One record on its way.
 #[derive(Debug)]
 pub(crate) struct Entry {
-    pub(crate) leaves: Vec<(Vec<u8>, Hash)>,
+    pub(crate) form: Form,
+    /// Bytes of its leaves, or about as many, counted while it waits.
     pub(crate) bytes: u64,
     pub(crate) priority: Priority,
     pub(crate) slot: Arc<Slot>,
@@ -98,8 +109,7 @@ impl Queue {
     }
 
     /// Takes a record in, or refuses it. `prompt`: somebody waits for it, so it is flushed at once.
-    pub(crate) fn push(&self, leaves: Vec<(Vec<u8>, Hash)>, priority: Priority, prompt: bool) -> Receipt {
-        let bytes = leaves.iter().map(|(l, _)| l.len() as u64).sum();
+    pub(crate) fn push(&self, form: Form, bytes: u64, priority: Priority, prompt: bool) -> Receipt {
         let mut state = self.lock();
         if state.closing || state.closed {
             return Receipt::failed(Cause::Closed.into());
@@ -115,7 +125,7 @@ impl Queue {
         }
         let (receipt, slot) = Receipt::new();
         state.waiting += bytes;
-        state.queue.push_back(Entry { leaves, bytes, priority, slot });
+        state.queue.push_back(Entry { form, bytes, priority, slot });
         let wake = if prompt || state.waiting >= LATER_BYTES {
             !std::mem::replace(&mut state.prompt, true)
         } else if state.prompt || state.later_since.is_some() {
@@ -263,8 +273,8 @@ fn fail_all(state: &mut State, error: &LedgerError) {
 mod tests {
     use super::*;
 
-    fn leaf(bytes: usize) -> Vec<(Vec<u8>, Hash)> {
-        vec![(vec![b'x'; bytes], [0; 32])]
+    fn push(queue: &Queue, bytes: usize, priority: Priority) -> Receipt {
+        queue.push(Form::Leaves(vec![(vec![b'x'; bytes], [0; 32])]), bytes as u64, priority, true)
     }
 
     #[test]
@@ -272,21 +282,21 @@ mod tests {
         let queue = Arc::new(Queue::new(Duration::from_millis(40), true));
         let watched = Arc::clone(&queue);
         let watchdog = std::thread::spawn(move || watched.watch());
-        let flushing = queue.push(leaf(10), Priority::Ordinary, true);
+        let flushing = push(&queue, 10, Priority::Ordinary);
         let work = queue.take(Instant::now());
-        let waiting = queue.push(leaf(10), Priority::Reserve, true);
+        let waiting = push(&queue, 10, Priority::Reserve);
         for receipt in [flushing, waiting] {
             let error = receipt.wait().unwrap_err();
             assert!(matches!(error.cause, Cause::Hung { millis: 40 }) && error.shutdown, "{error:?}");
         }
         assert!(queue.failure().is_some());
-        let refused = queue.push(leaf(10), Priority::Reserve, true).try_get();
+        let refused = push(&queue, 10, Priority::Reserve).try_get();
         assert!(matches!(refused, Some(Err(_))), "taken by a device that hangs");
         // The device answers after all: the record stays failed for its caller, the ledger is well.
         work.batch[0].slot.resolve(Ok(0));
         queue.done(10);
         assert_eq!(queue.failure(), None);
-        assert_eq!(queue.push(leaf(10), Priority::Ordinary, true).try_get(), None);
+        assert_eq!(push(&queue, 10, Priority::Ordinary).try_get(), None);
         queue.set_closed();
         watchdog.join().unwrap();
     }
@@ -297,19 +307,19 @@ mod tests {
         let half = MAX_WAITING as usize / 2;
         let overloaded =
             |r: &Receipt| matches!(r.try_get(), Some(Err(e)) if matches!(e.cause, Cause::Overloaded { .. }));
-        assert!(!overloaded(&queue.push(leaf(half), Priority::Ordinary, true)));
-        assert!(!overloaded(&queue.push(leaf(half), Priority::Ordinary, true)));
-        assert!(overloaded(&queue.push(leaf(1), Priority::Ordinary, true)));
-        assert!(!overloaded(&queue.push(leaf(1), Priority::Reserve, true)));
+        assert!(!overloaded(&push(&queue, half, Priority::Ordinary)));
+        assert!(!overloaded(&push(&queue, half, Priority::Ordinary)));
+        assert!(overloaded(&push(&queue, 1, Priority::Ordinary)));
+        assert!(!overloaded(&push(&queue, 1, Priority::Reserve)));
         let work = queue.take(Instant::now());
         queue.done(work.batch.iter().map(|e| e.bytes).sum());
-        assert!(!overloaded(&queue.push(leaf(1), Priority::Ordinary, true)), "room again");
+        assert!(!overloaded(&push(&queue, 1, Priority::Ordinary)), "room again");
     }
 
     #[test]
     fn a_writer_that_is_gone_leaves_nobody_waiting() {
         let queue = Queue::new(Duration::from_secs(9), false);
-        let receipt = queue.push(leaf(1), Priority::Ordinary, true);
+        let receipt = push(&queue, 1, Priority::Ordinary);
         queue.set_closed();
         assert_eq!(receipt.wait().unwrap_err().cause, Cause::Closed);
         assert!(queue.failure().is_some());

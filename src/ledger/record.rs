@@ -3,6 +3,7 @@
 //! Not here: how records are stored (leaf, frame) and when they must be durable (session).
 //! Field names are part of the format: once released they are only ever added to.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use jiff::Timestamp;
@@ -32,6 +33,27 @@ impl Record {
     /// A record of the present version.
     pub fn new(id: EventId, time: Timestamp, node: impl Into<String>, body: Body) -> Self {
         Self { v: RECORD_VERSION, id, time, node: node.into(), body }
+    }
+
+    /// About how many bytes it takes: what of it can be long, and a little for the rest.
+    pub(crate) fn weight(&self) -> u64 {
+        let long = match &self.body {
+            Body::Intent { intent, .. } | Body::Statement { intent, .. } => {
+                let parameters = intent.what.parameters.iter().flatten().map(String::len).sum::<usize>();
+                intent.what.sql.len() + parameters
+            }
+            Body::Disclosure { disclosure, .. } => disclosure.patients.iter().map(String::len).sum(),
+            Body::Connection { .. }
+            | Body::Authentication { .. }
+            | Body::Glass { .. }
+            | Body::Policy { .. }
+            | Body::Process { .. }
+            | Body::End { .. }
+            | Body::Heartbeat {}
+            | Body::Verify { .. }
+            | Body::Report { .. } => 0,
+        };
+        long as u64 + 1024
     }
 }
 
@@ -159,13 +181,13 @@ pub enum Body {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Intent {
     /// Who.
-    pub who: Who,
+    pub who: Arc<Who>,
     /// From where.
-    pub from: From,
+    pub from: Arc<From>,
     /// What.
     pub what: What,
     /// Version of the policy it ran under.
-    pub policy_version: String,
+    pub policy_version: Arc<str>,
     /// Break-glass sessions it used.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub glass_sessions: Vec<String>,
@@ -388,13 +410,13 @@ mod tests {
     #[test]
     fn a_statement_reads_as_documented() {
         let intent = Intent {
-            who: Who {
+            who: Arc::new(Who {
                 principal: "ada".into(),
                 role: "nurse".into(),
                 database_user: "ada".into(),
                 database: "clinic".into(),
-            },
-            from: From { address: "10.0.0.7:5100".into(), tls: None, application_name: None },
+            }),
+            from: From { address: "10.0.0.7:5100".into(), tls: None, application_name: None }.into(),
             what: What {
                 sql: "SELECT 1".into(),
                 parameters: vec![None, Some("7".into())],

@@ -14,9 +14,9 @@ use super::config::LedgerConfig;
 use super::error::{Cause, LedgerError};
 use super::frame::{self, Kind, Trailer};
 use super::keys::PrivateKey;
-use super::leaf;
-use super::merkle::{Tree, leaf_hash};
-use super::queue::{Entry, Priority, Queue};
+use super::leaf::{self, Hashed};
+use super::merkle::Tree;
+use super::queue::{self, Form, Priority, Queue};
 use super::receipt::Slot;
 use super::record::{Body, EventIds, Record};
 use super::reserve::Reserve;
@@ -39,6 +39,33 @@ pub(crate) struct Start {
     pub(crate) ends: Vec<SegmentEnd>,
     pub(crate) last_time_us: i64,
     pub(crate) checkpoint_size: u64,
+}
+
+/// One record that is to be written.
+struct Entry {
+    leaves: Vec<Hashed>,
+    /// Bytes of the leaves.
+    bytes: u64,
+    priority: Priority,
+    slot: Arc<Slot>,
+}
+
+impl Entry {
+    /// A record from the queue, encoded where it is not yet. One that cannot be is answered and left out.
+    fn encoded(entry: queue::Entry) -> Option<Self> {
+        let queue::Entry { form, bytes, priority, slot } = entry;
+        match form {
+            Form::Leaves(leaves) => Some(Self { leaves, bytes, priority, slot }),
+            Form::Record(record) => match leaf::hashed(&record) {
+                Ok((leaves, bytes)) => Some(Self { leaves, bytes, priority, slot }),
+                Err(message) => {
+                    tracing::error!(%message, id = %record.id, "a record was not kept");
+                    slot.resolve(Err(Cause::Encode { message }.into()));
+                    None
+                }
+            },
+        }
+    }
 }
 
 pub(crate) struct Writer {
@@ -103,8 +130,9 @@ impl Writer {
             let until = self.retry.map_or(self.next_checkpoint, |(at, _)| at.min(self.next_checkpoint));
             let work = self.queue.take(until);
             let bytes = work.batch.iter().map(|e| e.bytes).sum();
-            if !work.batch.is_empty() {
-                self.write(work.batch);
+            let batch: Vec<Entry> = work.batch.into_iter().filter_map(Entry::encoded).collect();
+            if !batch.is_empty() {
+                self.write(batch);
             }
             let closing = work.closing && self.queue.is_empty();
             let now = Instant::now();
@@ -311,9 +339,7 @@ impl Writer {
             }
             let now = Timestamp::now();
             let record = Record::new(self.ids.next(now), now, self.config.node.as_str(), Body::Heartbeat {});
-            if let Ok(leaves) = leaf::encode(&record) {
-                let bytes = leaves.iter().map(|l| l.len() as u64).sum();
-                let leaves = leaves.into_iter().map(|l| (leaf_hash(&l), l)).map(|(h, l)| (l, h)).collect();
+            if let Ok((leaves, bytes)) = leaf::hashed(&record) {
                 let slot = Arc::new(Slot::default());
                 self.write(vec![Entry { leaves, bytes, priority: Priority::Ordinary, slot }]);
             }

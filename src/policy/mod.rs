@@ -14,6 +14,7 @@ pub use lint::{Finding, Level, lint};
 pub use refusal::{GlsCode, Refusal};
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::catalog::QualifiedName;
@@ -169,7 +170,7 @@ pub enum Mask {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Role {
     /// Name, as in `[role.NAME]`.
-    pub name: String,
+    pub name: Arc<str>,
     /// Whose rows it sees.
     pub scope: Scope,
     /// What happens outside the assignment.
@@ -230,7 +231,7 @@ pub struct Membership {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
     /// First 16 hex digits of the SHA-256 of the configuration's policy text; stands in every record.
-    pub version: String,
+    pub version: Arc<str>,
     /// Type of the patient key.
     pub key_type: KeyType,
     /// Other columns that name a patient.

@@ -13,23 +13,24 @@ use tokio::time::{Sleep, sleep_until};
 use super::Event;
 use super::world::Phase;
 
-/// Resolves with the receiver once its value changed.
-type Watching<T> = Pin<Box<dyn Future<Output = watch::Receiver<T>> + Send>>;
+/// Resolves once the value changed.
+type Watching = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-fn watching<T: Send + Sync + 'static>(mut receiver: watch::Receiver<T>) -> Watching<T> {
+fn watching<T: Send + Sync + 'static>(mut receiver: watch::Receiver<T>) -> Watching {
     Box::pin(async move {
         if receiver.changed().await.is_err() {
             // The sender lives as long as the world; without it nothing can change any more.
             std::future::pending::<()>().await;
         }
-        receiver
     })
 }
 
 /// The alerts of a session.
 pub(super) struct Alerts {
-    changed: Watching<u64>,
-    shutdown: Watching<Phase>,
+    rules: watch::Receiver<u64>,
+    phase: watch::Receiver<Phase>,
+    changed: Watching,
+    shutdown: Watching,
     /// Wakes at the deadline of a session that is idle, or before: see [`Alerts::poll_deadline`].
     alarm: Option<Pin<Box<Sleep>>>,
 }
@@ -37,21 +38,49 @@ pub(super) struct Alerts {
 impl Alerts {
     /// Watches both from now on.
     pub(super) fn new(changed: watch::Receiver<u64>, shutdown: watch::Receiver<Phase>) -> Self {
-        Self { changed: watching(changed), shutdown: watching(shutdown), alarm: None }
+        Self {
+            rules: changed.clone(),
+            phase: shutdown.clone(),
+            changed: watching(changed),
+            shutdown: watching(shutdown),
+            alarm: None,
+        }
     }
 
-    /// What happened since the last look, if anything.
+    /// What happened since the last look, if anything. Cheap, and wakes nobody when something happens.
+    pub(super) fn look(&mut self) -> Option<Event> {
+        // An error: the sender is gone, and nothing can change any more.
+        if self.rules.has_changed().unwrap_or(false) {
+            self.rules.mark_unchanged();
+            self.changed = watching(self.rules.clone());
+            return Some(Event::Changed);
+        }
+        if self.phase.has_changed().unwrap_or(false) {
+            let phase = *self.phase.borrow_and_update();
+            self.shutdown = watching(self.phase.clone());
+            return Some(Event::Shutdown(phase));
+        }
+        None
+    }
+
+    /// The same for a task that is about to wait, and is to be woken.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
-        if let Poll::Ready(receiver) = self.changed.as_mut().poll(cx) {
-            self.changed = watching(receiver);
-            return Poll::Ready(Event::Changed);
+        loop {
+            let woken = self.changed.as_mut().poll(cx).is_ready();
+            let ended = self.shutdown.as_mut().poll(cx).is_ready();
+            if let Some(event) = self.look() {
+                return Poll::Ready(event);
+            }
+            if woken {
+                self.changed = watching(self.rules.clone());
+            }
+            if ended {
+                self.shutdown = watching(self.phase.clone());
+            }
+            if !woken && !ended {
+                return Poll::Pending;
+            }
         }
-        if let Poll::Ready(mut receiver) = self.shutdown.as_mut().poll(cx) {
-            let phase = *receiver.borrow_and_update();
-            self.shutdown = watching(receiver);
-            return Poll::Ready(Event::Shutdown(phase));
-        }
-        Poll::Pending
     }
 
     /// Ready once the deadline has come. Every statement moves it, so the alarm is left as it is while

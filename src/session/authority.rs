@@ -58,7 +58,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
         self.context.catalog = Arc::clone(&rules.catalog);
         self.role = self.world.role_of(&self.principal);
         self.context.role = Arc::clone(&self.role);
-        self.identity.who.role.clone_from(&self.role.name);
+        Arc::make_mut(&mut self.identity.who).role = self.role.name.to_string();
         self.context_changed();
     }
 
@@ -155,7 +155,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
         self.refresh_grants();
         let version = self.context.policy.policy.version.clone();
         let mut cut = Vec::new();
-        for run in self.runs.values_mut() {
+        for run in self.runs.iter_mut() {
             if run.plan().is_none() || run.revoked.is_some() {
                 continue;
             }

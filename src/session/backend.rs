@@ -9,7 +9,7 @@ use super::layout::Layout;
 use super::ops::Op;
 use super::outbox::RunId;
 use super::peer::Stream;
-use super::run::Mode;
+use super::run::{Mode, Run};
 use super::statements::Prepared;
 use super::{Ended, Session};
 use crate::ledger::Priority;
@@ -20,9 +20,31 @@ use crate::sql::{ColumnOrigin, GuardedPlan, Origin, StatementKind, Strategy};
 use crate::wire::frame::Frame;
 use crate::wire::message::{self, Report, ServerTag, Status};
 
+/// What a message of the server leaves to be done with something to wait for.
+pub(super) enum Later {
+    /// A full window of a cursor's rows: they must be of the user's patients at present.
+    Window(RunId),
+    /// The same at the end of a FETCH.
+    CursorRead { id: RunId, frame: Frame, tag: ServerTag },
+    /// The end of a run that named patients and found none.
+    Sought(Ending),
+    /// An error.
+    Error(Frame),
+}
+
+/// A guarded run whose last message came.
+pub(super) struct Ending {
+    run: Box<Run>,
+    plan: Arc<GuardedPlan>,
+    /// Nothing was found.
+    empty: bool,
+    frame: Frame,
+    tag: ServerTag,
+}
+
 impl<C: Stream, S: Stream> Session<C, S> {
-    /// Handles one message of the server.
-    pub(super) async fn on_server(&mut self, frame: Frame) -> Result<(), Ended> {
+    /// Handles one message of the server, but for what has to be waited for.
+    pub(super) fn on_server(&mut self, frame: Frame) -> Result<Option<Later>, Ended> {
         self.emit_local();
         let Some(tag) = ServerTag::of(frame.tag()) else {
             return Err(Ended::Protocol(format!("the server sent message type {:#04x}", frame.tag())));
@@ -48,7 +70,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
             ServerTag::DataRow => {
                 if let Some(full) = self.on_row(frame)? {
                     if self.reads_cursor(full) {
-                        Box::pin(self.hold_to_present(full)).await;
+                        return Ok(Some(Later::Window(full)));
                     }
                     self.release_window(full);
                 }
@@ -68,9 +90,11 @@ impl<C: Stream, S: Stream> Session<C, S> {
                 _ => return Err(unexpected(tag)),
             },
             ServerTag::CommandComplete | ServerTag::EmptyQueryResponse | ServerTag::PortalSuspended => {
-                self.on_complete(frame, tag).await?;
+                if let Some(later) = self.on_complete(frame, tag)? {
+                    return Ok(Some(later));
+                }
             }
-            ServerTag::ErrorResponse => Box::pin(self.on_error(&frame)).await?,
+            ServerTag::ErrorResponse => return Ok(Some(Later::Error(frame))),
             ServerTag::ReadyForQuery => self.on_ready(frame)?,
             ServerTag::CopyInResponse => {
                 self.copying_in = true;
@@ -90,7 +114,27 @@ impl<C: Stream, S: Stream> Session<C, S> {
             | ServerTag::FunctionCallResponse => return Err(unexpected(tag)),
         }
         self.emit_local();
-        Ok(())
+        Ok(None)
+    }
+
+    /// What [`Session::on_server`] left.
+    pub(super) async fn finish_later(&mut self, later: Later) -> Result<(), Ended> {
+        match later {
+            Later::Window(id) => {
+                self.hold_to_present(id).await;
+                self.release_window(id);
+                Ok(())
+            }
+            Later::CursorRead { id, frame, tag } => {
+                self.hold_to_present(id).await;
+                match self.finish_guarded(id, frame, tag)? {
+                    Some(ending) => self.look_up_sought(ending).await,
+                    None => Ok(()),
+                }
+            }
+            Later::Sought(ending) => self.look_up_sought(ending).await,
+            Later::Error(frame) => self.on_error(&frame).await,
+        }
     }
 
     /// Queues bytes for the client unless it was already told of an error.
@@ -262,7 +306,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
         for portal in portals.filter(|p| p.plan().is_some_and(|p| Arc::ptr_eq(p, &plan))) {
             portal.layout = Some(Arc::new(layout.with_formats(&portal.result_formats)));
         }
-        let waiting = self.runs.values_mut().filter(|r| r.layout.is_none());
+        let waiting = self.runs.iter_mut().filter(|r| r.layout.is_none());
         for run in waiting.filter(|r| r.plan().is_some_and(|p| Arc::ptr_eq(p, &plan))) {
             run.layout = Some(Arc::new(layout.with_formats(&run.formats)));
         }
@@ -313,10 +357,10 @@ impl<C: Stream, S: Stream> Session<C, S> {
         prepared.guarded().is_some_and(|p| Arc::ptr_eq(p, plan)).then_some(prepared)
     }
 
-    pub(super) async fn on_complete(&mut self, frame: Frame, tag: ServerTag) -> Result<(), Ended> {
+    fn on_complete(&mut self, frame: Frame, tag: ServerTag) -> Result<Option<Later>, Ended> {
         if let Some(Op::Probe) = self.ops.head() {
             self.ops.pop();
-            return Ok(());
+            return Ok(None);
         }
         let id = self.head_run().ok_or_else(|| unexpected(tag))?;
         let simple = matches!(self.ops.head(), Some(Op::Query { .. }));
@@ -336,10 +380,13 @@ impl<C: Stream, S: Stream> Session<C, S> {
                 if !simple {
                     self.ops.pop();
                 }
-                self.finish_guarded(id, frame, tag).await?;
+                if self.reads_cursor(id) {
+                    return Ok(Some(Later::CursorRead { id, frame, tag }));
+                }
+                return Ok(self.finish_guarded(id, frame, tag)?.map(Later::Sought));
             }
         }
-        Ok(())
+        Ok(None)
     }
 
     /// Records one statement of a run that is not guarded; nothing waits for it. A verbatim simple
@@ -357,23 +404,17 @@ impl<C: Stream, S: Stream> Session<C, S> {
     }
 
     /// The end of a guarded execution: what is left of its rows leaves with its tag, behind its record.
-    pub(super) async fn finish_guarded(
-        &mut self,
-        id: RunId,
-        frame: Frame,
-        tag: ServerTag,
-    ) -> Result<(), Ended> {
-        if self.reads_cursor(id) {
-            Box::pin(self.hold_to_present(id)).await;
-        }
+    /// Given back when it has to be asked first whether the patients it names are the user's.
+    fn finish_guarded(&mut self, id: RunId, frame: Frame, tag: ServerTag) -> Result<Option<Ending>, Ended> {
         let Some(mut run) = self.runs.remove(&id) else { return Err(unexpected(tag)) };
         if run.hidden {
-            return Ok(());
+            return Ok(None);
         }
         let Some(plan) = run.plan().cloned() else { return Err(unexpected(tag)) };
         if let Some(code) = run.revoked {
             let refusal = super::report::revoked(code);
-            return self.end_with_refusal(run, &refusal);
+            self.end_with_refusal(run, &refusal)?;
+            return Ok(None);
         }
         if let Wrap::Fetch(upstream) | Wrap::Move(upstream) = &plan.wrap
             && let Some(cursor) = self.objects.upstream_cursor(upstream)
@@ -392,13 +433,27 @@ impl<C: Stream, S: Stream> Session<C, S> {
         let complete = tag == ServerTag::CommandComplete;
         // With rows and one patient named, that patient is inside; else it has to be asked.
         let keys_named = run.sought.iter().filter(|s| s.identifier.is_none()).count();
-        if plan.filtered && complete && !run.sought.is_empty() && (empty || keys_named > 1) {
-            let outside = Box::pin(self.world.outside(&self.principal, &run.grants, &mut run.sought)).await;
-            if outside && empty && plan.block {
-                let refusal = self.world.not_your_patient(&run.sought, &self.role);
-                return self.end_with_refusal(run, &refusal);
-            }
+        let ask = plan.filtered && complete && !run.sought.is_empty() && (empty || keys_named > 1);
+        let ending = Ending { run, plan, empty, frame, tag };
+        if ask {
+            return Ok(Some(ending));
         }
+        self.release_ending(ending)?;
+        Ok(None)
+    }
+
+    async fn look_up_sought(&mut self, mut ending: Ending) -> Result<(), Ended> {
+        let run = &mut ending.run;
+        let outside = self.world.outside(&self.principal, &run.grants, &mut run.sought).await;
+        if outside && ending.empty && ending.plan.block {
+            let refusal = self.world.not_your_patient(&ending.run.sought, &self.role);
+            return self.end_with_refusal(ending.run, &refusal);
+        }
+        self.release_ending(ending)
+    }
+
+    fn release_ending(&mut self, ending: Ending) -> Result<(), Ended> {
+        let Ending { mut run, plan, frame, tag, .. } = ending;
         let reply = match tag {
             ServerTag::CommandComplete => {
                 let parsed = message::CommandTag::decode(frame.body())?;
@@ -430,7 +485,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
             receipt = Some(self.world.append(body, Priority::Ordinary));
         }
         match receipt {
-            Some(receipt) if !self.muted => self.outbox.push_gated(id, run.writes(), window, receipt),
+            Some(receipt) if !self.muted => self.outbox.push_gated(run.id, run.writes(), window, receipt),
             _ => {}
         }
         Ok(())
@@ -534,7 +589,9 @@ impl<C: Stream, S: Stream> Session<C, S> {
         match name {
             "client_encoding" => value.clone_into(&mut self.encoding),
             "standard_conforming_strings" => self.conforming_strings = value == "on",
-            "application_name" => self.identity.from.application_name = Some(value.to_owned()),
+            "application_name" => {
+                Arc::make_mut(&mut self.identity.from).application_name = Some(value.to_owned());
+            }
             _ => {}
         }
         self.show(&frame.into_raw());

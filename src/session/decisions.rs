@@ -144,7 +144,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
             Mode::Verbatim | Mode::Unattributed { .. } => None,
         };
         let policy = &self.context.policy.policy;
-        let mut run = Run::new(
+        let mut run = Box::new(Run::new(
             id,
             self.event_id(),
             texts,
@@ -156,13 +156,13 @@ impl<C: Stream, S: Stream> Session<C, S> {
                 grants: Arc::clone(&self.grants),
             },
             sought,
-        );
+        ));
         run.passed = passed;
         if run.uses_grants() {
             self.world.used(&self.grants);
             self.push_glass_notices();
         }
-        self.runs.insert(id, run);
+        self.runs.insert(run);
         id
     }
 

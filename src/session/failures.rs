@@ -216,7 +216,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
             run.reach = Box::pin(self.world.reach(&self.principal, &run.grants)).await;
         }
         // The rows it had before it failed rest on the same assignment.
-        self.runs.insert(id, run);
+        self.runs.insert(run);
         self.hold_to_present(id).await;
         let Some(mut run) = self.runs.remove(&id) else { return Err(unexpected(ServerTag::ErrorResponse)) };
         if let Some(code) = run.revoked {
@@ -298,7 +298,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
     /// same pipeline are swallowed, as the server would not have given them.
     pub(super) fn end_with_refusal(
         &mut self,
-        mut run: super::run::Run,
+        mut run: Box<super::run::Run>,
         refusal: &Refusal,
     ) -> Result<(), Ended> {
         self.outbox.revoke(run.id);

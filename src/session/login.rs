@@ -1,7 +1,7 @@
 //! From an accepted socket to a running session: who it is, which role, the server connection as the
 //! same user, and the records of all that. Not here: the handshake itself (`wire`).
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -14,6 +14,7 @@ use super::ops::Ops;
 use super::outbox::Outbox;
 use super::peer::{Out, Peer};
 use super::run::Identity;
+use super::runs::Runs;
 use super::statements::Statements;
 use super::world::{CancelTarget, Phase, World};
 use super::{OwnNames, Session};
@@ -160,11 +161,11 @@ async fn open(world: &Arc<World>, entry: &Entry, mut login: Login) -> Result<(),
     let connection = world.connection_id();
     let who = Who {
         principal: login.user.clone(),
-        role: role.name.clone(),
+        role: role.name.to_string(),
         database_user: server_as.user.clone(),
         database: login.database.clone(),
     };
-    let identity = Identity { who: who.clone(), from: from.clone() };
+    let identity = Identity { who: Arc::new(who), from: Arc::new(from.clone()) };
     world.note(connection_record(ConnectionEvent::Open, &identity, None), Priority::Ordinary);
     let rules = world.rules();
     let context = Context {
@@ -185,7 +186,7 @@ async fn open(world: &Arc<World>, entry: &Entry, mut login: Login) -> Result<(),
         to_server: Out::default(),
         outbox: notices(&upstream.notices),
         ops: Ops::default(),
-        runs: HashMap::new(),
+        runs: Runs::default(),
         next_run: 0,
         statements: Statements::default(),
         protocol_names: HashSet::new(),
@@ -289,7 +290,7 @@ fn notices(notices: &[bytes::Bytes]) -> Outbox {
 }
 
 fn connection_record(event: ConnectionEvent, identity: &Identity, reason: Option<String>) -> Body {
-    Body::Connection { event, from: identity.from.clone(), who: Some(identity.who.clone()), reason }
+    Body::Connection { event, from: (*identity.from).clone(), who: Some((*identity.who).clone()), reason }
 }
 
 fn record_login(world: &World, login: &Login, from: &From, failure: Option<&str>) {

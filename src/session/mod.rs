@@ -26,6 +26,7 @@ mod peer;
 mod refusals;
 mod report;
 mod run;
+mod runs;
 mod simple;
 mod statements;
 mod translate;
@@ -49,13 +50,15 @@ use crate::sql::planner::{Context, Plans};
 use crate::wire::frame::{Frame, Header, Piece};
 use crate::wire::message::{self, Report, Status};
 use alerts::Alerts;
+use backend::Later;
 use idle::{Idle, IdleKind, Quiet};
 use layout::Layout;
 use objects::Objects;
 use ops::{Op, Ops};
 use outbox::{Outbox, RunId};
 use peer::{Out, Peer, Stream};
-use run::{Identity, Run};
+use run::Identity;
+use runs::Runs;
 use statements::Statements;
 use world::{Phase, World};
 
@@ -125,7 +128,7 @@ pub struct Session<C, S> {
     to_server: Out,
     outbox: Outbox,
     ops: Ops,
-    runs: HashMap<RunId, Run>,
+    runs: Runs,
     next_run: RunId,
     statements: Statements,
     /// Names the client ever gave to statements and portals of the protocol. SQL's cursors and prepared
@@ -189,7 +192,7 @@ pub struct Session<C, S> {
     alerts: Alerts,
     idle: Idle,
     /// The role whose account the session is logged in to the server as; `None` when it is the user's own.
-    account_of: Option<String>,
+    account_of: Option<Arc<str>>,
     finishing: bool,
 }
 
@@ -260,6 +263,15 @@ impl<C: Stream, S: Stream> Session<C, S> {
 
     /// Handles every whole frame the server sent.
     async fn take_server_frames(&mut self) -> Result<(), Ended> {
+        while let Some(later) = self.take_server_frames_now()? {
+            Box::pin(self.finish_later(later)).await?;
+            self.emit_local();
+        }
+        Ok(())
+    }
+
+    /// The same as far as nothing has to be waited for: few messages need that, and none of the many.
+    fn take_server_frames_now(&mut self) -> Result<Option<Later>, Ended> {
         while self.may_take_server() {
             if self.relay_rows()? {
                 continue;
@@ -268,9 +280,11 @@ impl<C: Stream, S: Stream> Session<C, S> {
                 break;
             }
             let Some(frame) = self.server.decoder.frame()? else { break };
-            self.on_server(frame).await?;
+            if let Some(later) = self.on_server(frame)? {
+                return Ok(Some(later));
+            }
         }
-        Ok(())
+        Ok(None)
     }
 
     fn may_take_client(&self) -> bool {
@@ -289,7 +303,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
         let deadline = if with_client { self.idle_deadline() } else { None };
         let Self { client, server, to_server, outbox, alerts, .. } = self;
         std::future::poll_fn(|cx| {
-            if let Poll::Ready(event) = alerts.poll(cx) {
+            if let Some(event) = alerts.look() {
                 return Poll::Ready(event);
             }
             let mut progress = false;
@@ -338,6 +352,9 @@ impl<C: Stream, S: Stream> Session<C, S> {
             }
             if progress {
                 return Poll::Ready(Event::Progress);
+            }
+            if let Poll::Ready(event) = alerts.poll(cx) {
+                return Poll::Ready(event);
             }
             alerts.poll_deadline(cx, deadline).map(Event::Idle)
         })
@@ -498,8 +515,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
 
     /// Records every run that was still under way.
     fn end_open_runs(&mut self) {
-        let mut runs: Vec<Run> = self.runs.drain().map(|(_, run)| run).collect();
-        runs.sort_by_key(|r| r.id);
+        let runs: Vec<_> = self.runs.take_all().collect();
         for mut run in runs {
             let bodies = run.final_records(&self.identity, crate::ledger::record::Outcome::ReleaseUnknown);
             for body in bodies {

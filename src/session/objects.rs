@@ -49,8 +49,8 @@ impl Holds {
 /// The authority under which something was made.
 #[derive(Debug, Clone)]
 pub(super) struct MadeUnder {
-    pub(super) policy_version: String,
-    pub(super) role: String,
+    pub(super) policy_version: Arc<str>,
+    pub(super) role: Arc<str>,
     pub(super) grants: Arc<Grants>,
 }
 

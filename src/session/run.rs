@@ -37,8 +37,8 @@ pub(super) enum Mode {
 /// Who runs it and from where: the same for every run of a session.
 #[derive(Debug, Clone)]
 pub(super) struct Identity {
-    pub(super) who: Who,
-    pub(super) from: From,
+    pub(super) who: Arc<Who>,
+    pub(super) from: Arc<From>,
 }
 
 /// A patient the statement names, resolved as far as the text alone allows.
@@ -66,8 +66,8 @@ pub(super) struct Run {
     pub(super) next_text: usize,
     pub(super) mode: Mode,
     pub(super) parameters: Vec<Option<String>>,
-    pub(super) policy_version: String,
-    pub(super) role: String,
+    pub(super) policy_version: Arc<str>,
+    pub(super) role: Arc<str>,
     pub(super) grants: Arc<Grants>,
     pub(super) sought: Vec<Sought>,
     pub(super) layout: Option<Arc<Layout>>,
@@ -104,8 +104,8 @@ pub(super) struct Run {
 /// Under what authority a run was started.
 #[derive(Debug, Clone)]
 pub(super) struct Authority {
-    pub(super) policy_version: String,
-    pub(super) role: String,
+    pub(super) policy_version: Arc<str>,
+    pub(super) role: Arc<str>,
     pub(super) grants: Arc<Grants>,
 }
 
@@ -212,8 +212,8 @@ impl Run {
             Mode::Guarded(plan) => plan.footprint.clone(),
         };
         Intent {
-            who: identity.who.clone(),
-            from: identity.from.clone(),
+            who: Arc::clone(&identity.who),
+            from: Arc::clone(&identity.from),
             what: What {
                 sql: self.texts.get(self.next_text).map(|t| cut(t, LONGEST_TEXT)).unwrap_or_default(),
                 parameters: self
@@ -226,7 +226,7 @@ impl Run {
                 classes: footprint.classes,
                 fingerprint: None,
             },
-            policy_version: self.policy_version.clone(),
+            policy_version: Arc::clone(&self.policy_version),
             glass_sessions: if self.uses_grants() {
                 self.grants.sessions.iter().map(ToString::to_string).collect()
             } else {

@@ -63,9 +63,9 @@ pub(super) struct Portal {
     /// What was decided at Bind.
     pub(super) decided: Decided,
     /// Version of the policy in force at Bind.
-    pub(super) policy_version: String,
+    pub(super) policy_version: Arc<str>,
     /// Name of the role at Bind.
-    pub(super) role: String,
+    pub(super) role: Arc<str>,
     /// Parameter types.
     pub(super) types: Vec<u32>,
     /// Layout with the formats of this Bind, if the server had described the statement by then.

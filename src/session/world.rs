@@ -252,7 +252,7 @@ impl World {
     pub fn role_of(&self, user: &str) -> Arc<Role> {
         self.find_role(user).unwrap_or_else(|| {
             Arc::new(Role {
-                name: "(none)".to_owned(),
+                name: "(none)".into(),
                 scope: Scope::None,
                 outside: Outside::Block,
                 classes: Some(std::collections::BTreeSet::new()),
@@ -287,7 +287,7 @@ impl World {
             Priority::Ordinary => {
                 let now = Timestamp::now();
                 let record = Record::new(self.ids.next(now), now, self.node.clone(), body);
-                self.ledger.append_later(&record, priority);
+                self.ledger.append_later(record, priority);
             }
         }
     }

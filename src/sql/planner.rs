@@ -142,7 +142,7 @@ pub struct PlanCache {
 /// binds anew and counts up.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct ContextKey {
-    role: String,
+    role: Arc<str>,
     policy: u64,
     namespace: Arc<Namespace>,
     variant: Variant,
@@ -164,7 +164,7 @@ impl PlanCache {
             self.contexts.clear();
         }
         let key = ContextKey {
-            role: context.role.name.clone(),
+            role: Arc::clone(&context.role.name),
             policy: context.policy.epoch,
             namespace: Arc::clone(&context.namespace),
             variant: context.variant,

@@ -47,7 +47,12 @@ fn table(bound: &BoundPolicy, rule: &TableRule) -> Option<TableView> {
         table: rule.name.to_string(),
         class: rule.class.clone(),
         path: path(rule),
-        roles: bound.policy.roles.values().map(|r| (r.name.clone(), role(bound.access(r, oid)))).collect(),
+        roles: bound
+            .policy
+            .roles
+            .values()
+            .map(|r| (r.name.to_string(), role(bound.access(r, oid))))
+            .collect(),
         children,
     })
 }

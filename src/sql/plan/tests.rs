@@ -58,7 +58,7 @@ fn policy() -> Policy {
     let step =
         Step { column: "visit_id".to_owned(), table: name("visit"), references: "visit_id".to_owned() };
     Policy {
-        version: String::new(),
+        version: "".into(),
         key_type: KeyType::Int8,
         identifiers: vec![Identifier { table: name("patient"), column: "mrn".to_owned() }],
         assignment: Assignment {
@@ -79,7 +79,7 @@ fn policy() -> Policy {
 
 fn nurse() -> Role {
     Role {
-        name: "nurse".to_owned(),
+        name: "nurse".into(),
         scope: Scope::Assigned,
         outside: Outside::Block,
         classes: None,
