@@ -52,12 +52,10 @@ impl Alerts {
         // An error: the sender is gone, and nothing can change any more.
         if self.rules.has_changed().unwrap_or(false) {
             self.rules.mark_unchanged();
-            self.changed = watching(self.rules.clone());
             return Some(Event::Changed);
         }
         if self.phase.has_changed().unwrap_or(false) {
             let phase = *self.phase.borrow_and_update();
-            self.shutdown = watching(self.phase.clone());
             return Some(Event::Shutdown(phase));
         }
         None
@@ -68,14 +66,16 @@ impl Alerts {
         loop {
             let woken = self.changed.as_mut().poll(cx).is_ready();
             let ended = self.shutdown.as_mut().poll(cx).is_ready();
-            if let Some(event) = self.look() {
-                return Poll::Ready(event);
-            }
+            let event = self.look();
+            // A future that resolved is not polled again. What was not seen yet resolves its successor.
             if woken {
                 self.changed = watching(self.rules.clone());
             }
             if ended {
                 self.shutdown = watching(self.phase.clone());
+            }
+            if let Some(event) = event {
+                return Poll::Ready(event);
             }
             if !woken && !ended {
                 return Poll::Pending;

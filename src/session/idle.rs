@@ -15,6 +15,13 @@ pub struct IdleLimits {
     pub in_transaction: Option<Duration>,
 }
 
+impl IdleLimits {
+    /// True when there is one.
+    pub(super) fn any(self) -> bool {
+        self.session.is_some() || self.in_transaction.is_some()
+    }
+}
+
 /// Which limit a session ran into.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum IdleKind {

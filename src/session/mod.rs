@@ -51,7 +51,7 @@ use crate::wire::frame::{Frame, Header, Piece};
 use crate::wire::message::{self, Report, Status};
 use alerts::Alerts;
 use backend::Later;
-use idle::{Idle, IdleKind, Quiet};
+use idle::{Idle, IdleKind, IdleLimits, Quiet};
 use layout::Layout;
 use objects::Objects;
 use ops::{Op, Ops};
@@ -300,13 +300,17 @@ impl<C: Stream, S: Stream> Session<C, S> {
     async fn next_event(&mut self, with_client: bool) -> Event {
         let read_client = with_client && self.may_take_client() && !self.client.closed;
         let read_server = self.may_take_server() && !self.server.closed;
-        let deadline = if with_client { self.idle_deadline() } else { None };
+        let limits = self.world.entry().idle;
+        let deadline = if with_client { self.idle_deadline(limits) } else { None };
+        // What was written can let more be read, end a shutdown, or begin a time of idleness: then there is
+        // more to do than to wait.
+        let written_matters = !read_client || !read_server || self.finishing || limits.any();
         let Self { client, server, to_server, outbox, alerts, .. } = self;
         std::future::poll_fn(|cx| {
             if let Some(event) = alerts.look() {
                 return Poll::Ready(event);
             }
-            let mut progress = false;
+            let (mut progress, mut written) = (false, false);
             match outbox.settle(cx) {
                 Poll::Ready(Ok(())) => progress = true,
                 Poll::Ready(Err(failure)) => return Poll::Ready(Event::GateFailed(failure)),
@@ -316,7 +320,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
                 match client.poll_write(cx, outbox.ready()) {
                     Poll::Ready(Ok(n)) => {
                         outbox.advance(n);
-                        progress |= n > 0;
+                        written |= n > 0;
                     }
                     Poll::Ready(Err(e)) => return Poll::Ready(Event::ClientGone(e)),
                     Poll::Pending => {}
@@ -326,7 +330,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
                 match server.poll_write(cx, &to_server.0) {
                     Poll::Ready(Ok(n)) => {
                         to_server.advance(n);
-                        progress |= n > 0;
+                        written |= n > 0;
                     }
                     Poll::Ready(Err(e)) => return Poll::Ready(Event::ServerGone(Some(e))),
                     Poll::Pending => {}
@@ -350,7 +354,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
                     Poll::Pending => {}
                 }
             }
-            if progress {
+            if progress || (written && written_matters) {
                 return Poll::Ready(Event::Progress);
             }
             if let Poll::Ready(event) = alerts.poll(cx) {
@@ -383,14 +387,17 @@ impl<C: Stream, S: Stream> Session<C, S> {
     }
 
     /// When the session has been idle for too long, if it is idle now.
-    fn idle_deadline(&mut self) -> Option<(std::time::Instant, IdleKind)> {
+    fn idle_deadline(&mut self, limits: IdleLimits) -> Option<(std::time::Instant, IdleKind)> {
+        if !limits.any() {
+            return None;
+        }
         let answered = self.ops.is_empty() && !self.in_pipeline && !self.copying_in && !self.copy_due;
         let quiet = Quiet {
             waits_for_client: answered && self.client.decoder.buffered().is_empty(),
             drained: self.outbox.is_empty() && !self.client.flush_due(),
             status: self.status,
         };
-        self.idle.deadline(quiet, self.world.entry().idle, std::time::Instant::now())
+        self.idle.deadline(quiet, limits, std::time::Instant::now())
     }
 
     /// Waits until every reply to what was sent has come. Inside a pipeline the server is asked to

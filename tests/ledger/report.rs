@@ -39,7 +39,8 @@ impl Script {
 fn intent(who: &str, sql: &str, sought: &[&str]) -> Intent {
     Intent {
         who: Who { principal: who.into(), role: "nurse".into(), ..Who::default() }.into(),
-        from: From { address: "10.0.0.7:5100".into(), application_name: Some("psql".into()), tls: None }.into(),
+        from: From { address: "10.0.0.7:5100".into(), application_name: Some("psql".into()), tls: None }
+            .into(),
         what: What {
             sql: sql.into(),
             relations: vec!["clinic.lab".into()],
