@@ -36,6 +36,8 @@ pub(super) struct Peer<S> {
 impl<S: Stream> Peer<S> {
     /// An end over `io`, beginning with bytes already read from it.
     pub(super) fn new(io: S, limits: Limits, buffered: BytesMut) -> Self {
+        // Copied: the buffer the login read with is 32 KiB, and would stay for as long as the session.
+        let buffered = BytesMut::from(&buffered[..]);
         Self { io, decoder: FrameDecoder::new(limits, buffered), closed: false, flush_due: false }
     }
 
