@@ -160,8 +160,13 @@ impl<C: Stream, S: Stream> Session<C, S> {
 
     /// Before the first byte of an unattributed reply: its record gates everything behind it.
     pub(super) fn open_gate(&mut self, id: RunId) {
-        if let Some(receipt) = self.runs.get_mut(&id).and_then(|r| r.gate.take()) {
+        let Some(run) = self.runs.get_mut(&id) else { return };
+        let description = run.description.take();
+        if let Some(receipt) = run.gate.take() {
             self.outbox.push_gated(id, true, BytesMut::new(), receipt);
+        }
+        if let Some(description) = description {
+            self.show(&description);
         }
     }
 
@@ -185,7 +190,8 @@ impl<C: Stream, S: Stream> Session<C, S> {
     pub(super) fn relay_rows(&mut self) -> Result<bool, Ended> {
         let Some(tag @ (b'D' | b'd')) = self.server.decoder.next_tag() else { return Ok(false) };
         let Some(id) = self.head_run() else { return Ok(false) };
-        let Some(run) = self.runs.get_mut(&id).filter(|r| r.plan().is_none()) else { return Ok(false) };
+        let relayed = |r: &&mut Run| r.plan().is_none() && !r.hidden;
+        let Some(run) = self.runs.get_mut(&id).filter(relayed) else { return Ok(false) };
         let Some(stretch) = self.server.decoder.stretch(tag)? else { return Ok(false) };
         if tag == b'D' {
             run.rows += stretch.begun();
@@ -206,6 +212,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
         self.open_gate(id);
         let Some(run) = self.runs.get_mut(&id) else { return Err(unexpected(ServerTag::DataRow)) };
         match run.mode {
+            _ if run.hidden => {}
             Mode::Verbatim | Mode::Unattributed { .. } => {
                 run.rows += 1;
                 run.bytes += frame.body().len() as u64;
@@ -264,10 +271,13 @@ impl<C: Stream, S: Stream> Session<C, S> {
             // A simple query that was sent as extended messages answers no NoData.
             if shown && !(run.is_some() && tag == ServerTag::NoData) {
                 match run {
-                    Some(id) => {
-                        self.open_gate(id);
-                        self.show(&frame.into_raw());
-                    }
+                    Some(id) => match self.runs.get_mut(&id).filter(|run| run.runs_first) {
+                        Some(run) => run.description = Some(frame.into_raw()),
+                        None => {
+                            self.open_gate(id);
+                            self.show(&frame.into_raw());
+                        }
+                    },
                     None => self.show(&frame.into_raw()),
                 }
             }
@@ -345,8 +355,9 @@ impl<C: Stream, S: Stream> Session<C, S> {
             self.show(&message::encode_parameter_description(&types)?);
         }
         if let Some(prepared) = self.described(statement.as_deref(), &plan) {
-            prepared.types = types;
+            prepared.types.clone_from(&types);
         }
+        self.described_types = types;
         Ok(())
     }
 
@@ -393,6 +404,9 @@ impl<C: Stream, S: Stream> Session<C, S> {
     /// query of several statements is one run with a record for each.
     pub(super) fn finish_plain(&mut self, id: RunId, outcome: Outcome, simple: bool) {
         let Some(run) = self.runs.get_mut(&id) else { return };
+        if run.hidden && outcome == Outcome::Ok {
+            return;
+        }
         for body in run.final_records(&self.identity, outcome) {
             self.world.note(body, Priority::Ordinary);
         }

@@ -10,6 +10,7 @@ use super::statements::{Decided, Prepared};
 use super::{Ended, Session};
 use crate::ledger::Priority;
 use crate::policy::{GlsCode, Refusal};
+use crate::sql::objects::Object;
 use crate::sql::planner::{self, Planned, PlannedStatement};
 use crate::wire::message::{Parse, Status, Target, TargetKind};
 
@@ -103,7 +104,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
             }
             prepared.layout = None;
             // Should the new Parse fail, the server knows the statement under no name.
-            let undo = Undo { name: name.to_owned(), previous: None };
+            let undo = Undo::Statement { name: name.to_owned(), previous: None };
             match statement.guarded() {
                 Some(plan) => {
                     let plan = Arc::clone(plan);
@@ -186,7 +187,8 @@ impl<C: Stream, S: Stream> Session<C, S> {
     /// before it. False when it is skipped, because of an error that came meanwhile.
     pub(super) async fn settle_names(&mut self, statement: &PlannedStatement) -> Result<bool, Ended> {
         let effects = &statement.effects;
-        if (effects.forgets_prepared || effects.deallocates.is_some()) && !self.ops.is_empty() {
+        let closes = matches!(statement.object, Some(Object::Close(_)));
+        if (effects.forgets_prepared || effects.deallocates.is_some() || closes) && !self.ops.is_empty() {
             self.quiesce().await?;
         }
         Ok(!self.skipping)
@@ -219,11 +221,19 @@ impl<C: Stream, S: Stream> Session<C, S> {
                 let (under, context) = (self.made_under(), self.context_id);
                 self.objects.note(statement, upstream, parameters, under, context);
             }
+            match &statement.object {
+                Some(Object::Close(Some(name))) => {
+                    self.statements.portals.remove(name);
+                }
+                Some(Object::Close(None)) => self.statements.portals.clear(),
+                _ => {}
+            }
         }
         if statement.effects.forgets_prepared && forgets {
             self.statements.prepared.clear();
             self.own_names.seen.clear();
             self.objects.prepared.clear();
+            self.objects.twins.clear();
         }
         if statement.effects.closes_cursors && forgets {
             self.objects.cursors.clear();

@@ -13,7 +13,6 @@ use super::statements::{Decided, Portal, Prepared};
 use super::translate::Stop;
 use super::{Ended, Session};
 use crate::sql::objects::Wrap;
-use crate::sql::planner::PlannedStatement;
 use crate::sql::{GuardedPlan, Verdict};
 use crate::wire::frame::Frame;
 use crate::wire::message::{self, Bind, Execute, Parse, Target, TargetKind};
@@ -47,9 +46,16 @@ impl<C: Stream, S: Stream> Session<C, S> {
             let message = format!("prepared statement \"{}\" already exists", parse.name);
             return self.unknown("42P05", message);
         }
-        if self.objects.prepared.get(&parse.name).is_some_and(|p| p.upstream != parse.name) {
-            let message = format!("prepared statement \"{}\" already exists", parse.name);
-            return self.unknown("42P05", message);
+        if self.objects.prepared.contains_key(&parse.name) {
+            let free = Box::pin(self.statement_is_free(&parse.name)).await?;
+            if self.skipping {
+                return Ok(());
+            }
+            if !free {
+                self.ask_text(&parse.query, &parse.parameter_types);
+                let message = format!("prepared statement \"{}\" already exists", parse.name);
+                return self.unknown("42P05", message);
+            }
         }
         let text: Arc<str> = parse.query.as_str().into();
         if let Some(call) = self.glass_call(&text) {
@@ -81,8 +87,8 @@ impl<C: Stream, S: Stream> Session<C, S> {
             context: self.context_id,
             layout: None,
         };
-        self.note_protocol_name(&parse.name);
-        let undo = Undo { name: parse.name.clone(), previous: self.statements.prepared.remove(&parse.name) };
+        let previous = self.statements.prepared.remove(&parse.name);
+        let undo = Undo::Statement { name: parse.name.clone(), previous: previous.map(Box::new) };
         match prepared.guarded().cloned() {
             None => {
                 self.forward(frame);
@@ -103,8 +109,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
         if client.is_empty() {
             return String::new();
         }
-        self.own_names.next += 1;
-        format!("{}g{}", crate::policy::RESERVED_PREFIX, self.own_names.next)
+        self.objects.fresh_for('g', client)
     }
 
     /// Parse of a guarded text, and a Describe that tells us its layout.
@@ -123,7 +128,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
             parameter_types.truncate(usize::from(plan.client_params));
         }
         let parse = Parse { name: prepared.upstream.clone(), query: plan.text.clone(), parameter_types };
-        let name = undo.name.clone();
+        let name = undo.name().to_owned();
         self.send(parse.encode(), Op::Parse { hidden, undo: Some(undo) });
         let target = Target { kind: TargetKind::Statement, name: prepared.upstream.clone() };
         let op =
@@ -157,24 +162,33 @@ impl<C: Stream, S: Stream> Session<C, S> {
     }
 
     pub(super) async fn on_bind(&mut self, frame: Frame) -> Result<(), Ended> {
-        let bind = match Bind::decode(&frame.body_bytes()) {
+        let mut bind = match Bind::decode(&frame.body_bytes()) {
             Ok(bind) => bind,
             Err(message::MessageError::NotUtf8) => {
                 return self.refuse_extended("(not UTF-8)", &not_text(&message::MessageError::NotUtf8)).await;
             }
             Err(e) => return self.malformed(&e),
         };
-        let Some(prepared) = self.statements.prepared.get(&bind.statement).cloned() else {
-            // Never forwarded: the server could know a statement of ours under that name.
-            let target = Target { kind: TargetKind::Statement, name: bind.statement };
-            return self.unknown_name(&target);
-        };
-        if let Decided::Glass(_) = prepared.decided {
-            return self.glass_bind(bind, prepared);
-        }
-        let prepared = match self.decide_again(&bind.statement, prepared).await? {
-            Ok(prepared) => prepared,
-            Err((text, refusal)) => return self.refuse_extended(&text, &refusal).await,
+        let prepared = match self.statements.prepared.get(&bind.statement).cloned() {
+            Some(prepared) if prepared.is_glass() => {
+                if !self.portal_name_taken(&bind.portal).await? {
+                    self.glass_bind(bind, prepared)?;
+                }
+                return Ok(());
+            }
+            Some(prepared) => match self.decide_again(&bind.statement, prepared).await? {
+                Ok(prepared) => prepared,
+                Err((text, refusal)) => return self.refuse_extended(&text, &refusal).await,
+            },
+            None => match Box::pin(self.sql_prepared(&bind.statement)).await? {
+                Ok(Some(prepared)) => prepared,
+                Ok(None) if self.skipping => return Ok(()),
+                // Never forwarded: the server could know a statement of ours under that name.
+                Ok(None) => {
+                    return self.unknown_name(&Target { kind: TargetKind::Statement, name: bind.statement });
+                }
+                Err(stop) => return self.stopped(stop),
+            },
         };
         if let Decided::Sent(statement) = &prepared.decided
             && self.may_translate(statement)
@@ -182,11 +196,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
             let statement = Arc::clone(statement);
             let translated = match Box::pin(self.translate(&statement)).await? {
                 Ok(translated) => translated,
-                Err(Stop(error)) => {
-                    self.poison(error);
-                    self.skipping = true;
-                    return Ok(());
-                }
+                Err(stop) => return self.stopped(stop),
             };
             if self.skipping {
                 return Ok(());
@@ -197,14 +207,43 @@ impl<C: Stream, S: Stream> Session<C, S> {
         }
         match prepared.guarded().cloned() {
             None => {
+                if self.portal_name_taken(&bind.portal).await? {
+                    return Ok(());
+                }
                 let parameters = parameters_of(&bind, &prepared.types);
-                self.insert_portal(&bind, &prepared, None, parameters);
-                self.forward(frame);
-                self.ops.push(Op::Bind { hidden: false, portal: Some(bind.portal) });
+                let name = self.insert_portal(&bind, &prepared, None, parameters);
+                let op = Op::Bind { hidden: false, portal: Some(bind.portal.clone()) };
+                if prepared.upstream == bind.statement && name == bind.portal {
+                    self.forward(frame);
+                    self.ops.push(op);
+                } else {
+                    bind.statement.clone_from(&prepared.upstream);
+                    bind.portal = name;
+                    self.send(bind.encode(), op);
+                }
                 Ok(())
             }
             Some(plan) => self.bind_guarded(bind, prepared, &plan).await,
         }
+    }
+
+    /// What stops a message of the extended protocol.
+    pub(super) fn stopped(&mut self, Stop(error): Stop) -> Result<(), Ended> {
+        self.poison(error);
+        self.skipping = true;
+        Ok(())
+    }
+
+    /// True when no portal can be bound under this name: the client was told, or an error came meanwhile.
+    pub(super) async fn portal_name_taken(&mut self, name: &str) -> Result<bool, Ended> {
+        if name.is_empty() || !self.portal_known(name) {
+            return Ok(false);
+        }
+        let free = Box::pin(self.portal_is_free(name)).await?;
+        if !free && !self.skipping {
+            self.stopped(super::names::cursor_exists(name))?;
+        }
+        Ok(self.skipping)
     }
 
     pub(super) async fn bind_guarded(
@@ -238,12 +277,15 @@ impl<C: Stream, S: Stream> Session<C, S> {
             };
             prepared = again;
         }
+        if self.portal_name_taken(&bind.portal).await? {
+            return Ok(());
+        }
         match self.copy_text(plan) {
             Ok(None) => {}
             Ok(Some(text)) => {
                 let layout = prepared.layout.clone();
-                self.insert_portal(&bind, &prepared, layout, Vec::new());
-                self.bind_copy(&bind, text);
+                let name = self.insert_portal(&bind, &prepared, layout, Vec::new());
+                self.bind_copy(&bind, name, text);
                 return Ok(());
             }
             Err(refusal) => return self.refuse_extended(&prepared.text, &refusal).await,
@@ -277,20 +319,36 @@ impl<C: Stream, S: Stream> Session<C, S> {
             }
             bind.parameters.extend(ours);
         }
-        self.insert_portal(&bind, &prepared, portal_layout, parameters);
+        let name = self.insert_portal(&bind, &prepared, portal_layout, parameters);
         bind.statement.clone_from(&prepared.upstream);
-        self.send(bind.encode(), Op::Bind { hidden: false, portal: Some(bind.portal.clone()) });
+        let op = Op::Bind { hidden: false, portal: Some(std::mem::replace(&mut bind.portal, name)) };
+        self.send(bind.encode(), op);
         Ok(())
     }
 
+    /// Notes a portal about to be bound, whose name is free. Returns its name on the server: a guarded one has one
+    /// of ours, so that nothing SQL reads under the client's has a guard that it does not know of.
     pub(super) fn insert_portal(
         &mut self,
         bind: &Bind,
         prepared: &Prepared,
         layout: Option<Arc<super::layout::Layout>>,
         parameters: Vec<Option<String>>,
-    ) {
+    ) -> String {
+        let guarded = prepared.guarded().is_some();
+        let name = if guarded && !bind.portal.is_empty() {
+            self.objects.fresh_for('b', &bind.portal)
+        } else {
+            bind.portal.clone()
+        };
+        let called = match &prepared.decided {
+            Decided::Sent(statement) => self.called_by(statement),
+            Decided::Empty | Decided::Glass(_) => None,
+        };
         let portal = Portal {
+            name: name.clone(),
+            context: prepared.context,
+            called,
             exchange: self.ops.exchange(),
             text: Arc::clone(&prepared.text),
             decided: prepared.decided.clone(),
@@ -306,15 +364,10 @@ impl<C: Stream, S: Stream> Session<C, S> {
             upstream: None,
             reach: None,
         };
-        self.note_protocol_name(&bind.portal);
-        let guarded = match &portal.decided {
-            Decided::Sent(statement) => !matches!(statement.verdict, Verdict::Verbatim),
-            Decided::Empty | Decided::Glass(_) => true,
-        };
-        if guarded && !bind.portal.is_empty() && !self.guarded_portals.contains(&bind.portal) {
-            self.guarded_portals.insert(bind.portal.clone());
-        }
         self.statements.portals.insert(bind.portal.clone(), portal);
+        // A Sync would end it.
+        self.in_pipeline = true;
+        name
     }
 
     /// The bind values of ours, in the order of their numbers.
@@ -352,7 +405,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
             }
         } else {
             match self.statements.portals.get(&target.name) {
-                Some(portal) => (portal.decided.clone(), target.name.clone()),
+                Some(portal) => (portal.decided.clone(), portal.name.clone()),
                 None if self.is_sql_cursor(&target.name) => (Decided::Empty, target.name.clone()),
                 None => return self.unknown_name(&target),
             }
@@ -371,52 +424,6 @@ impl<C: Stream, S: Stream> Session<C, S> {
             self.send(Target { name: upstream, ..target }.describe(), op);
         }
         Ok(())
-    }
-
-    /// 26000 or 34000.
-    fn unknown_name(&mut self, target: &Target) -> Result<(), Ended> {
-        match target.kind {
-            TargetKind::Statement if target.name.is_empty() => {
-                self.unknown("26000", "unnamed prepared statement does not exist".to_owned())
-            }
-            TargetKind::Statement => {
-                self.unknown("26000", format!("prepared statement \"{}\" does not exist", target.name))
-            }
-            TargetKind::Portal => self.unknown("34000", format!("portal \"{}\" does not exist", target.name)),
-        }
-    }
-
-    /// True for a portal of the protocol that touches nothing protected, and whose name never stood for
-    /// one that does: SQL may read on in it.
-    pub(super) fn is_plain_portal(&self, name: &str) -> bool {
-        let plain = |decided: &Decided| match decided {
-            Decided::Sent(statement) => matches!(statement.verdict, Verdict::Verbatim),
-            Decided::Empty | Decided::Glass(_) => false,
-        };
-        !self.guarded_portals.contains(name)
-            && self.statements.portals.get(name).is_some_and(|portal| plain(&portal.decided))
-    }
-
-    /// True for a statement of the protocol that touches nothing protected as names are now, and that
-    /// stands on the server under the client's own name: SQL may execute it.
-    pub(super) fn is_plain_statement(&self, name: &str) -> bool {
-        self.statements.prepared.get(name).is_some_and(|p| {
-            let plain = matches!(&p.decided, Decided::Sent(s) if matches!(s.verdict, Verdict::Verbatim));
-            plain && p.upstream == name && p.context == self.context_id
-        })
-    }
-
-    fn note_protocol_name(&mut self, name: &str) {
-        if !name.is_empty() && !self.protocol_names.contains(name) {
-            self.protocol_names.insert(name.to_owned());
-        }
-    }
-
-    /// True for a cursor that an SQL DECLARE opened, over nothing that needs a guard: its portal has
-    /// the same name in the protocol.
-    fn is_sql_cursor(&self, name: &str) -> bool {
-        !self.protocol_names.contains(name)
-            && self.objects.cursors.get(name).is_some_and(|c| c.upstream == name)
     }
 
     pub(super) async fn on_execute(&mut self, frame: Frame) -> Result<(), Ended> {
@@ -475,8 +482,17 @@ impl<C: Stream, S: Stream> Session<C, S> {
             if !self.settle_names(statement).await? {
                 return Ok(());
             }
-            if let Some(name) = self.guarded_name(statement) {
-                self.deallocate(name);
+            if statement.effects.late_names || statement.object.is_some() {
+                let settled = Box::pin(self.settle_meaning(&portal)).await?;
+                if self.skipping {
+                    return Ok(());
+                }
+                if let Err(stop) = settled {
+                    return self.stopped(stop);
+                }
+            }
+            if let Some(name) = self.deallocates_glass(statement) {
+                self.deallocate_glass(&name);
                 return Ok(());
             }
             self.note_effects(statement, portal.upstream.as_deref(), &portal.parameters);
@@ -495,9 +511,14 @@ impl<C: Stream, S: Stream> Session<C, S> {
             cursor.reach.clone_from(&portal.reach);
         }
         self.exchange_runs += 1;
-        self.forward(frame);
         self.in_pipeline = true;
-        self.ops.push(Op::Execute { run });
+        if portal.name == execute.portal {
+            self.forward(frame);
+            self.ops.push(Op::Execute { run });
+        } else {
+            let execute = Execute { portal: portal.name, ..execute };
+            self.send(execute.encode(), Op::Execute { run });
+        }
         self.gate_unattributed(run);
         Ok(())
     }
@@ -507,34 +528,44 @@ impl<C: Stream, S: Stream> Session<C, S> {
             Ok(target) => target,
             Err(e) => return self.malformed(&e),
         };
-        let mut op = Op::Close { hidden: false, undo: None };
+        let mut undo = None;
         let mut upstream = target.name.clone();
         match target.kind {
-            TargetKind::Statement => {
-                if let Some(closed) = self.statements.prepared.remove(&target.name) {
-                    if closed.is_glass() {
-                        self.answer(Bytes::from_static(b"3\0\0\0\x04"));
-                        return Ok(());
-                    }
-                    upstream.clone_from(&closed.upstream);
-                    let undo = Undo { name: target.name.clone(), previous: Some(closed) };
-                    op = Op::Close { hidden: false, undo: Some(undo) };
-                }
-            }
-            TargetKind::Portal => match self.statements.portals.remove(&target.name) {
-                Some(portal) if portal.is_glass() => {
+            TargetKind::Statement => match self.statements.prepared.remove(&target.name) {
+                Some(closed) if closed.is_glass() => {
                     self.answer(Bytes::from_static(b"3\0\0\0\x04"));
                     return Ok(());
                 }
-                Some(_) => {}
-                None => {
-                    if let Some((_, cursor)) = self.cursor_portal(&target.name) {
-                        self.objects.cursors.remove(&target.name);
-                        upstream = cursor;
+                Some(closed) => {
+                    upstream.clone_from(&closed.upstream);
+                    let previous = Some(Box::new(closed));
+                    undo = Some(Undo::Statement { name: target.name.clone(), previous });
+                }
+                None if self.close_sql_prepared(&target.name) => return Ok(()),
+                None => {}
+            },
+            TargetKind::Portal => {
+                let cursor = self.objects.cursors.remove(&target.name);
+                match self.statements.portals.remove(&target.name) {
+                    Some(portal) if portal.is_glass() => {
+                        self.answer(Bytes::from_static(b"3\0\0\0\x04"));
+                        return Ok(());
+                    }
+                    Some(closed) => {
+                        upstream.clone_from(&closed.name);
+                        undo = Some(Undo::Portal { name: target.name.clone(), previous: Box::new(closed) });
+                    }
+                    None => {
+                        if let Some(closed) = cursor {
+                            upstream.clone_from(&closed.upstream);
+                            let previous = Box::new(closed);
+                            undo = Some(Undo::Cursor { name: target.name.clone(), previous });
+                        }
                     }
                 }
-            },
+            }
         }
+        let op = Op::Close { hidden: false, undo };
         if upstream == target.name {
             self.forward(frame);
             self.ops.push(op);
@@ -543,29 +574,10 @@ impl<C: Stream, S: Stream> Session<C, S> {
         }
         Ok(())
     }
-
-    /// The guarded statement that this one deallocates by its name in SQL, if it does: the server
-    /// knows it under another name.
-    pub(super) fn guarded_name(&self, statement: &PlannedStatement) -> Option<String> {
-        let name = statement.effects.deallocates.as_ref()?;
-        let prepared = self.statements.prepared.get(name)?;
-        (prepared.upstream != *name || prepared.is_glass()).then(|| name.clone())
-    }
-
-    /// `DEALLOCATE name` of a statement whose name on the server is ours.
-    pub(super) fn deallocate(&mut self, name: String) {
-        let Some(closed) = self.statements.prepared.remove(&name) else { return };
-        if !closed.is_glass() {
-            let target = Target { kind: TargetKind::Statement, name: closed.upstream.clone() };
-            let undo = Undo { name, previous: Some(closed) };
-            self.send(target.close(), Op::Close { hidden: true, undo: Some(undo) });
-        }
-        self.answer(Bytes::from_static(b"C\0\0\0\x0fDEALLOCATE\0"));
-    }
 }
 
 /// The client's parameters as text for the record.
-fn parameters_of(bind: &Bind, types: &[u32]) -> Vec<Option<String>> {
+pub(super) fn parameters_of(bind: &Bind, types: &[u32]) -> Vec<Option<String>> {
     bind.parameters
         .iter()
         .enumerate()

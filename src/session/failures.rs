@@ -2,7 +2,7 @@
 //! could not be made durable; and the ops that an error makes void.
 
 use super::backend::unexpected;
-use super::ops::Op;
+use super::ops::{Op, Undo};
 use super::outbox::RunId;
 use super::peer::Stream;
 use super::{Ended, Session};
@@ -54,6 +54,9 @@ impl<C: Stream, S: Stream> Session<C, S> {
                 self.ops.push_front(Op::Query { run });
             }
             Some(Op::Execute { run }) => {
+                if let Some(run) = self.runs.get_mut(&run) {
+                    run.description = None;
+                }
                 self.open_gate(run);
                 self.fail_run(run, &report, frame).await?;
                 self.discard_to_sync();
@@ -119,14 +122,34 @@ impl<C: Stream, S: Stream> Session<C, S> {
 
     /// An error that calls a cursor or prepared statement by our name, in the client's words.
     fn in_client_names(&self, report: &mut Report) -> Option<Frame> {
-        let message = report.message().into_owned();
-        let at = message.find(RESERVED_PREFIX)?;
-        let name: String =
-            message.get(at..)?.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
-        let client = self.objects.client_name(&name)?;
-        let words = message.replace(&name, client);
-        *report = report.clone().without(b'M').with(b'M', words);
-        Frame::from_raw(report.error_response())
+        let mut changed = false;
+        for field in *b"MDHW" {
+            let Some(text) = report.field(field) else { continue };
+            if !text.contains(RESERVED_PREFIX) {
+                continue;
+            }
+            let words = self.client_words(&text);
+            if words != text {
+                *report = report.clone().with(field, words);
+                changed = true;
+            }
+        }
+        changed.then(|| Frame::from_raw(report.error_response())).flatten()
+    }
+
+    /// A text with the client's names where ours stand.
+    fn client_words(&self, text: &str) -> String {
+        let mut out = String::new();
+        let mut rest = text;
+        while let Some(at) = rest.find(RESERVED_PREFIX) {
+            let (before, from) = rest.split_at(at);
+            let end = from.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(from.len());
+            let (name, behind) = from.split_at(end);
+            out.push_str(before);
+            out.push_str(self.objects.client_name(name).unwrap_or(name));
+            rest = behind;
+        }
+        out + rest
     }
 
     /// An error before execution: no row was read, so its words are about the client's text and
@@ -271,16 +294,31 @@ impl<C: Stream, S: Stream> Session<C, S> {
     pub(super) fn undo(&mut self, op: Op) {
         match op {
             Op::Parse { undo: Some(undo), .. } | Op::Close { undo: Some(undo), .. } => {
-                match undo.previous {
-                    Some(previous) => self.statements.prepared.insert(undo.name, previous),
-                    None => self.statements.prepared.remove(&undo.name),
-                };
+                match undo {
+                    Undo::Statement { name, previous: Some(previous) } => {
+                        self.statements.prepared.insert(name, *previous);
+                    }
+                    Undo::Statement { name, previous: None } => {
+                        self.statements.prepared.remove(&name);
+                    }
+                    Undo::Portal { name, previous } => {
+                        self.statements.portals.insert(name, *previous);
+                    }
+                    Undo::Sql { name, previous } => {
+                        self.objects.prepared.insert(name, *previous);
+                    }
+                    Undo::Cursor { name, previous } => {
+                        self.objects.cursors.insert(name, *previous);
+                    }
+                }
             }
             Op::Bind { portal: Some(name), .. } => {
                 self.statements.portals.remove(&name);
             }
             Op::Execute { run } | Op::Query { run } => {
-                self.runs.remove(&run);
+                if let Some(plan) = self.runs.remove(&run).as_ref().and_then(|run| run.plan()) {
+                    self.objects.failed(plan);
+                }
             }
             Op::Parse { undo: None, .. }
             | Op::Bind { portal: None, .. }

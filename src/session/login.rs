@@ -1,7 +1,7 @@
 //! From an accepted socket to a running session: who it is, which role, the server connection as the
 //! same user, and the records of all that. Not here: the handshake itself (`wire`).
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -189,8 +189,7 @@ async fn open(world: &Arc<World>, entry: &Entry, mut login: Login) -> Result<(),
         runs: Runs::default(),
         next_run: 0,
         statements: Statements::default(),
-        protocol_names: HashSet::new(),
-        guarded_portals: HashSet::new(),
+        described_types: Vec::new(),
         objects: super::objects::Objects::default(),
         described_layout: None,
         connection,

@@ -19,6 +19,7 @@ mod frontend;
 pub mod idle;
 mod layout;
 pub mod login;
+mod names;
 mod objects;
 mod ops;
 mod outbox;
@@ -34,7 +35,7 @@ mod translated;
 pub mod userlist;
 pub mod world;
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
@@ -131,17 +132,12 @@ pub struct Session<C, S> {
     runs: Runs,
     next_run: RunId,
     statements: Statements,
-    /// Names the client ever gave to statements and portals of the protocol. SQL's cursors and prepared
-    /// statements share the server's names with them: a name that is here is never taken for one of
-    /// SQL's, even when our entry for it is gone and the server's may not be.
-    protocol_names: HashSet<String>,
-    /// Those of them that ever stood for a portal that was guarded: only of the others it is certain what
-    /// SQL reads under the name, whatever became of it since.
-    guarded_portals: HashSet<String>,
     /// Cursors and prepared statements of SQL.
     objects: Objects,
     /// The layout that was described last.
     described_layout: Option<Arc<Layout>>,
+    /// The types of the client's parameters that were described last.
+    described_types: Vec<u32>,
     connection: ConnectionId,
     principal: String,
     role: Arc<Role>,

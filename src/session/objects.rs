@@ -3,14 +3,16 @@
 //! whatever became of the client's name since (a rollback, a failed DECLARE). So a wrong belief about
 //! the client's names can only end in an error. Sans-IO; sending is in `translate`.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
+use super::names::Twin;
+use super::statements::{Decided, Portal};
 use crate::glass::Grants;
 use crate::policy::RESERVED_PREFIX;
 use crate::sql::objects::{Object, Wrap};
 use crate::sql::planner::PlannedStatement;
-use crate::sql::{Footprint, GuardedPlan, Strategy, Verdict};
+use crate::sql::{Footprint, GuardedPlan, StatementKind, Strategy, Verdict};
 
 /// What stands behind a name.
 #[derive(Debug, Clone)]
@@ -24,7 +26,7 @@ pub(super) enum Holds {
 }
 
 impl Holds {
-    fn of(statement: &PlannedStatement) -> Option<Self> {
+    pub(super) fn of(statement: &PlannedStatement) -> Option<Self> {
         match &statement.verdict {
             Verdict::Verbatim => Some(Holds::Free),
             Verdict::Guarded(plan) => match &plan.wrap {
@@ -106,12 +108,19 @@ pub(super) enum Passed {
 pub(super) struct Objects {
     pub(super) cursors: HashMap<String, Cursor>,
     pub(super) prepared: HashMap<String, SqlPrepared>,
+    /// Prepared statements that are on the server a second time, by name and whether as the client's own text.
+    pub(super) twins: HashMap<(String, bool), Twin>,
     next: u64,
+    /// Names of ours given last, and whose they are: the server can speak of one that is gone.
+    given: VecDeque<(String, String)>,
 }
 
 /// Entries of a table; a client that makes more names than this has the oldest knowledge dropped, and
 /// is told that they do not exist.
 const MOST: usize = 10_000;
+
+/// Names of ours that are remembered for what the server says of them.
+const MOST_GIVEN: usize = 1_000;
 
 impl Objects {
     /// A name on the server that was never used: `c` for cursors, `p` for prepared statements, `o` for
@@ -126,11 +135,22 @@ impl Objects {
         self.cursors.values_mut().find(|c| c.upstream == upstream && c.holds.guarded().is_some())
     }
 
+    /// The same for something that has a name of the client's.
+    pub(super) fn fresh_for(&mut self, letter: char, client: &str) -> String {
+        let upstream = self.fresh(letter);
+        if self.given.len() >= MOST_GIVEN {
+            self.given.pop_front();
+        }
+        self.given.push_back((upstream.clone(), client.to_owned()));
+        upstream
+    }
+
     /// The client's name for a name of ours.
     pub(super) fn client_name(&self, upstream: &str) -> Option<&str> {
         let cursors = self.cursors.iter().map(|(name, c)| (name, &c.upstream));
         let prepared = self.prepared.iter().map(|(name, p)| (name, &p.upstream));
-        cursors.chain(prepared).find(|(_, u)| *u == upstream).map(|(name, _)| name.as_str())
+        let given = self.given.iter().rev().map(|(upstream, name)| (name, upstream));
+        given.chain(cursors).chain(prepared).find(|(_, u)| *u == upstream).map(|(name, _)| name.as_str())
     }
 
     /// Notes a statement about to be sent, `upstream` being its object's name on the server.
@@ -184,7 +204,7 @@ impl Objects {
                 self.cursors.remove(name);
             }
             Object::Close(None) => self.cursors.clear(),
-            Object::Fetch(_) | Object::Execute { .. } => {}
+            Object::Fetch(_) | Object::Execute { .. } | Object::Around(_) | Object::CurrentOf(_) => {}
         }
     }
 
@@ -232,6 +252,44 @@ impl Objects {
 }
 
 impl Cursor {
+    /// A portal of the protocol as SQL may read on in it; `None` where that has no guard of its own, writes, or
+    /// rests on patients that an Execute of the protocol told.
+    pub(super) fn of_portal(portal: &Portal) -> Option<Self> {
+        let Decided::Sent(statement) = &portal.decided else { return None };
+        let holds = match &statement.verdict {
+            Verdict::Guarded(plan) => {
+                let told_before = plan.filtered && plan.lineage.strategy == Strategy::Bound;
+                let reads = plan.kind == StatementKind::Select && plan.copy.is_none();
+                if !reads || told_before || !matches!(plan.wrap, Wrap::Plain) {
+                    return None;
+                }
+                Holds::Guarded(Arc::clone(plan))
+            }
+            Verdict::Unattributed { footprint, reason } if statement.object.is_none() => {
+                Holds::Unattributed { footprint: footprint.clone(), reason }
+            }
+            Verdict::Unattributed { .. } | Verdict::Verbatim | Verdict::Refused(_) => return None,
+        };
+        Some(Self {
+            upstream: portal.name.clone(),
+            holds,
+            binary: false,
+            hold: false,
+            settled: false,
+            moves_names: statement.effects.changes_namespace,
+            under: MadeUnder {
+                policy_version: portal.policy_version.clone(),
+                role: portal.role.clone(),
+                grants: Arc::clone(&portal.grants),
+            },
+            parameters: portal.parameters.clone(),
+            found: false,
+            kept: BTreeSet::new(),
+            reach: None,
+            plan: None,
+        })
+    }
+
     /// Whom a FETCH by `plan` may have passed over, if it jumps.
     pub(super) fn passed(&self) -> Passed {
         self.reach.as_ref().map_or(Passed::Anyone, |reach| Passed::These(Arc::clone(reach)))

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::outbox::RunId;
-use super::statements::Prepared;
+use super::objects::{Cursor, SqlPrepared};
+use super::statements::{Portal, Prepared};
 use crate::sql::GuardedPlan;
 
 /// One message sent upstream, or one answer of ours in its place.
@@ -84,14 +85,50 @@ pub(super) enum Op {
     Probe,
 }
 
-/// An entry of the table of statements as it was before a message of the client changed it. The
-/// server may fail or skip that message; then the name means what it meant before.
+/// An entry of a table of names as it was before a message of the client changed it. The server may fail or skip
+/// that message; then the name means what it meant before.
 #[derive(Debug, Clone)]
-pub(super) struct Undo {
-    /// The client's name of the statement.
-    pub(super) name: String,
-    /// What it stood for.
-    pub(super) previous: Option<Prepared>,
+pub(super) enum Undo {
+    /// A statement of the protocol.
+    Statement {
+        /// The client's name of it.
+        name: String,
+        /// What it stood for.
+        previous: Option<Box<Prepared>>,
+    },
+    /// A portal.
+    Portal {
+        /// The client's name of it.
+        name: String,
+        /// What it stood for.
+        previous: Box<Portal>,
+    },
+    /// A statement that SQL prepared.
+    Sql {
+        /// The client's name of it.
+        name: String,
+        /// What it stood for.
+        previous: Box<SqlPrepared>,
+    },
+    /// A cursor of SQL.
+    Cursor {
+        /// The client's name of it.
+        name: String,
+        /// What it stood for.
+        previous: Box<Cursor>,
+    },
+}
+
+impl Undo {
+    /// The client's name.
+    pub(super) fn name(&self) -> &str {
+        match self {
+            Undo::Statement { name, .. }
+            | Undo::Portal { name, .. }
+            | Undo::Sql { name, .. }
+            | Undo::Cursor { name, .. } => name,
+        }
+    }
 }
 
 /// The queue of ops.
@@ -107,7 +144,8 @@ pub(super) struct Ops {
 
 impl Op {
     fn names(&self) -> bool {
-        matches!(self, Op::Parse { undo: Some(_), .. } | Op::Close { undo: Some(_), .. })
+        let statement = |undo: &Undo| matches!(undo, Undo::Statement { .. } | Undo::Sql { .. });
+        matches!(self, Op::Parse { undo: Some(u), .. } | Op::Close { undo: Some(u), .. } if statement(u))
     }
 
     fn ends_exchange(&self) -> bool {

@@ -12,8 +12,13 @@ use crate::ledger::record::Outcome;
 use crate::policy::{GlsCode, Refusal};
 use crate::wire::message::{self, Parse, Status, Target, TargetKind};
 
-/// Text of a statement that cannot parse: sent in place of a refused one inside a transaction.
-const POISON: &str = "pgglass_refused_this_statement";
+/// Text of a statement that means nothing: sent in place of a refused one inside a transaction. It is well formed, so
+/// that a transaction that failed before is what the server speaks of.
+const POISON: &str = "SELECT pgglass_refused_this_statement";
+
+/// The same where the error comes before the state of the transaction: a name that does not exist, a message that is
+/// malformed.
+const MALFORMED: &str = "pgglass_refused_this_statement";
 
 /// Its statement name: it never comes to exist, and the client's unnamed statement stays.
 const POISON_NAME: &str = "__glass_refused";
@@ -75,7 +80,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
 
     /// A name that is in none of our tables: the error PostgreSQL has for it.
     pub(super) fn unknown(&mut self, sqlstate: &str, message: String) -> Result<(), Ended> {
-        self.poison(message::Report::error(sqlstate, message).error_response());
+        self.poison_with(MALFORMED, message::Report::error(sqlstate, message).error_response());
         self.skipping = true;
         Ok(())
     }
@@ -102,17 +107,28 @@ impl<C: Stream, S: Stream> Session<C, S> {
 
     /// Sends a Parse that fails, so that the server's transaction fails as it would for any error.
     pub(super) fn poison(&mut self, error: Bytes) {
+        self.poison_with(POISON, error);
+    }
+
+    fn poison_with(&mut self, text: &str, error: Bytes) {
         if self.status == Status::Idle && self.ops.is_empty() && !self.in_pipeline {
             self.answer(error);
             return;
         }
-        self.poison_server(error);
+        self.send_poison(text, error);
     }
 
-    /// The same, whatever the state.
+    /// The same as [`Session::poison`], whatever the state.
     pub(super) fn poison_server(&mut self, error: Bytes) {
-        let parse =
-            Parse { name: POISON_NAME.to_owned(), query: POISON.to_owned(), parameter_types: Vec::new() };
+        self.send_poison(POISON, error);
+    }
+
+    fn send_poison(&mut self, text: &str, error: Bytes) {
+        let parse = Parse {
+            name: POISON_NAME.to_owned(),
+            query: text.to_owned(),
+            parameter_types: Vec::new(),
+        };
         if let Ok(bytes) = parse.encode() {
             self.to_server.push(&bytes);
             self.ops.push(Op::Poison { error });

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use sha2::{Digest, Sha256};
 
 use super::copy::CopyRun;
@@ -99,6 +99,10 @@ pub(super) struct Run {
     pub(super) passed: Option<Passed>,
     /// A statement of ours: only its error is shown.
     pub(super) hidden: bool,
+    /// It runs to its end before the server describes its result: the description waits for what follows it.
+    pub(super) runs_first: bool,
+    /// That description.
+    pub(super) description: Option<Bytes>,
 }
 
 /// Under what authority a run was started.
@@ -148,6 +152,8 @@ impl Run {
             lost: false,
             passed: None,
             hidden: false,
+            runs_first: false,
+            description: None,
         }
     }
 

@@ -11,10 +11,11 @@ use super::refusals::not_text;
 use super::run::Mode;
 use super::translate::Stop;
 use super::{Ended, Session};
+use crate::sql::objects::Object;
 use crate::sql::planner::PlannedStatement;
 use crate::sql::{Footprint, Verdict};
 use crate::wire::frame::Frame;
-use crate::wire::message::{self, Bind, Execute, Parse, Target, TargetKind};
+use crate::wire::message::{self, Bind, Execute, Parse, Status, Target, TargetKind};
 
 /// Distinct guarded texts of simple queries a session keeps prepared upstream under names of ours.
 const OWN_NAMES: usize = 128;
@@ -60,7 +61,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
             }
             statements
                 if self.translates(statements)
-                    || statements.iter().any(|s| self.guarded_name(s).is_some()) =>
+                    || statements.iter().any(|s| self.deallocates_glass(s).is_some()) =>
             {
                 Box::pin(self.send_query_as_extended(statements)).await?;
             }
@@ -112,12 +113,21 @@ impl<C: Stream, S: Stream> Session<C, S> {
                 Err(refusal) => return self.refuse_simple(&statement.text, &refusal).await,
             }
         }
+        let block = self.open_block(statements).await?;
         for (statement, copy) in statements.iter().zip(copies) {
-            if let Some(name) = self.guarded_name(statement) {
-                self.deallocate(name);
+            if !self.settle_names(statement).await? {
+                break;
+            }
+            if let Some(name) = self.deallocates_glass(statement) {
+                self.deallocate_glass(&name);
                 continue;
             }
-            let translated = match Box::pin(self.translate(statement)).await? {
+            let settled = Box::pin(self.settle_object(statement)).await?;
+            let translated = match settled {
+                Ok(()) => Box::pin(self.translate(statement)).await?,
+                Err(stop) => Err(stop),
+            };
+            let translated = match translated {
                 Ok(translated) => translated,
                 Err(Stop(error)) => {
                     self.poison(error);
@@ -153,6 +163,9 @@ impl<C: Stream, S: Stream> Session<C, S> {
             if let Some(translated) = &translated {
                 self.note_translated(translated, run);
             }
+            if let Some(run) = self.runs.get_mut(&run) {
+                run.runs_first = statement.effects.runs_first;
+            }
             let described = self.describe_copy(plan.as_ref(), copy, run);
             let parameters = match &plan {
                 Some(plan) if !described => self.own_parameters(plan),
@@ -178,9 +191,44 @@ impl<C: Stream, S: Stream> Session<C, S> {
             self.exchange_blocks |= statement.guarded().is_some_and(|p| p.block);
         }
         self.settle_exchange().await?;
+        if block {
+            if !self.skipping {
+                self.run_hidden(&Arc::from("(implicit transaction)"), "COMMIT", Mode::Verbatim);
+            }
+            self.close_block().await?;
+        }
         self.skipping = false;
         self.to_server.push(&message::sync());
         self.ops.push(Op::Sync { shown: true });
+        Ok(())
+    }
+
+    /// A simple query of several statements is a transaction block of its own when none was begun; a pipeline is
+    /// none, and some statements want one. Then one is begun, which [`Session::close_block`] ends.
+    async fn open_block(&mut self, statements: &[Arc<PlannedStatement>]) -> Result<bool, Ended> {
+        let wants = statements.len() > 1 && statements.iter().any(|s| s.effects.wants_block);
+        // The end of what the client begins itself, or of a cursor that is run to its end, is no business of ours.
+        let held = |s: &PlannedStatement| matches!(s.object, Some(Object::Declare { hold: true, .. }));
+        if !wants || statements.iter().any(|s| s.effects.ends_transaction || held(s)) {
+            return Ok(false);
+        }
+        self.quiesce().await?;
+        if self.skipping || self.status != Status::Idle {
+            return Ok(false);
+        }
+        self.run_hidden(&Arc::from("(implicit transaction)"), "BEGIN", Mode::Verbatim);
+        Ok(true)
+    }
+
+    /// Waits for the end of a block of ours; one that failed is rolled back before the client is told that it is
+    /// over.
+    async fn close_block(&mut self) -> Result<(), Ended> {
+        self.to_server.push(&message::sync());
+        self.ops.push(Op::Sync { shown: false });
+        self.quiesce().await?;
+        if self.status != Status::Idle {
+            self.run_hidden(&Arc::from("(implicit transaction)"), "ROLLBACK", Mode::Verbatim);
+        }
         Ok(())
     }
 

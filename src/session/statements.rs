@@ -56,6 +56,12 @@ pub(super) enum Decided {
 /// A portal the client bound.
 #[derive(Debug, Clone)]
 pub(super) struct Portal {
+    /// Its name on the server: one of ours for a guarded one that has a name.
+    pub(super) name: String,
+    /// The context it was decided in.
+    pub(super) context: u64,
+    /// What it runs or reads by its name, when it does.
+    pub(super) called: super::names::Called,
     /// The client's text.
     pub(super) text: Arc<str>,
     /// The exchange it was bound in.

@@ -13,14 +13,16 @@ use super::ops::Op;
 use super::outbox::RunId;
 use super::peer::Stream;
 use super::run::Mode;
+use super::statements::Portal;
 use super::world::World;
 use super::{Ended, Session, lost};
 use crate::glass::Grants;
 use crate::policy::{GlsCode, Refusal};
+use crate::sql::object_names;
 use crate::sql::objects::{self, Fetch, Object, Wrap};
 use crate::sql::planner::PlannedStatement;
 use crate::sql::{Footprint, GuardedPlan, Strategy, Verdict};
-use crate::wire::message::{Bind, Execute, Parse, Report, Status, Target, TargetKind};
+use crate::wire::message::{Bind, Execute, Parse, Report, Target, TargetKind};
 
 /// A statement as it goes to the server.
 #[derive(Debug)]
@@ -44,22 +46,23 @@ pub(super) struct Translated {
 /// Why nothing is sent: an ErrorResponse, recorded where it is a refusal.
 pub(super) struct Stop(pub(super) Bytes);
 
-type Outcome<T> = Result<Result<T, Stop>, Ended>;
+pub(super) type Outcome<T> = Result<Result<T, Stop>, Ended>;
 
 /// Few enough keys to ask for one by one.
 const FEW: usize = 3;
 
 impl<C: Stream, S: Stream> Session<C, S> {
     /// True when one of these statements does not go to the server as the client wrote it, though it
-    /// has no guard of its own.
+    /// has no guard of its own, or when the server has to be asked first.
     pub(super) fn translates(&self, statements: &[Arc<PlannedStatement>]) -> bool {
         let ending = self.objects.unsettled().is_some();
         statements.iter().enumerate().any(|(i, statement)| {
             if ending && statement.effects.ends_transaction {
                 return true;
             }
+            let before = || statements.iter().take(i);
             let made = |name: &str| {
-                statements.iter().take(i).any(|s| match &s.object {
+                before().any(|s| match &s.object {
                     Some(Object::Declare { name: n, .. } | Object::Prepare { name: n, .. }) => n == name,
                     _ => false,
                 })
@@ -68,23 +71,43 @@ impl<C: Stream, S: Stream> Session<C, S> {
                 Some(c) => !matches!(c.holds, Holds::Free) || !self.present(&c.under),
                 None => !made(name),
             };
-            let guarded_statement =
-                |name: &str| self.objects.prepared.get(name).is_some_and(|p| p.holds.guarded().is_some());
-            if statement.effects.deallocates.as_deref().is_some_and(guarded_statement) {
+            let hidden_statement = |name: &str| {
+                let sql = self.objects.prepared.get(name).is_some_and(|p| p.upstream != name);
+                sql || self.statements.prepared.get(name).is_some_and(|p| p.upstream != name)
+            };
+            if statement.effects.deallocates.as_deref().is_some_and(hidden_statement) {
                 return true;
             }
+            // What ran before in the same message may have moved names.
+            let moved = || {
+                before().any(|s| match &s.object {
+                    Some(Object::Execute { name, .. } | Object::Around(name)) => {
+                        self.objects.prepared.get(name).is_none_or(|p| p.moves_names)
+                    }
+                    Some(Object::Fetch(fetch)) => {
+                        self.objects.cursors.get(&fetch.cursor).is_none_or(|c| c.moves_names)
+                    }
+                    Some(Object::Prepare { moves_names, .. } | Object::Declare { moves_names, .. }) => {
+                        *moves_names
+                    }
+                    Some(Object::Close(_) | Object::CurrentOf(_)) | None => false,
+                })
+            };
             match &statement.object {
                 None | Some(Object::Close(None)) => false,
-                Some(Object::Declare { name, .. }) => {
-                    self.objects.cursors.get(name).is_some_and(|c| c.upstream != *name)
-                }
-                Some(Object::Prepare { name, .. }) => guarded_statement(name),
+                Some(Object::Declare { name, .. }) => self.portal_known(name) || made(name),
+                Some(Object::Prepare { name, .. }) => self.statement_known(name) || made(name),
                 Some(Object::Fetch(fetch)) => cursor(&fetch.cursor),
                 Some(Object::Close(Some(name))) => cursor(name),
-                Some(Object::Execute { name, .. }) => match self.objects.prepared.get(name) {
-                    Some(p) => !matches!(p.holds, Holds::Free) || p.context != self.context_id,
-                    None => !made(name),
-                },
+                Some(Object::CurrentOf(names)) => names.iter().any(|name| cursor(name)),
+                Some(Object::Execute { name, .. } | Object::Around(name)) => {
+                    match self.objects.prepared.get(name) {
+                        Some(p) => {
+                            !matches!(p.holds, Holds::Free) || p.context != self.context_id || moved()
+                        }
+                        None => !made(name) || moved(),
+                    }
+                }
             }
         })
     }
@@ -112,21 +135,26 @@ impl<C: Stream, S: Stream> Session<C, S> {
             let text = statement.text.to_string();
             return Ok(Ok(Some(of_plan(statement, GuardedPlan { text, ..plan }))));
         }
-        if let Some(name) = &statement.effects.deallocates
-            && let Some(prepared) = self.objects.prepared.get(name)
-            && prepared.holds.guarded().is_some()
-        {
-            let text = format!("DEALLOCATE {}", prepared.upstream);
-            return Ok(Ok(Some(verbatim(statement, text))));
+        if let Some(name) = &statement.effects.deallocates {
+            let ours = self.statements.prepared.get(name).map(|p| &p.upstream);
+            let upstream = ours.or_else(|| self.objects.prepared.get(name).map(|p| &p.upstream));
+            if let Some(upstream) = upstream.filter(|u| *u != name) {
+                let text = format!("DEALLOCATE {upstream}");
+                return Ok(Ok(Some(verbatim(statement, text))));
+            }
         }
         let Some(object) = &statement.object else { return Ok(Ok(None)) };
         match object {
             Object::Declare { name, scroll, .. } => self.declare(statement, name, *scroll).await,
-            Object::Prepare { name, .. } => self.prepare(statement, name).await,
+            Object::Prepare { name, .. } => {
+                Ok(Ok(statement.guarded().cloned().and_then(|p| self.prepare_anew(statement, &p, name))))
+            }
             Object::Fetch(fetch) => Ok(self.fetch(statement, fetch)),
             Object::Close(None) => Ok(Ok(None)),
             Object::Close(Some(name)) => Ok(self.close_cursor(statement, name)),
             Object::Execute { name, arguments } => self.execute(statement, name, arguments).await,
+            Object::Around(name) => self.around(statement, name).await,
+            Object::CurrentOf(names) => Ok(self.current_of(statement, names)),
         }
     }
 
@@ -136,19 +164,10 @@ impl<C: Stream, S: Stream> Session<C, S> {
         name: &str,
         scroll: bool,
     ) -> Outcome<Option<Translated>> {
-        let known = self.objects.cursors.get(name).map(|c| c.upstream.clone());
         let guarded = statement.guarded().cloned();
-        let elsewhere = known.as_ref().is_some_and(|u| u != name);
-        if elsewhere || (guarded.is_some() && (known.is_some() || self.protocol_names.contains(name))) {
-            let names: Vec<&str> = known.as_deref().into_iter().chain([name]).collect();
-            if self.server_has("pg_cursors", &names).await? {
-                return Ok(Err(plain("42P03", format!("cursor \"{name}\" already exists"))));
-            }
-            self.objects.cursors.remove(name);
-        }
         let Some(plan) = guarded else { return Ok(Ok(None)) };
         let Wrap::Declare(named) = &plan.wrap else { return Ok(Ok(None)) };
-        let upstream = self.objects.fresh('c');
+        let upstream = self.objects.fresh_for('c', name);
         let text = named.text(&upstream);
         // Where rows can be passed over, the patients of those rows are told before it is opened.
         let told = named.inner.lineage.strategy == Strategy::Bound || scroll;
@@ -163,36 +182,14 @@ impl<C: Stream, S: Stream> Session<C, S> {
         Ok(Ok(Some(translated)))
     }
 
-    async fn prepare(
-        &mut self,
-        statement: &Arc<PlannedStatement>,
-        name: &str,
-    ) -> Outcome<Option<Translated>> {
-        let known = self.objects.prepared.get(name).map(|p| p.upstream.clone());
-        let plan = statement.guarded().cloned();
-        let exists = || plain("42P05", format!("prepared statement \"{name}\" already exists"));
-        if plan.is_some() && self.statements.prepared.contains_key(name) {
-            return Ok(Err(exists()));
-        }
-        let elsewhere = known.as_ref().is_some_and(|u| u != name);
-        if elsewhere || (plan.is_some() && (known.is_some() || self.protocol_names.contains(name))) {
-            let names: Vec<&str> = known.as_deref().into_iter().chain([name]).collect();
-            if self.server_has("pg_prepared_statements", &names).await? {
-                return Ok(Err(exists()));
-            }
-            self.objects.prepared.remove(name);
-        }
-        let Some(plan) = plan else { return Ok(Ok(None)) };
-        Ok(Ok(self.prepare_anew(statement, &plan)))
-    }
-
     fn prepare_anew(
         &mut self,
         statement: &Arc<PlannedStatement>,
         plan: &Arc<GuardedPlan>,
+        name: &str,
     ) -> Option<Translated> {
         let Wrap::Prepare(named) = &plan.wrap else { return None };
-        let upstream = self.objects.fresh('p');
+        let upstream = self.objects.fresh_for('p', name);
         let text = named.text(&upstream);
         let mut translated = of_plan(statement, GuardedPlan { text, ..GuardedPlan::clone(plan) });
         translated.upstream = Some(upstream);
@@ -206,10 +203,14 @@ impl<C: Stream, S: Stream> Session<C, S> {
     ) -> Result<Option<Translated>, Stop> {
         self.refresh_rules();
         self.refresh_grants();
-        let Some(cursor) = self.objects.cursors.get(&fetch.cursor) else {
-            return self.unknown_cursor(statement, &fetch.cursor);
+        let known = self.objects.cursors.get(&fetch.cursor).cloned();
+        let cursor = match known {
+            Some(cursor) => cursor,
+            None => match self.portal_as_cursor(&fetch.cursor) {
+                Some(cursor) => cursor,
+                None => return self.unknown_cursor(statement, &fetch.cursor),
+            },
         };
-        let cursor = cursor.clone();
         if !self.present(&cursor.under) {
             return Err(self.stop(&statement.text, &no_longer()));
         }
@@ -257,7 +258,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
         if self.is_plain_portal(name) {
             return Ok(None);
         }
-        if self.protocol_names.contains(name) {
+        if self.statements.portals.contains_key(name) {
             return Err(self.stop(&statement.text, &of_the_protocol()));
         }
         if self.role.is_restricted() {
@@ -271,16 +272,13 @@ impl<C: Stream, S: Stream> Session<C, S> {
         statement: &Arc<PlannedStatement>,
         name: &str,
     ) -> Result<Option<Translated>, Stop> {
-        match self.objects.cursors.get(name) {
-            Some(cursor) if cursor.upstream != name => {
-                Ok(Some(verbatim(statement, format!("CLOSE {}", cursor.upstream))))
-            }
-            Some(_) => Ok(None),
-            None if self.protocol_names.contains(name) && !self.is_plain_portal(name) => {
-                Err(self.stop(&statement.text, &of_the_protocol()))
-            }
-            None => Ok(None),
+        let portal = self.statements.portals.get(name);
+        if portal.is_some_and(Portal::is_glass) {
+            return Err(self.stop(&statement.text, &of_the_protocol()));
         }
+        let upstream = portal.map(|p| &p.name);
+        let upstream = upstream.or_else(|| self.objects.cursors.get(name).map(|c| &c.upstream));
+        Ok(upstream.filter(|u| *u != name).map(|u| verbatim(statement, format!("CLOSE {u}"))))
     }
 
     async fn execute(
@@ -289,41 +287,49 @@ impl<C: Stream, S: Stream> Session<C, S> {
         name: &str,
         arguments: &[Option<String>],
     ) -> Outcome<Option<Translated>> {
-        if let Err(refusal) = self.refresh_context().await? {
-            return Ok(Err(self.stop(&statement.text, &refusal)));
-        }
-        let Some(known) = self.objects.prepared.get(name).cloned() else {
-            if self.is_plain_statement(name) {
-                return Ok(Ok(None));
-            }
-            if self.protocol_names.contains(name) {
-                return Ok(Err(self.stop(&statement.text, &of_the_protocol())));
-            }
-            if self.role.is_restricted() {
-                return Ok(Err(plain("26000", format!("prepared statement \"{name}\" does not exist"))));
-            }
-            return Ok(Ok(Some(untold(statement))));
+        let known = match self.statement_called(name, &statement.text).await? {
+            Ok(Some(known)) => known,
+            Ok(None) => return Ok(self.unknown_statement(statement, name)),
+            Err(stop) => return Ok(Err(stop)),
         };
-        if known.context != self.context_id
-            && let Err(stop) = self.prepare_again(name, &known.text).await?
-        {
-            return Ok(Err(stop));
-        }
-        let Some(known) = self.objects.prepared.get(name).cloned() else { return Ok(Ok(None)) };
         let mut effects = statement.effects.clone();
         effects.changes_namespace = known.moves_names;
+        let (holds, upstream) = match known.holds.guarded() {
+            // Its own text on the server may rest on the values of its parameters.
+            Some(_) if self.statements.prepared.contains_key(name) => match self.twin(name, false).await? {
+                Ok(Some(twin)) => twin.into_parts(),
+                Ok(None) if self.skipping => return Ok(Ok(None)),
+                Ok(None) => return Ok(Err(self.stop(&statement.text, &of_the_protocol()))),
+                Err(stop) => return Ok(Err(stop)),
+            },
+            _ => (known.holds, known.upstream),
+        };
         let with =
             |verdict| Arc::new(PlannedStatement { verdict, effects, ..PlannedStatement::clone(statement) });
-        let plan = match &known.holds {
+        let plan = match &holds {
             Holds::Free => return Ok(Ok(None)),
             Holds::Unattributed { footprint, reason } => {
                 let verdict = Verdict::Unattributed { footprint: footprint.clone(), reason };
-                let text = statement.text.to_string();
+                let text = if upstream == name {
+                    statement.text.to_string()
+                } else {
+                    match object_names::with_statement(&statement.text, &upstream) {
+                        Some(text) => text,
+                        None => return Ok(Err(self.stop(&statement.text, &of_the_protocol()))),
+                    }
+                };
                 return Ok(Ok(Some(Translated { statement: with(verdict), ..verbatim(statement, text) })));
             }
             Holds::Guarded(plan) => plan,
         };
-        if arguments.len() != usize::from(plan.client_params) {
+        let ours: Vec<String> = self
+            .own_parameters(plan)
+            .iter()
+            .flatten()
+            .map(|value| String::from_utf8_lossy(value).into_owned())
+            .collect();
+        // Without values of ours behind the client's the server counts right, and says so itself.
+        if !ours.is_empty() && arguments.len() != usize::from(plan.client_params) {
             let report = Report::error(
                 "42601",
                 format!("wrong number of parameters for prepared statement \"{name}\""),
@@ -335,13 +341,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
             ));
             return Ok(Err(Stop(report.error_response())));
         }
-        let ours: Vec<String> = self
-            .own_parameters(plan)
-            .iter()
-            .flatten()
-            .map(|value| String::from_utf8_lossy(value).into_owned())
-            .collect();
-        match objects::execute_plan(plan, &statement.text, &known.upstream, &ours) {
+        match objects::execute_plan(plan, &statement.text, &upstream, &ours) {
             Err(refusal) => Ok(Err(self.stop(&statement.text, &refusal))),
             Ok(run) => {
                 let text = run.text.clone();
@@ -354,9 +354,87 @@ impl<C: Stream, S: Stream> Session<C, S> {
         }
     }
 
+    /// EXECUTE of, or around, a statement that was not seen to be prepared.
+    fn unknown_statement(
+        &mut self,
+        statement: &Arc<PlannedStatement>,
+        name: &str,
+    ) -> Result<Option<Translated>, Stop> {
+        if self.skipping || matches!(self.statements.prepared.get(name), Some(p) if !p.is_glass()) {
+            return Ok(None);
+        }
+        if self.role.is_restricted() {
+            return Err(plain("26000", format!("prepared statement \"{name}\" does not exist")));
+        }
+        Ok(Some(untold(statement)))
+    }
+
+    /// EXPLAIN or CREATE TABLE AS of an EXECUTE. What it says or makes is the client's own text's, which the server
+    /// knows under another name then: for roles that see everyone.
+    async fn around(
+        &mut self,
+        statement: &Arc<PlannedStatement>,
+        name: &str,
+    ) -> Outcome<Option<Translated>> {
+        let known = match self.statement_called(name, &statement.text).await? {
+            Ok(Some(known)) => known,
+            Ok(None) => return Ok(self.unknown_statement(statement, name)),
+            Err(stop) => return Ok(Err(stop)),
+        };
+        let (footprint, reason) = match &known.holds {
+            Holds::Free => return Ok(Ok(None)),
+            Holds::Unattributed { footprint, reason } => (footprint.clone(), *reason),
+            Holds::Guarded(plan) => (plan.footprint.clone(), "EXECUTE"),
+        };
+        if self.role.is_restricted() {
+            return Ok(Err(self.stop(&statement.text, &around_protected())));
+        }
+        let text = if known.upstream == name {
+            statement.text.to_string()
+        } else {
+            let twin = match self.twin(name, true).await? {
+                Ok(twin) => twin,
+                Err(stop) => return Ok(Err(stop)),
+            };
+            if self.skipping {
+                return Ok(Ok(None));
+            }
+            let upstream = twin.map(|twin| twin.into_parts().1);
+            match upstream.and_then(|u| object_names::with_statement(&statement.text, &u)) {
+                Some(text) => text,
+                None => return Ok(Err(self.stop(&statement.text, &around_protected()))),
+            }
+        };
+        let verdict = Verdict::Unattributed { footprint, reason };
+        let mut translated = verbatim(statement, text);
+        translated.statement = Arc::new(PlannedStatement { verdict, ..PlannedStatement::clone(statement) });
+        Ok(Ok(Some(translated)))
+    }
+
+    /// A change of rows that cursors stand on, which the server knows by other names.
+    fn current_of(
+        &mut self,
+        statement: &Arc<PlannedStatement>,
+        names: &[String],
+    ) -> Result<Option<Translated>, Stop> {
+        let upstream = |name: &str| {
+            let portal = self.statements.portals.get(name).map(|p| &p.name);
+            let known = portal.or_else(|| self.objects.cursors.get(name).map(|c| &c.upstream));
+            known.filter(|u| *u != name).cloned()
+        };
+        if !names.iter().any(|name| upstream(name).is_some()) {
+            return Ok(None);
+        }
+        let made = object_names::with_cursors(&statement.text, upstream);
+        match made.filter(|_| !self.role.is_restricted()) {
+            Some(text) => Ok(Some(Translated { parameters: None, ..verbatim(statement, text) })),
+            None => Err(self.stop(&statement.text, &on_guarded_cursor())),
+        }
+    }
+
     /// The context changed since `name` was prepared: decides its PREPARE again, and prepares it anew
     /// upstream, behind the client's back, when it is another statement now.
-    async fn prepare_again(&mut self, name: &str, text: &Arc<str>) -> Outcome<()> {
+    pub(super) async fn prepare_again(&mut self, name: &str, text: &Arc<str>) -> Outcome<()> {
         let planned = match self.decide(text).await? {
             Ok(planned) => planned,
             Err(refusal) => return Ok(Err(self.stop(text, &refusal))),
@@ -399,29 +477,29 @@ impl<C: Stream, S: Stream> Session<C, S> {
         self.objects.prepared.remove(name);
         self.send(old.close(), Op::Close { hidden: true, undo: None });
         let (statement, sent, upstream) = match now.guarded() {
-            Some(plan) => match self.prepare_anew(now, plan) {
+            Some(plan) => match self.prepare_anew(now, plan, name) {
                 Some(t) => (t.statement, t.text, t.upstream),
                 None => return Ok(Err(self.stop(text, &no_longer()))),
             },
             None => (Arc::clone(now), now.text.to_string(), None),
         };
         self.objects.note(&statement, upstream.as_deref(), &[], self.made_under(), context);
-        self.run_hidden(&statement, &sent);
-        Ok(Ok(()))
-    }
-
-    /// Runs a statement of ours whose answer nobody sees unless it is an error.
-    fn run_hidden(&mut self, statement: &PlannedStatement, text: &str) {
         let mode = match &statement.verdict {
             Verdict::Guarded(plan) => Mode::Guarded(Arc::clone(plan)),
             Verdict::Verbatim | Verdict::Unattributed { .. } | Verdict::Refused(_) => Mode::Verbatim,
         };
-        let run = self.new_run(vec![Arc::from(statement.text.as_ref())], mode, Vec::new());
+        self.run_hidden(&Arc::from(statement.text.as_ref()), &sent, mode);
+        Ok(Ok(()))
+    }
+
+    /// Runs a statement of ours whose answer nobody sees unless it is an error.
+    pub(super) fn run_hidden(&mut self, text: &Arc<str>, sent: &str, mode: Mode) {
+        let run = self.new_run(vec![Arc::clone(text)], mode, Vec::new());
         if let Some(run) = self.runs.get_mut(&run) {
             run.hidden = true;
         }
         let name = self.objects.fresh('o');
-        let parse = Parse { name: name.clone(), query: text.to_owned(), parameter_types: Vec::new() };
+        let parse = Parse { name: name.clone(), query: sent.to_owned(), parameter_types: Vec::new() };
         let bind = Bind {
             portal: name.clone(),
             statement: name.clone(),
@@ -436,22 +514,6 @@ impl<C: Stream, S: Stream> Session<C, S> {
             let target = Target { kind, name: name.clone() };
             self.send(target.close(), Op::Close { hidden: true, undo: None });
         }
-    }
-
-    /// Whether the server has one of these names in a system view. Inside a failed transaction it
-    /// cannot be asked; what comes next fails there anyway.
-    async fn server_has(&mut self, view: &str, names: &[&str]) -> Result<bool, Ended> {
-        self.quiesce().await?;
-        if self.skipping || self.status == Status::Failed {
-            return Ok(false);
-        }
-        let list: Vec<String> = names.iter().map(|n| crate::catalog::quote_literal(n)).collect();
-        let question = format!(
-            "SELECT 1 FROM pg_catalog.{view} AS v WHERE v.name OPERATOR(pg_catalog.=) \
-             ANY (ARRAY[{}]::pg_catalog.text[])",
-            list.join(", ")
-        );
-        Ok(!self.ask(&question).await?.is_empty())
     }
 
     /// What something made now is made under.
@@ -497,7 +559,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
     }
 
     /// A refusal, recorded, as what stops a statement.
-    fn stop(&mut self, text: &str, refusal: &Refusal) -> Stop {
+    pub(super) fn stop(&mut self, text: &str, refusal: &Refusal) -> Stop {
         Stop(self.refused(text, refusal))
     }
 }
@@ -552,11 +614,11 @@ fn untold(statement: &PlannedStatement) -> Translated {
 }
 
 /// An error in PostgreSQL's own words.
-fn plain(sqlstate: &str, message: String) -> Stop {
+pub(super) fn plain(sqlstate: &str, message: String) -> Stop {
     Stop(Report::error(sqlstate, message).error_response())
 }
 
-fn of_the_protocol() -> Refusal {
+pub(super) fn of_the_protocol() -> Refusal {
     Refusal::new(
         GlsCode::CannotGuard,
         "this statement cannot be guarded: the cursor or prepared statement it names belongs to the protocol",
@@ -572,4 +634,29 @@ pub(super) fn no_longer() -> Refusal {
          nothing returned",
     )
     .with_hint("Close the cursor (or deallocate the statement) and make it again.")
+}
+
+/// What it meant when it was bound is not what it means now.
+pub(super) fn names_moved() -> Refusal {
+    Refusal::new(
+        GlsCode::CannotGuard,
+        "this statement cannot be guarded: names in it mean something else since it was bound",
+    )
+    .with_hint("Bind it again.")
+}
+
+fn around_protected() -> Refusal {
+    Refusal::new(
+        GlsCode::CannotGuard,
+        "this statement cannot be guarded: EXPLAIN or CREATE TABLE AS of a prepared statement on protected tables",
+    )
+    .with_hint("Roles that see all patients may run it.")
+}
+
+fn on_guarded_cursor() -> Refusal {
+    Refusal::new(
+        GlsCode::CannotGuard,
+        "this statement cannot be guarded: WHERE CURRENT OF a cursor over protected tables",
+    )
+    .with_hint("Name the row by its primary key.")
 }

@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use super::extended::parameters_of;
+use super::objects::Cursor;
 use super::ops::Op;
 use super::outbox::RunId;
 use super::peer::Stream;
@@ -23,7 +25,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
         translated: Translated,
     ) -> Result<(), Ended> {
         let mut crafted = prepared.clone();
-        crafted.upstream = self.objects.fresh('o');
+        crafted.upstream = self.objects.fresh_for('o', &bind.statement);
         crafted.decided = Decided::Sent(Arc::clone(&translated.statement));
         crafted.layout = None;
         if matches!(translated.statement.object, Some(Object::Declare { .. })) {
@@ -51,7 +53,11 @@ impl<C: Stream, S: Stream> Session<C, S> {
         let portal = bind.portal.clone();
         match plan {
             None => {
-                self.insert_portal(&bind, &crafted, None, Vec::new());
+                if self.portal_name_taken(&bind.portal).await? {
+                    return Ok(());
+                }
+                let parameters = parameters_of(&bind, &crafted.types);
+                bind.portal = self.insert_portal(&bind, &crafted, None, parameters);
                 bind.statement.clone_from(&crafted.upstream);
                 self.send(bind.encode(), Op::Bind { hidden: false, portal: Some(portal.clone()) });
             }
@@ -77,7 +83,8 @@ impl<C: Stream, S: Stream> Session<C, S> {
                     return Ok(());
                 }
                 // Its rows' columns, known before they come.
-                let target = Target { kind: TargetKind::Portal, name: portal.clone() };
+                let named = self.statements.portals.get(&portal).map(|p| p.name.clone());
+                let target = Target { kind: TargetKind::Portal, name: named.unwrap_or_default() };
                 let op = Op::Describe { shown: false, plan: Some(plan), statement: None, run: None };
                 self.send(target.describe(), op);
             }
@@ -135,7 +142,9 @@ impl<C: Stream, S: Stream> Session<C, S> {
             self.send(Target { kind: TargetKind::Portal, name: upstream }.describe(), op);
             return Ok(true);
         }
-        let Some(prepared) = self.statements.prepared.get(&target.name) else { return Ok(false) };
+        let Some(prepared) = self.statements.prepared.get(&target.name) else {
+            return self.describe_sql_prepared(&target.name).await;
+        };
         let Decided::Sent(statement) = &prepared.decided else { return Ok(false) };
         let reads = matches!(&statement.object, Some(Object::Fetch(_) | Object::Execute { .. }));
         if !reads || !self.translates(std::slice::from_ref(statement)) {
@@ -156,6 +165,33 @@ impl<C: Stream, S: Stream> Session<C, S> {
         self.send(own.describe(), op);
         self.send(own.close(), Op::Close { hidden: true, undo: None });
         Ok(true)
+    }
+
+    /// Describes a statement that SQL prepared. False when there is none.
+    async fn describe_sql_prepared(&mut self, name: &str) -> Result<bool, Ended> {
+        let prepared = match self.sql_prepared(name).await? {
+            Ok(Some(prepared)) => prepared,
+            Ok(None) => return Ok(self.skipping),
+            Err(stop) => {
+                self.stopped(stop)?;
+                return Ok(true);
+            }
+        };
+        let op = Op::Describe {
+            shown: true,
+            plan: prepared.guarded().cloned(),
+            statement: None,
+            run: None,
+        };
+        self.send(Target { kind: TargetKind::Statement, name: prepared.upstream }.describe(), op);
+        Ok(true)
+    }
+
+    /// A portal of the protocol that SQL reads on in, as a cursor: noted, so that what was read is known.
+    pub(super) fn portal_as_cursor(&mut self, name: &str) -> Option<Cursor> {
+        let cursor = Cursor::of_portal(self.statements.portals.get(name)?)?;
+        self.objects.cursors.insert(name.to_owned(), cursor.clone());
+        Some(cursor)
     }
 
     /// Execute of a guarded SQL cursor by its name as a portal.

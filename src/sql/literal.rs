@@ -104,7 +104,7 @@ fn same_value(was: &Tree, is: &Tree, values: &[(u16, &str)]) -> bool {
 }
 
 /// True for a string constant of exactly this value.
-fn is_constant(node: &Node, value: &str) -> bool {
+pub(super) fn is_constant(node: &Node, value: &str) -> bool {
     let plain = |n: &Node, fields: usize| n.fields.len() == fields;
     node.kind == "AConst"
         && node.node("val").is_some_and(|val| {

@@ -12,6 +12,7 @@ mod functions;
 mod honest;
 mod lineage;
 pub mod literal;
+pub mod object_names;
 pub mod objects;
 pub mod parse;
 pub mod plan;

@@ -10,6 +10,8 @@ use std::sync::Arc;
 
 use pg_query::protobuf::{FetchDirection, Token};
 
+use super::literal::is_constant;
+use super::object_names as names;
 use super::parse::{Statement, parse_ours};
 use super::tree::{Node, Tree};
 use super::{GuardedPlan, Lineage, StatementKind, Strategy, cannot_guard};
@@ -58,6 +60,10 @@ pub enum Object {
         /// The arguments as text where they are constants, `None` where only the server knows.
         arguments: Vec<Option<String>>,
     },
+    /// EXPLAIN or CREATE TABLE AS of an EXECUTE of the statement with this name.
+    Around(String),
+    /// It changes, or explains a change of, rows that these cursors stand on (`WHERE CURRENT OF`).
+    CurrentOf(Vec<String>),
 }
 
 /// FETCH or MOVE.
@@ -170,8 +176,9 @@ impl Named {
     }
 }
 
-/// What `root` does with cursors and prepared statements.
-pub(super) fn object_of(root: &Node, moves_names: impl Fn(&Node) -> bool) -> Option<Object> {
+/// What `statement` does with cursors and prepared statements.
+pub(super) fn object_of(statement: &Statement, moves_names: impl Fn(&Node) -> bool) -> Option<Object> {
+    let root = &statement.root;
     let named = |field: &str| Some(root.str(field)).filter(|n| !n.is_empty()).map(str::to_owned);
     let moves = || root.node("query").is_none_or(moves_names);
     match root.kind {
@@ -192,7 +199,10 @@ pub(super) fn object_of(root: &Node, moves_names: impl Fn(&Node) -> bool) -> Opt
             name: named("name")?,
             arguments: root.list("params").iter().map(constant).collect(),
         }),
-        _ => None,
+        _ => match names::executed(root) {
+            Some(name) => Some(Object::Around(name.to_owned())),
+            None => Some(names::current_of(statement)).filter(|n| !n.is_empty()).map(Object::CurrentOf),
+        },
     }
 }
 
@@ -321,7 +331,7 @@ impl Wrapper<'_> {
 }
 
 /// Start, end and kind of every token but comments.
-fn tokens(text: &str) -> Option<Vec<(usize, usize, i32)>> {
+pub(super) fn tokens(text: &str) -> Option<Vec<(usize, usize, i32)>> {
     let scanned = pg_query::scan(text).ok()?;
     let comment = |t: i32| t == Token::SqlComment as i32 || t == Token::CComment as i32;
     scanned
@@ -384,10 +394,7 @@ fn execute_text(client: &str, upstream: &str, ours: &[String]) -> Option<String>
     let [made] = made.as_slice() else { return None };
     let params = made.root.list("params");
     let (theirs, added) = params.split_at_checked(arguments.len())?;
-    let literal = |node: &Tree, value: &String| {
-        let val = node.as_node().filter(|n| n.kind == "AConst").and_then(|n| n.node("val"));
-        val.is_some_and(|v| v.kind == "String" && v.str("sval") == value.as_str())
-    };
+    let literal = |node: &Tree, value: &String| node.as_node().is_some_and(|n| is_constant(n, value));
     let same = made.root.kind == "ExecuteStmt"
         && made.root.str("name") == upstream
         && made.root.fields.iter().all(|(f, _)| matches!(*f, "name" | "params"))
@@ -407,7 +414,7 @@ mod tests {
     }
 
     fn taken(text: &str) -> Option<Object> {
-        object_of(&one(text).root, |_| false)
+        object_of(&one(text), |_| false)
     }
 
     #[test]

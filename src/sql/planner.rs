@@ -14,7 +14,7 @@ use super::parse::{self, Statement};
 use super::plan::{self, PlanError, PlanInput, TrustedPins};
 use super::resolve::{self, Decision, ProtectedOccurrence};
 use super::tree::Node;
-use super::{Footprint, GuardedPlan, StatementKind, Verdict, cannot_guard};
+use super::{Footprint, GuardedPlan, StatementKind, Strategy, Verdict, cannot_guard};
 use crate::catalog::{Catalog, Namespace};
 use crate::policy::{BoundPolicy, GuardParams, Refusal, Role, Variant};
 
@@ -42,6 +42,12 @@ pub struct Effects {
     pub copies_in: bool,
     /// It can read relations by name.
     pub reads_names: bool,
+    /// It looks names up, or runs what was prepared, when it is executed and not when it is bound.
+    pub late_names: bool,
+    /// It runs to its end before the first word of its result (utility statements, changes of rows).
+    pub runs_first: bool,
+    /// It means something else, or fails, outside a transaction block, or inside one.
+    pub wants_block: bool,
     /// The transaction may end, and with it what was set inside it.
     pub ends_transaction: bool,
     /// Every prepared statement is forgotten (`DEALLOCATE ALL`, `DISCARD ALL`).
@@ -275,7 +281,7 @@ impl Decider<'_> {
             }
             decision => self.verdict(decision),
         };
-        let object = objects::object_of(&self.statement.root, |query| moves_names(query, &verdict));
+        let object = objects::object_of(self.statement, |query| moves_names(query, &verdict));
         PlannedStatement {
             text: self.statement.text.as_str().into(),
             effects: effects(self.statement, &verdict),
@@ -294,17 +300,16 @@ impl Decider<'_> {
         if !wrapper.deferred && kind != StatementKind::Select {
             return None;
         }
-        // UPDATE ... WHERE CURRENT OF finds the cursor by the name the client gave it, which a guarded one
-        // does not have; restricted roles may not write so.
-        if !wrapper.deferred
-            && !wrapper.inner.root.list("locking_clause").is_empty()
-            && !self.context.role.is_restricted()
-        {
-            return None;
-        }
         let pins = if wrapper.deferred { TrustedPins::Constants } else { TrustedPins::Rows };
         let inner = Decider { statement: &wrapper.inner, context: self.context, pins };
-        let plan = inner.plan(kind, &occurrences).and_then(|plan| wrapper.around(plan));
+        let plan = inner.plan(kind, &occurrences);
+        // WHERE CURRENT OF wants a plain scan, and rows to be locked where they stand.
+        let locks = !wrapper.deferred && !wrapper.inner.root.list("locking_clause").is_empty();
+        let plain = |plan: &GuardedPlan| plan.lineage.strategy != Strategy::Bound && !plan.has_marker;
+        if locks && !self.context.role.is_restricted() && !plan.as_ref().is_ok_and(plain) {
+            return None;
+        }
+        let plan = plan.and_then(|plan| wrapper.around(plan));
         Some(self.planned(plan, &occurrences))
     }
 
@@ -495,10 +500,26 @@ fn reads_names(root: &Node) -> bool {
     }
 }
 
+/// False for statements that a transaction block changes nothing for.
+fn wants_block(root: &Node) -> bool {
+    match root.kind {
+        "SelectStmt" | "InsertStmt" | "UpdateStmt" | "DeleteStmt" | "MergeStmt" | "CopyStmt" | "FetchStmt"
+        | "ClosePortalStmt" | "PrepareStmt" | "ExecuteStmt" | "DeallocateStmt" | "VariableShowStmt"
+        | "ListenStmt" | "UnlistenStmt" | "NotifyStmt" | "ExplainStmt" | "CreateTableAsStmt"
+        | "TransactionStmt" => false,
+        "VariableSetStmt" => root.flag("is_local") || root.str("name") == "TRANSACTION",
+        _ => true,
+    }
+}
+
 /// What a statement does besides its reply. Unknown kinds are taken to change what names mean.
 fn effects(statement: &Statement, verdict: &Verdict) -> Effects {
     let root = &statement.root;
     let mut effects = Effects { reads_names: reads_names(root), ..Effects::default() };
+    effects.runs_first = root.kind != "SelectStmt";
+    effects.wants_block = wants_block(root);
+    let planned_at_bind = ["SelectStmt", "InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt"];
+    effects.late_names = effects.reads_names && !planned_at_bind.contains(&root.kind);
     match root.kind {
         // `RESET ALL` has no name; `SET SCHEMA` is one of search_path.
         "VariableSetStmt" => {

@@ -10,7 +10,7 @@ use crate::stage::Stage;
 
 /// Errors that the proxy says in the server's words, without the place in the server's source: it never asks the
 /// server about a name that it does not know, because the server could know a statement of the proxy's under it.
-const SAID_BY_THE_PROXY: [&[u8]; 4] = [b"26000", b"34000", b"42P05", b"08P01"];
+const SAID_BY_THE_PROXY: [&[u8]; 5] = [b"26000", b"34000", b"42P03", b"42P05", b"08P01"];
 
 /// "Current transaction is aborted": said at another place of the server's source for a simple query that was sent
 /// as extended messages.

@@ -9,6 +9,7 @@ mod common;
 mod compare;
 mod copy;
 mod extended;
+mod objects;
 mod play;
 mod protected;
 mod random;

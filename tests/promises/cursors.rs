@@ -218,9 +218,8 @@ fn names_of_the_protocol_are_never_taken_for_those_of_sql() {
             let replies = syncs(&message);
             for _ in 0..replies {
                 let Some(reply) = amy.try_reply() else { panic!("{what}: the connection was closed") };
-                for patient in reply.firsts() {
-                    assert_eq!(patient, "880003", "{what}: a row of the guarded portal");
-                }
+                let rows = reply.firsts();
+                assert!(strangers(&rows).is_empty(), "{what}: a row that the guard hides, of {rows:?}");
             }
         }
         assert_no_canary(&amy);

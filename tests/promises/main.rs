@@ -10,6 +10,7 @@ mod copy_stream;
 mod cursor_steps;
 mod cursors;
 mod cursors_record;
+mod names;
 mod p1_transparency;
 mod p2_copy;
 mod p2_enforcement;

@@ -106,14 +106,14 @@ impl<C: Stream, S: Stream> Session<C, S> {
         Ok(())
     }
 
-    /// Binds a COPY to the client: its text holds the user's values, so it is prepared anew for every
+    /// Binds a COPY to the client as `portal`: its text holds the user's values, so it is prepared anew for every
     /// Bind, under a name that is never used again.
-    pub(super) fn bind_copy(&mut self, bind: &Bind, text: String) {
+    pub(super) fn bind_copy(&mut self, bind: &Bind, portal: String, text: String) {
         self.own_names.next += 1;
         let name = format!("{}y{}", crate::policy::RESERVED_PREFIX, self.own_names.next);
         let parse = Parse { name: name.clone(), query: text, parameter_types: Vec::new() };
         self.send(parse.encode(), Op::Parse { hidden: true, undo: None });
-        let ours = Bind { statement: name.clone(), ..bind.clone() };
+        let ours = Bind { portal, statement: name.clone(), ..bind.clone() };
         self.send(ours.encode(), Op::Bind { hidden: false, portal: Some(bind.portal.clone()) });
         // The portal keeps what it needs.
         let close = Target { kind: TargetKind::Statement, name };

@@ -1,0 +1,373 @@
+//! Cursors and prepared statements of SQL, and what shares their names: portals and statements of the protocol.
+//! Over protected tables the server knows them by other names, which must not be noticed.
+
+use crate::common::wire::{
+    bind, close_portal, close_statement, describe_portal, describe_statement, execute, parse, query, sync,
+};
+use crate::play::{Script, Step, same};
+use crate::stage::Stage;
+
+/// One message after the other, each waited for.
+fn steps(name: &str, messages: &[Vec<u8>]) -> Script {
+    let steps = messages.iter().flat_map(|m| [Step::Send(m.clone()), Step::Ready(1)]);
+    Script { name: name.to_owned(), steps: steps.collect() }
+}
+
+/// Simple queries, and then the same texts by the protocol.
+fn both(name: &str, texts: &[&str]) -> [Script; 2] {
+    let simple: Vec<Vec<u8>> = texts.iter().map(|sql| query(sql)).collect();
+    let extended: Vec<Vec<u8>> = texts
+        .iter()
+        .map(|sql| {
+            [parse("", sql), bind("", "", &[]), describe_portal(""), execute("", 0), sync()].concat()
+        })
+        .collect();
+    [steps(name, &simple), steps(&format!("by protocol: {name}"), &extended)]
+}
+
+const PATIENTS: &str = "SELECT patient_id, name FROM clinic.patient WHERE patient_id >= 880003 ORDER BY patient_id";
+const ONE: &str = "SELECT patient_id, name FROM clinic.patient WHERE patient_id >= $1 ORDER BY patient_id LIMIT 3";
+
+/// For every role: the database past the proxy holds what the user may see.
+fn shared_names() -> Vec<Script> {
+    let p = |sql: &str| query(sql);
+    let mut all = vec![
+        steps(
+            "statements of both have one namespace",
+            &[
+                [parse("s", ONE), sync()].concat(),
+                p("PREPARE s AS SELECT 1"),
+                p("PREPARE s AS SELECT name FROM clinic.patient"),
+                p("EXECUTE s(880003)"),
+                p("EXECUTE s('880015')"),
+                p("EXECUTE s(880000 + 3)"),
+                [bind("", "s", &["880003"]), execute("", 0), sync()].concat(),
+                p("DEALLOCATE s"),
+                p("EXECUTE s(880003)"),
+                [bind("", "s", &["880003"]), execute("", 0), sync()].concat(),
+                p("DEALLOCATE s"),
+                p(&format!("PREPARE s(int8) AS {ONE}")),
+                [parse("s", "SELECT 1"), sync()].concat(),
+                [parse("s", "SELEC 1"), sync()].concat(),
+                [parse("s", ONE), sync()].concat(),
+                [describe_statement("s"), sync()].concat(),
+                [bind("", "s", &["880003"]), describe_portal(""), execute("", 0), sync()].concat(),
+                [bind("x", "s", &["880015"]), execute("x", 1), execute("x", 0), sync()].concat(),
+                [bind("", "s", &[]), sync()].concat(),
+                [bind("", "s", &["x"]), sync()].concat(),
+                [close_statement("s"), sync()].concat(),
+                [bind("", "s", &["880003"]), sync()].concat(),
+                p("EXECUTE s(880003)"),
+                [close_statement("s"), sync()].concat(),
+                p(&format!("PREPARE s AS {PATIENTS}")),
+                p("DEALLOCATE ALL"),
+                [describe_statement("s"), sync()].concat(),
+            ],
+        ),
+        steps(
+            "also where nothing is protected",
+            &[
+                p("PREPARE s(int) AS SELECT $1 + 1"),
+                [describe_statement("s"), sync()].concat(),
+                [bind("", "s", &["41"]), execute("", 0), sync()].concat(),
+                p("PREPARE s AS SELECT name FROM clinic.patient"),
+                p("PREPARE s AS SELECT 3"),
+                [parse("s", PATIENTS), sync()].concat(),
+                [close_statement("s"), sync()].concat(),
+                [parse("s", PATIENTS), sync()].concat(),
+                p("EXECUTE s; DEALLOCATE s"),
+                p("DEALLOCATE s; PREPARE s AS SELECT 4; EXECUTE s"),
+                p("PREPARE s AS SELECT 4; SELECT 1"),
+            ],
+        ),
+        steps(
+            "in a failed transaction and after it",
+            &[
+                [parse("s", ONE), sync()].concat(),
+                p("BEGIN"),
+                p("SELECT 1/0"),
+                p("DEALLOCATE s"),
+                p("EXECUTE s(880003)"),
+                p("PREPARE s AS SELECT 1"),
+                p("ROLLBACK"),
+                p("EXECUTE s(880003)"),
+                query("SELECT 1/0; DEALLOCATE s"),
+            query("EXECUTE s(880003)"),
+            ],
+        ),
+        steps(
+            "cursors and portals have one namespace",
+            &[
+                [parse("s", PATIENTS), parse("t", "SELECT name FROM clinic.ward ORDER BY 1"), sync()].concat(),
+                p("BEGIN"),
+                [bind("c", "s", &[]), execute("c", 2), sync()].concat(),
+                p("FETCH 2 FROM c"),
+                p("MOVE 2 IN c"),
+                p("FETCH c"),
+                [execute("c", 1), describe_portal("c"), sync()].concat(),
+                p("SAVEPOINT a"),
+                p("DECLARE c CURSOR FOR SELECT 1"),
+                p("ROLLBACK TO a"),
+                p(&format!("DECLARE c CURSOR FOR {PATIENTS}")),
+                p("ROLLBACK TO a"),
+                [bind("c", "s", &[]), sync()].concat(),
+                p("ROLLBACK TO a"),
+                [bind("c", "t", &[]), sync()].concat(),
+                p("ROLLBACK TO a"),
+                p("FETCH BACKWARD 1 FROM c"),
+                p("ROLLBACK TO a"),
+                p("CLOSE c"),
+                p("FETCH c"),
+                p("ROLLBACK TO a"),
+                [execute("c", 1), sync()].concat(),
+                p("ROLLBACK TO a"),
+                [bind("c", "t", &[]), execute("c", 1), sync()].concat(),
+                p("FETCH 2 FROM c"),
+                [bind("c", "s", &[]), sync()].concat(),
+                p("ROLLBACK TO a"),
+                // The portal went with the savepoint: the name is free.
+                [bind("c", "s", &[]), execute("c", 1), sync()].concat(),
+                p("FETCH ALL FROM c"),
+                [close_portal("c"), sync()].concat(),
+                p(&format!("DECLARE c CURSOR FOR {PATIENTS}")),
+                [describe_portal("c"), execute("c", 2), sync()].concat(),
+                p("FETCH 1 FROM c"),
+                [bind("c", "s", &[]), sync()].concat(),
+                p("ROLLBACK TO a"),
+                p(&format!("DECLARE c CURSOR FOR {PATIENTS}")),
+                [close_portal("c"), sync()].concat(),
+                p("FETCH c"),
+                p("COMMIT"),
+            ],
+        ),
+        steps(
+            "portals in pipelines",
+            &[
+                [
+                    parse("s", PATIENTS),
+                    bind("p", "s", &[]),
+                    execute("p", 1),
+                    sync(),
+                    bind("p", "s", &[]),
+                    execute("p", 1),
+                    parse("f", "FETCH 2 FROM p"),
+                    bind("", "f", &[]),
+                    execute("", 0),
+                    execute("p", 1),
+                    bind("p", "s", &[]),
+                    execute("p", 1),
+                ]
+                .concat(),
+                [sync(), bind("p", "s", &[]), execute("p", 1), close_portal("p"), execute("p", 1)].concat(),
+                sync(),
+            ],
+        ),
+    ];
+    all.extend(both(
+        "errors speak of the client's names",
+        &[
+            "DEALLOCATE nobody",
+            "CLOSE nobody",
+            "PREPARE p(int8) AS SELECT name FROM clinic.patient WHERE patient_id = $1",
+            "PREPARE p AS SELECT 1",
+            "BEGIN",
+            "DECLARE c NO SCROLL CURSOR FOR SELECT name FROM clinic.patient ORDER BY patient_id",
+            "FETCH 3 FROM c",
+            "FETCH BACKWARD 1 FROM c",
+            "ROLLBACK",
+            "DISCARD ALL",
+        ],
+    ));
+    all
+}
+
+#[test]
+fn names_of_a_restricted_role() {
+    same(&Stage::of("nurse_amy"), &shared_names());
+}
+
+/// For roles that see everyone.
+fn open_names() -> Vec<Script> {
+    let mut all = vec![steps(
+        "several in one message",
+        &[
+            query("PREPARE s AS SELECT 3; EXECUTE s; PREPARE s AS SELECT 4; EXECUTE s"),
+            query("EXECUTE s; DEALLOCATE s; PREPARE s AS SELECT 4; EXECUTE s"),
+            [parse("t", ONE), sync()].concat(),
+            query("EXECUTE t"),
+            query("EXECUTE t(1, 2)"),
+            query("EXECUTE t(880003); DEALLOCATE t; EXECUTE t(880003)"),
+        ],
+    )];
+    all.extend(both(
+        "errors of unknown names and wrong arguments",
+        &[
+            "EXECUTE nobody",
+            "EXPLAIN EXECUTE nobody",
+            "BEGIN",
+            "FETCH nobody",
+            "ROLLBACK",
+            "PREPARE p(int8) AS SELECT name FROM clinic.patient WHERE patient_id = $1",
+            "EXECUTE p(1, 2)",
+            "EXECUTE p",
+        ],
+    ));
+    all
+}
+
+const PROBLEM: &str = "SELECT problem_id, status FROM clinic.problem WHERE patient_id = 880003";
+
+/// `WHERE CURRENT OF`, `EXPLAIN EXECUTE` and `CREATE TABLE AS EXECUTE`.
+fn called_by_name() -> Vec<Script> {
+    let mut all = Vec::new();
+    for lock in ["", " FOR UPDATE"] {
+        all.extend(both(
+            "rows that a cursor stands on",
+            &[
+                "BEGIN",
+                &format!("DECLARE \"C c\" CURSOR FOR {PROBLEM}{lock}"),
+                "SAVEPOINT a",
+                "UPDATE clinic.problem SET status = 'resolved' WHERE CURRENT OF \"C c\"",
+                "ROLLBACK TO a",
+                "FETCH \"C c\"",
+                "UPDATE clinic.problem SET status = 'resolved' WHERE CURRENT OF \"C c\"",
+                "UPDATE clinic.problem SET status = 'x' WHERE CURRENT OF \"C c\" RETURNING problem_id, status",
+                "SAVEPOINT a",
+                "UPDATE clinic.note SET body = 'x' WHERE CURRENT OF \"C c\"",
+                "ROLLBACK TO a",
+                "DELETE FROM clinic.problem WHERE CURRENT OF nobody",
+                "ROLLBACK TO a",
+                "EXPLAIN (COSTS OFF) DELETE FROM clinic.problem WHERE CURRENT OF \"C c\"",
+                "DELETE FROM clinic.problem WHERE CURRENT OF \"C c\"",
+                "DELETE FROM clinic.problem WHERE CURRENT OF \"C c\"",
+                "FETCH ALL FROM \"C c\"",
+                &format!("{PROBLEM} ORDER BY 1"),
+                "DELETE FROM clinic.problem WHERE CURRENT OF \"C c\"",
+                "ROLLBACK",
+                "BEGIN",
+                &format!("DECLARE s SCROLL CURSOR FOR {PROBLEM} ORDER BY status, problem_id{lock}"),
+                "FETCH 2 FROM s",
+                "DELETE FROM clinic.problem WHERE CURRENT OF s",
+                "ROLLBACK",
+                "BEGIN",
+                &format!("DECLARE n CURSOR FOR SELECT b FROM scratch.t WHERE a = 7{lock}"),
+                "FETCH n",
+                "UPDATE scratch.t SET b = 'seven' WHERE CURRENT OF n RETURNING *",
+                "ROLLBACK",
+                "BEGIN",
+                &format!("DECLARE g CURSOR FOR SELECT count(*) FROM clinic.problem{lock}"),
+                "FETCH g",
+                "DELETE FROM clinic.problem WHERE CURRENT OF g",
+                "ROLLBACK",
+            ],
+        ));
+    }
+    all.push(steps(
+        "rows that a portal stands on",
+        &[
+            query("BEGIN"),
+            [parse("s", PROBLEM), bind("p", "s", &[]), execute("p", 1), sync()].concat(),
+            query("SELECT 1"),
+            query("DELETE FROM clinic.problem WHERE CURRENT OF p RETURNING status"),
+            query("ROLLBACK"),
+        ],
+    ));
+    let explain = |p: &str| format!("EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF, BUFFERS OFF) EXECUTE {p}");
+    let around = |name: &str| -> Vec<String> {
+        vec![
+            explain(&format!("{name}(880003)")),
+            explain(&format!("{name}('880015')")),
+            format!("EXPLAIN EXECUTE {name}(880003)"),
+            format!("EXPLAIN EXECUTE {name}"),
+            format!("EXPLAIN EXECUTE {name}(1, 2)"),
+            format!("EXPLAIN (FORMAT json) EXECUTE {name}(880000 + 3)"),
+            format!("CREATE TEMP TABLE made AS EXECUTE {name}(880003)"),
+            "SELECT * FROM made ORDER BY 1".into(),
+            format!("CREATE TEMP TABLE made AS EXECUTE {name}(880003)"),
+            "DROP TABLE made".into(),
+            format!("CREATE TEMP TABLE made (x, y) AS EXECUTE {name}(880003) WITH NO DATA"),
+            format!("CREATE TEMP TABLE IF NOT EXISTS made AS EXECUTE {name}(880003)"),
+            "DROP TABLE made".into(),
+            format!("EXPLAIN (COSTS OFF) CREATE TEMP TABLE made AS EXECUTE {name}(880003)"),
+            format!("SELECT 1; EXPLAIN (COSTS OFF) EXECUTE {name}(880003); SELECT 2"),
+            format!("EXECUTE {name}(880003)"),
+        ]
+    };
+    // What is explained is a copy, whose executions count for themselves.
+    let custom = "SET plan_cache_mode = force_custom_plan".to_owned();
+    let texts = |before: &str| -> Vec<String> { [vec![custom.clone(), before.to_owned()], around("p")].concat() };
+    for before in [
+        format!("PREPARE p(int8) AS {ONE}"),
+        "PREPARE p AS SELECT count(*) FROM clinic.note WHERE patient_id = $1".into(),
+        "PREPARE p(int) AS SELECT b, a FROM scratch.t WHERE a < $1 ORDER BY 2 LIMIT 3".into(),
+    ] {
+        let texts = texts(&before);
+        all.extend(both(&before, &texts.iter().map(String::as_str).collect::<Vec<_>>()));
+    }
+    let mut messages = vec![query(&custom), [parse("p", ONE), sync()].concat()];
+    messages.extend(around("p").iter().map(|sql| query(sql)));
+    all.push(steps("a statement of the protocol", &messages));
+    all.extend(both(
+        "a change of rows that was prepared",
+        &[
+            "BEGIN",
+            "PREPARE u(int8) AS UPDATE clinic.problem SET status = 'x' WHERE patient_id = $1",
+            "EXPLAIN (COSTS OFF) EXECUTE u(880003)",
+            &explain("u(880003)"),
+            &format!("{PROBLEM} ORDER BY 1"),
+            "ROLLBACK",
+            "EXPLAIN (COSTS OFF) EXECUTE u(880003)",
+            "DEALLOCATE u",
+            "EXPLAIN (COSTS OFF) EXECUTE u(880003)",
+        ],
+    ));
+    all
+}
+
+#[test]
+fn objects_called_by_name_of_an_unrestricted_role() {
+    same(&Stage::of("dba_gus"), &called_by_name());
+}
+
+/// A simple query of several statements is a transaction block, begun or not.
+fn blocks() -> Vec<Script> {
+    let declare = format!("DECLARE c CURSOR FOR {PATIENTS}");
+    let texts = [
+        format!("{declare}; FETCH 3 FROM c"),
+        format!("{declare}; MOVE 2 FROM c; FETCH 3 FROM c; CLOSE c; {declare}; FETCH c"),
+        format!("SELECT 1; {declare}; FETCH 2 FROM c; SELECT 2"),
+        format!("BEGIN; {declare}; FETCH 2 FROM c; COMMIT; SELECT 1"),
+        format!("{declare}; UPDATE scratch.t SET a = 1 WHERE a = 2"),
+        format!("{declare}; FETCH 1 FROM c; FETCH ABSOLUTE 3 FROM c"),
+        format!("{declare}; SELECT 1/0; FETCH 2 FROM c"),
+        format!("{declare}"),
+        "FETCH c; SELECT name FROM clinic.patient WHERE patient_id = 880003".into(),
+        "LOCK TABLE clinic.ward IN ACCESS SHARE MODE; SELECT name FROM clinic.patient WHERE patient_id = 880003".into(),
+        "SET LOCAL statement_timeout = 90000; SELECT name FROM clinic.patient WHERE patient_id = 880003".into(),
+        "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE; SELECT name FROM clinic.patient WHERE patient_id = 880003; SHOW transaction_isolation".into(),
+        "SELECT name FROM clinic.patient WHERE patient_id = 880003; SET TRANSACTION ISOLATION LEVEL SERIALIZABLE".into(),
+        "SELECT name FROM clinic.patient WHERE patient_id = 880003; SELECT 1/0".into(),
+        format!("DECLARE c CURSOR WITH HOLD FOR {PATIENTS}; FETCH 1 FROM c"),
+        "FETCH 2 FROM c".into(),
+        "CLOSE c".into(),
+    ];
+    vec![steps("blocks of one message", &texts.map(|sql| query(&sql)))]
+}
+
+#[test]
+fn blocks_of_one_message() {
+    same(&Stage::of("nurse_amy"), &blocks());
+    let mut all = blocks();
+    all.push(steps(
+        "what may stand in no block",
+        &[query("VACUUM clinic.problem; SELECT name FROM clinic.patient WHERE patient_id = 880003")],
+    ));
+    same(&Stage::of("dba_gus"), &all);
+}
+
+#[test]
+fn names_of_an_unrestricted_role() {
+    let mut scripts = shared_names();
+    scripts.extend(open_names());
+    same(&Stage::of("dba_gus"), &scripts);
+}
