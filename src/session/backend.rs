@@ -375,6 +375,10 @@ impl<C: Stream, S: Stream> Session<C, S> {
         }
         let id = self.head_run().ok_or_else(|| unexpected(tag))?;
         let simple = matches!(self.ops.head(), Some(Op::Query { .. }));
+        if self.objects.forgetting > 0 && tag == ServerTag::CommandComplete {
+            let said = frame.body().split(|b| *b == 0).next().unwrap_or_default();
+            self.forgotten(&String::from_utf8_lossy(said));
+        }
         self.open_gate(id);
         let Some(run) = self.runs.get(&id) else { return Err(unexpected(tag)) };
         match run.mode {

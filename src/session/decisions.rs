@@ -209,35 +209,13 @@ impl<C: Stream, S: Stream> Session<C, S> {
             self.namespace = None;
         }
         // In a failed transaction nothing of this happens.
-        let forgets = self.status != Status::Failed;
-        if let Some(name) = statement.effects.deallocates.as_ref().filter(|_| forgets) {
-            self.statements.prepared.remove(name);
+        if self.status == Status::Failed {
+            return;
         }
-        if forgets {
-            if let Some(name) = &statement.effects.deallocates {
-                self.objects.prepared.remove(name);
-            }
-            if statement.object.is_some() {
-                let (under, context) = (self.made_under(), self.context_id);
-                self.objects.note(statement, upstream, parameters, under, context);
-            }
-            match &statement.object {
-                Some(Object::Close(Some(name))) => {
-                    self.statements.portals.remove(name);
-                }
-                Some(Object::Close(None)) => self.statements.portals.clear(),
-                _ => {}
-            }
-        }
-        if statement.effects.forgets_prepared && forgets {
-            self.statements.prepared.clear();
-            self.own_names.seen.clear();
-            self.objects.prepared.clear();
-            self.objects.twins.clear();
-        }
-        if statement.effects.closes_cursors && forgets {
-            self.objects.cursors.clear();
-            self.statements.portals.clear();
+        self.forget(statement);
+        if statement.object.is_some() {
+            let (under, context) = (self.made_under(), self.context_id);
+            self.objects.note(statement, upstream, parameters, under, context);
         }
     }
 }

@@ -27,6 +27,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
         if self.namespace_touched {
             self.namespace = None;
         }
+        self.not_forgotten();
         // A COPY FROM STDIN that failed takes no more data, nor does it swallow the Sync that follows.
         self.copying_in = false;
         let head = self.ops.pop();
@@ -294,23 +295,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
     pub(super) fn undo(&mut self, op: Op) {
         match op {
             Op::Parse { undo: Some(undo), .. } | Op::Close { undo: Some(undo), .. } => {
-                match undo {
-                    Undo::Statement { name, previous: Some(previous) } => {
-                        self.statements.prepared.insert(name, *previous);
-                    }
-                    Undo::Statement { name, previous: None } => {
-                        self.statements.prepared.remove(&name);
-                    }
-                    Undo::Portal { name, previous } => {
-                        self.statements.portals.insert(name, *previous);
-                    }
-                    Undo::Sql { name, previous } => {
-                        self.objects.prepared.insert(name, *previous);
-                    }
-                    Undo::Cursor { name, previous } => {
-                        self.objects.cursors.insert(name, *previous);
-                    }
-                }
+                self.take_back(undo);
             }
             Op::Bind { portal: Some(name), .. } => {
                 self.statements.portals.remove(&name);
@@ -329,6 +314,27 @@ impl<C: Stream, S: Stream> Session<C, S> {
             | Op::Local { .. }
             | Op::Poison { .. }
             | Op::Probe => {}
+        }
+    }
+
+    /// Puts an entry of a table of names back.
+    pub(super) fn take_back(&mut self, undo: Undo) {
+        match undo {
+            Undo::Statement { name, previous: Some(previous) } => {
+                self.statements.prepared.insert(name, *previous);
+            }
+            Undo::Statement { name, previous: None } => {
+                self.statements.prepared.remove(&name);
+            }
+            Undo::Portal { name, previous } => {
+                self.statements.portals.insert(name, *previous);
+            }
+            Undo::Sql { name, previous } => {
+                self.objects.prepared.insert(name, *previous);
+            }
+            Undo::Cursor { name, previous } => {
+                self.objects.cursors.insert(name, *previous);
+            }
         }
     }
 

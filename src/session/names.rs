@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use super::objects::Holds;
+use super::objects::{Holds, Objects};
 use super::ops::{Op, Undo};
 use super::peer::Stream;
 use super::statements::{Decided, Portal, Prepared};
@@ -43,15 +43,89 @@ pub(super) struct Twin {
     holds: Holds,
 }
 
+/// Twins a session has at a time.
+const MOST_TWINS: usize = 64;
+
 impl<C: Stream, S: Stream> Session<C, S> {
     /// True when a prepared statement of this name may exist.
     pub(super) fn statement_known(&self, name: &str) -> bool {
-        self.statements.prepared.contains_key(name) || self.objects.prepared.contains_key(name)
+        self.statements.prepared.contains_key(name)
+            || self.objects.prepared.contains_key(name)
+            || !self.doubted(name, true).is_empty()
     }
 
     /// True when a portal or cursor of this name may exist.
     pub(super) fn portal_known(&self, name: &str) -> bool {
-        self.statements.portals.contains_key(name) || self.objects.cursors.contains_key(name)
+        self.statements.portals.contains_key(name)
+            || self.objects.cursors.contains_key(name)
+            || !self.doubted(name, false).is_empty()
+    }
+
+    /// Forgets what a statement about to be sent makes the server forget. Whether it will be run, or skipped because
+    /// of an error before it, is told by its answer: until then the names are in doubt.
+    pub(super) fn forget(&mut self, statement: &PlannedStatement) {
+        let effects = &statement.effects;
+        let closes = match &statement.object {
+            Some(Object::Close(name)) => Some(name.as_deref()),
+            _ => effects.closes_cursors.then_some(None),
+        };
+        let deallocates = match &effects.deallocates {
+            Some(name) => Some(Some(name.as_str())),
+            None => effects.forgets_prepared.then_some(None),
+        };
+        if closes.is_none() && deallocates.is_none() {
+            return;
+        }
+        self.objects.forgetting += 1;
+        let doubts = &mut self.objects.doubts;
+        if let Some(which) = deallocates {
+            // The unnamed statement stays.
+            let this = |name: &str| which.map_or(!name.is_empty(), |w| w == name);
+            let ours = self.statements.prepared.extract_if(|name, _| this(name));
+            doubts.extend(ours.map(|(name, p)| Undo::Statement { name, previous: Some(Box::new(p)) }));
+            let sql = self.objects.prepared.extract_if(|name, _| this(name));
+            doubts.extend(sql.map(|(name, p)| Undo::Sql { name, previous: Box::new(p) }));
+        }
+        if let Some(which) = closes {
+            let this = |name: &str| which.is_none_or(|w| w == name);
+            let ours = self.statements.portals.extract_if(|name, _| this(name));
+            doubts.extend(ours.map(|(name, p)| Undo::Portal { name, previous: Box::new(p) }));
+            let sql = self.objects.cursors.extract_if(|name, _| this(name));
+            doubts.extend(sql.map(|(name, c)| Undo::Cursor { name, previous: Box::new(c) }));
+        }
+        if deallocates == Some(None) {
+            self.own_names.seen.clear();
+            self.objects.twins.clear();
+        }
+    }
+
+    /// A statement was run to its end: one that makes the server forget did.
+    pub(super) fn forgotten(&mut self, tag: &str) {
+        let forgets = ["DEALLOCATE", "DEALLOCATE ALL", "DISCARD ALL", "CLOSE CURSOR", "CLOSE CURSOR ALL"];
+        if self.objects.forgetting > 0 && forgets.contains(&tag) {
+            self.objects.forgetting -= 1;
+            if self.objects.forgetting == 0 {
+                self.objects.doubts.clear();
+            }
+        }
+    }
+
+    /// An error came before what should have been forgotten was. With more than one statement that should have made
+    /// the server forget, which of them it ran is not known, and the names stay in doubt.
+    pub(super) fn not_forgotten(&mut self) {
+        let which = std::mem::take(&mut self.objects.forgetting);
+        let doubts = std::mem::take(&mut self.objects.doubts);
+        if which != 1 {
+            self.objects.doubtful.extend(doubts);
+            return;
+        }
+        for undo in doubts.into_iter().rev() {
+            let name = undo.name();
+            let again = if undo.is_statement() { self.statement_known(name) } else { self.portal_known(name) };
+            if !again {
+                self.take_back(undo);
+            }
+        }
     }
 
     /// Whether a prepared statement can be made under this name. Then nothing is believed of it any more.
@@ -66,11 +140,13 @@ impl<C: Stream, S: Stream> Session<C, S> {
         }
         let ours = ours.map(|p| p.upstream.clone());
         let sql = self.objects.prepared.get(name).map(|p| p.upstream.clone());
-        match self.server_has("pg_prepared_statements", name, [ours, sql]).await? {
+        let names = [ours, sql].into_iter().flatten().chain(self.doubted(name, true)).collect();
+        match self.server_has("pg_prepared_statements", name, names).await? {
             Some(true) => return Ok(false),
             Some(false) => {
                 self.statements.prepared.remove(name);
                 self.objects.prepared.remove(name);
+                self.objects.doubtful.retain(|undo| !undo.is_statement() || undo.name() != name);
             }
             None => {}
         }
@@ -89,15 +165,24 @@ impl<C: Stream, S: Stream> Session<C, S> {
         }
         let ours = ours.map(|p| p.name.clone());
         let sql = self.objects.cursors.get(name).map(|c| c.upstream.clone());
-        match self.server_has("pg_cursors", name, [ours, sql]).await? {
+        let names = [ours, sql].into_iter().flatten().chain(self.doubted(name, false)).collect();
+        match self.server_has("pg_cursors", name, names).await? {
             Some(true) => return Ok(false),
             Some(false) => {
                 self.statements.portals.remove(name);
                 self.objects.cursors.remove(name);
+                self.objects.doubtful.retain(|undo| undo.is_statement() || undo.name() != name);
             }
             None => {}
         }
         Ok(true)
+    }
+
+    /// Names on the server that a name in doubt may have.
+    fn doubted(&self, name: &str, statement: bool) -> Vec<String> {
+        let this = |u: &&Undo| u.is_statement() == statement && u.name() == name;
+        let Objects { doubts, doubtful, .. } = &self.objects;
+        doubts.iter().chain(doubtful).filter(this).map(|undo| undo.upstream().to_owned()).collect()
     }
 
     /// Whether the server has one of these names in a system view. `None` inside a failed transaction, where it
@@ -106,12 +191,12 @@ impl<C: Stream, S: Stream> Session<C, S> {
         &mut self,
         view: &str,
         name: &str,
-        others: [Option<String>; 2],
+        others: Vec<String>,
     ) -> Result<Option<bool>, Ended> {
         if self.skipping || self.status == Status::Failed {
             return Ok(None);
         }
-        let names = others.iter().flatten().map(String::as_str).chain([name]);
+        let names = others.iter().map(String::as_str).chain([name]);
         let list: Vec<String> = names.map(crate::catalog::quote_literal).collect();
         let question = format!(
             "SELECT 1 FROM pg_catalog.{view} AS v WHERE v.name OPERATOR(pg_catalog.=) \
@@ -245,6 +330,12 @@ impl<C: Stream, S: Stream> Session<C, S> {
             let old = Target { kind: TargetKind::Statement, name: known.upstream.clone() };
             self.objects.twins.remove(&key);
             self.send(old.close(), Op::Close { hidden: true, undo: None });
+        }
+        if self.objects.twins.len() >= MOST_TWINS {
+            for (_, old) in std::mem::take(&mut self.objects.twins) {
+                let target = Target { kind: TargetKind::Statement, name: old.upstream };
+                self.send(target.close(), Op::Close { hidden: true, undo: None });
+            }
         }
         let upstream = self.objects.fresh_for('o', name);
         let mut holds = Holds::Free;

@@ -7,6 +7,7 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use super::names::Twin;
+use super::ops::Undo;
 use super::statements::{Decided, Portal};
 use crate::glass::Grants;
 use crate::policy::RESERVED_PREFIX;
@@ -110,6 +111,12 @@ pub(super) struct Objects {
     pub(super) prepared: HashMap<String, SqlPrepared>,
     /// Prepared statements that are on the server a second time, by name and whether as the client's own text.
     pub(super) twins: HashMap<(String, bool), Twin>,
+    /// What was forgotten at the word of statements that are not answered yet, the last one last.
+    pub(super) doubts: Vec<Undo>,
+    /// How many those statements are.
+    pub(super) forgetting: u32,
+    /// What may have been forgotten by statements that failed, which only the server can tell.
+    pub(super) doubtful: Vec<Undo>,
     next: u64,
     /// Names of ours given last, and whose they are: the server can speak of one that is gone.
     given: VecDeque<(String, String)>,
@@ -200,11 +207,8 @@ impl Objects {
                 };
                 self.prepared.insert(name.clone(), prepared);
             }
-            Object::Close(Some(name)) => {
-                self.cursors.remove(name);
-            }
-            Object::Close(None) => self.cursors.clear(),
-            Object::Fetch(_) | Object::Execute { .. } | Object::Around(_) | Object::CurrentOf(_) => {}
+            // Forgotten in `names`.
+            Object::Close(_) | Object::Fetch(_) | Object::Execute { .. } | Object::Around(_) | Object::CurrentOf(_) => {}
         }
     }
 

@@ -129,6 +129,21 @@ impl Undo {
             | Undo::Cursor { name, .. } => name,
         }
     }
+
+    /// The name on the server of what it stood for; empty for nothing.
+    pub(super) fn upstream(&self) -> &str {
+        match self {
+            Undo::Statement { previous, .. } => previous.as_ref().map_or("", |p| &p.upstream),
+            Undo::Portal { previous, .. } => &previous.name,
+            Undo::Sql { previous, .. } => &previous.upstream,
+            Undo::Cursor { previous, .. } => &previous.upstream,
+        }
+    }
+
+    /// True for a prepared statement, false for a portal or cursor.
+    pub(super) fn is_statement(&self) -> bool {
+        matches!(self, Undo::Statement { .. } | Undo::Sql { .. })
+    }
 }
 
 /// The queue of ops.
@@ -144,8 +159,7 @@ pub(super) struct Ops {
 
 impl Op {
     fn names(&self) -> bool {
-        let statement = |undo: &Undo| matches!(undo, Undo::Statement { .. } | Undo::Sql { .. });
-        matches!(self, Op::Parse { undo: Some(u), .. } | Op::Close { undo: Some(u), .. } if statement(u))
+        matches!(self, Op::Parse { undo: Some(u), .. } | Op::Close { undo: Some(u), .. } if u.is_statement())
     }
 
     fn ends_exchange(&self) -> bool {
