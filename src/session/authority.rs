@@ -34,7 +34,8 @@ impl<C: Stream, S: Stream> Session<C, S> {
             self.quiesce().await?;
         }
         if self.namespace.is_none() {
-            if self.status == Status::Failed {
+            // The server answers nothing before the next Sync, or nothing but that the transaction is over.
+            if self.skipping || self.status == Status::Failed {
                 return Ok(Err(Refusal {
                     sqlstate: "25P02",
                     ..Refusal::new(

@@ -207,7 +207,17 @@ impl<C: Stream, S: Stream> Session<C, S> {
         }
         match prepared.guarded().cloned() {
             None => {
-                if self.portal_name_taken(&bind.portal).await? {
+                if !bind.portal.is_empty() && !Box::pin(self.portal_is_free(&bind.portal)).await? {
+                    if !self.skipping && self.portal_on_server(&bind.portal) {
+                        // It will fail there, in the server's words.
+                        bind.statement.clone_from(&prepared.upstream);
+                        self.send(bind.encode(), Op::Bind { hidden: false, portal: None });
+                    } else if !self.skipping {
+                        return self.stopped(super::names::cursor_exists(&bind.portal));
+                    }
+                    return Ok(());
+                }
+                if self.skipping {
                     return Ok(());
                 }
                 let parameters = parameters_of(&bind, &prepared.types);
@@ -229,7 +239,10 @@ impl<C: Stream, S: Stream> Session<C, S> {
 
     /// What stops a message of the extended protocol.
     pub(super) fn stopped(&mut self, Stop(error): Stop) -> Result<(), Ended> {
-        self.poison(error);
+        // Behind an error that came meanwhile it would be skipped.
+        if !self.skipping {
+            self.poison(error);
+        }
         self.skipping = true;
         Ok(())
     }
@@ -348,6 +361,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
         let portal = Portal {
             name: name.clone(),
             context: prepared.context,
+            ran: false,
             called,
             exchange: self.ops.exchange(),
             text: Arc::clone(&prepared.text),
@@ -431,7 +445,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
             Ok(execute) => execute,
             Err(e) => return self.malformed(&e),
         };
-        let Some(portal) = self.statements.portals.get(&execute.portal).cloned() else {
+        let Some(mut portal) = self.statements.portals.get(&execute.portal).cloned() else {
             if let Some((plan, upstream)) = self.cursor_portal(&execute.portal) {
                 return Box::pin(self.execute_cursor(&execute, plan, upstream)).await;
             }
@@ -487,15 +501,26 @@ impl<C: Stream, S: Stream> Session<C, S> {
                 if self.skipping {
                     return Ok(());
                 }
-                if let Err(stop) = settled {
-                    return self.stopped(stop);
+                if settled.is_err() && !self.statements.portals.contains_key(&execute.portal) {
+                    // A Sync ended it, whose answer came only now.
+                    return self.unknown("34000", format!("portal \"{}\" does not exist", execute.portal));
+                }
+                match settled {
+                    Ok(()) => {}
+                    Err(_) if self.fails_on_the_server(statement) => portal.ran = true,
+                    Err(stop) => return self.stopped(stop),
                 }
             }
             if let Some(name) = self.deallocates_glass(statement) {
                 self.deallocate_glass(&name);
                 return Ok(());
             }
-            self.note_effects(statement, portal.upstream.as_deref(), &portal.parameters);
+            if !(portal.ran && statement.object.is_some()) {
+                self.note_effects(statement, portal.upstream.as_deref(), &portal.parameters);
+            }
+            if let Some(portal) = self.statements.portals.get_mut(&execute.portal) {
+                portal.ran = true;
+            }
             self.copy_due |= statement.effects.copies_in;
         }
         let run = self.new_run(vec![Arc::clone(&portal.text)], mode, portal.parameters.clone());

@@ -14,7 +14,7 @@ use super::translate::{Outcome, Stop, names_moved, of_the_protocol, plain};
 use super::{Ended, Session};
 use crate::sql::objects::{Object, Wrap};
 use crate::sql::planner::{Effects, PlannedStatement};
-use crate::sql::{GuardedPlan, Verdict};
+use crate::sql::{Footprint, GuardedPlan, Verdict};
 use crate::wire::message::{Parse, Status, Target, TargetKind};
 
 /// A prepared statement as SQL may call it.
@@ -219,6 +219,25 @@ impl<C: Stream, S: Stream> Session<C, S> {
         Ok(Err(taken))
     }
 
+    /// True when the server has a portal or cursor of this name under the same name, as far as is known.
+    pub(super) fn portal_on_server(&self, name: &str) -> bool {
+        self.statements.portals.get(name).is_some_and(|p| p.name == name && !p.is_glass())
+            || self.objects.cursors.get(name).is_some_and(|c| c.upstream == name)
+    }
+
+    /// True for one that makes what is there already, and that the server would refuse itself.
+    pub(super) fn fails_on_the_server(&self, statement: &PlannedStatement) -> bool {
+        let there = match &statement.object {
+            Some(Object::Declare { name, .. }) => self.portal_on_server(name),
+            Some(Object::Prepare { name, .. }) => {
+                let ours = self.statements.prepared.get(name).map(|p| p.upstream == *name && !p.is_glass());
+                ours.or_else(|| self.objects.prepared.get(name).map(|p| p.upstream == *name)) == Some(true)
+            }
+            _ => false,
+        };
+        there && statement.guarded().is_none()
+    }
+
     /// What a statement runs or reads by its name, as it is known now.
     pub(super) fn called_by(&self, statement: &PlannedStatement) -> Called {
         let free = |verdict: &Verdict| matches!(verdict, Verdict::Verbatim);
@@ -247,11 +266,21 @@ impl<C: Stream, S: Stream> Session<C, S> {
     /// mean what it meant when it was bound. The inner error is for the client.
     pub(super) async fn settle_meaning(&mut self, portal: &Portal) -> Outcome<()> {
         let Decided::Sent(bound) = &portal.decided else { return Ok(Ok(())) };
-        if let Err(stop) = self.settle_object(bound).await? {
+        // One that ran makes nothing again: the server says so.
+        if !portal.ran
+            && let Err(stop) = self.settle_object(bound).await?
+        {
             return Ok(Err(stop));
         }
+        if self.skipping {
+            return Ok(Ok(()));
+        }
         let moved = |this: &mut Self| Ok(Err(this.stop(&portal.text, &names_moved())));
-        if let Some(Object::Fetch(_)) = &bound.object {
+        if let Some(Object::Fetch(fetch)) = &bound.object {
+            // The server runs no portal that reads in itself.
+            if fetch.cursor == portal.name && bound.guarded().is_none() {
+                return Ok(Ok(()));
+            }
             return if self.called_by(bound) == portal.called { Ok(Ok(())) } else { moved(self) };
         }
         if !bound.effects.late_names {
@@ -297,6 +326,11 @@ impl<C: Stream, S: Stream> Session<C, S> {
             return Ok(match &prepared.decided {
                 Decided::Sent(statement) if statement.object.is_none() => Ok(Some(standing(&prepared, statement))),
                 Decided::Empty => Ok(None),
+                // What it runs is another matter.
+                Decided::Sent(_) if !self.role.is_restricted() && prepared.upstream == name => {
+                    let holds = Holds::Unattributed { footprint: Footprint::default(), reason: "EXECUTE" };
+                    Ok(Some(Standing { holds, upstream: prepared.upstream.clone(), moves_names: true }))
+                }
                 Decided::Sent(_) | Decided::Glass(_) => Err(self.stop(&prepared.text, &of_the_protocol())),
             });
         }

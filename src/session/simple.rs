@@ -129,13 +129,14 @@ impl<C: Stream, S: Stream> Session<C, S> {
             };
             let translated = match translated {
                 Ok(translated) => translated,
-                Err(Stop(error)) => {
+                Err(Stop(error)) if !self.skipping => {
                     self.poison(error);
                     break;
                 }
+                // An error came meanwhile, which the rest is behind.
+                Err(_) => break,
             };
             if self.skipping {
-                // An error came meanwhile, which the rest is behind.
                 break;
             }
             let statement = translated.as_ref().map_or(statement, |t| &t.statement);

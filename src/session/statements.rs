@@ -60,6 +60,8 @@ pub(super) struct Portal {
     pub(super) name: String,
     /// The context it was decided in.
     pub(super) context: u64,
+    /// It was executed before.
+    pub(super) ran: bool,
     /// What it runs or reads by its name, when it does.
     pub(super) called: super::names::Called,
     /// The client's text.

@@ -2,9 +2,10 @@
 //! Over protected tables the server knows them by other names, which must not be noticed.
 
 use crate::common::wire::{
-    bind, close_portal, close_statement, describe_portal, describe_statement, execute, parse, query, sync,
+    bind, close_portal, close_statement, copy_data, copy_fail, describe_portal, describe_statement, execute, flush,
+    parse, query, sync,
 };
-use crate::play::{Script, Step, same};
+use crate::play::{Script, Step, same, script};
 use crate::stage::Stage;
 
 /// One message after the other, each waited for.
@@ -358,6 +359,16 @@ fn blocks() -> Vec<Script> {
 fn blocks_of_one_message() {
     same(&Stage::of("nurse_amy"), &blocks());
     let mut all = blocks();
+    // What moves names, then an error that comes while a name is asked for.
+    all.push(script(
+        "an error meanwhile",
+        &[
+            [parse("s", "DISCARD PLANS"), bind("q", "s", &[]), execute("q", 0)].concat(),
+            [parse("y", "COPY scratch.t(a) FROM STDIN"), bind("y", "y", &[]), execute("y", 0)].concat(),
+            [flush(), copy_data(b""), copy_fail("no"), parse("", "PREPARE s AS SELECT 7")].concat(),
+            [bind("", "", &[]), describe_portal(""), execute("", 2), sync()].concat(),
+        ],
+    ));
     all.push(steps(
         "what may stand in no block",
         &[query("VACUUM clinic.problem; SELECT name FROM clinic.patient WHERE patient_id = 880003")],

@@ -55,6 +55,29 @@ const TEXTS: &[&str] = &[
 /// Texts that a restricted role is told other things about.
 const OF_ALL: &[&str] =
     &["SELECT count(*) FROM ward", "SELECT nothing_like_it(1)", "COPY clinic.allergy TO STDOUT"];
+/// What SQL does with the names that the protocol uses. (A restricted role is told of an unknown one when it is
+/// bound.)
+const OBJECTS: &[&str] = &[
+    "PREPARE s AS SELECT 7",
+    "PREPARE s AS SELECT name FROM clinic.patient ORDER BY patient_id LIMIT 4",
+    "PREPARE t(int) AS SELECT patient_id, $1 FROM clinic.patient ORDER BY 1 LIMIT 4",
+    "EXECUTE s",
+    "EXECUTE s",
+    "EXECUTE t(3)",
+    "EXECUTE t",
+    "EXPLAIN (COSTS OFF) EXECUTE s",
+    "DEALLOCATE s",
+    "DEALLOCATE t",
+    "DECLARE p CURSOR WITH HOLD FOR SELECT patient_id, name FROM clinic.patient ORDER BY patient_id",
+    "DECLARE q CURSOR WITH HOLD FOR SELECT a FROM scratch.t ORDER BY a",
+    "FETCH 2 FROM p",
+    "FETCH 2 FROM p",
+    "MOVE 1 IN p",
+    "FETCH q",
+    "CLOSE p",
+    "CLOSE ALL",
+    "DISCARD ALL",
+];
 /// Simple queries of several statements.
 const SEVERAL: &[&str] = &[
     "SELECT 1; SELECT 2",
@@ -81,6 +104,8 @@ const PORTALS: &[&str] = &["", "", "p", "q"];
 fn text(random: &mut StdRng, all: bool) -> &'static str {
     if all && random.random_bool(0.1) {
         OF_ALL.choose(random).unwrap()
+    } else if all && random.random_bool(0.3) {
+        OBJECTS.choose(random).unwrap()
     } else {
         TEXTS.choose(random).unwrap()
     }
