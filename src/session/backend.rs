@@ -158,12 +158,29 @@ impl<C: Stream, S: Stream> Session<C, S> {
         }
     }
 
+    /// An unattributed run failed: one that never read names nobody.
+    pub(super) fn note_unread(&mut self, id: RunId, report: &Report) {
+        if let Some(run) = self.runs.get_mut(&id)
+            && run.gate_due
+            && super::run::never_read(report)
+        {
+            run.gate_due = false;
+            run.unread = true;
+        }
+    }
+
     /// Before the first byte of an unattributed reply: its record gates everything behind it.
     pub(super) fn open_gate(&mut self, id: RunId) {
         let Some(run) = self.runs.get_mut(&id) else { return };
         let description = run.description.take();
-        if let Some(receipt) = run.gate.take() {
-            self.outbox.push_gated(id, true, BytesMut::new(), receipt);
+        if std::mem::take(&mut run.gate_due) {
+            let mut receipt = None;
+            for body in run.window_records(&self.identity) {
+                receipt = Some(self.world.append(body, Priority::Ordinary));
+            }
+            if let Some(receipt) = receipt {
+                self.outbox.push_gated(id, true, BytesMut::new(), receipt);
+            }
         }
         if let Some(description) = description {
             self.show(&description);

@@ -167,19 +167,13 @@ impl<C: Stream, S: Stream> Session<C, S> {
         id
     }
 
-    /// An unattributed statement's record is made durable before its reply may leave.
+    /// An unattributed statement is recorded before it runs; whom it may have read, before its reply leaves, which
+    /// may be that it read nothing.
     pub(super) fn gate_unattributed(&mut self, id: u64) {
         let Some(run) = self.runs.get_mut(&id) else { return };
-        if !matches!(run.mode, Mode::Unattributed { .. }) {
-            return;
-        }
-        let bodies = run.window_records(&self.identity);
-        let mut receipt = None;
-        for body in bodies {
-            receipt = Some(self.world.append(body, Priority::Ordinary));
-        }
-        if let (Some(receipt), Some(run)) = (receipt, self.runs.get_mut(&id)) {
-            run.gate = Some(receipt);
+        if matches!(run.mode, Mode::Unattributed { .. }) {
+            let body = run.announced(&self.identity);
+            self.world.note(body, Priority::Ordinary);
         }
     }
 

@@ -44,6 +44,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
                 self.fail_run(run, &report, frame).await?;
             }
             Some(Op::Query { run }) => {
+                self.note_unread(run, &report);
                 self.open_gate(run);
                 let outcome = Outcome::Error { sqlstate: report.code().into_owned() };
                 self.finish_plain(run, outcome, true);
@@ -58,6 +59,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
                 if let Some(run) = self.runs.get_mut(&run) {
                     run.description = None;
                 }
+                self.note_unread(run, &report);
                 self.open_gate(run);
                 self.fail_run(run, &report, frame).await?;
                 self.discard_to_sync();
@@ -190,6 +192,8 @@ impl<C: Stream, S: Stream> Session<C, S> {
         if let Some(id) = pending.first().copied()
             && let Some(mut run) = self.runs.remove(&id)
         {
+            // Its Parse or Bind failed; what a Bind computes is its own values.
+            run.unread = run.gate_due && super::run::never_read(report);
             let outcome = Outcome::Error { sqlstate: report.code().into_owned() };
             for body in run.final_records(&self.identity, outcome) {
                 self.world.note(body, Priority::Ordinary);
@@ -212,6 +216,9 @@ impl<C: Stream, S: Stream> Session<C, S> {
     /// The server's error for an execution.
     pub(super) async fn fail_run(&mut self, id: RunId, report: &Report, frame: &Frame) -> Result<(), Ended> {
         let Some(mut run) = self.runs.remove(&id) else { return Err(unexpected(ServerTag::ErrorResponse)) };
+        // What the server would have said, had it been sent the row.
+        let invalid = run.copy.invalid.then(|| Report::error("22P02", "invalid input syntax"));
+        let report = invalid.as_ref().unwrap_or(report);
         let outcome = match &*report.code() {
             "57014" => Outcome::Cancelled,
             code => Outcome::Error { sqlstate: code.to_owned() },

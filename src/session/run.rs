@@ -14,10 +14,10 @@ use super::layout::Layout;
 use super::objects::Passed;
 use super::outbox::RunId;
 use crate::glass::Grants;
-use crate::ledger::Receipt;
 use crate::ledger::record::{Body, Disclosure, End, EventId, From, Intent, Outcome, What, Who};
 use crate::policy::{GlsCode, KeyType};
 use crate::sql::objects::Wrap;
+use crate::wire::message::Report;
 use crate::sql::{Footprint, GuardedPlan, PinValue, StatementKind, Strategy};
 
 /// Rows of one window, bytes, before its record is made durable and it leaves.
@@ -89,14 +89,16 @@ pub(super) struct Run {
     pub(super) revoked: Option<GlsCode>,
     /// Every patient the user could see, where an error makes that the set to record.
     pub(super) reach: Option<Vec<String>>,
-    /// The record that must be durable before anything of the reply leaves (unattributed runs).
-    pub(super) gate: Option<Receipt>,
     /// What it knows of its COPY, when it is one.
     pub(super) copy: CopyRun,
     /// Rows went by whose patients could not be read.
     pub(super) lost: bool,
     /// Whose rows it may have passed over without seeing them (a cursor that jumped).
     pub(super) passed: Option<Passed>,
+    /// Of an unattributed run: its disclosure is to be made durable before the first byte of its reply.
+    pub(super) gate_due: bool,
+    /// It failed before it read anything.
+    pub(super) unread: bool,
     /// A statement of ours: only its error is shown.
     pub(super) hidden: bool,
     /// It runs to its end before the server describes its result: the description waits for what follows it.
@@ -147,10 +149,11 @@ impl Run {
             intent_written: false,
             revoked: None,
             reach: None,
-            gate: None,
             copy: CopyRun::default(),
             lost: false,
             passed: None,
+            gate_due: false,
+            unread: false,
             hidden: false,
             runs_first: false,
             description: None,
@@ -253,6 +256,7 @@ impl Run {
     pub(super) fn disclosure(&mut self, outcome: &Outcome) -> Option<Disclosure> {
         match &self.mode {
             Mode::Verbatim => None,
+            Mode::Unattributed { .. } if self.unread => None,
             Mode::Unattributed { reason, .. } => Some(Disclosure {
                 patients: Vec::new(),
                 all_patients: true,
@@ -297,6 +301,13 @@ impl Run {
     /// How it ended.
     pub(super) fn end(&self, outcome: Outcome) -> End {
         End { rows: self.rows, bytes: self.bytes, outcome, duration_us: micros(self.started.elapsed()) }
+    }
+
+    /// The body to append before an unattributed statement is sent.
+    pub(super) fn announced(&mut self, identity: &Identity) -> Body {
+        self.intent_written = true;
+        self.gate_due = true;
+        Body::Intent { statement: self.statement.clone(), intent: self.intent(identity) }
     }
 
     /// The bodies to append when a window is full and the statement goes on. The last one gates it.
@@ -355,6 +366,12 @@ pub(super) fn depends_on_data(sqlstate: &str) -> bool {
         sqlstate.get(..2),
         Some("42" | "25" | "26" | "34" | "3D" | "3F" | "53" | "57" | "58" | "08" | "0A")
     )
+}
+
+/// True for the error of a statement that read nothing, whatever it is: a name in it does not exist, or its
+/// transaction failed before. One with a context comes from a function, which may have read before it.
+pub(super) fn never_read(report: &Report) -> bool {
+    matches!(&*report.code(), "26000" | "34000" | "42703" | "25P01" | "25P02") && report.field(b'W').is_none()
 }
 
 /// What a statement's pins say, with parameters filled in. A value that is no key of the key type

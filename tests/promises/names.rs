@@ -398,6 +398,75 @@ fn no_confusion_of_names_reads_a_protected_table_unrecorded() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// What failed before it read anything names nobody; what may have read is possibly everyone's.
+#[test]
+fn statements_that_never_read_are_nobodys() {
+    let database = Postgres::shared().demo();
+    let proxy = with_twin(&database);
+    let mut gus = Wire::through(&proxy, &database, "dba_gus");
+    let never = [
+        "FETCH nobody",
+        "EXECUTE nobody",
+        "EXPLAIN EXECUTE nobody",
+        "UPDATE clinic.note SET body = 'x' WHERE CURRENT OF nobody",
+        "COPY clinic.patient (nothing) TO STDOUT",
+        "COPY clinic.patient (nothing) FROM STDIN",
+        "MERGE INTO clinic.note n USING (SELECT 1) x ON nothing = 1 WHEN MATCHED THEN DELETE",
+    ];
+    for sql in never {
+        for how in ["simple", "extended"] {
+            let text = format!("{sql} /* {how} */");
+            gus.ok("BEGIN");
+            let reply = if how == "simple" { gus.query(&text) } else { gus.extended(&text, &[]) };
+            assert!(reply.failure().is_some(), "{text}");
+            gus.ok("ROLLBACK");
+            let told = told(&proxy, &text);
+            assert!(told.times > 0 && !told.all_patients && told.patients.is_empty(), "{text}: {told:?}");
+        }
+    }
+    let reads = "DO $$ DECLARE n text; BEGIN SELECT name INTO n FROM clinic.patient LIMIT 1; \
+        RAISE EXCEPTION '%', n USING ERRCODE = '42703'; END $$";
+    assert_eq!(gus.query(reads).refusal().sqlstate, "42703");
+    assert!(told(&proxy, reads).all_patients);
+}
+
+/// Portals that SQL reads on in, and rows that a cursor stands on, are recorded as what they are.
+#[test]
+fn what_is_read_under_another_name_names_its_patients() {
+    let database = Postgres::shared().demo();
+    let proxy = with_twin(&database);
+    for user in ["dba_gus", "nurse_amy"] {
+        let mut wire = Wire::through(&proxy, &database, user);
+        let select = "SELECT patient_id FROM clinic.patient WHERE patient_id >= 880003 ORDER BY patient_id";
+        wire.ok("BEGIN");
+        wire.send(&[parse("s", select), bind("p", "s", &[]), sync()].concat());
+        wire.reply();
+        let fetch = format!("FETCH 2 FROM p /* {user} */");
+        let rows = wire.ok(&fetch).firsts();
+        let fetched = told(&proxy, &fetch);
+        assert_eq!((fetched.patients.into_iter().collect::<Vec<_>>(), fetched.all_patients), (rows, false));
+        let call = format!("EXECUTE s /* {user} */");
+        let rows = wire.ok(&call).firsts();
+        assert_eq!(told(&proxy, &call).patients.len(), rows.len());
+        wire.ok(&format!("PREPARE t(int8) AS SELECT patient_id FROM clinic.patient WHERE patient_id = $1 -- {user}"));
+        wire.send(&[bind("", "t", &["880003"]), execute("", 0), sync()].concat());
+        assert_eq!(wire.reply().firsts(), ["880003"]);
+        let text = format!("PREPARE t(int8) AS SELECT patient_id FROM clinic.patient WHERE patient_id = $1 -- {user}");
+        assert!(told(&proxy, &text).names("880003"), "{:?}", told(&proxy, &text));
+        let text = format!("DECLARE c CURSOR FOR {select} FOR UPDATE /* {user} */");
+        if user == "dba_gus" {
+            wire.ok(&text);
+            let fetch = "FETCH 3 FROM c /* locked */";
+            assert_eq!(wire.ok(fetch).firsts().len(), 3);
+            let fetched = told(&proxy, fetch);
+            assert_eq!((fetched.patients.len(), fetched.all_patients), (3, false), "{fetched:?}");
+            let change = "UPDATE clinic.patient SET sex = sex WHERE CURRENT OF c";
+            assert_eq!(wire.ok(change).commands(), ["UPDATE 1"]);
+            assert!(told(&proxy, change).names("880015") && told(&proxy, change).all_patients);
+        }
+    }
+}
+
 fn told_now(proxy: &Proxy<'_>, sql: &str) -> crate::support::Told {
     if crate::support::told_in(&proxy.ledger(), sql).times == 0 {
         std::thread::sleep(std::time::Duration::from_millis(300));

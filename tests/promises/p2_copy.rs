@@ -374,6 +374,32 @@ fn rows_are_copied_in_for_ones_own_patients_only() {
     }
 }
 
+/// A key that is no value of its type is told as the server tells it; one that some server may read is nobody's.
+#[test]
+fn a_malformed_key_is_an_invalid_value() {
+    let database = Postgres::shared().demo();
+    database.server().psql(database.name(), "GRANT INSERT ON clinic.problem TO nurse");
+    let proxy = crate::support::proxy(&database);
+    let mut amy = Wire::through(&proxy, &database, "nurse_amy");
+    for (key, sqlstate) in [
+        ("7x", "22P02"),
+        ("", "22P02"),
+        ("880003.0", "22P02"),
+        ("\\N", "42501"),
+        ("0xD6D83", "42501"),
+        ("8_80003", "42501"),
+        ("880001", "42501"),
+        ("99999999999999999999", "42501"),
+    ] {
+        amy.send(&query("COPY clinic.problem (problem_id, patient_id, title) FROM STDIN"));
+        amy.send(&[crate::wire::copy_data(format!("990001\t{key}\tX\n").as_bytes()), crate::wire::copy_done()].concat());
+        let refusal = amy.reply().refusal();
+        assert_eq!(refusal.sqlstate, sqlstate, "{key:?}: {refusal:?}");
+    }
+    let count = "SELECT count(*) FROM clinic.problem WHERE problem_id = 990001";
+    assert_eq!(database.server().psql(database.name(), count).trim(), "0");
+}
+
 #[test]
 fn what_cannot_be_checked_while_it_is_copied_in_is_refused() {
     let (whole, _) = databases(

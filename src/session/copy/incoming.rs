@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use bytes::BytesMut;
 
 use super::split::{BadData, Cut, Kind, Splitter, value};
+use crate::policy::KeyType;
 use crate::sql::copy::{CopyIn, KeyForm};
 
 /// The reading end of one `COPY ... FROM STDIN` into a protected table.
@@ -24,6 +25,8 @@ pub(in crate::session) struct Batch {
     pub(in crate::session) keys: BTreeSet<String>,
     /// The first key that is NULL or no key at all (as far as it can be shown): such a row would be nobody's.
     pub(in crate::session) nobody: Option<String>,
+    /// A key is no value of the key's type, in any spelling that a server knows.
+    pub(in crate::session) invalid: bool,
 }
 
 impl Incoming {
@@ -73,6 +76,9 @@ impl CopyIn {
             Some(key) => {
                 batch.keys.insert(key);
             }
+            None if text.as_deref().is_some_and(|t| !binary && never_a_key(self.key_type, t)) => {
+                batch.invalid = true;
+            }
             None => {
                 batch.nobody.get_or_insert(text.unwrap_or_default());
             }
@@ -96,4 +102,20 @@ impl CopyIn {
 
 fn utf8(value: &[u8]) -> Option<String> {
     std::str::from_utf8(value).ok().map(str::to_owned)
+}
+
+/// True for a text that no server takes for a key of this type. Servers of version 16 know more spellings of integers
+/// than others: what could be one is left to the assignment, which does not have it.
+fn never_a_key(key: KeyType, text: &str) -> bool {
+    match key {
+        KeyType::Int4 | KeyType::Int8 => {
+            let text = text.trim_matches(|c: char| c.is_ascii_whitespace() || c == '\x0b');
+            let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
+            let based = digits.get(..2).is_some_and(|p| matches!(p, "0x" | "0X" | "0o" | "0O" | "0b" | "0B"));
+            !based && (digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit() || b == b'_'))
+        }
+        // What is read here as no UUID has another number of digits, or signs that stand in none.
+        KeyType::Uuid => true,
+        KeyType::Text => false,
+    }
 }

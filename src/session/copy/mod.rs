@@ -43,6 +43,8 @@ pub(super) struct CopyRun {
     incoming: Option<Incoming>,
     /// The patients that may be written, and since when that is known.
     assigned: Option<(Instant, BTreeSet<String>)>,
+    /// It was broken off for a key that is no value of the key's type at all.
+    pub(super) invalid: bool,
     /// Why the COPY was broken off here: the client is told this in place of the server's error.
     pub(super) refused: Option<Refusal>,
 }
@@ -226,6 +228,14 @@ impl<C: Stream, S: Stream> Session<C, S> {
                 self.break_off(id, refusal, Some(key));
                 return Ok(());
             }
+            if batch.invalid {
+                // Not sent: what the server makes of it is not for us to guess, that it fails is.
+                if let Some(run) = self.runs.get_mut(&id) {
+                    run.copy.invalid = true;
+                }
+                self.fail_copy();
+                return Ok(());
+            }
         }
         if let Some(run) = self.runs.get_mut(&id) {
             run.take_keys(batch.keys);
@@ -266,7 +276,6 @@ impl<C: Stream, S: Stream> Session<C, S> {
 
     /// Makes the server fail a COPY from the client; the client is told why when the server has.
     fn break_off(&mut self, id: RunId, refusal: Refusal, sought: Option<String>) {
-        self.copying_in = false;
         if let Some(run) = self.runs.get_mut(&id) {
             run.sought.extend(sought.map(|value| Sought {
                 identifier: None,
@@ -276,6 +285,11 @@ impl<C: Stream, S: Stream> Session<C, S> {
             }));
             run.copy.refused = Some(refusal);
         }
+        self.fail_copy();
+    }
+
+    fn fail_copy(&mut self) {
+        self.copying_in = false;
         self.to_server.push(b"f\0\0\0\x0crefused\0");
     }
 
