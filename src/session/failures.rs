@@ -238,7 +238,9 @@ impl<C: Stream, S: Stream> Session<C, S> {
             let refusal = self.world.not_your_patient(&[], &self.role);
             return self.end_with_refusal(run, &refusal);
         }
-        let error = if guarded {
+        // A COPY from the client is sent as the client wrote it.
+        let as_sent = run.plan().is_some_and(|p| p.copy_in().is_some()) && !self.role.is_restricted();
+        let error = if guarded && !as_sent {
             super::report::server_error(report, self.role.is_restricted())
         } else {
             frame.raw()

@@ -76,6 +76,11 @@ impl<C: Stream, S: Stream> Session<C, S> {
         let Some(tag) = ClientTag::of(frame.tag()) else {
             return Err(Ended::Protocol(format!("invalid frontend message type {}", frame.tag())));
         };
+        // A COPY in the middle of a simple query that was broken off: its error ends the query, before this message.
+        if self.rest.is_some() && !self.copying_in && !self.copy_due {
+            self.quiesce().await?;
+            self.resume_query().await?;
+        }
         if self.skipping && !matches!(tag, ClientTag::Sync | ClientTag::Terminate) {
             return Ok(());
         }
@@ -83,6 +88,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
         let passive = copies || matches!(tag, ClientTag::Sync | ClientTag::Flush | ClientTag::Terminate);
         if self.copy_due {
             self.await_copy().await?;
+            self.resume_query().await?;
         }
         if self.copying_in && !passive {
             let what = format!("unexpected message type {:#04x} during COPY from stdin", tag.byte());

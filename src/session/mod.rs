@@ -7,6 +7,7 @@
 //! stored (`ledger`), how a break-glass session lives (`glass`).
 
 mod alerts;
+mod around;
 mod authority;
 mod backend;
 mod calls;
@@ -174,6 +175,8 @@ pub struct Session<C, S> {
     /// A COPY FROM STDIN was sent: whether the server takes data is known once it answered, and until
     /// then no message behind it can be understood.
     copy_due: bool,
+    /// A simple query that waits for the end of a COPY from the client in it.
+    rest: Option<simple::Rest>,
     /// The client sends COPY data.
     copying_in: bool,
     /// A message over the limit, whose body is thrown away as it comes.
@@ -231,6 +234,9 @@ impl<C: Stream, S: Stream> Session<C, S> {
             }
             self.take_client_frames().await?;
             self.take_server_frames().await?;
+            if self.rest.is_some() {
+                self.resume_query().await?;
+            }
             if self.finishing && self.ops.is_empty() && self.status == Status::Idle && self.outbox.is_empty()
             {
                 return Err(Ended::Shutdown);

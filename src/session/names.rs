@@ -121,7 +121,8 @@ impl<C: Stream, S: Stream> Session<C, S> {
         }
         for undo in doubts.into_iter().rev() {
             let name = undo.name();
-            let again = if undo.is_statement() { self.statement_known(name) } else { self.portal_known(name) };
+            let again =
+                if undo.is_statement() { self.statement_known(name) } else { self.portal_known(name) };
             if !again {
                 self.take_back(undo);
             }
@@ -324,7 +325,9 @@ impl<C: Stream, S: Stream> Session<C, S> {
                 Err((text, refusal)) => return Ok(Err(self.stop(&text, &refusal))),
             };
             return Ok(match &prepared.decided {
-                Decided::Sent(statement) if statement.object.is_none() => Ok(Some(standing(&prepared, statement))),
+                Decided::Sent(statement) if statement.object.is_none() => {
+                    Ok(Some(standing(&prepared, statement)))
+                }
                 Decided::Empty => Ok(None),
                 // What it runs is another matter.
                 Decided::Sent(_) if !self.role.is_restricted() && prepared.upstream == name => {
@@ -457,8 +460,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
                 return Ok(Ok(None));
             }
             let target = Target { kind: TargetKind::Statement, name: standing.upstream };
-            let op =
-                Op::Describe { shown: false, plan: Some(Arc::clone(plan)), statement: None, run: None };
+            let op = Op::Describe { shown: false, plan: Some(Arc::clone(plan)), statement: None, run: None };
             self.described_layout = None;
             self.send(target.describe(), op);
             self.quiesce().await?;

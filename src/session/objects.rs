@@ -208,7 +208,11 @@ impl Objects {
                 self.prepared.insert(name.clone(), prepared);
             }
             // Forgotten in `names`.
-            Object::Close(_) | Object::Fetch(_) | Object::Execute { .. } | Object::Around(_) | Object::CurrentOf(_) => {}
+            Object::Close(_)
+            | Object::Fetch(_)
+            | Object::Execute { .. }
+            | Object::Around(_)
+            | Object::CurrentOf(_) => {}
         }
     }
 

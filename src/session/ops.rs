@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::outbox::RunId;
 use super::objects::{Cursor, SqlPrepared};
+use super::outbox::RunId;
 use super::statements::{Portal, Prepared};
 use crate::sql::GuardedPlan;
 

@@ -124,11 +124,8 @@ impl<C: Stream, S: Stream> Session<C, S> {
     }
 
     fn send_poison(&mut self, text: &str, error: Bytes) {
-        let parse = Parse {
-            name: POISON_NAME.to_owned(),
-            query: text.to_owned(),
-            parameter_types: Vec::new(),
-        };
+        let parse =
+            Parse { name: POISON_NAME.to_owned(), query: text.to_owned(), parameter_types: Vec::new() };
         if let Ok(bytes) = parse.encode() {
             self.to_server.push(&bytes);
             self.ops.push(Op::Poison { error });

@@ -17,8 +17,8 @@ use crate::glass::Grants;
 use crate::ledger::record::{Body, Disclosure, End, EventId, From, Intent, Outcome, What, Who};
 use crate::policy::{GlsCode, KeyType};
 use crate::sql::objects::Wrap;
-use crate::wire::message::Report;
 use crate::sql::{Footprint, GuardedPlan, PinValue, StatementKind, Strategy};
+use crate::wire::message::Report;
 
 /// Rows of one window, bytes, before its record is made durable and it leaves.
 pub(super) const WINDOW: usize = 128 * 1024;

@@ -10,7 +10,7 @@ use super::peer::Stream;
 use super::refusals::not_text;
 use super::run::Mode;
 use super::translate::Stop;
-use super::{Ended, Session};
+use super::{Ended, Session, Slow};
 use crate::sql::objects::Object;
 use crate::sql::planner::PlannedStatement;
 use crate::sql::{Footprint, Verdict};
@@ -46,9 +46,6 @@ impl<C: Stream, S: Stream> Session<C, S> {
             && let Err(error) = self.world.ledger_healthy()
         {
             return self.refuse_simple(&text, &super::report::ledger_refusal(&error)).await;
-        }
-        if let Some(refusal) = Self::copy_among_others(&planned.statements) {
-            return self.refuse_simple(&text, &refusal).await;
         }
         for statement in &planned.statements {
             if !self.settle_names(statement).await? {
@@ -106,15 +103,38 @@ impl<C: Stream, S: Stream> Session<C, S> {
         &mut self,
         statements: &[Arc<PlannedStatement>],
     ) -> Result<(), Ended> {
-        let mut copies = Vec::with_capacity(statements.len());
         for statement in statements {
-            match statement.guarded().map_or(Ok(None), |plan| self.copy_text(plan)) {
-                Ok(text) => copies.push(text),
-                Err(refusal) => return self.refuse_simple(&statement.text, &refusal).await,
+            if let Some(Err(refusal)) = statement.guarded().map(|plan| self.copy_text(plan)) {
+                return self.refuse_simple(&statement.text, &refusal).await;
             }
         }
         let block = self.open_block(statements).await?;
-        for (statement, copy) in statements.iter().zip(copies) {
+        self.send_rest(Rest { statements: statements.to_vec(), sent: 0, block }).await
+    }
+
+    /// Goes on with a simple query that waited for the end of a COPY from the client, which failed.
+    pub(super) fn resume_query(&mut self) -> Slow<'_> {
+        Box::pin(async {
+            match self.rest.take_if(|_| !self.copying_in && self.ops.is_empty()) {
+                Some(rest) => self.send_rest(rest).await,
+                None => Ok(()),
+            }
+        })
+    }
+
+    /// Sends what is left of a simple query, up to a COPY that takes data from the client.
+    pub(super) async fn send_rest(&mut self, mut rest: Rest) -> Result<(), Ended> {
+        let statements = rest.statements.clone();
+        for statement in statements.iter().skip(rest.sent) {
+            if self.skipping {
+                break;
+            }
+            rest.sent += 1;
+            let copy = match statement.guarded().map_or(Ok(None), |plan| self.copy_text(plan)) {
+                Ok(text) => text,
+                // It was there when the first statement was sent.
+                Err(_) => break,
+            };
             if !self.settle_names(statement).await? {
                 break;
             }
@@ -156,7 +176,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
             let given = translated.as_ref().and_then(|t| t.parameters.clone()).unwrap_or_default();
             self.note_effects(statement, upstream, &given);
             // The position of an error counts from the beginning of the client's message.
-            if let (Some(plan), [_], None) = (&plan, statements, &translated) {
+            if let (Some(plan), [_], None) = (&plan, statements.as_slice(), &translated) {
                 self.ask_origin(&statement.text, &[], plan);
             }
             let name = self.own_name(text, plan.is_some() && copy.is_none() && translated.is_none());
@@ -182,7 +202,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
             let portal = Target { kind: TargetKind::Portal, name: String::new() };
             let execute = Execute { portal: String::new(), max_rows: 0 };
             self.send(bind.encode(), Op::Bind { hidden: true, portal: None });
-            if !described {
+            if !described && !statement.effects.copies_in {
                 let op = Op::Describe { shown: true, plan, statement: None, run: Some(run) };
                 self.send(portal.describe(), op);
             }
@@ -190,9 +210,15 @@ impl<C: Stream, S: Stream> Session<C, S> {
             self.gate_unattributed(run);
             self.exchange_runs += 1;
             self.exchange_blocks |= statement.guarded().is_some_and(|p| p.block);
+            if statement.effects.copies_in {
+                // The server reads nothing else until the data has come.
+                self.copy_due = true;
+                self.rest = Some(rest);
+                return Ok(());
+            }
         }
         self.settle_exchange().await?;
-        if block {
+        if rest.block {
             if !self.skipping {
                 self.run_hidden(&Arc::from("(implicit transaction)"), "COMMIT", Mode::Verbatim);
             }
@@ -293,6 +319,16 @@ impl<C: Stream, S: Stream> Session<C, S> {
             }
         }
     }
+}
+
+/// A simple query that is sent in parts.
+#[derive(Debug)]
+pub(super) struct Rest {
+    statements: Vec<Arc<PlannedStatement>>,
+    /// Of them, those that were sent.
+    sent: usize,
+    /// A transaction block was begun for it.
+    block: bool,
 }
 
 /// The footprints of all statements whose patients cannot be told, as one.

@@ -177,12 +177,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
                 return Ok(true);
             }
         };
-        let op = Op::Describe {
-            shown: true,
-            plan: prepared.guarded().cloned(),
-            statement: None,
-            run: None,
-        };
+        let op = Op::Describe { shown: true, plan: prepared.guarded().cloned(), statement: None, run: None };
         self.send(Target { kind: TargetKind::Statement, name: prepared.upstream }.describe(), op);
         Ok(true)
     }

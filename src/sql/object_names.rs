@@ -82,7 +82,10 @@ pub fn with_cursors(text: &str, upstream: impl Fn(&str) -> Option<String>) -> Op
     let mut with = Vec::new();
     for (start, end) in &places {
         let name = identifier(text.get(*start..*end)?)?;
-        with.push(((*start, *end), upstream(&name).unwrap_or_else(|| text.get(*start..*end).unwrap_or("").to_owned())));
+        with.push((
+            (*start, *end),
+            upstream(&name).unwrap_or_else(|| text.get(*start..*end).unwrap_or("").to_owned()),
+        ));
     }
     let pairs: Vec<((usize, usize), &str)> = with.iter().map(|(p, n)| (*p, n.as_str())).collect();
     let made = replaced(text, &pairs)?;
@@ -118,7 +121,9 @@ fn replaced(text: &str, places: &[((usize, usize), &str)]) -> Option<String> {
 /// nothing else.
 fn reads_as(text: &str, made: &str, renamed: &dyn Fn(&Node) -> Option<(&'static str, String)>) -> bool {
     let (Ok(original), Ok(made)) = (parse_ours(text), parse_ours(made)) else { return false };
-    let ([original], [made]) = (original.statements.as_slice(), made.statements.as_slice()) else { return false };
+    let ([original], [made]) = (original.statements.as_slice(), made.statements.as_slice()) else {
+        return false;
+    };
     let mut expected = original.root.clone();
     rename(&mut expected, renamed);
     expected == made.root
@@ -159,11 +164,11 @@ mod tests {
                 "CREATE TEMP TABLE execute AS EXECUTE execute(1) WITH NO DATA",
                 "CREATE TEMP TABLE execute AS EXECUTE __glass_o1(1) WITH NO DATA",
             ),
+            ("EXPLAIN CREATE TABLE x AS EXECUTE p", "EXPLAIN CREATE TABLE x AS EXECUTE __glass_o1"),
             (
-                "EXPLAIN CREATE TABLE x AS EXECUTE p",
-                "EXPLAIN CREATE TABLE x AS EXECUTE __glass_o1",
+                "PREPARE prepare(int) AS SELECT $1 AS prepare",
+                "PREPARE __glass_o1(int) AS SELECT $1 AS prepare",
             ),
-            ("PREPARE prepare(int) AS SELECT $1 AS prepare", "PREPARE __glass_o1(int) AS SELECT $1 AS prepare"),
         ] {
             assert_eq!(with_statement(text, "__glass_o1").as_deref(), Some(made));
         }

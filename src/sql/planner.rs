@@ -503,10 +503,10 @@ fn reads_names(root: &Node) -> bool {
 /// False for statements that a transaction block changes nothing for.
 fn wants_block(root: &Node) -> bool {
     match root.kind {
-        "SelectStmt" | "InsertStmt" | "UpdateStmt" | "DeleteStmt" | "MergeStmt" | "CopyStmt" | "FetchStmt"
-        | "ClosePortalStmt" | "PrepareStmt" | "ExecuteStmt" | "DeallocateStmt" | "VariableShowStmt"
-        | "ListenStmt" | "UnlistenStmt" | "NotifyStmt" | "ExplainStmt" | "CreateTableAsStmt"
-        | "TransactionStmt" => false,
+        "SelectStmt" | "InsertStmt" | "UpdateStmt" | "DeleteStmt" | "MergeStmt" | "CopyStmt"
+        | "FetchStmt" | "ClosePortalStmt" | "PrepareStmt" | "ExecuteStmt" | "DeallocateStmt"
+        | "VariableShowStmt" | "ListenStmt" | "UnlistenStmt" | "NotifyStmt" | "ExplainStmt"
+        | "CreateTableAsStmt" | "TransactionStmt" => false,
         "VariableSetStmt" => root.flag("is_local") || root.str("name") == "TRANSACTION",
         _ => true,
     }

@@ -2,8 +2,8 @@
 //! Over protected tables the server knows them by other names, which must not be noticed.
 
 use crate::common::wire::{
-    bind, close_portal, close_statement, copy_data, copy_fail, describe_portal, describe_statement, execute, flush,
-    parse, query, sync,
+    bind, close_portal, close_statement, copy_data, copy_done, copy_fail, describe_portal,
+    describe_statement, execute, flush, parse, query, sync,
 };
 use crate::play::{Script, Step, same, script};
 use crate::stage::Stage;
@@ -19,15 +19,15 @@ fn both(name: &str, texts: &[&str]) -> [Script; 2] {
     let simple: Vec<Vec<u8>> = texts.iter().map(|sql| query(sql)).collect();
     let extended: Vec<Vec<u8>> = texts
         .iter()
-        .map(|sql| {
-            [parse("", sql), bind("", "", &[]), describe_portal(""), execute("", 0), sync()].concat()
-        })
+        .map(|sql| [parse("", sql), bind("", "", &[]), describe_portal(""), execute("", 0), sync()].concat())
         .collect();
     [steps(name, &simple), steps(&format!("by protocol: {name}"), &extended)]
 }
 
-const PATIENTS: &str = "SELECT patient_id, name FROM clinic.patient WHERE patient_id >= 880003 ORDER BY patient_id";
-const ONE: &str = "SELECT patient_id, name FROM clinic.patient WHERE patient_id >= $1 ORDER BY patient_id LIMIT 3";
+const PATIENTS: &str =
+    "SELECT patient_id, name FROM clinic.patient WHERE patient_id >= 880003 ORDER BY patient_id";
+const ONE: &str =
+    "SELECT patient_id, name FROM clinic.patient WHERE patient_id >= $1 ORDER BY patient_id LIMIT 3";
 
 /// For every role: the database past the proxy holds what the user may see.
 fn shared_names() -> Vec<Script> {
@@ -93,13 +93,14 @@ fn shared_names() -> Vec<Script> {
                 p("ROLLBACK"),
                 p("EXECUTE s(880003)"),
                 query("SELECT 1/0; DEALLOCATE s"),
-            query("EXECUTE s(880003)"),
+                query("EXECUTE s(880003)"),
             ],
         ),
         steps(
             "cursors and portals have one namespace",
             &[
-                [parse("s", PATIENTS), parse("t", "SELECT name FROM clinic.ward ORDER BY 1"), sync()].concat(),
+                [parse("s", PATIENTS), parse("t", "SELECT name FROM clinic.ward ORDER BY 1"), sync()]
+                    .concat(),
                 p("BEGIN"),
                 [bind("c", "s", &[]), execute("c", 2), sync()].concat(),
                 p("FETCH 2 FROM c"),
@@ -273,7 +274,8 @@ fn called_by_name() -> Vec<Script> {
             query("ROLLBACK"),
         ],
     ));
-    let explain = |p: &str| format!("EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF, BUFFERS OFF) EXECUTE {p}");
+    let explain =
+        |p: &str| format!("EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF, BUFFERS OFF) EXECUTE {p}");
     let around = |name: &str| -> Vec<String> {
         vec![
             explain(&format!("{name}(880003)")),
@@ -296,7 +298,8 @@ fn called_by_name() -> Vec<Script> {
     };
     // What is explained is a copy, whose executions count for themselves.
     let custom = "SET plan_cache_mode = force_custom_plan".to_owned();
-    let texts = |before: &str| -> Vec<String> { [vec![custom.clone(), before.to_owned()], around("p")].concat() };
+    let texts =
+        |before: &str| -> Vec<String> { [vec![custom.clone(), before.to_owned()], around("p")].concat() };
     for before in [
         format!("PREPARE p(int8) AS {ONE}"),
         "PREPARE p AS SELECT count(*) FROM clinic.note WHERE patient_id = $1".into(),
@@ -341,7 +344,7 @@ fn blocks() -> Vec<Script> {
         format!("{declare}; UPDATE scratch.t SET a = 1 WHERE a = 2"),
         format!("{declare}; FETCH 1 FROM c; FETCH ABSOLUTE 3 FROM c"),
         format!("{declare}; SELECT 1/0; FETCH 2 FROM c"),
-        format!("{declare}"),
+        declare.clone(),
         "FETCH c; SELECT name FROM clinic.patient WHERE patient_id = 880003".into(),
         "LOCK TABLE clinic.ward IN ACCESS SHARE MODE; SELECT name FROM clinic.patient WHERE patient_id = 880003".into(),
         "SET LOCAL statement_timeout = 90000; SELECT name FROM clinic.patient WHERE patient_id = 880003".into(),
@@ -381,4 +384,84 @@ fn names_of_an_unrestricted_role() {
     let mut scripts = shared_names();
     scripts.extend(open_names());
     same(&Stage::of("dba_gus"), &scripts);
+}
+
+/// COPY from the client among other statements of one message.
+fn copies(table: &str, rows: [&[u8]; 2]) -> Vec<Script> {
+    let one = "SELECT name FROM clinic.patient WHERE patient_id = 880003";
+    let copy = format!("COPY {table} FROM STDIN");
+    let [good, bad] = rows;
+    let both = format!("{one}; {copy}; {one}");
+    let sent = |sql: &str, messages: &[Vec<u8>]| [query(sql), messages.concat()].concat();
+    vec![
+        script(
+            "first, last, between",
+            &[sent(&both, &[copy_data(good), copy_done()]), query("BEGIN"), query("ROLLBACK")],
+        ),
+        script("nothing behind it", &[sent(&format!("{one}; {copy}"), &[copy_data(good), copy_done()])]),
+        script("nothing before it", &[sent(&format!("{copy}; {one}"), &[copy_data(good), copy_done()])]),
+        script(
+            "twice",
+            &[
+                sent(
+                    &format!("BEGIN; {copy}; {one}; SAVEPOINT a; {copy}; ROLLBACK; {one}"),
+                    &[copy_data(good), copy_done(), copy_data(good), copy_done()],
+                ),
+                query("SELECT 1"),
+            ],
+        ),
+        script("the client fails it", &[sent(&both, &[copy_data(good), copy_fail("no")]), query("SELECT 1")]),
+        script("the server fails it", &[sent(&both, &[copy_data(bad), copy_done()]), query("SELECT 1")]),
+        // The client learns of it before it goes on.
+        Script {
+            name: "and the client sees it".into(),
+            steps: vec![
+                Step::Send(sent(&both, &[copy_data(bad)])),
+                Step::Ready(1),
+                Step::Send([copy_data(good), copy_done(), query(one)].concat()),
+                Step::Ready(1),
+            ],
+        },
+        script(
+            "it does not begin",
+            &[
+                sent(
+                    &format!("{one}; COPY {table} (nothing) FROM STDIN; {one}"),
+                    &[copy_data(good), copy_done()],
+                ),
+                query(one),
+            ],
+        ),
+        script("it is not reached", &[sent(&format!("{one}; SELECT 1/0; {copy}; {one}"), &[]), query(one)]),
+        script(
+            "a failing statement behind it",
+            &[sent(&format!("{copy}; SELECT 1/0; {one}"), &[copy_data(good), copy_done()]), query(one)],
+        ),
+        Script {
+            name: "step by step".into(),
+            steps: vec![
+                Step::Send(query(&both)),
+                Step::Until(b'G', 1),
+                Step::Send(copy_data(good)),
+                Step::Send([sync(), flush()].concat()),
+                Step::Send(copy_done()),
+                Step::Ready(1),
+                Step::Send(query(&format!("DELETE FROM {table} WHERE false"))),
+                Step::Ready(1),
+            ],
+        },
+    ]
+}
+
+#[test]
+fn copies_among_other_statements() {
+    let bad = b"not a number\tx\n";
+    same(&Stage::of("nurse_amy"), &copies("scratch.t (a)", [b"900001\n", bad]));
+    let gus = Stage::of("dba_gus");
+    same(&gus, &copies("scratch.t (a)", [b"900002\n", bad]));
+    let row = b"990001\t880003\tX\tx\t\\N\tactive\n";
+    same(&gus, &copies("clinic.problem", [row, bad]));
+    let behind = b"990002\t880003\tX\tx\t\\N\tactive\n\\.\nwhatever comes behind the end\n";
+    let end = [query("COPY clinic.problem FROM STDIN"), copy_data(behind), copy_done()].concat();
+    same(&gus, &[script("behind the end of the data", &[end])]);
 }

@@ -8,7 +8,8 @@ use crate::support::{hide, replaced, told};
 use crate::wire::{Reply, Wire, bind, execute, frame, parse, query, sync};
 
 /// A reference table with the name of a protected one: what `note` means depends on the search path.
-const TWIN: &str = "CREATE SCHEMA scratch; CREATE TABLE scratch.note (note_id int, patient_id int8, body text);
+const TWIN: &str =
+    "CREATE SCHEMA scratch; CREATE TABLE scratch.note (note_id int, patient_id int8, body text);
     INSERT INTO scratch.note SELECT g, 1, 'harmless' FROM generate_series(1, 3) g;
     GRANT USAGE ON SCHEMA scratch TO PUBLIC; GRANT SELECT ON scratch.note TO PUBLIC";
 
@@ -300,10 +301,9 @@ fn no_confusion_of_names_reads_a_protected_table_unguarded() {
     for (name, steps) in attacks() {
         let mut amy = Wire::through(&proxy, &database, "nurse_amy");
         for (n, step) in steps.iter().enumerate() {
-            let copied: usize;
             let mut cells = Vec::new();
             let replies = played(&mut amy, step);
-            copied = replies.iter().flat_map(|r| &r.messages).filter(|m| m.tag == b'd').count();
+            let copied = replies.iter().flat_map(|r| &r.messages).filter(|m| m.tag == b'd').count();
             cells.extend(replies.iter().flat_map(Reply::rows).flatten().flatten());
             // The cost estimates and actual rows of EXPLAIN are numbers of the whole table, too.
             let tells = |c: &String| *c == all || c.contains("Scan") || c.contains(&format!("rows={all}"));
@@ -448,10 +448,14 @@ fn what_is_read_under_another_name_names_its_patients() {
         let call = format!("EXECUTE s /* {user} */");
         let rows = wire.ok(&call).firsts();
         assert_eq!(told(&proxy, &call).patients.len(), rows.len());
-        wire.ok(&format!("PREPARE t(int8) AS SELECT patient_id FROM clinic.patient WHERE patient_id = $1 -- {user}"));
+        wire.ok(&format!(
+            "PREPARE t(int8) AS SELECT patient_id FROM clinic.patient WHERE patient_id = $1 -- {user}"
+        ));
         wire.send(&[bind("", "t", &["880003"]), execute("", 0), sync()].concat());
         assert_eq!(wire.reply().firsts(), ["880003"]);
-        let text = format!("PREPARE t(int8) AS SELECT patient_id FROM clinic.patient WHERE patient_id = $1 -- {user}");
+        let text = format!(
+            "PREPARE t(int8) AS SELECT patient_id FROM clinic.patient WHERE patient_id = $1 -- {user}"
+        );
         assert!(told(&proxy, &text).names("880003"), "{:?}", told(&proxy, &text));
         let text = format!("DECLARE c CURSOR FOR {select} FOR UPDATE /* {user} */");
         if user == "dba_gus" {

@@ -374,6 +374,39 @@ fn rows_are_copied_in_for_ones_own_patients_only() {
     }
 }
 
+/// A row of another's patient undoes the whole message that its COPY stands in, and what comes behind is not run.
+#[test]
+fn a_copy_in_among_other_statements_is_checked_as_well() {
+    let (whole, _) = databases("GRANT INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA clinic TO nurse");
+    let proxy = Proxy::start_with(&whole, hide);
+    let copy = "COPY clinic.problem (problem_id, patient_id, icd10, title, status) FROM STDIN";
+    let row = |id: i64, patient: i64| frame(b'd', format!("{id}\t{patient}\tX\tx\tactive\n").as_bytes());
+    let done = || frame(b'c', b"");
+    let planted = || {
+        let sql = "SELECT count(*) FROM clinic.problem WHERE problem_id >= 900000";
+        whole.server().psql(whole.name(), sql).trim().to_owned()
+    };
+    let text = format!("{copy}; {copy}; DELETE FROM clinic.problem WHERE patient_id = 880003");
+    for last in [done(), frame(b'f', b"no\0"), query("SELECT 1")] {
+        let mut amy = Wire::through(&proxy, &whole, "nurse_amy");
+        let sent =
+            [query(&text), row(900001, 880003), done(), row(900002, 880001), row(900003, 880003), last];
+        amy.send(&sent.concat());
+        let reply = amy.reply();
+        assert_eq!(reply.failure().map(|f| f.sqlstate).as_deref(), Some("42501"), "{}", reply.tags());
+        assert_eq!(reply.status(), 'I');
+        assert_eq!(planted(), "0");
+    }
+    let mut amy = Wire::through(&proxy, &whole, "nurse_amy");
+    let own = [query(&text), row(900001, 880003), done(), row(900002, 880015), done()];
+    amy.send(&own.concat());
+    let reply = amy.reply();
+    assert_eq!((reply.failure(), reply.commands().len()), (None, 3), "{}", reply.tags());
+    assert_eq!(planted(), "1", "the last statement deleted the other one");
+    let told = told(&proxy, copy);
+    assert!(told.names("880003") && told.names("880015") && !told.all_patients, "{told:?}");
+}
+
 /// A key that is no value of its type is told as the server tells it; one that some server may read is nobody's.
 #[test]
 fn a_malformed_key_is_an_invalid_value() {
@@ -392,7 +425,10 @@ fn a_malformed_key_is_an_invalid_value() {
         ("99999999999999999999", "42501"),
     ] {
         amy.send(&query("COPY clinic.problem (problem_id, patient_id, title) FROM STDIN"));
-        amy.send(&[crate::wire::copy_data(format!("990001\t{key}\tX\n").as_bytes()), crate::wire::copy_done()].concat());
+        amy.send(
+            &[crate::wire::copy_data(format!("990001\t{key}\tX\n").as_bytes()), crate::wire::copy_done()]
+                .concat(),
+        );
         let refusal = amy.reply().refusal();
         assert_eq!(refusal.sqlstate, sqlstate, "{key:?}: {refusal:?}");
     }
@@ -416,7 +452,6 @@ fn what_cannot_be_checked_while_it_is_copied_in_is_refused() {
         "COPY clinic.problem FROM STDIN (FORMAT csv, FORCE_NULL (patient_id))",
         "COPY clinic.problem FROM STDIN (ENCODING 'latin1')",
         "COPY clinic.current_medication FROM STDIN",
-        "COPY clinic.problem FROM STDIN; SELECT 1",
         "COPY clinic.problem FROM PROGRAM 'cat'",
     ] {
         let reply = amy.query(sql);

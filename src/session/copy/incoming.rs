@@ -7,13 +7,16 @@ use bytes::BytesMut;
 
 use super::split::{BadData, Cut, Kind, Splitter, value};
 use crate::policy::KeyType;
-use crate::sql::copy::{CopyIn, KeyForm};
+use crate::sql::copy::{CopyFormat, CopyIn, KeyForm};
 
 /// The reading end of one `COPY ... FROM STDIN` into a protected table.
 #[derive(Debug)]
 pub(in crate::session) struct Incoming {
     spec: CopyIn,
     splitter: Splitter,
+    /// A line that is `\\.` ends the data; the server throws away what follows, and so it is not sent.
+    marker_ends: bool,
+    ended: bool,
 }
 
 /// Whole rows.
@@ -31,8 +34,14 @@ pub(in crate::session) struct Batch {
 
 impl Incoming {
     /// For a plan's COPY.
-    pub(in crate::session) fn new(spec: &CopyIn) -> Self {
-        Self { spec: spec.clone(), splitter: Splitter::new(&spec.format) }
+    pub(in crate::session) fn new(spec: &CopyIn, server_version: u32) -> Self {
+        let marker_ends = match spec.format {
+            CopyFormat::Text { .. } => true,
+            // From version 18 on it is a value; where it could be one, it is looked at.
+            CopyFormat::Csv { .. } => server_version < 180_000 && spec.columns > 1,
+            CopyFormat::Binary => false,
+        };
+        Self { spec: spec.clone(), splitter: Splitter::new(&spec.format), marker_ends, ended: false }
     }
 
     /// Fields of a row.
@@ -48,11 +57,18 @@ impl Incoming {
     /// Takes the body of a CopyData; `last` when CopyDone came.
     pub(in crate::session) fn take(&mut self, body: &[u8], last: bool) -> Result<Batch, BadData> {
         let mut batch = Batch::default();
+        if self.ended {
+            return Ok(batch);
+        }
         self.splitter.push(body);
         while let Some(cut) = self.splitter.next(last)? {
             batch.bytes.extend_from_slice(cut.raw);
             match cut.kind {
                 Kind::Row => self.spec.row(&cut, &mut batch)?,
+                Kind::Marker if self.marker_ends => {
+                    self.ended = true;
+                    return Ok(batch);
+                }
                 // In csv of one column it is a value for a server of version 18. What comes behind it is
                 // looked at all the same.
                 Kind::Marker if self.spec.columns == 1 => self.spec.row(&cut, &mut batch)?,
@@ -70,7 +86,7 @@ impl CopyIn {
         }
         let span = cut.spans.get(self.key).ok_or(BadData::Malformed("no key"))?;
         let written = value(&self.format, cut.raw, *span);
-        let binary = matches!(self.format, crate::sql::copy::CopyFormat::Binary);
+        let binary = matches!(self.format, CopyFormat::Binary);
         let text = written.as_deref().and_then(|v| if binary { self.binary(v) } else { utf8(v) });
         match text.as_deref().and_then(|t| self.key_type.canonical(t)) {
             Some(key) => {

@@ -23,7 +23,7 @@ use super::peer::Stream;
 use super::run::{Mode, Sought, WINDOW};
 use super::{Ended, Session};
 use crate::glass::Grants;
-use crate::policy::{GlsCode, Refusal};
+use crate::policy::Refusal;
 use crate::sql::literal;
 use crate::sql::planner::PlannedStatement;
 use crate::sql::{GuardedPlan, cannot_guard};
@@ -47,6 +47,13 @@ pub(super) struct CopyRun {
     pub(super) invalid: bool,
     /// Why the COPY was broken off here: the client is told this in place of the server's error.
     pub(super) refused: Option<Refusal>,
+}
+
+impl CopyRun {
+    /// True when the server was told that the COPY failed.
+    fn is_broken_off(&self) -> bool {
+        self.invalid || self.refused.is_some()
+    }
 }
 
 impl From<BadData> for Ended {
@@ -161,7 +168,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
         let Some(run) = self.runs.get_mut(&id) else { return Err(unexpected(TAG)) };
         let Some(plan) = run.plan().cloned() else { return Ok(false) };
         let Some(copy) = plan.copy_in() else { return Err(unexpected(TAG)) };
-        let incoming = Incoming::new(copy);
+        let incoming = Incoming::new(copy, self.context.catalog.server_version);
         let columns = frame.body().get(1..3).map(|c| c.iter().fold(0, |n, b| n << 8 | usize::from(*b)));
         if columns != Some(incoming.columns()) {
             return Err(unexpected(TAG));
@@ -173,6 +180,19 @@ impl<C: Stream, S: Stream> Session<C, S> {
 
     /// CopyData, CopyDone and CopyFail of the client while the server takes data.
     pub(super) async fn on_copy_input(&mut self, frame: Frame, tag: ClientTag) -> Result<(), Ended> {
+        let id = self.head_run();
+        self.take_copy_input(frame, tag).await?;
+        let broken = id.and_then(|id| self.runs.get(&id)).is_some_and(|run| run.copy.is_broken_off());
+        if tag == ClientTag::CopyDone
+            && !broken
+            && let Some(rest) = self.rest.take()
+        {
+            self.send_rest(rest).await?;
+        }
+        Ok(())
+    }
+
+    async fn take_copy_input(&mut self, frame: Frame, tag: ClientTag) -> Result<(), Ended> {
         self.copying_in = tag == ClientTag::CopyData;
         let id = self.head_run();
         let run = id.and_then(|id| self.runs.get_mut(&id));
@@ -291,19 +311,6 @@ impl<C: Stream, S: Stream> Session<C, S> {
     fn fail_copy(&mut self) {
         self.copying_in = false;
         self.to_server.push(b"f\0\0\0\x0crefused\0");
-    }
-
-    /// COPY from the client takes messages of its own, so it cannot stand among other statements of a
-    /// simple query that is sent in parts.
-    pub(super) fn copy_among_others(statements: &[Arc<PlannedStatement>]) -> Option<Refusal> {
-        let guarded = statements.iter().any(|s| s.guarded().is_some());
-        (guarded && statements.len() > 1 && statements.iter().any(|s| s.effects.copies_in)).then(|| {
-            Refusal::new(
-                GlsCode::CannotGuard,
-                "this statement cannot be guarded: COPY FROM STDIN beside statements on protected tables",
-            )
-            .with_hint("Send the statements one by one.")
-        })
     }
 }
 

@@ -264,14 +264,19 @@ fn data_that_does_not_fit_the_description_never_passes() {
 }
 
 fn incoming(format: CopyFormat) -> Incoming {
-    Incoming::new(&CopyIn {
+    of_version(format, 150_018)
+}
+
+fn of_version(format: CopyFormat, version: u32) -> Incoming {
+    let spec = CopyIn {
         format,
         columns: 2,
         key: 1,
         key_form: KeyForm::Integer,
         key_type: KeyType::Int8,
         check: true,
-    })
+    };
+    Incoming::new(&spec, version)
 }
 
 #[test]
@@ -305,6 +310,21 @@ fn keys_of_rows_that_are_sent() {
         (CopyFormat::Binary, b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0\0\x02\0\0\0\0"),
     ] {
         assert!(incoming(format).take(data, true).is_err(), "{}", String::from_utf8_lossy(data));
+    }
+    // What stands behind the end of the data is no row, and is not sent.
+    for (format, version, data, sent, keys) in [
+        (text(false), 180_000, &b"x\t7\n\\.\ny\t8\nz"[..], &b"x\t7\n\\.\n"[..], &["7"][..]),
+        (csv(b'"', false), 170_000, b"x,7\n\\.\ny,8\n", b"x,7\n\\.\n", &["7"]),
+        (csv(b'"', false), 180_000, b"x,7\n\\.\ny,8\n", b"x,7\n\\.\ny,8\n", &["7", "8"]),
+    ] {
+        let mut one = of_version(format, version);
+        let mut batch = one.take(data, false).unwrap();
+        let more = one.take(b"w\t9\n", true);
+        assert_eq!(batch.bytes.split().as_ref(), sent);
+        assert_eq!(batch.keys.iter().map(String::as_str).collect::<Vec<_>>(), keys);
+        if keys.len() == 1 {
+            assert!(more.unwrap().bytes.is_empty());
+        }
     }
     // A row is not handed on before it is whole.
     let mut cut = incoming(text(false));
