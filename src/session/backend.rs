@@ -24,8 +24,8 @@ use crate::wire::message::{self, Report, ServerTag, Status};
 pub(super) enum Later {
     /// A full window of a cursor's rows: they must be of the user's patients at present.
     Window(RunId),
-    /// The same at the end of a FETCH.
-    CursorRead { id: RunId, frame: Frame, tag: ServerTag },
+    /// The same at the end of a FETCH, and a portal that stopped at a row limit.
+    RowsLeft { id: RunId, frame: Frame, tag: ServerTag },
     /// The end of a run that named patients and found none.
     Sought(Ending),
     /// An error.
@@ -125,8 +125,11 @@ impl<C: Stream, S: Stream> Session<C, S> {
                 self.release_window(id);
                 Ok(())
             }
-            Later::CursorRead { id, frame, tag } => {
+            Later::RowsLeft { id, frame, tag } => {
                 self.hold_to_present(id).await;
+                if tag == ServerTag::PortalSuspended {
+                    self.note_unread(id).await;
+                }
                 match self.finish_guarded(id, frame, tag)? {
                     Some(ending) => self.look_up_sought(ending).await,
                     None => Ok(()),
@@ -380,8 +383,8 @@ impl<C: Stream, S: Stream> Session<C, S> {
                 if !simple {
                     self.ops.pop();
                 }
-                if self.reads_cursor(id) {
-                    return Ok(Some(Later::CursorRead { id, frame, tag }));
+                if self.reads_cursor(id) || tag == ServerTag::PortalSuspended {
+                    return Ok(Some(Later::RowsLeft { id, frame, tag }));
                 }
                 return Ok(self.finish_guarded(id, frame, tag)?.map(Later::Sought));
             }
@@ -464,6 +467,10 @@ impl<C: Stream, S: Stream> Session<C, S> {
                 } else {
                     frame.into_raw()
                 }
+            }
+            // The row that says that there is none.
+            ServerTag::PortalSuspended if plan.has_marker && run.moved == 0 && plan.wrap == Wrap::Plain => {
+                message::command_complete("SELECT 0")?
             }
             _ => frame.into_raw(),
         };

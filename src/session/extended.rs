@@ -495,9 +495,15 @@ impl<C: Stream, S: Stream> Session<C, S> {
             cursor.reach.clone_from(&portal.reach);
         }
         self.exchange_runs += 1;
-        self.forward(frame);
+        // The rows are ours: a limit of the client's, who expects none, would hold back its tag and our keys.
+        let unlimited = self.runs.get(&run).and_then(|r| r.plan()).is_some_and(|p| p.rows_are_witnesses);
         self.in_pipeline = true;
-        self.ops.push(Op::Execute { run });
+        if unlimited && execute.max_rows != 0 {
+            self.send(Execute { max_rows: 0, ..execute }.encode(), Op::Execute { run });
+        } else {
+            self.forward(frame);
+            self.ops.push(Op::Execute { run });
+        }
         self.gate_unattributed(run);
         Ok(())
     }

@@ -95,7 +95,8 @@ pub(super) struct Run {
     pub(super) copy: CopyRun,
     /// Rows went by whose patients could not be read.
     pub(super) lost: bool,
-    /// Whose rows it may have passed over without seeing them (a cursor that jumped).
+    /// Whose rows it may have passed over without seeing them (a cursor that jumped, a write or a FETCH
+    /// whose rows the client did not all take).
     pub(super) passed: Option<Passed>,
     /// A statement of ours: only its error is shown.
     pub(super) hidden: bool,
@@ -281,7 +282,7 @@ impl Run {
                 Some(Disclosure {
                     patients: keys.into_iter().collect(),
                     all_patients,
-                    exact: plan.lineage.exact && !by_error && !self.lost,
+                    exact: plan.lineage.exact && !by_error && !self.lost && self.passed.is_none(),
                     reasons,
                 })
             }
