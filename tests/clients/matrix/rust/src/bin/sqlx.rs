@@ -81,8 +81,8 @@ async fn results() -> Checked {
 
 async fn simple() -> Checked {
     let mut c = connect().await?;
-    let sql =
-        format!("SELECT 1 AS a; {PATIENTS}; CREATE TEMP TABLE t (i int); INSERT INTO t VALUES (1), (2)");
+    c.execute("CREATE TEMP TABLE t (i int)").await?;
+    let sql = format!("SELECT 1 AS a; {PATIENTS}; INSERT INTO t VALUES (1), (2); SELECT 2");
     let mut said = Vec::new();
     let mut stream = sqlx::raw_sql(&sql).fetch_many(&mut c);
     while let Some(part) = stream.try_next().await? {
