@@ -245,7 +245,8 @@ fn only(text: &str, accept: impl Fn(&Statement) -> bool) -> Option<Planned> {
 /// that cannot be deep.
 fn deparse(text: &str) -> Option<String> {
     const LONGEST: usize = 8 * 1024;
-    let text = (text.len() <= LONGEST).then(|| pg_query::parse(text, 0).ok()?.deparse(Default::default()).ok())??;
+    let text = (text.len() <= LONGEST)
+        .then(|| pg_query::parse(text, 0).ok()?.deparse(Default::default()).ok())??;
     Some(without_from_in_trim(text))
 }
 
