@@ -107,8 +107,8 @@ run_suite() {
     suite_up
     port="$DB_PORT"
     [ "$way" = direct ] || port="$PROXY_PORT"
-    # Left out: other packages and another server.
-    [ "$name" = asyncpg ] || extra=(-m 'not mypy and not crdb' --ignore tests/pool --ignore tests/crdb)
+    # Left out: other packages, another server, and what takes minutes (-m in SUITE_TESTS takes the place of this one).
+    [ "$name" = asyncpg ] || extra=(-m 'not slow and not mypy and not crdb' --ignore tests/pool --ignore tests/crdb)
     extra+=("$@" "${chosen[@]}")
     say "$name: $way $*"
     (
