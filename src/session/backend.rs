@@ -66,7 +66,12 @@ impl<C: Stream, S: Stream> Session<C, S> {
         match tag {
             ServerTag::NoticeResponse => self.on_notice(&frame)?,
             ServerTag::ParameterStatus => self.on_parameter_status(frame)?,
-            ServerTag::NotificationResponse => self.show(&frame.into_raw()),
+            ServerTag::NotificationResponse => {
+                if !is_notification(frame.body()) {
+                    return Err(Ended::Protocol("a malformed notification from the server".into()));
+                }
+                self.show(&frame.into_raw());
+            }
             ServerTag::DataRow => {
                 if let Some(full) = self.on_row(frame)? {
                     if self.reads_cursor(full) {
@@ -609,6 +614,13 @@ impl<C: Stream, S: Stream> Session<C, S> {
 /// A message that the present state does not allow: the two sides are out of step, which must end.
 pub(super) fn unexpected(tag: ServerTag) -> Ended {
     Ended::Protocol(format!("unexpected {tag:?} from the server"))
+}
+
+/// A process id and two strings, and nothing else: such a message goes to the client whatever is under way, so
+/// another one must not pass for it.
+fn is_notification(body: &[u8]) -> bool {
+    let strings = body.get(4..).unwrap_or_default();
+    strings.last() == Some(&0) && strings.iter().filter(|b| **b == 0).count() == 2
 }
 
 /// Where the columns of a RowDescription come from.
