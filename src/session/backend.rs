@@ -24,8 +24,8 @@ use crate::wire::message::{self, Report, ServerTag, Status};
 pub(super) enum Later {
     /// A full window of a cursor's rows: they must be of the user's patients at present.
     Window(RunId),
-    /// The same at the end of a FETCH.
-    CursorRead { id: RunId, frame: Frame, tag: ServerTag },
+    /// The same at the end of a FETCH, and a portal that stopped at a row limit.
+    RowsLeft { id: RunId, frame: Frame, tag: ServerTag },
     /// The end of a run that named patients and found none.
     Sought(Ending),
     /// An error.
@@ -66,7 +66,12 @@ impl<C: Stream, S: Stream> Session<C, S> {
         match tag {
             ServerTag::NoticeResponse => self.on_notice(&frame)?,
             ServerTag::ParameterStatus => self.on_parameter_status(frame)?,
-            ServerTag::NotificationResponse => self.show(&frame.into_raw()),
+            ServerTag::NotificationResponse => {
+                if !is_notification(frame.body()) {
+                    return Err(Ended::Protocol("a malformed notification from the server".into()));
+                }
+                self.show(&frame.into_raw());
+            }
             ServerTag::DataRow => {
                 if let Some(full) = self.on_row(frame)? {
                     if self.reads_cursor(full) {
@@ -125,8 +130,11 @@ impl<C: Stream, S: Stream> Session<C, S> {
                 self.release_window(id);
                 Ok(())
             }
-            Later::CursorRead { id, frame, tag } => {
+            Later::RowsLeft { id, frame, tag } => {
                 self.hold_to_present(id).await;
+                if tag == ServerTag::PortalSuspended {
+                    self.note_unread(id).await;
+                }
                 match self.finish_guarded(id, frame, tag)? {
                     Some(ending) => self.look_up_sought(ending).await,
                     None => Ok(()),
@@ -412,8 +420,8 @@ impl<C: Stream, S: Stream> Session<C, S> {
                 if !simple {
                     self.ops.pop();
                 }
-                if self.reads_cursor(id) {
-                    return Ok(Some(Later::CursorRead { id, frame, tag }));
+                if self.reads_cursor(id) || tag == ServerTag::PortalSuspended {
+                    return Ok(Some(Later::RowsLeft { id, frame, tag }));
                 }
                 return Ok(self.finish_guarded(id, frame, tag)?.map(Later::Sought));
             }
@@ -499,6 +507,10 @@ impl<C: Stream, S: Stream> Session<C, S> {
                 } else {
                     frame.into_raw()
                 }
+            }
+            // The row that says that there is none.
+            ServerTag::PortalSuspended if plan.has_marker && run.moved == 0 && plan.wrap == Wrap::Plain => {
+                message::command_complete("SELECT 0")?
             }
             _ => frame.into_raw(),
         };
@@ -637,6 +649,13 @@ impl<C: Stream, S: Stream> Session<C, S> {
 /// A message that the present state does not allow: the two sides are out of step, which must end.
 pub(super) fn unexpected(tag: ServerTag) -> Ended {
     Ended::Protocol(format!("unexpected {tag:?} from the server"))
+}
+
+/// A process id and two strings, and nothing else: such a message goes to the client whatever is under way, so
+/// another one must not pass for it.
+fn is_notification(body: &[u8]) -> bool {
+    let strings = body.get(4..).unwrap_or_default();
+    strings.last() == Some(&0) && strings.iter().filter(|b| **b == 0).count() == 2
 }
 
 /// Where the columns of a RowDescription come from.

@@ -536,12 +536,15 @@ impl<C: Stream, S: Stream> Session<C, S> {
             cursor.reach.clone_from(&portal.reach);
         }
         self.exchange_runs += 1;
+        // The rows are ours: a limit of the client's, who expects none, would hold back its tag and our keys.
+        let unlimited = self.runs.get(&run).and_then(|r| r.plan()).is_some_and(|p| p.rows_are_witnesses);
+        let max_rows = if unlimited { 0 } else { execute.max_rows };
         self.in_pipeline = true;
-        if portal.name == execute.portal {
+        if portal.name == execute.portal && max_rows == execute.max_rows {
             self.forward(frame);
             self.ops.push(Op::Execute { run });
         } else {
-            let execute = Execute { portal: portal.name, ..execute };
+            let execute = Execute { portal: portal.name, max_rows };
             self.send(execute.encode(), Op::Execute { run });
         }
         self.gate_unattributed(run);

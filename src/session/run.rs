@@ -93,7 +93,8 @@ pub(super) struct Run {
     pub(super) copy: CopyRun,
     /// Rows went by whose patients could not be read.
     pub(super) lost: bool,
-    /// Whose rows it may have passed over without seeing them (a cursor that jumped).
+    /// Whose rows it may have passed over without seeing them (a cursor that jumped, a write or a FETCH
+    /// whose rows the client did not all take).
     pub(super) passed: Option<Passed>,
     /// Of an unattributed run: its disclosure is to be made durable before the first byte of its reply.
     pub(super) gate_due: bool,
@@ -291,7 +292,7 @@ impl Run {
                 Some(Disclosure {
                     patients: keys.into_iter().collect(),
                     all_patients,
-                    exact: plan.lineage.exact && !by_error && !self.lost,
+                    exact: plan.lineage.exact && !by_error && !self.lost && self.passed.is_none(),
                     reasons,
                 })
             }

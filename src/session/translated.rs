@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::extended::parameters_of;
-use super::objects::Cursor;
+use super::objects::{Cursor, Passed};
 use super::ops::Op;
 use super::outbox::RunId;
 use super::peer::Stream;
@@ -12,8 +12,8 @@ use super::run::Mode;
 use super::statements::{Decided, Prepared};
 use super::translate::{Translated, no_longer};
 use super::{Ended, Session};
-use crate::sql::GuardedPlan;
-use crate::sql::objects::{self, Fetch, Object};
+use crate::sql::objects::{self, Fetch, Object, Wrap};
+use crate::sql::{GuardedPlan, Strategy};
 use crate::wire::message::{Bind, Execute, Parse, Target, TargetKind};
 
 impl<C: Stream, S: Stream> Session<C, S> {
@@ -187,6 +187,23 @@ impl<C: Stream, S: Stream> Session<C, S> {
         let cursor = Cursor::of_portal(self.statements.portals.get(name)?)?;
         self.objects.cursors.insert(name.to_owned(), cursor.clone());
         Some(cursor)
+    }
+
+    /// A portal stopped at the client's row limit. A write or a FETCH ran to its end before its first row (pquery.c,
+    /// `PortalRun`): there are rows that the client did not fetch and may never fetch, whose patients are told now.
+    pub(super) async fn note_unread(&mut self, id: RunId) {
+        let Some(run) = self.runs.get(&id) else { return };
+        let Some(plan) = run.plan().filter(|p| p.lineage.strategy != Strategy::Pinned) else { return };
+        if !run.writes() && !matches!(plan.wrap, Wrap::Fetch(_)) {
+            return;
+        }
+        let reach = match plan.filtered {
+            true => self.world.reach(&self.principal, &Arc::clone(&run.grants)).await,
+            false => None,
+        };
+        if let Some(run) = self.runs.get_mut(&id) {
+            run.passed = Some(reach.map_or(Passed::Anyone, |patients| Passed::These(patients.into())));
+        }
     }
 
     /// Execute of a guarded SQL cursor by its name as a portal.

@@ -3,6 +3,9 @@
 
 /// What any role that reads demographics, visits and problems may ask.
 pub(super) const COMMON: &[&str] = &[
+    // As pgJDBC writes {fn length(name)}.
+    "SELECT name FROM patient WHERE length(trim(trailing from name)) > 3 AND trim(both from name) <> trim(from zip)",
+    "SELECT trim(leading 'x' from name), trim(name) FROM patient",
     "SELECT * FROM patient",
     "SELECT p.* FROM patient p WHERE p.patient_id = 880003",
     "SELECT name FROM patient WHERE patient_id = $1",

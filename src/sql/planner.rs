@@ -251,7 +251,37 @@ fn only(text: &str, accept: impl Fn(&Statement) -> bool) -> Option<Planned> {
 /// that cannot be deep.
 fn deparse(text: &str) -> Option<String> {
     const LONGEST: usize = 8 * 1024;
-    (text.len() <= LONGEST).then(|| pg_query::parse(text, 0).ok()?.deparse(Default::default()).ok())?
+    let text = (text.len() <= LONGEST)
+        .then(|| pg_query::parse(text, 0).ok()?.deparse(Default::default()).ok())??;
+    Some(without_from_in_trim(text))
+}
+
+/// `trim(TRAILING FROM x)`, which pgJDBC writes for `{fn length(x)}`, without the FROM that the rewriter's parser
+/// does not know and PostgreSQL's grammar does not need (gram.y, `trim_list`). Whether it means the same is for
+/// the caller to compare.
+fn without_from_in_trim(mut text: String) -> String {
+    if !text.to_ascii_lowercase().contains("trim") {
+        return text;
+    }
+    let Ok(scanned) = pg_query::scan(&text) else { return text };
+    let tokens: Vec<_> = scanned
+        .tokens
+        .iter()
+        .filter_map(|t| Some(usize::try_from(t.start).ok()?..usize::try_from(t.end).ok()?))
+        .collect();
+    let is = |i: usize, words: &[&str]| {
+        let word = tokens.get(i).and_then(|t| text.get(t.clone())).unwrap_or_default();
+        words.iter().any(|w| word.eq_ignore_ascii_case(w))
+    };
+    let superfluous = (0..tokens.len()).filter(|i| is(*i, &["trim"]) && is(i + 1, &["("])).filter_map(|i| {
+        let from = i + 2 + usize::from(is(i + 2, &["both", "leading", "trailing"]));
+        is(from, &["from"]).then(|| tokens[from].clone())
+    });
+    // From the end, so that the places before stay.
+    for place in superfluous.collect::<Vec<_>>().into_iter().rev() {
+        text.replace_range(place, "");
+    }
+    text
 }
 
 /// One statement on its way to a verdict.

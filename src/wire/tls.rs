@@ -104,6 +104,11 @@ pub struct ClientTrust<'a> {
     pub revocations: Option<&'a Path>,
 }
 
+/// Longest TLS record towards clients, bytes. libpq makes room for 8 KiB before it reads (fe-misc.c, `pqReadData`);
+/// the rest of a longer record waits inside OpenSSL, where a client that polls the socket does not see it: it
+/// hangs. PostgreSQL itself never sends more than 8 KiB in one record.
+const RECORD: usize = 8 * 1024;
+
 /// TLS towards clients.
 #[derive(Clone)]
 pub struct ServerTls {
@@ -152,6 +157,7 @@ impl ServerTls {
             .with_single_cert(chain, private)
             .map_err(|source| TlsError::of_identity(source, Identity { certificate, key }))?;
         config.alpn_protocols = vec![ALPN.to_vec()];
+        config.max_fragment_size = Some(RECORD);
         Ok(ServerTls { config: Arc::new(config), end_point, warnings })
     }
 

@@ -59,3 +59,45 @@ fn a_key_for_everyone_is_warned_about() {
         assert_eq!(files.load("a.crt", "a.key").unwrap().warnings().len(), warnings, "{mode:o}");
     }
 }
+
+/// The lengths in the headers of the records in `bytes` (RFC 8446, 5.1).
+fn records(mut bytes: &[u8]) -> Vec<usize> {
+    let mut lengths = Vec::new();
+    while let Some(header) = bytes.get(..5) {
+        let length = usize::from(u16::from_be_bytes([header[3], header[4]]));
+        lengths.push(length);
+        bytes = &bytes[5 + length..];
+    }
+    lengths
+}
+
+#[test]
+fn no_record_to_a_client_is_longer_than_libpq_reads_at_once() {
+    use std::io::Write;
+    let files = Files::new();
+    let tls = files.load("a.crt", "a.key").unwrap();
+    let UpstreamTls::Enable(trusting) = UpstreamTls::require(None).unwrap() else { panic!("TLS is wanted") };
+    let mut server = rustls::ServerConnection::new(tls.config).unwrap();
+    let mut client = rustls::ClientConnection::new(trusting, "localhost".try_into().unwrap()).unwrap();
+    while client.is_handshaking() || server.is_handshaking() {
+        let (mut up, mut down) = (Vec::new(), Vec::new());
+        while client.wants_write() {
+            client.write_tls(&mut up).unwrap();
+        }
+        server.read_tls(&mut &up[..]).unwrap();
+        server.process_new_packets().unwrap();
+        while server.wants_write() {
+            server.write_tls(&mut down).unwrap();
+        }
+        client.read_tls(&mut &down[..]).unwrap();
+        client.process_new_packets().unwrap();
+    }
+    server.writer().write_all(&[b'x'; 60_000]).unwrap();
+    let mut sent = Vec::new();
+    while server.wants_write() {
+        server.write_tls(&mut sent).unwrap();
+    }
+    let lengths = records(&sent);
+    // Seventeen bytes are the cipher's.
+    assert!(lengths.len() > 7 && lengths.iter().all(|n| *n <= 8 * 1024 + 17), "{lengths:?}");
+}

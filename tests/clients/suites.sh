@@ -3,6 +3,7 @@
 # login of scope "all", and the difference between the two lists of outcomes. The suites themselves
 # are not in this repository: asyncpg's comes with its source package, psycopg's from a folder named
 # on the command line. Takes minutes; not part of ./run test. See suites_compare.py for what counts.
+# Every pass has a server of its own: what one leaves behind cannot fail the next.
 #
 #   tests/clients/suites.sh asyncpg [FOLDER]     FOLDER: unpacked source, instead of a download
 #   tests/clients/suites.sh psycopg FOLDER       FOLDER: a clone of psycopg at the tag of its version
@@ -18,9 +19,9 @@ PGGLASS="${PGGLASS:-${CARGO_TARGET_DIR:-$CACHE/target}/debug/pgglass}"
 source "$ROOT/demo/server.sh"
 
 SUITE_USER=suite SUITE_PASSWORD=suite-demo
-WORK='' SOURCE=''
+WORK='' SOURCE='' BASE=''
 
-usage() { sed -n '2,11s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; }
+usage() { sed -n '2,12s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; }
 
 need_venv() {
     local wanted="$HERE/requirements-suites.txt"
@@ -50,12 +51,9 @@ download_asyncpg() {
 
 # The demonstration under the database name "postgres", which asyncpg's tests take for granted.
 suite_up() {
-    find_pg_bin
-    STATE="$(mktemp -d "${TMPDIR:-/tmp}/pgglass-suites.XXXXXX")"
-    chmod 711 "$STATE"
-    trap demo_down EXIT
-    trap 'exit 130' INT
-    trap 'exit 143' TERM
+    STATE="$BASE/pass"
+    mkdir -m 711 "$STATE"
+    DEMO_DATABASE=clinic
     make_certificates "$STATE/tls"
     start_database
     psql_direct -d template1 -c 'DROP DATABASE postgres' -c "ALTER DATABASE $DEMO_DATABASE RENAME TO postgres"
@@ -68,6 +66,22 @@ suite_up() {
     # Logins that the tests make themselves have a role as well.
     sed -i 's/^\[role\.dba\]$/&\ndefault = true/' "$STATE/pgglass.toml"
     kill -HUP "$PROXY_PID"
+}
+
+suite_down() {
+    stop_proxy
+    if [ -f "$STATE/database/postmaster.pid" ]; then
+        as_postgres "$PG_BIN/pg_ctl" -D "$STATE/database" -m immediate -w stop >/dev/null 2>&1 || true
+    fi
+    rm -rf "$STATE"
+}
+
+clean_up() {
+    local status=$?
+    trap - EXIT INT TERM
+    suite_down
+    rm -rf "$BASE"
+    exit "$status"
 }
 
 # A superuser in the group of scope "all": the suites create roles, types, databases and functions.
@@ -84,13 +98,19 @@ GRANT CREATE, USAGE ON SCHEMA public TO PUBLIC;
 SQL
 }
 
-# run_suite NAME PORT REPORT [ARGUMENT...]: one pass. The exit status of pytest is not ours: the lists are compared.
+# run_suite NAME WAY REPORT [ARGUMENT...]: one pass, WAY being "direct" or "pgglass", on a server of its own.
+# The exit status of pytest is not ours: the lists are compared.
 run_suite() {
-    local name="$1" port="$2" report="$3" extra=()
+    local name="$1" way="$2" report="$3" extra=() chosen=() port
     shift 3
-    read -ra extra <<<"${SUITE_TESTS:-}"
-    extra+=("$@")
-    say "$name: port $port $*"
+    read -ra chosen <<<"${SUITE_TESTS:-}"
+    suite_up
+    port="$DB_PORT"
+    [ "$way" = direct ] || port="$PROXY_PORT"
+    # Left out: other packages, another server, and what takes minutes (-m in SUITE_TESTS takes the place of this one).
+    [ "$name" = asyncpg ] || extra=(-m 'not slow and not mypy and not crdb' --ignore tests/pool --ignore tests/crdb)
+    extra+=("$@" "${chosen[@]}")
+    say "$name: $way $*"
     (
         cd "$WORK/$name"
         export PGHOST=localhost PGPORT="$port" PGUSER="$SUITE_USER" PGPASSWORD="$SUITE_PASSWORD"
@@ -98,12 +118,14 @@ run_suite() {
         if [ "$name" = psycopg ]; then
             export PSYCOPG_TEST_DSN="host=localhost port=$port user=$SUITE_USER password=$SUITE_PASSWORD dbname=$PGDATABASE"
             unset PGHOST PGPORT PGUSER PGPASSWORD PGDATABASE
-            extra+=(-m 'not slow and not mypy and not crdb' --ignore tests/pool --ignore tests/crdb)
         fi
         "$VENV/bin/pytest" tests -q --timeout 40 --junitxml "$report" "${extra[@]}"
     ) >"$report.log" 2>&1 || true
     [ -s "$report" ] || { tail -n 30 "$report.log" >&2; fail "$name left no report ($report.log)"; }
     tail -n 1 "$report.log"
+    stop_proxy
+    [ -z "${KEEP:-}" ] || cp "$STATE/pgglass.log" "$report.server.log"
+    suite_down
 }
 
 main() {
@@ -115,18 +137,23 @@ main() {
         *) usage >&2; exit 2 ;;
     esac
     [ -d "$SOURCE/tests" ] || fail "no folder tests in $SOURCE"
-    suite_up
-    WORK="${KEEP:-$STATE/suites}"
+    find_pg_bin
+    BASE="$(mktemp -d "${TMPDIR:-/tmp}/pgglass-suites.XXXXXX")"
+    chmod 711 "$BASE"
+    STATE="$BASE/pass"
+    trap clean_up EXIT
+    trap 'exit 130' INT
+    trap 'exit 143' TERM
+    WORK="${KEEP:-$BASE/suites}"
     rm -rf "${WORK:?}/$name"
     mkdir -p "$WORK/$name"
     # Only the tests: the package itself is the released one.
     cp -r "$SOURCE/tests" "$WORK/$name/"
     [ "$name" = asyncpg ] || printf '[pytest]\nfilterwarnings =\n    error\n' >"$WORK/$name/pytest.ini"
-    run_suite "$name" "$DB_PORT" "$WORK/$name-direct.xml"
-    run_suite "$name" "$PROXY_PORT" "$WORK/$name-pgglass.xml"
+    run_suite "$name" direct "$WORK/$name-direct.xml"
+    run_suite "$name" pgglass "$WORK/$name-pgglass.xml"
     # Some tests wait for a tenth of a second: on a busy machine only a failure that repeats counts.
-    run_suite "$name" "$PROXY_PORT" "$WORK/$name-again.xml" --last-failed --last-failed-no-failures none
-    [ -z "${KEEP:-}" ] || cp "$STATE/pgglass.log" "$WORK/$name-pgglass-server.log"
+    run_suite "$name" pgglass "$WORK/$name-again.xml" --last-failed --last-failed-no-failures none
     "$VENV/bin/python" "$HERE/suites_compare.py" "$WORK/$name-direct.xml" "$WORK/$name-pgglass.xml" \
         "$WORK/$name-again.xml" "$HERE/suites_known_$name.txt"
 }

@@ -131,8 +131,22 @@ impl Wire {
     }
 
     fn login(port: u16, database: &str, user: &str) -> Wire {
+        Wire::try_login(port, database, user, Duration::from_secs(60)).unwrap_or_else(|heard| {
+            let error = heard.iter().find(|m| m.tag == b'E').map(|m| failure(&m.body));
+            panic!("login of {user}: {error:?}")
+        })
+    }
+
+    /// A login that may fail: then what was heard up to an error or to the end of the connection, one of which must
+    /// come in time.
+    pub(crate) fn try_login(
+        port: u16,
+        database: &str,
+        user: &str,
+        time: Duration,
+    ) -> Result<Wire, Vec<Message>> {
         let stream = TcpStream::connect(("127.0.0.1", port)).expect("connect");
-        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        stream.set_read_timeout(Some(time)).unwrap();
         stream.set_nodelay(true).unwrap();
         let mut wire =
             Wire { stream, received: Vec::new(), taken: 0, patient: false, login: Vec::new(), ended: false };
@@ -153,7 +167,7 @@ impl Wire {
         let mut start = Some(ClientStart::new(ClientBinding::Unsupported, "abcdefghijklmnopqrstuvwx".into()));
         let mut proof = None;
         loop {
-            let message = wire.next();
+            let Some(message) = wire.try_next() else { return Err(wire.login) };
             wire.login.push(message.clone());
             let kind = message.body.get(..4).map_or(0, |b| u32::from_be_bytes(b.try_into().unwrap()));
             match (message.tag, kind) {
@@ -169,14 +183,15 @@ impl Wire {
                     wire.send(&frame(b'p', answer.as_bytes()));
                 }
                 (b'R', 12) => proof.take().unwrap().server_final(&message.body[4..]).unwrap(),
-                (b'E', _) => panic!("login of {user}: {:?}", failure(&message.body)),
+                (b'E', _) => return Err(wire.login),
                 (b'Z', _) => break,
                 _ => {}
             }
         }
         wire.received.clear();
         wire.taken = 0;
-        wire
+        wire.stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        Ok(wire)
     }
 
     pub(crate) fn send(&mut self, bytes: &[u8]) {

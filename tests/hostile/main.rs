@@ -8,6 +8,7 @@ mod client;
 #[path = "../common/mod.rs"]
 mod common;
 mod server;
+mod slow;
 
 use std::time::Duration;
 

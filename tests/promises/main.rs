@@ -21,6 +21,7 @@ mod p4_record;
 mod p5_fail_closed;
 mod p6_revocation;
 mod p7_tamper;
+mod row_limits;
 mod support;
 
 use common::wire;

@@ -6,7 +6,7 @@
 #
 # For dba_gus (scope "all") both ways lead to one database. For nurse_amy (scope "assigned") the direct
 # way leads to a copy without the other patients: what pgglass promises to look like.
-# Environment: PGGLASS (the binary), VENV and MODULES (made by `run`), KEEP (a folder for the raw results).
+# Environment: PGGLASS (the binary), VENV, MODULES and PROGRAMS (made by `run`), KEEP (a folder for the raw results).
 set -euo pipefail
 
 ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/../../.." && pwd)"
@@ -14,10 +14,11 @@ HERE="$ROOT/tests/clients/matrix"
 # shellcheck source=demo/server.sh
 source "$ROOT/demo/server.sh"
 : "${PGGLASS:?the binary}" "${VENV:?a venv with requirements-matrix.txt}" "${MODULES:?a folder with node_modules}"
+: "${PROGRAMS:?a folder with the built programs of rust/}"
 
-ALL=(tools psql pgbench pg_dump psycopg3 psycopg2 asyncpg pg8000 sqlalchemy django node-pg pg-cursor pg-query-stream postgres.js jdbc)
+ALL=(tools psql pgbench pg_dump psycopg3 psycopg2 asyncpg pg8000 sqlalchemy django node-pg pg-cursor pg-query-stream postgres.js tokio-postgres sqlx jdbc)
 # What a login that sees some patients runs as well; pg_dump locks whole tables.
-RESTRICTED=(tools psql pgbench psycopg3 psycopg2 asyncpg pg8000 sqlalchemy django node-pg pg-cursor pg-query-stream postgres.js jdbc)
+RESTRICTED=(tools psql pgbench psycopg3 psycopg2 asyncpg pg8000 sqlalchemy django node-pg pg-cursor pg-query-stream postgres.js tokio-postgres sqlx jdbc)
 JDBC_JAR=/usr/share/java/postgresql.jar
 
 program() {
@@ -28,6 +29,7 @@ program() {
         node-pg) node "$MODULES/drivers.mjs" pg ;;
         pg-cursor | pg-query-stream) node "$MODULES/drivers.mjs" "$1" ;;
         postgres.js) node "$MODULES/drivers.mjs" postgres ;;
+        tokio-postgres | sqlx) "$PROGRAMS/${1//-/_}" ;;
         jdbc) java -cp "$JDBC_JAR" "$HERE/Jdbc.java" ;;
         *) fail "no such driver: $1" ;;
     esac
@@ -90,7 +92,7 @@ main() {
     matrix_up
     for driver in "${chosen[@]}"; do
         if [ "$driver" = jdbc ] && { ! command -v javac >/dev/null || [ ! -e "$JDBC_JAR" ]; }; then
-            say "jdbc: not run (needs a JDK and $JDBC_JAR)"
+            say "jdbc: skipped, no JDK (or no $JDBC_JAR)"
             continue
         fi
         start=$SECONDS
