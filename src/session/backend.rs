@@ -133,7 +133,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
             Later::RowsLeft { id, frame, tag } => {
                 self.hold_to_present(id).await;
                 if tag == ServerTag::PortalSuspended {
-                    self.note_unread(id).await;
+                    self.note_unread_rows(id).await;
                 }
                 match self.finish_guarded(id, frame, tag)? {
                     Some(ending) => self.look_up_sought(ending).await,

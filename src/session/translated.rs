@@ -191,7 +191,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
 
     /// A portal stopped at the client's row limit. A write or a FETCH ran to its end before its first row (pquery.c,
     /// `PortalRun`): there are rows that the client did not fetch and may never fetch, whose patients are told now.
-    pub(super) async fn note_unread(&mut self, id: RunId) {
+    pub(super) async fn note_unread_rows(&mut self, id: RunId) {
         let Some(run) = self.runs.get(&id) else { return };
         let Some(plan) = run.plan().filter(|p| p.lineage.strategy != Strategy::Pinned) else { return };
         if !run.writes() && !matches!(plan.wrap, Wrap::Fetch(_)) {
