@@ -93,7 +93,10 @@ pub enum Ended {
     /// The user's role, and so the account upstream, is another one now.
     #[error("the role of the user changed")]
     RoleChanged,
-    /// A socket failed.
+    /// The server's socket failed: what it said last may be lost with it.
+    #[error("connection to the server lost: {0}")]
+    ServerLost(std::io::Error),
+    /// The client's socket failed.
     #[error("connection lost: {0}")]
     Io(#[from] std::io::Error),
     /// Either side broke the protocol, or a state that must not be; the connection is closed.
@@ -371,7 +374,8 @@ impl<C: Stream, S: Stream> Session<C, S> {
         match event {
             Event::Progress => Ok(()),
             Event::ClientGone(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => Err(Ended::Client),
-            Event::ClientGone(e) | Event::ServerGone(Some(e)) => Err(Ended::Io(e)),
+            Event::ClientGone(e) => Err(Ended::Io(e)),
+            Event::ServerGone(Some(e)) => Err(Ended::ServerLost(e)),
             Event::ServerGone(None) => Err(Ended::Server),
             Event::GateFailed(failure) => self.on_gate_failed(&failure),
             Event::Changed => {
@@ -465,8 +469,10 @@ impl<C: Stream, S: Stream> Session<C, S> {
     async fn farewell(&mut self, ended: &Ended) {
         let report = match ended {
             Ended::Client | Ended::Io(_) => None,
-            Ended::Server if self.server_said_goodbye => None,
-            Ended::Server => Some(Report::fatal("08006", "the database server closed the connection")),
+            Ended::Server | Ended::ServerLost(_) if self.server_said_goodbye => None,
+            Ended::Server | Ended::ServerLost(_) => {
+                Some(Report::fatal("08006", "the database server closed the connection"))
+            }
             Ended::Shutdown => {
                 Some(Report::fatal("57P01", "terminating connection due to administrator command"))
             }

@@ -230,7 +230,9 @@ fn a_ledger_that_fills_while_rows_stream_stops_them_at_the_record() {
     let Some(disk) = SmallDisk::new("6m") else { return };
     let database = Postgres::shared().demo();
     let proxy = Proxy::start_with(&database, |config| on_disk(config, &disk.0));
-    let sql = stream(99);
+    // Far more than the sockets in between hold (32 MiB and more) while the client fills the disk, and more
+    // records than the space that the live segment allocated before.
+    let sql = stream(99).replace("g,", "g, repeat('x', 800),");
     let mut gus = Wire::through(&proxy, &database, "dba_gus");
     gus.send(&query(&sql));
     let (patients, _) = seen(&mut gus, |rows| {

@@ -252,7 +252,7 @@ fn a_table_made_later_is_closed_until_it_is_mapped() {
     std::fs::write(proxy.config(), mapped).unwrap();
     crate::p6_revocation::reload(&proxy);
     assert!(
-        crate::support::within(std::time::Duration::from_secs(5), || {
+        crate::support::within(std::time::Duration::from_secs(20), || {
             let reply = amy.query("SELECT count(*) FROM clinic.later");
             reply.failure().is_none() && reply.value() == "25"
         }),
