@@ -541,6 +541,9 @@ impl<C: Stream, S: Stream> Session<C, S> {
     pub(super) fn on_ready(&mut self, frame: Frame) -> Result<(), Ended> {
         let status = Status::decode(frame.body())?;
         self.status = status;
+        if status != Status::Failed {
+            self.statements.failed_portal = None;
+        }
         if std::mem::take(&mut self.abort_due) && status == Status::InTransaction {
             return self.abort_transaction();
         }

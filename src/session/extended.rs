@@ -421,6 +421,10 @@ impl<C: Stream, S: Stream> Session<C, S> {
             match self.statements.portals.get(&target.name) {
                 Some(portal) => (portal.decided.clone(), portal.name.clone()),
                 None if self.is_sql_cursor(&target.name) => (Decided::Empty, target.name.clone()),
+                None if self.portal_failed(&target.name) => {
+                    self.ask_failed_portal(frame, &target.name);
+                    return Ok(());
+                }
                 None => return self.unknown_name(&target),
             }
         };
@@ -458,6 +462,10 @@ impl<C: Stream, S: Stream> Session<C, S> {
                 self.forward(frame);
                 self.in_pipeline = true;
                 self.ops.push(Op::Execute { run });
+                return Ok(());
+            }
+            if self.portal_failed(&execute.portal) {
+                self.ask_failed_portal(frame, &execute.portal);
                 return Ok(());
             }
             return self.unknown("34000", format!("portal \"{}\" does not exist", execute.portal));

@@ -72,6 +72,11 @@ impl<C: Stream, S: Stream> Session<C, S> {
                     self.fail_preparation(&report, frame, matches!(op, Op::Bind { .. }));
                 }
                 self.discard_to_sync();
+                // Errors before there is a portal (postgres.c, `exec_bind_message`).
+                let early = matches!(&*report.code(), "08P01" | "26000" | "42P03" | "25P02");
+                if let (Op::Bind { portal, .. }, false) = (&op, early) {
+                    self.statements.failed_portal.clone_from(portal);
+                }
                 self.undo(op);
             }
             Some(Op::Probe) => {

@@ -10,7 +10,8 @@ use super::{Ended, Session, report};
 use crate::ledger::Priority;
 use crate::ledger::record::Outcome;
 use crate::policy::{GlsCode, Refusal};
-use crate::wire::message::{self, Parse, Status, Target, TargetKind};
+use crate::wire::frame::Frame;
+use crate::wire::message::{self, Parse, Report, Status, Target, TargetKind};
 
 /// Text of a statement that means nothing: sent in place of a refused one inside a transaction. It is well formed, so
 /// that a transaction that failed before is what the server speaks of.
@@ -83,6 +84,21 @@ impl<C: Stream, S: Stream> Session<C, S> {
         self.poison_with(MALFORMED, message::Report::error(sqlstate, message).error_response());
         self.skipping = true;
         Ok(())
+    }
+
+    /// True for the portal whose Bind made the transaction fail, while nothing but its end can be run.
+    pub(super) fn portal_failed(&self, name: &str) -> bool {
+        self.status == Status::Failed
+            && self.ops.is_empty()
+            && self.statements.failed_portal.as_deref() == Some(name)
+    }
+
+    /// Describe or Execute of that portal: an error, and the server's words for it.
+    pub(super) fn ask_failed_portal(&mut self, frame: Frame, name: &str) {
+        let error = Report::error("34000", format!("portal \"{name}\" does not exist")).error_response();
+        self.forward(frame);
+        self.ops.push(Op::Poison { error });
+        self.skipping = true;
     }
 
     /// A message of the extended protocol whose body is not what its tag says: an error, as the server has

@@ -124,4 +124,7 @@ pub(super) struct Statements {
     pub(super) prepared: HashMap<String, Prepared>,
     /// Portals by name.
     pub(super) portals: HashMap<String, Portal>,
+    /// The portal whose Bind made the present transaction fail: the server keeps its name until the
+    /// transaction ends, and answers what is asked of it as it does everything then.
+    pub(super) failed_portal: Option<String>,
 }

@@ -41,7 +41,7 @@ const TEXTS: &[&str] = &[
     "SELECT count(*) FROM clinic.note",
     "SELECT * FROM clinic.patient WHERE patient_id = 880003",
     "SELECT repeat('x', 70000)",
-    "SELECT 1/(20-a) FROM scratch.t ORDER BY a",
+    "SELECT 1/(20-a) FROM (SELECT a FROM scratch.t ORDER BY a OFFSET 0) AS t",
     "DISCARD PLANS",
     "SELECT patient_id, body FROM clinic.note WHERE patient_id = 880015 ORDER BY note_id",
     "INSERT INTO scratch.log(words) VALUES ('w') RETURNING words",
