@@ -9,6 +9,9 @@ pub mod audit;
 pub mod catalog;
 pub mod cli;
 pub mod config;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod glass;
 pub mod ledger;
 pub mod policy;

@@ -83,6 +83,12 @@ impl Ledger {
         drop(self.0.queue.push(Form::Record(Box::new(record)), bytes, priority, false));
     }
 
+    /// A ledger whose records wait in a queue of the caller's.
+    #[cfg(any(test, fuzzing))]
+    pub(super) fn over(node: &str, queue: Arc<Queue>) -> Self {
+        Ledger(Arc::new(Handle { node: node.to_owned(), queue, flush_deadline: Duration::ZERO }))
+    }
+
     /// Hands a record to the writer. Encodes and hashes on the caller's thread and never waits for
     /// the disk. Past [`MAX_WAITING`] bytes the receipt fails at once with `Overloaded`.
     pub fn append(&self, record: &Record, priority: Priority) -> Receipt {

@@ -9,6 +9,8 @@ mod checkpoint;
 mod config;
 mod error;
 mod frame;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod held;
 mod keys;
 mod leaf;
 mod log;

@@ -104,6 +104,14 @@ impl Entry {
         })
     }
 
+    /// For sessions that begin without a login.
+    #[cfg(any(test, fuzzing))]
+    pub(super) fn nobody() -> Self {
+        let idle = IdleLimits::default();
+        let (verifiers, upstream) = (Source::Server, Accounts::PassThrough);
+        Self { verifiers, upstream, max_connections: 1, max_per_user: None, idle }
+    }
+
     /// As whom a client that proved who it is is logged in to the server.
     ///
     /// # Errors

@@ -12,14 +12,14 @@ use super::entry::{Entry, Lookup, UpstreamAs};
 use super::idle::Idle;
 use super::ops::Ops;
 use super::outbox::Outbox;
-use super::peer::{Out, Peer};
+use super::peer::{Out, Peer, Stream};
 use super::run::Identity;
 use super::runs::Runs;
 use super::statements::Statements;
 use super::world::{CancelTarget, Phase, World};
 use super::{OwnNames, Session};
 use crate::catalog::Namespace;
-use crate::glass::{Grants, NoticesSeen};
+use crate::glass::{ConnectionId, Grants, NoticesSeen};
 use crate::ledger::Priority;
 use crate::ledger::record::{Body, ConnectionEvent, From, Tls, Who};
 use crate::policy::{Role, Variant};
@@ -36,7 +36,7 @@ use crate::wire::upstream::{self, Upstream, UpstreamError};
 pub(super) const CLIENT_LIMIT: u32 = 64 * 1024 * 1024;
 
 /// Longest message taken from the server, bytes: the protocol's own limit.
-const SERVER_LIMIT: u32 = 0x3fff_fff0;
+pub(super) const SERVER_LIMIT: u32 = 0x3fff_fff0;
 
 /// Serves one client from its first byte to its last. `admission` refuses it with a report (too many
 /// connections, shutting down) once it said who it is.
@@ -176,56 +176,20 @@ async fn open(world: &Arc<World>, entry: &Entry, mut login: Login) -> Result<(),
         variant: Variant::Assigned,
     };
     drop(rules);
-    let shutdown = world.shutdown.subscribe();
-    let finishing = *shutdown.borrow() != Phase::Serving;
     let account_of = entry.bound_to_role().then(|| role.name.clone());
-    let session = Session {
+    let session = Session::new(Opening {
         world: Arc::clone(world),
         client: Peer::new(login.stream, Limits::gather(CLIENT_LIMIT), login.buffered),
         server: Peer::new(upstream.stream, Limits::only(SERVER_LIMIT), upstream.buffered),
-        to_server: Out::default(),
-        outbox: notices(&upstream.notices),
-        ops: Ops::default(),
-        runs: Runs::default(),
-        next_run: 0,
-        statements: Statements::default(),
-        described_types: Vec::new(),
-        objects: super::objects::Objects::default(),
-        described_layout: None,
+        notices: upstream.notices,
         connection,
-        principal: login.user,
-        role,
         identity: identity.clone(),
         target,
-        status: Status::Idle,
-        namespace: None,
-        namespace_touched: false,
-        probe: Vec::new(),
-        plans: world.plans_for(&context),
         context,
-        context_id: 1,
-        grants: Arc::new(Grants::default()),
-        in_pipeline: false,
-        skipping: false,
-        muted: false,
-        abort_due: false,
-        names_unsettled: false,
-        exchange_runs: 0,
-        exchange_blocks: false,
-        server_said_goodbye: false,
-        copy_due: false,
-        rest: None,
-        copying_in: false,
-        oversized: None,
         encoding,
         conforming_strings: conforming == "on",
-        own_names: OwnNames::default(),
-        notices_seen: NoticesSeen::default(),
-        alerts: Alerts::new(world.watch(), shutdown),
-        finishing,
-        idle: Idle::default(),
         account_of,
-    };
+    });
     let session = Box::pin(session.drive());
     tracing::debug!(bytes = size_of_val(&*session), "session begins");
     let ended = session.await;
@@ -277,6 +241,81 @@ fn reason(error: &UpstreamError) -> String {
                 .to_owned()
         }
         error => error.to_string(),
+    }
+}
+
+/// What a session begins with.
+pub(super) struct Opening<C, S> {
+    pub(super) world: Arc<World>,
+    pub(super) client: Peer<C>,
+    pub(super) server: Peer<S>,
+    /// Messages of the server's login that the client is to see.
+    pub(super) notices: Vec<bytes::Bytes>,
+    pub(super) connection: ConnectionId,
+    pub(super) identity: Identity,
+    pub(super) target: CancelTarget,
+    /// Its namespace is asked from the server before anything is decided.
+    pub(super) context: Context,
+    /// `client_encoding` and `standard_conforming_strings` as the server reported them.
+    pub(super) encoding: String,
+    pub(super) conforming_strings: bool,
+    /// The role whose account it is logged in as upstream, if it is one.
+    pub(super) account_of: Option<Arc<str>>,
+}
+
+impl<C: Stream, S: Stream> Session<C, S> {
+    /// A session that both sides have been welcomed to and that waits for its first statement.
+    pub(super) fn new(opening: Opening<C, S>) -> Self {
+        let Opening { world, client, server, connection, identity, target, context, .. } = opening;
+        let shutdown = world.shutdown.subscribe();
+        let finishing = *shutdown.borrow() != Phase::Serving;
+        Self {
+            client,
+            server,
+            to_server: Out::default(),
+            outbox: notices(&opening.notices),
+            ops: Ops::default(),
+            runs: Runs::default(),
+            next_run: 0,
+            statements: Statements::default(),
+            described_types: Vec::new(),
+            objects: super::objects::Objects::default(),
+            described_layout: None,
+            connection,
+            principal: identity.who.principal.clone(),
+            role: Arc::clone(&context.role),
+            identity,
+            target,
+            status: Status::Idle,
+            namespace: None,
+            namespace_touched: false,
+            probe: Vec::new(),
+            plans: world.plans_for(&context),
+            context,
+            context_id: 1,
+            grants: Arc::new(Grants::default()),
+            in_pipeline: false,
+            skipping: false,
+            muted: false,
+            abort_due: false,
+            names_unsettled: false,
+            exchange_runs: 0,
+            exchange_blocks: false,
+            server_said_goodbye: false,
+            copy_due: false,
+            rest: None,
+            copying_in: false,
+            oversized: None,
+            encoding: opening.encoding,
+            conforming_strings: opening.conforming_strings,
+            own_names: OwnNames::default(),
+            notices_seen: NoticesSeen::default(),
+            alerts: Alerts::new(world.watch(), shutdown),
+            finishing,
+            idle: Idle::default(),
+            account_of: opening.account_of,
+            world,
+        }
     }
 }
 
@@ -363,7 +402,7 @@ const STARTUP_SETTINGS: &[&str] = &[
 ];
 
 /// Refuses startup parameters that a restricted user could not SET either.
-fn police(parameters: &BTreeMap<String, String>) -> Result<(), Report> {
+pub(super) fn police(parameters: &BTreeMap<String, String>) -> Result<(), Report> {
     let refuse = |name: &str| {
         Err(Report::fatal(
             "42501",

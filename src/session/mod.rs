@@ -17,6 +17,9 @@ pub mod entry;
 mod extended;
 mod failures;
 mod frontend;
+#[cfg(any(test, fuzzing))]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+pub(crate) mod fuzzing;
 pub mod idle;
 mod layout;
 pub mod login;

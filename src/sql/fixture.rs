@@ -1,14 +1,18 @@
-//! A small clinic for the tests of `resolve` and `check`: catalog, policy, roles.
+//! A small clinic for the tests of `resolve` and `check` and for fuzz targets: catalog, policy, roles.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::catalog::{Catalog, Column, Function, Namespace, QualifiedName, Relation, RelationKind};
 use crate::policy::{
-    Assignment, BoundPolicy, GuardParams, KeyPath, KeyType, Mask, Membership, Outside, Policy, Role, Scope,
-    Step, TableRule, Variant,
+    Assignment, BoundPolicy, KeyPath, KeyType, Mask, Membership, Outside, Policy, Role, Scope, Step,
+    TableRule,
 };
+#[cfg(test)]
+use crate::policy::{GuardParams, Variant};
+#[cfg(test)]
 use crate::sql::check::CheckContext;
+#[cfg(test)]
 use crate::sql::resolve::Context;
 
 pub(crate) struct Clinic {
@@ -183,14 +187,17 @@ impl Clinic {
         clinic
     }
 
+    #[cfg(test)]
     pub(crate) fn context(&self) -> Context<'_> {
         Context { role: &self.role, bound: &self.bound, catalog: &self.catalog, namespace: &self.namespace }
     }
 
+    #[cfg(test)]
     pub(crate) fn check_context(&self) -> CheckContext<'_> {
         CheckContext { context: self.context(), params: GuardParams::after(3, Variant::Assigned) }
     }
 
+    #[cfg(test)]
     /// Replaces `{table alias}` by the guard, `{new table alias}` by the new-key check and
     /// `{key table alias}` by the witness.
     pub(crate) fn fill(&self, text: &str) -> String {

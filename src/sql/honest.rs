@@ -2,7 +2,7 @@
 //! list. Each refusal of one is an outage for somebody. Not for what must be refused.
 
 /// What any role that reads demographics, visits and problems may ask.
-pub(super) const COMMON: &[&str] = &[
+pub(crate) const COMMON: &[&str] = &[
     // As pgJDBC writes {fn length(name)}.
     "SELECT name FROM patient WHERE length(trim(trailing from name)) > 3 AND trim(both from name) <> trim(from zip)",
     "SELECT trim(leading 'x' from name), trim(name) FROM patient",

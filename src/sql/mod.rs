@@ -5,11 +5,11 @@
 pub mod check;
 pub mod copy;
 mod copy_options;
-#[cfg(test)]
-mod fixture;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fixture;
 mod functions;
 #[cfg(test)]
-mod honest;
+pub(crate) mod honest;
 mod lineage;
 pub mod literal;
 pub mod object_names;

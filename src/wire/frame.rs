@@ -320,19 +320,30 @@ impl FrameDecoder {
             });
         }
         let (mut at, mut frames) = (0, 0);
-        while let Some(header) = Header::peek(self.buf.get(at..).unwrap_or(&[]))? {
+        loop {
+            let header = match Header::peek(self.buf.get(at..).unwrap_or(&[])) {
+                Ok(Some(header)) => header,
+                Ok(None) => break,
+                // What came before it goes first, as it would if it had come alone.
+                Err(_) if at > 0 => break,
+                Err(error) => return Err(error),
+            };
             if header.tag != tag {
                 break;
+            }
+            // Before anything else, so that it is the same however much of the frame is here.
+            if header.body > self.limits.longest {
+                if at > 0 {
+                    break;
+                }
+                let limit = self.limits.longest;
+                return Err(FrameError::TooLong { tag, body: header.body, limit });
             }
             let whole = HEADER + header.body as usize;
             if self.buf.len() - at >= whole {
                 at += whole;
                 frames += 1;
                 continue;
-            }
-            if at == 0 && header.body > self.limits.longest {
-                let limit = self.limits.longest;
-                return Err(FrameError::TooLong { tag, body: header.body, limit });
             }
             if at == 0 && whole > LONG {
                 // Fits: what is missing is less than the body, which is a u32.

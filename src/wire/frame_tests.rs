@@ -186,3 +186,17 @@ fn a_row_over_the_limit_is_an_error_before_it_is_passed_on() {
         FrameError::TooLong { tag: b'D', body: 0x20000 - 4, limit: 100_000 }
     );
 }
+
+#[test]
+fn rows_before_what_is_no_frame_go_first_and_a_row_over_the_limit_never_goes() {
+    let mut decoder = FrameDecoder::new(Limits::only(100), BytesMut::new());
+    decoder.feed(&raw(b'D', &[0; 9]));
+    decoder.feed(&[b'D', 0, 0, 0, 3]);
+    assert_eq!(decoder.stretch(b'D').unwrap().unwrap().begun(), 1);
+    assert_eq!(decoder.stretch(b'D').unwrap_err(), FrameError::BadLength { tag: b'D', length: 3 });
+    // Whole in the buffer or not.
+    let mut decoder = FrameDecoder::new(Limits::only(100), BytesMut::new());
+    decoder.feed(&raw(b'D', &[0; 101]));
+    let error = FrameError::TooLong { tag: b'D', body: 101, limit: 100 };
+    assert_eq!(decoder.stretch(b'D').unwrap_err(), error);
+}

@@ -3,6 +3,9 @@
 //! on to the server. The formats are in `lines` and `binary`, what they say in `out` and `incoming`.
 
 mod binary;
+#[cfg(any(test, fuzzing))]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+pub(super) mod fuzzing;
 mod incoming;
 mod lines;
 mod out;
