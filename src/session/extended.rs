@@ -21,6 +21,18 @@ use crate::wire::message::{self, Bind, Execute, Parse, Target, TargetKind};
 const ORIGIN_NAME: &str = "__glass_origin";
 
 impl<C: Stream, S: Stream> Session<C, S> {
+    /// A Parse of the unnamed statement that is refused here: on the server, too, the one before it goes before
+    /// the new text is looked at (postgres.c, `exec_parse_message`).
+    fn drop_unnamed(&mut self, name: &str) {
+        if name.is_empty()
+            && let Some(previous) = self.statements.prepared.remove(name)
+        {
+            let target = Target { kind: TargetKind::Statement, name: previous.upstream.clone() };
+            let undo = Undo::Statement { name: String::new(), previous: Some(Box::new(previous)) };
+            self.send(target.close(), Op::Close { hidden: true, undo: Some(undo) });
+        }
+    }
+
     pub(super) async fn on_parse(&mut self, frame: Frame) -> Result<(), Ended> {
         let parse = match Parse::decode(frame.body()) {
             Ok(parse) => parse,
@@ -63,15 +75,20 @@ impl<C: Stream, S: Stream> Session<C, S> {
         }
         let planned = match self.decide(&text).await? {
             Ok(planned) => planned,
-            Err(refusal) => return self.refuse_extended(&text, &refusal).await,
+            Err(refusal) => {
+                self.drop_unnamed(&parse.name);
+                return self.refuse_extended(&text, &refusal).await;
+            }
         };
         if let Some(refusal) = planned.refusal() {
+            self.drop_unnamed(&parse.name);
             return self.refuse_extended(&text, &refusal).await;
         }
         let decided = match planned.statements.as_slice() {
             [] => Decided::Empty,
             [one] => Decided::Sent(Arc::clone(one)),
             _ => {
+                self.drop_unnamed(&parse.name);
                 let message = "cannot insert multiple commands into a prepared statement";
                 let error = message::Report::error("42601", message).error_response();
                 self.refuse_in_servers_words(&text, &error);

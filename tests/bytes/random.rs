@@ -17,6 +17,8 @@ use crate::stage::Stage;
 
 /// How long a normal run goes on, a role.
 const SECONDS: u64 = 6;
+/// The sessions of a normal run, at most.
+const SESSIONS: u64 = 120;
 
 /// Texts without parameters and their harm: they end where they began, but for transactions and names.
 const TEXTS: &[&str] = &[
@@ -255,7 +257,9 @@ fn random(user: &'static str) {
     let until = Instant::now() + Duration::from_secs(number("PGGLASS_BYTES_SECONDS").unwrap_or(SECONDS));
     let mut wrong = Vec::new();
     let (first, mut played) = (number("PGGLASS_BYTES_SEED").unwrap_or(1), 0);
-    while Instant::now() < until && wrong.len() < 5 {
+    // Without a time that was asked for: the same sessions on every machine that is fast enough.
+    let most = number("PGGLASS_BYTES_SECONDS").map_or(SESSIONS, |_| u64::MAX);
+    while Instant::now() < until && wrong.len() < 5 && played < most {
         let seed = first + played;
         played += 1;
         let batches = session(&mut StdRng::seed_from_u64(seed), user == "dba_gus");
