@@ -64,7 +64,11 @@ impl<C: Stream, S: Stream> Session<C, S> {
                 self.fail_run(run, &report, frame).await?;
                 self.discard_to_sync();
             }
-            Some(op @ (Op::Parse { .. } | Op::Bind { .. })) => {
+            Some(mut op @ (Op::Parse { .. } | Op::Bind { .. })) => {
+                // What stood under no name is gone on the server, too (postgres.c, `exec_parse_message`).
+                if !op.forget_unnamed() && matches!(op, Op::Parse { hidden: true, .. }) {
+                    self.ops.forget_next_unnamed();
+                }
                 if matches!(op, Op::Parse { .. }) && !self.parsed_our_text() {
                     self.show(&frame.raw());
                     self.end_first_pending(&report);
@@ -83,6 +87,9 @@ impl<C: Stream, S: Stream> Session<C, S> {
                 return Err(Ended::Protocol(format!("the namespace cannot be asked: {report}")));
             }
             Some(Op::Describe { .. } | Op::Origin { .. } | Op::Close { .. }) => {
+                if matches!(head, Some(Op::Origin { .. })) {
+                    self.ops.forget_next_unnamed();
+                }
                 self.fail_preparation(&report, frame, false);
                 self.discard_to_sync();
             }

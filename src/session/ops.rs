@@ -162,6 +162,17 @@ impl Op {
         matches!(self, Op::Parse { undo: Some(u), .. } | Op::Close { undo: Some(u), .. } if u.is_statement())
     }
 
+    /// A Parse that is not to bring back the unnamed statement before it. False for any other message.
+    pub(super) fn forget_unnamed(&mut self) -> bool {
+        match self {
+            Op::Parse { undo: Some(Undo::Statement { name, previous }), .. } if name.is_empty() => {
+                *previous = None;
+                true
+            }
+            _ => false,
+        }
+    }
+
     fn ends_exchange(&self) -> bool {
         matches!(self, Op::Sync { .. } | Op::Query { .. })
     }
@@ -193,6 +204,19 @@ impl Ops {
         self.naming -= usize::from(op.names());
         self.ended += u64::from(op.ends_exchange());
         Some(op)
+    }
+
+    /// The same for the Parse of the client's that messages of ours, one of which failed, were to prepare.
+    pub(super) fn forget_next_unnamed(&mut self) {
+        let ours = |op: &&mut Op| {
+            matches!(
+                op,
+                Op::Parse { undo: None, .. } | Op::Origin { .. } | Op::Close { undo: None, hidden: true }
+            )
+        };
+        if let Some(op) = self.queue.iter_mut().find(|op| !ours(op)) {
+            op.forget_unnamed();
+        }
     }
 
     /// True when every reply came.

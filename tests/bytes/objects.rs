@@ -183,6 +183,30 @@ fn shared_names() -> Vec<Script> {
     all
 }
 
+/// A Parse of the unnamed statement that fails has dropped the one before; one that was skipped has not.
+fn unnamed() -> Vec<Script> {
+    let run = || [bind("", "", &[]), execute("", 0), sync()].concat();
+    let mut all = Vec::new();
+    for good in [PATIENTS, "SELECT 1"] {
+        for bad in
+            ["SELEC 1", "SELECT no_such FROM clinic.patient", "SELECT no_such", "SELECT * FROM no_such"]
+        {
+            let first = [parse("", good), sync()].concat();
+            let fails = [parse("", bad), sync()].concat();
+            let skipped = [parse("x", "SELEC 1"), parse("", bad), sync()].concat();
+            all.push(steps(&format!("failed: {good}: {bad}"), &[first.clone(), fails, run(), run()]));
+            all.push(steps(&format!("skipped: {good}: {bad}"), &[first, skipped, run(), run()]));
+        }
+    }
+    all
+}
+
+#[test]
+fn the_unnamed_statement() {
+    same(&Stage::of("nurse_amy"), &unnamed());
+    same(&Stage::of("dba_gus"), &unnamed());
+}
+
 #[test]
 fn names_of_a_restricted_role() {
     same(&Stage::of("nurse_amy"), &shared_names());

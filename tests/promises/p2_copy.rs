@@ -243,7 +243,13 @@ fn every_patient_who_matters_to_a_copy_is_in_its_record() {
     let mut missing = Vec::new();
     for (n, query) in QUERIES.iter().enumerate().filter(|(_, q)| !q.contains("880001")) {
         let sql = format!("COPY {query}\nTO STDOUT {}", OPTIONS[n % OPTIONS.len()]);
-        assert_eq!(through.query(&sql).failure(), None, "{sql}");
+        let failure = through.query(&sql).failure();
+        // PostgreSQL 14 has a header in csv only.
+        if failure.as_ref().is_some_and(|f| f.sqlstate == "0A000") {
+            assert_eq!(owner.query(&sql).failure().map(|f| f.sqlstate).as_deref(), Some("0A000"), "{sql}");
+            continue;
+        }
+        assert_eq!(failure, None, "{sql}");
         // The oracle asks inside a transaction, the user does not.
         let seen = |reply: &Reply| essence(reply).replace("Z [84]", "Z [73]");
         let all = seen(&owner.query(&sql));
