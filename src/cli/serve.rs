@@ -311,7 +311,7 @@ async fn accept_loop(
             _ = signals.terminate.recv() => break,
             _ = signals.interrupt.recv() => break,
             _ = shutdown.changed() => break,
-            _ = signals.hangup.recv() => reload(world, accept, certificates, args),
+            _ = signals.hangup.recv() => reload(world, accept, certificates, args).await,
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => admit(world, stream, accept.load_full(), &open, &threads),
                 // Out of file descriptors, or a connection that is gone already: the next may do.
@@ -367,7 +367,7 @@ fn admit(
 
 /// Reads the configuration again. What is bound at start stays: the address, the server and the proxy's account
 /// there, the ledger.
-fn reload(
+async fn reload(
     world: &Arc<World>,
     accept: &ArcSwap<AcceptSettings>,
     certificates: &ArcSwap<Certificates>,
@@ -384,7 +384,12 @@ fn reload(
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
-    if let Err(problems) = world.set_policy(Arc::clone(&config.policy)) {
+    let mut accepted = world.set_policy(Arc::clone(&config.policy));
+    // What it names may have been made since the catalog was last looked at.
+    if accepted.is_err() && world.reread_catalog().await {
+        accepted = world.set_policy(Arc::clone(&config.policy));
+    }
+    if let Err(problems) = accepted {
         return rejected(world, &problems.join("; "));
     }
     let Settings { accept: new, entry, upstream } = settings;

@@ -199,7 +199,17 @@ impl World {
         if held.last.is_some_and(|at| at.elapsed() < CATALOG_PAUSE) {
             return false;
         }
-        let outcome = self.load_if_changed(&mut held).await;
+        self.look_at_catalog(&mut held).await
+    }
+
+    /// The same however short ago the last look was: for what an operator asks for, not a client.
+    pub async fn reread_catalog(&self) -> bool {
+        let mut held = self.catalog_client.lock().await;
+        self.look_at_catalog(&mut held).await
+    }
+
+    async fn look_at_catalog(&self, held: &mut CatalogClient) -> bool {
+        let outcome = self.load_if_changed(held).await;
         held.last = Some(Instant::now());
         match outcome {
             Ok(changed) => changed,
