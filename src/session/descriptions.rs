@@ -66,7 +66,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
         } else {
             let (layout, mut body) = Layout::split(frame.body())?;
             if let Some(origin) = plan.origin.get() {
-                super::layout::restore(&mut body, origin)?;
+                body = super::layout::restored(body, origin)?;
             }
             visible = Some(body);
             layout
@@ -142,13 +142,14 @@ impl<C: Stream, S: Stream> Session<C, S> {
 /// Where the columns of a RowDescription come from.
 fn origins(body: &[u8]) -> Result<Vec<ColumnOrigin>, Ended> {
     let fields = message::decode_row_description(body)?;
-    let origin = |f: &message::Field| ColumnOrigin {
+    let origin = |f: message::Field| ColumnOrigin {
+        name: f.name,
         table: f.table,
         attribute: f.attribute,
         type_oid: f.type_oid,
         type_modifier: f.type_modifier,
     };
-    Ok(fields.iter().map(origin).collect())
+    Ok(fields.into_iter().map(origin).collect())
 }
 
 /// The last line of defence: columns of ours never reach a client, whatever is believed to stand behind

@@ -231,32 +231,43 @@ impl Layout {
     }
 }
 
-/// Puts table, column number and type modifier of the client's own text into a RowDescription body from
-/// which the hidden columns were taken. A column whose type differs keeps what the server said of it:
-/// the values that follow are of that type.
-pub(super) fn restore(shown: &mut [u8], origin: &Origin) -> Result<(), Malformed> {
-    let mut at = Cursor(shown);
-    if usize::from(at.int16()?) != origin.columns.len() {
-        return Ok(());
+/// A RowDescription body from which the hidden columns were taken, with the names, tables, column numbers and
+/// type modifiers of the client's own text. A column whose type differs keeps what the server said of it: the
+/// values that follow are of that type.
+pub(super) fn restored(shown: BytesMut, origin: &Origin) -> Result<BytesMut, Malformed> {
+    let mut at = Cursor(&shown);
+    let count = at.int16()?;
+    if usize::from(count) != origin.columns.len() {
+        return Ok(shown);
     }
-    let mut changes = Vec::new();
+    let mut body = BytesMut::with_capacity(shown.len());
+    body.put_u16(count);
     for column in &origin.columns {
-        at.cstr()?;
-        let start = shown.len() - at.0.len();
-        at.take(6)?;
-        let type_oid = at.int32()?;
-        at.take(8)?;
-        if type_oid == column.type_oid as i32 {
-            changes.push((start, column));
+        let name = at.cstr()?;
+        let place = at.take(6)?;
+        let type_oid = at.take(4)?;
+        let type_size = at.take(2)?;
+        let type_modifier = at.take(4)?;
+        let format = at.take(2)?;
+        let same = type_oid == column.type_oid.to_be_bytes();
+        body.extend_from_slice(if same { column.name.as_bytes() } else { name });
+        body.put_u8(0);
+        if same {
+            body.put_u32(column.table);
+            body.put_i16(column.attribute);
+        } else {
+            body.extend_from_slice(place);
         }
+        body.extend_from_slice(type_oid);
+        body.extend_from_slice(type_size);
+        if same {
+            body.put_i32(column.type_modifier);
+        } else {
+            body.extend_from_slice(type_modifier);
+        }
+        body.extend_from_slice(format);
     }
-    for (start, column) in changes {
-        // table OID (4), column number (2), type OID (4), type size (2), type modifier (4), format (2)
-        shown[start..start + 4].copy_from_slice(&column.table.to_be_bytes());
-        shown[start + 4..start + 6].copy_from_slice(&column.attribute.to_be_bytes());
-        shown[start + 12..start + 16].copy_from_slice(&column.type_modifier.to_be_bytes());
-    }
-    Ok(())
+    Ok(body)
 }
 
 fn text(value: &[u8]) -> Result<String, Malformed> {
@@ -370,7 +381,7 @@ mod tests {
     }
 
     #[test]
-    fn a_restored_description_has_the_places_of_the_original_where_the_type_is_the_same() {
+    fn a_restored_description_is_that_of_the_original_where_the_type_is_the_same() {
         use crate::sql::ColumnOrigin;
         use crate::wire::message::{Field, decode_row_description, encode_row_description};
         let field = |name: &str, table, attribute, type_oid, type_modifier| Field {
@@ -383,24 +394,24 @@ mod tests {
             format: 1,
         };
         let derived = [field("a", 0, 0, 1043, -1), field("b", 0, 0, 25, -1)];
-        let mut body = encode_row_description(&derived).unwrap()[5..].to_vec();
-        let origin = |table, attribute, type_oid, type_modifier| ColumnOrigin {
+        let body = BytesMut::from(&encode_row_description(&derived).unwrap()[5..]);
+        let origin = |name: &str, table, attribute, type_oid, type_modifier| ColumnOrigin {
+            name: name.into(),
             table,
             attribute,
             type_oid,
             type_modifier,
         };
-        let columns = vec![origin(70_000, 3, 1043, 24), origin(70_000, 4, 1042, 9)];
-        restore(&mut body, &Origin { columns }).unwrap();
+        let columns = vec![origin("own", 70_000, 3, 1043, 24), origin("other", 70_000, 4, 1042, 9)];
+        let body = restored(body, &Origin { columns }).unwrap();
         let got = decode_row_description(&body).unwrap();
-        assert_eq!(got, [field("a", 70_000, 3, 1043, 24), field("b", 0, 0, 25, -1)]);
+        assert_eq!(got, [field("own", 70_000, 3, 1043, 24), field("b", 0, 0, 25, -1)]);
         // A description of something else is left alone; half a one is an error.
-        let before = body.clone();
-        restore(&mut body, &Origin { columns: vec![origin(1, 1, 1043, 1)] }).unwrap();
-        assert_eq!(body, before);
-        let two = Origin { columns: vec![origin(1, 1, 1, 1); 2] };
+        let other = Origin { columns: vec![origin("c", 1, 1, 1043, 1)] };
+        assert_eq!(restored(body.clone(), &other).unwrap(), body);
+        let two = Origin { columns: vec![origin("c", 1, 1, 1, 1), origin("d", 1, 1, 1, 1)] };
         for cut in 0..body.len() {
-            assert!(restore(&mut body[..cut], &two).is_err(), "cut at {cut}");
+            assert!(restored(BytesMut::from(&body[..cut]), &two).is_err(), "cut at {cut}");
         }
     }
 

@@ -140,9 +140,11 @@ pub struct Origin {
     pub columns: Vec<ColumnOrigin>,
 }
 
-/// Where a column of a reply comes from (manual, RowDescription).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What a column of a reply is called and where it comes from (manual, RowDescription).
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ColumnOrigin {
+    /// Its name.
+    pub name: String,
     /// The table, as an OID; 0 if none.
     pub table: u32,
     /// Its number in that table; 0 if none.
