@@ -279,7 +279,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
                 Some(portal) => (portal.decided.clone(), portal.name.clone()),
                 None if self.is_sql_cursor(&target.name) => (Decided::Empty, target.name.clone()),
                 None if self.portal_failed(&target.name) => {
-                    self.ask_failed_portal(frame, &target.name);
+                    self.describe_failed_portal(frame);
                     return Ok(());
                 }
                 None => return self.unknown_name(&target),
@@ -322,7 +322,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
                 return Ok(());
             }
             if self.portal_failed(&execute.portal) {
-                self.ask_failed_portal(frame, &execute.portal);
+                self.execute_failed_portal(frame, &execute.portal);
                 return Ok(());
             }
             return self.unknown("34000", format!("portal \"{}\" does not exist", execute.portal));

@@ -86,19 +86,25 @@ impl<C: Stream, S: Stream> Session<C, S> {
         Ok(())
     }
 
-    /// True for the portal whose Bind made the transaction fail, while nothing but its end can be run.
+    /// True for the portal whose Bind made the transaction fail, while nothing but its end can be run, and for the
+    /// unnamed one, which a simple query may have left behind.
     pub(super) fn portal_failed(&self, name: &str) -> bool {
         self.status == Status::Failed
             && self.ops.is_empty()
-            && self.statements.failed_portal.as_deref() == Some(name)
+            && (name.is_empty() || self.statements.failed_portal.as_deref() == Some(name))
     }
 
-    /// Describe or Execute of that portal: an error, and the server's words for it.
-    pub(super) fn ask_failed_portal(&mut self, frame: Frame, name: &str) {
-        let error = Report::error("34000", format!("portal \"{name}\" does not exist")).error_response();
+    /// Describe of that portal: an error in the server's words, or no columns.
+    pub(super) fn describe_failed_portal(&mut self, frame: Frame) {
         self.forward(frame);
-        self.ops.push(Op::Poison { error });
-        self.skipping = true;
+        self.ops.push(Op::Describe { shown: true, plan: None, statement: None, run: None });
+    }
+
+    /// Execute of that portal: an error, or an empty reply. No transaction that failed runs what reads anything.
+    pub(super) fn execute_failed_portal(&mut self, frame: Frame, name: &str) {
+        let run = self.new_run(vec![format!("(portal \"{name}\")").into()], Mode::Verbatim, Vec::new());
+        self.forward(frame);
+        self.ops.push(Op::Execute { run });
     }
 
     /// A message of the extended protocol whose body is not what its tag says: an error, as the server has

@@ -234,9 +234,12 @@ impl<C: Stream, S: Stream> Session<C, S> {
     /// none, and some statements want one. Then one is begun, which [`Session::close_block`] ends.
     async fn open_block(&mut self, statements: &[Arc<PlannedStatement>]) -> Result<bool, Ended> {
         let wants = statements.len() > 1 && statements.iter().any(|s| s.effects.wants_block);
+        // Nothing behind the first statement that fails in a block is run.
+        let fails = statements.iter().position(|s| s.effects.refuses_block);
+        let run = statements.get(..fails.unwrap_or(statements.len())).unwrap_or_default();
         // The end of what the client begins itself, or of a cursor that is run to its end, is no business of ours.
         let held = |s: &PlannedStatement| matches!(s.object, Some(Object::Declare { hold: true, .. }));
-        if !wants || statements.iter().any(|s| s.effects.ends_transaction || held(s)) {
+        if !wants || run.iter().any(|s| s.effects.ends_transaction || held(s)) {
             return Ok(false);
         }
         self.quiesce().await?;

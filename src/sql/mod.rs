@@ -5,6 +5,7 @@
 pub mod check;
 pub mod copy;
 mod copy_options;
+pub mod effects;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fixture;
 mod functions;

@@ -9,11 +9,11 @@ use std::sync::Arc;
 use dashmap::DashMap;
 
 use super::check::{self, CheckContext, CheckFailure};
+use super::effects::{Effects, effects, moves_names};
 use super::objects::{self, Object};
 use super::parse::{self, Statement};
 use super::plan::{self, PlanError, PlanInput, TrustedPins};
 use super::resolve::{self, Decision, ProtectedOccurrence};
-use super::tree::Node;
 use super::{Footprint, GuardedPlan, StatementKind, Strategy, Verdict, cannot_guard};
 use crate::catalog::{Catalog, Namespace};
 use crate::policy::{BoundPolicy, GuardParams, Refusal, Role, Variant};
@@ -31,31 +31,6 @@ pub struct Context {
     pub namespace: Arc<Namespace>,
     /// Whether active break-glass sessions widen the guard of queries.
     pub variant: Variant,
-}
-
-/// What a statement does to what a session knows, besides its reply.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Effects {
-    /// Unqualified names may mean something else afterwards.
-    pub changes_namespace: bool,
-    /// The server takes data from the client (`COPY ... FROM STDIN`).
-    pub copies_in: bool,
-    /// It can read relations by name.
-    pub reads_names: bool,
-    /// It looks names up, or runs what was prepared, when it is executed and not when it is bound.
-    pub late_names: bool,
-    /// It runs to its end before the first word of its result (utility statements, changes of rows).
-    pub runs_first: bool,
-    /// It means something else, or fails, outside a transaction block, or inside one.
-    pub wants_block: bool,
-    /// The transaction may end, and with it what was set inside it.
-    pub ends_transaction: bool,
-    /// Every prepared statement is forgotten (`DEALLOCATE ALL`, `DISCARD ALL`).
-    pub forgets_prepared: bool,
-    /// Every cursor and portal is closed (`DISCARD ALL`).
-    pub closes_cursors: bool,
-    /// The statement prepared under this name is forgotten (`DEALLOCATE name`).
-    pub deallocates: Option<String>,
 }
 
 /// One statement of a text with its verdict.
@@ -491,99 +466,4 @@ impl Decider<'_> {
         classes.dedup();
         Footprint { relations, classes }
     }
-}
-
-/// True when a function of this name is called somewhere inside, in whatever spelling.
-fn calls(node: &Node, name: &str) -> bool {
-    (node.kind == "FuncCall" && node.names("funcname").last() == Some(&name))
-        || node.children().into_iter().any(|c| calls(c, name))
-}
-
-/// True when running the query (or change) `root` can change what unqualified names mean.
-fn moves_names(root: &Node, verdict: &Verdict) -> bool {
-    matches!(verdict, Verdict::Unattributed { .. }) || calls(root, "set_config") || root.has("into_clause")
-}
-
-/// False for a statement that means the same whatever the search path: it names no relation, type or
-/// operator, and no function that could be another schema's.
-fn reads_names(root: &Node) -> bool {
-    match root.kind {
-        "TransactionStmt" | "VariableSetStmt" | "VariableShowStmt" | "DiscardStmt" | "ClosePortalStmt"
-        | "FetchStmt" | "ListenStmt" | "UnlistenStmt" | "NotifyStmt" | "DeallocateStmt" => false,
-        // Poolers clean a connection with calls of built-in functions between the others.
-        "SelectStmt" => {
-            let plain = |call: &Node| {
-                call.kind == "FuncCall"
-                    && call.fields.iter().all(|(f, _)| matches!(*f, "funcname" | "args" | "funcformat"))
-                    && call.list("args").len() == call.nodes("args").filter(|a| a.kind == "AConst").count()
-                    && matches!(
-                        call.names("funcname").as_slice(),
-                        ["pg_catalog", _] | ["pg_advisory_unlock_all"]
-                    )
-            };
-            let targets: Vec<&Node> = root.nodes("target_list").collect();
-            let only_targets =
-                root.fields.iter().all(|(f, _)| matches!(*f, "target_list" | "limit_option" | "op"));
-            !(only_targets && targets.iter().all(|t| t.node("val").is_some_and(plain)))
-        }
-        _ => true,
-    }
-}
-
-/// False for statements that a transaction block changes nothing for.
-fn wants_block(root: &Node) -> bool {
-    match root.kind {
-        "SelectStmt" | "InsertStmt" | "UpdateStmt" | "DeleteStmt" | "MergeStmt" | "CopyStmt"
-        | "FetchStmt" | "ClosePortalStmt" | "PrepareStmt" | "ExecuteStmt" | "DeallocateStmt"
-        | "VariableShowStmt" | "ListenStmt" | "UnlistenStmt" | "NotifyStmt" | "ExplainStmt"
-        | "CreateTableAsStmt" | "TransactionStmt" => false,
-        "VariableSetStmt" => root.flag("is_local") || root.str("name") == "TRANSACTION",
-        _ => true,
-    }
-}
-
-/// What a statement does besides its reply. Unknown kinds are taken to change what names mean.
-fn effects(statement: &Statement, verdict: &Verdict) -> Effects {
-    let root = &statement.root;
-    let mut effects = Effects { reads_names: reads_names(root), ..Effects::default() };
-    effects.runs_first = root.kind != "SelectStmt";
-    effects.wants_block = wants_block(root);
-    let planned_at_bind = ["SelectStmt", "InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt"];
-    effects.late_names = effects.reads_names && !planned_at_bind.contains(&root.kind);
-    match root.kind {
-        // `RESET ALL` has no name; `SET SCHEMA` is one of search_path.
-        "VariableSetStmt" => {
-            let name = root.str("name").to_ascii_lowercase();
-            let moving = ["", "search_path", "role", "session_authorization"];
-            effects.changes_namespace = moving.contains(&name.as_str());
-        }
-        "SelectStmt" | "InsertStmt" | "UpdateStmt" | "DeleteStmt" | "MergeStmt" => {
-            // A function can SET; of the built-in ones only set_config does.
-            effects.changes_namespace = moves_names(root, verdict);
-        }
-        "TransactionStmt" => effects.ends_transaction = true,
-        // What is prepared runs later.
-        "DeclareCursorStmt" | "PrepareStmt" | "VariableShowStmt" | "FetchStmt" | "ClosePortalStmt"
-        | "ListenStmt" | "UnlistenStmt" | "NotifyStmt" | "LockStmt" | "ConstraintsSetStmt"
-        | "CheckPointStmt" | "TruncateStmt" => {}
-        "CopyStmt" => {
-            effects.copies_in = root.flag("is_from") && root.str("filename").is_empty();
-            effects.changes_namespace =
-                matches!(verdict, Verdict::Unattributed { .. }) || calls(root, "set_config");
-        }
-        "DeallocateStmt" => {
-            let name = root.str("name");
-            effects.forgets_prepared = name.is_empty();
-            effects.deallocates = (!name.is_empty()).then(|| name.to_owned());
-        }
-        "DiscardStmt" => {
-            use pg_query::protobuf::DiscardMode::{DiscardPlans, DiscardSequences, DiscardTemp};
-            let keeps = [DiscardPlans, DiscardSequences, DiscardTemp].map(|mode| i64::from(mode as i32));
-            effects.forgets_prepared = !keeps.contains(&root.int("target"));
-            effects.closes_cursors = effects.forgets_prepared;
-            effects.changes_namespace = true;
-        }
-        _ => effects.changes_namespace = true,
-    }
-    effects
 }

@@ -201,10 +201,34 @@ fn unnamed() -> Vec<Script> {
     all
 }
 
+/// What stands under no name when a transaction fails.
+fn unnamed_portals() -> Vec<Script> {
+    let ask = || [describe_portal(""), sync()].concat();
+    let run = || [execute("", 0), sync()].concat();
+    let mut all = Vec::new();
+    for first in ["", "SELECT 1", PATIENTS, "ROLLBACK"] {
+        for bad in [
+            "SELECT 1/0",
+            "SELEC 1",
+            "SELECT no_such",
+            "SELECT 1; SELECT name, 1 / (patient_id - patient_id) FROM clinic.patient",
+        ] {
+            let begun = [parse("", first), bind("", "", &[]), sync()].concat();
+            let messages = [query("BEGIN"), begun, query(bad), ask(), run(), query("ROLLBACK"), ask(), run()];
+            all.push(steps(&format!("unnamed portal: {first}: {bad}"), &messages));
+            let messages = [query("BEGIN"), query(bad), ask(), run(), query("ROLLBACK")];
+            all.push(steps(&format!("no unnamed portal: {bad}"), &messages));
+        }
+    }
+    all
+}
+
 #[test]
-fn the_unnamed_statement() {
-    same(&Stage::of("nurse_amy"), &unnamed());
-    same(&Stage::of("dba_gus"), &unnamed());
+fn the_unnamed_statement_and_portal() {
+    for user in ["nurse_amy", "dba_gus"] {
+        same(&Stage::of(user), &unnamed());
+        same(&Stage::of(user), &unnamed_portals());
+    }
 }
 
 #[test]
@@ -398,7 +422,14 @@ fn blocks_of_one_message() {
     ));
     all.push(steps(
         "what may stand in no block",
-        &[query("VACUUM clinic.problem; SELECT name FROM clinic.patient WHERE patient_id = 880003")],
+        &[
+            query("VACUUM clinic.problem; SELECT name FROM clinic.patient WHERE patient_id = 880003"),
+            query("DISCARD ALL; FETCH c; COMMIT"),
+            query("VACUUM clinic.problem; MOVE c; COMMIT"),
+            query("SELECT 1; DISCARD ALL; DECLARE c CURSOR WITH HOLD FOR SELECT 1; FETCH c; COMMIT"),
+            query("BEGIN; DISCARD ALL; FETCH c; COMMIT"),
+            query("ROLLBACK"),
+        ],
     ));
     same(&Stage::of("dba_gus"), &all);
 }
