@@ -11,7 +11,7 @@ use crate::ledger::Priority;
 use crate::ledger::record::Outcome;
 use crate::policy::{GlsCode, Refusal};
 use crate::wire::frame::Frame;
-use crate::wire::message::{self, Parse, Report, Status, Target, TargetKind};
+use crate::wire::message::{self, Parse, Status, Target, TargetKind};
 
 /// Text of a statement that means nothing: sent in place of a refused one inside a transaction. It is well formed, so
 /// that a transaction that failed before is what the server speaks of.
