@@ -147,6 +147,11 @@ impl<C: Stream, S: Stream> Session<C, S> {
 
     /// Execute.
     pub(super) async fn glass_execute(&mut self, portal: &Portal, shape: &Shape) -> Result<(), Ended> {
+        // What was asked for before is answered under the break-glass session of then.
+        self.quiesce().await?;
+        if self.skipping {
+            return Ok(());
+        }
         let params = Bound { values: &portal.raw, formats: &portal.raw_formats, types: &portal.types };
         let outcome = match shape.bind(&params) {
             Ok(call) => self.glass_run(&portal.text, &call).await,

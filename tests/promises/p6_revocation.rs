@@ -110,6 +110,25 @@ fn a_suspended_portal_gives_nothing_of_the_patient_after_the_close() {
 }
 
 #[test]
+fn a_close_in_a_pipeline_holds_for_what_comes_behind_it_only() {
+    let database = Postgres::shared().demo();
+    let (_proxy, mut amy, _other) = opened(&database, clear);
+    let run = |sql: &str| [parse("", sql), bind("", "", &[]), describe_portal(""), execute("", 0)].concat();
+    let (look, close) = (run(&lookup()), run("SELECT * FROM glass.close()"));
+    amy.send(&[look.clone(), close, look, sync()].concat());
+    let reply = amy.reply();
+    assert_eq!(reply.firsts().iter().filter(|key| **key == STRANGER.to_string()).count(), 1);
+    assert_eq!(reply.commands().len(), 2, "the lookup before the close, and the close: {}", reply.tags());
+    assert_eq!(reply.failure().unwrap().gls(), Some("GLS-201".into()));
+    // As simple queries.
+    open(&mut amy);
+    amy.send(&[query(&lookup()), query("SELECT glass.close()"), query(&lookup())].concat());
+    assert_eq!(amy.reply().firsts(), [STRANGER.to_string()]);
+    assert_eq!(amy.reply().failure(), None);
+    assert_eq!(amy.reply().refusal().gls(), Some("GLS-201".into()));
+}
+
+#[test]
 fn a_running_statement_is_cut_when_the_session_is_closed() {
     let database = Postgres::shared().demo();
     let (_proxy, mut amy, mut other) = opened(&database, clear);
