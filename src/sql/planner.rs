@@ -14,6 +14,7 @@ use super::objects::{self, Object};
 use super::parse::{self, Statement};
 use super::plan::{self, PlanError, PlanInput, TrustedPins};
 use super::resolve::{self, Decision, ProtectedOccurrence};
+use super::template;
 use super::{Footprint, GuardedPlan, StatementKind, Strategy, Verdict, cannot_guard};
 use crate::catalog::{Catalog, Namespace};
 use crate::policy::{BoundPolicy, GuardParams, Refusal, Role, Variant};
@@ -84,14 +85,37 @@ impl Planned {
 #[derive(Debug, Default)]
 pub struct Plans {
     texts: DashMap<Box<str>, Arc<Planned>>,
+    /// What is decided for every text with a skeleton.
+    templates: DashMap<Box<str>, Template>,
 }
 
-/// Texts kept per context; above it the map starts anew. Statements that differ only in constants
-/// each take an entry.
+/// A decision that does not depend on the constants which its skeleton leaves out.
+#[derive(Debug)]
+struct Template {
+    /// The statement with the text it was decided for.
+    statement: Arc<PlannedStatement>,
+    /// Bytes of the text before the statement, and behind it.
+    around: (usize, usize),
+}
+
+impl Template {
+    /// The decision for another text of the same skeleton.
+    fn of(&self, text: &str) -> Option<Planned> {
+        let (before, behind) = self.around;
+        let own = text.get(before..text.len().checked_sub(behind)?)?;
+        let statement = PlannedStatement { text: own.into(), ..(*self.statement).clone() };
+        Some(Planned { statements: vec![Arc::new(statement)] })
+    }
+}
+
+/// Texts and templates kept per context; above it the map starts anew.
 const MOST_TEXTS: usize = 20_000;
 
 /// Longest text worth keeping, bytes.
 const LONGEST_KEPT: usize = 64 * 1024;
+
+/// Longest text whose constants are taken out, bytes.
+const LONGEST_SKELETON: usize = 8 * 1024;
 
 impl Plans {
     /// Decides `text`, from the cache when it was decided before in an equal context.
@@ -102,14 +126,51 @@ impl Plans {
         if let Some(known) = self.texts.get(text) {
             return Ok(Arc::clone(&known));
         }
-        let planned = Arc::new(decide(text, context)?);
-        if text.len() <= LONGEST_KEPT && !planned.unknown_relation() {
+        let skeleton = (text.len() <= LONGEST_SKELETON).then(|| template::skeleton(text)).flatten();
+        if let Some(skeleton) = &skeleton
+            && let Some(planned) = self.templates.get(skeleton.key.as_str()).and_then(|t| t.of(text))
+        {
+            return Ok(Arc::new(planned));
+        }
+        let parsed = parse::parse(text).map_err(|e| e.refusal())?;
+        let planned = Arc::new(decide_parsed(&parsed, context));
+        if let (Some(skeleton), [statement], [planned]) =
+            (skeleton, parsed.statements.as_slice(), planned.statements.as_slice())
+            && let Some(before) = text.find(statement.text.as_str())
+            && planned.is_plain()
+            && skeleton.holds(text, statement)
+        {
+            if self.templates.len() >= MOST_TEXTS {
+                self.templates.clear();
+            }
+            let behind = text.len() - before - statement.text.len();
+            let template = Template { statement: Arc::clone(planned), around: (before, behind) };
+            self.templates.insert(skeleton.key.into(), template);
+        } else if text.len() <= LONGEST_KEPT && !planned.unknown_relation() {
             if self.texts.len() >= MOST_TEXTS {
                 self.texts.clear();
             }
             self.texts.insert(text.into(), Arc::clone(&planned));
         }
         Ok(planned)
+    }
+}
+
+#[cfg(test)]
+impl Plans {
+    /// True when a decision for other constants would be taken for this text too.
+    pub(super) fn has_template(&self, text: &str) -> bool {
+        template::skeleton(text).is_some_and(|s| self.templates.contains_key(s.key.as_str()))
+    }
+}
+
+impl PlannedStatement {
+    /// True when nothing protected is in it and it does nothing to names, so that its constants decide nothing.
+    fn is_plain(&self) -> bool {
+        self.verdict == Verdict::Verbatim
+            && !self.unknown_relation
+            && self.object.is_none()
+            && !self.effects.changes_namespace
     }
 }
 
@@ -165,14 +226,17 @@ impl PlanCache {
 /// # Errors
 /// As [`Plans::decide`].
 pub fn decide(text: &str, context: &Context) -> Result<Planned, Refusal> {
-    let parsed = parse::parse(text).map_err(|e| e.refusal())?;
+    Ok(decide_parsed(&parse::parse(text).map_err(|e| e.refusal())?, context))
+}
+
+fn decide_parsed(parsed: &parse::Parsed, context: &Context) -> Planned {
     let mut statements: Vec<PlannedStatement> = parsed
         .statements
         .iter()
         .map(|s| Decider { statement: s, context, pins: TrustedPins::All }.decide())
         .collect();
     after_names_moved(&mut statements, context.role.is_restricted());
-    Ok(Planned { statements: statements.into_iter().map(Arc::new).collect() })
+    Planned { statements: statements.into_iter().map(Arc::new).collect() }
 }
 
 /// Names are resolved before anything of a text runs. What comes after a statement that can change

@@ -413,7 +413,9 @@ fn statements_that_never_read_are_nobodys() {
         "COPY clinic.patient (nothing) FROM STDIN",
         "MERGE INTO clinic.note n USING (SELECT 1) x ON nothing = 1 WHEN MATCHED THEN DELETE",
     ];
-    for sql in never {
+    // Before 15 its text is no statement for the server.
+    let merges = gus.ok("SELECT current_setting('server_version_num')::int >= 150000").value() == "t";
+    for sql in never.into_iter().filter(|sql| merges || !sql.starts_with("MERGE")) {
         for how in ["simple", "extended"] {
             let text = format!("{sql} /* {how} */");
             gus.ok("BEGIN");
