@@ -13,7 +13,7 @@ use pgglass::policy::{
     Assignment, BoundPolicy, KeyPath, KeyType, Membership, Outside, Policy, Role, Scope, Step, TableRule,
     Variant,
 };
-use pgglass::sql::planner::{Context, Plans, decide};
+use pgglass::sql::planner::{Context, Form, Plans, decide};
 
 fn name(schema: &str, name: &str) -> QualifiedName {
     QualifiedName::new(schema, name)
@@ -151,7 +151,9 @@ fn deciding(c: &mut Criterion) {
         let planned = decide(text, &context);
         assert!(planned.as_ref().is_ok_and(|p| p.refusal().is_none()), "{label}: {planned:?}");
         c.bench_function(&format!("miss/{label}"), |b| b.iter(|| decide(black_box(text), &context)));
-        c.bench_function(&format!("hit/{label}"), |b| b.iter(|| plans.decide(black_box(text), &context)));
+        c.bench_function(&format!("hit/{label}"), |b| {
+            b.iter(|| plans.decide(black_box(text), &context, Form::Prepared))
+        });
     }
 }
 

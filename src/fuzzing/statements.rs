@@ -9,7 +9,7 @@ use crate::policy::{GuardParams, Outside, Scope, Variant};
 use crate::sql::check::{self, CheckContext};
 use crate::sql::fixture::Clinic;
 use crate::sql::objects::Wrap;
-use crate::sql::planner::{Context, Plans, decide, transaction_end, transaction_or_setting};
+use crate::sql::planner::{Context, Form, Plans, decide, transaction_end, transaction_or_setting};
 use crate::sql::{GuardedPlan, StatementKind, Verdict, literal, resolve};
 
 /// Roles of the small clinic, as contexts of a session.
@@ -49,7 +49,7 @@ pub fn statements(data: &[u8]) {
     // From the cache or not, alike.
     let plans = Plans::default();
     for _ in 0..2 {
-        match (&planned, plans.decide(&text, &context)) {
+        match (&planned, plans.decide(&text, &context, Form::Prepared)) {
             (Ok(one), Ok(other)) => assert_eq!(*one, *other, "{text}"),
             (Err(one), Err(other)) => assert_eq!(*one, other, "{text}"),
             (one, other) => panic!("{text}: {one:?} and {other:?}"),

@@ -11,13 +11,17 @@ use super::{Ended, Session};
 use crate::ledger::Priority;
 use crate::policy::{GlsCode, Refusal};
 use crate::sql::objects::Object;
-use crate::sql::planner::{self, Planned, PlannedStatement};
+use crate::sql::planner::{self, Form, Planned, PlannedStatement};
 use crate::wire::message::{Parse, Status, Target, TargetKind};
 
 impl<C: Stream, S: Stream> Session<C, S> {
     /// Decides `text` in the present context, refreshing what the context is made of first. The outer
     /// error ends the session, the inner one refuses the statement.
-    pub(super) async fn decide(&mut self, text: &str) -> Result<Result<Arc<Planned>, Refusal>, Ended> {
+    pub(super) async fn decide(
+        &mut self,
+        text: &str,
+        form: Form,
+    ) -> Result<Result<Arc<Planned>, Refusal>, Ended> {
         if !self.encoding_is_understood() {
             match planner::transaction_or_setting(text) {
                 Some(planned) => return Ok(Ok(Arc::new(planned))),
@@ -35,14 +39,14 @@ impl<C: Stream, S: Stream> Session<C, S> {
             // The namespace cannot be asked in a failed transaction; only its end is possible.
             return Ok(planner::transaction_end(text).map(Arc::new).ok_or(refusal));
         }
-        let mut planned = self.decide_here(text).await;
+        let mut planned = self.decide_here(text, form).await;
         if planned.as_ref().is_ok_and(|p| p.unknown_relation())
             && Box::pin(self.world.refresh_catalog()).await
         {
             if let Err(refusal) = self.refresh_context().await? {
                 return Ok(Err(refusal));
             }
-            planned = self.decide_here(text).await;
+            planned = self.decide_here(text, form).await;
         }
         Ok(planned)
     }
@@ -56,13 +60,13 @@ impl<C: Stream, S: Stream> Session<C, S> {
 
     /// Decides in the present context. A long text can take seconds: it is decided where it keeps no
     /// other session waiting.
-    async fn decide_here(&mut self, text: &str) -> Result<Arc<Planned>, Refusal> {
+    async fn decide_here(&mut self, text: &str, form: Form) -> Result<Arc<Planned>, Refusal> {
         const LONG: usize = 32 * 1024;
         if text.len() <= LONG {
-            return self.plans.decide(text, &self.context);
+            return self.plans.decide(text, &self.context, form);
         }
         let (plans, context, text) = (Arc::clone(&self.plans), self.context.clone(), text.to_owned());
-        let decided = tokio::task::spawn_blocking(move || plans.decide(&text, &context)).await;
+        let decided = tokio::task::spawn_blocking(move || plans.decide(&text, &context, form)).await;
         // The runtime ends, or the decision panicked: either way nothing was understood.
         decided
             .unwrap_or_else(|_| Err(Refusal::new(GlsCode::CannotGuard, "the statement could not be decided")))
@@ -85,7 +89,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
             return Ok(Ok(prepared));
         }
         let text = Arc::clone(&prepared.text);
-        let planned = match Box::pin(self.decide(&text)).await? {
+        let planned = match Box::pin(self.decide(&text, Form::Prepared)).await? {
             Ok(planned) => planned,
             Err(refusal) => return Ok(Err((text, refusal))),
         };

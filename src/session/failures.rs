@@ -177,7 +177,10 @@ impl<C: Stream, S: Stream> Session<C, S> {
         let original = matches!(self.ops.head(), Some(Op::Origin { .. } | Op::Poison { .. }));
         let guarded = !original
             && (run.is_some_and(|r| r.plan().is_some()) || self.ops.head().is_some_and(describes_plan));
-        if guarded {
+        let given = run.map(|r| r.given.as_slice()).unwrap_or_default();
+        if guarded && at_bind && !given.is_empty() {
+            self.show(&super::report::constant_error(report, given));
+        } else if guarded {
             self.show(&super::report::preparation_error(report, at_bind));
         } else {
             self.show(&frame.raw());

@@ -14,7 +14,7 @@ use super::translate::{Outcome, Stop, names_moved, of_the_protocol, plain};
 use super::{Ended, Session};
 use crate::sql::effects::Effects;
 use crate::sql::objects::{Object, Wrap};
-use crate::sql::planner::PlannedStatement;
+use crate::sql::planner::{Form, PlannedStatement};
 use crate::sql::{Footprint, GuardedPlan, Verdict};
 use crate::wire::message::{Parse, Status, Target, TargetKind};
 
@@ -301,7 +301,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
         if portal.context == self.context_id {
             return Ok(Ok(()));
         }
-        let now = match self.decide(&portal.text).await? {
+        let now = match self.decide(&portal.text, Form::Prepared).await? {
             Ok(planned) => planned,
             Err(refusal) => return Ok(Err(self.stop(&portal.text, &refusal))),
         };
@@ -385,7 +385,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
             },
             Some(types) if own => (text.to_string(), Some(types)),
             Some(types) => {
-                let planned = match self.decide(&format!("PREPARE x AS {text}")).await? {
+                let planned = match self.decide(&format!("PREPARE x AS {text}"), Form::Prepared).await? {
                     Ok(planned) => planned,
                     Err(refusal) => return Ok(Err(self.stop(&text, &refusal))),
                 };
@@ -451,6 +451,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
                 effects: Effects { changes_namespace: standing.moves_names, ..Effects::default() },
                 unknown_relation: false,
                 object: None,
+                given: Vec::new(),
             })),
             context: self.context_id,
             layout: None,

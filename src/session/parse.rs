@@ -9,6 +9,7 @@ use super::statements::{Decided, Prepared};
 use super::{Ended, Session};
 use crate::sql::GuardedPlan;
 use crate::sql::objects::Wrap;
+use crate::sql::planner::Form;
 use crate::wire::frame::Frame;
 use crate::wire::message::{self, Parse, Target, TargetKind};
 
@@ -68,7 +69,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
         if let Some(call) = self.glass_call(&text) {
             return Box::pin(self.glass_parse(parse, text, call)).await;
         }
-        let planned = match self.decide(&text).await? {
+        let planned = match self.decide(&text, Form::Prepared).await? {
             Ok(planned) => planned,
             Err(refusal) => {
                 self.drop_unnamed(&parse.name);

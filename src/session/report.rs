@@ -110,6 +110,20 @@ pub(super) fn preparation_error(report: &Report, at_bind: bool) -> Bytes {
     dropped.iter().fold(report.clone(), |quiet, field| quiet.without(*field)).error_response()
 }
 
+/// The same at the Bind of constants that stand in the client's text at these positions: an error about one of them
+/// is one about the text (`unnamed portal parameter $2 = ...` in its context).
+pub(super) fn constant_error(report: &Report, positions: &[usize]) -> Bytes {
+    let context = report.field(b'W').unwrap_or_default();
+    let number = context.split_once("parameter $").and_then(|(_, rest)| {
+        rest.split(|c: char| !c.is_ascii_digit()).next()?.parse::<usize>().ok()?.checked_sub(1)
+    });
+    let quiet = b"PpqW".iter().fold(report.clone(), |quiet, field| quiet.without(*field));
+    match number.and_then(|n| positions.get(n)) {
+        Some(position) => quiet.with(b'P', position.to_string()).error_response(),
+        None => quiet.error_response(),
+    }
+}
+
 /// The same for a notice.
 pub(super) fn redacted_notice(report: &Report) -> Bytes {
     without_our_text(report, true).notice_response()

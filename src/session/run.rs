@@ -66,6 +66,8 @@ pub(super) struct Run {
     pub(super) next_text: usize,
     pub(super) mode: Mode,
     pub(super) parameters: Vec<Option<String>>,
+    /// Where in the client's text the constants stand that were sent as parameters: characters, from 1.
+    pub(super) given: Vec<usize>,
     pub(super) policy_version: Arc<str>,
     pub(super) role: Arc<str>,
     pub(super) grants: Arc<Grants>,
@@ -135,6 +137,7 @@ impl Run {
             next_text: 0,
             mode,
             parameters,
+            given: Vec::new(),
             policy_version: authority.policy_version,
             role: authority.role,
             grants: authority.grants,

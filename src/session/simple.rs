@@ -12,7 +12,7 @@ use super::run::Mode;
 use super::translate::Stop;
 use super::{Ended, Session, Slow};
 use crate::sql::objects::Object;
-use crate::sql::planner::PlannedStatement;
+use crate::sql::planner::{Form, PlannedStatement};
 use crate::sql::{Footprint, Verdict};
 use crate::wire::frame::Frame;
 use crate::wire::message::{self, Bind, Execute, Parse, Status, Target, TargetKind};
@@ -32,7 +32,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
             self.statements.portals.remove("");
             return Box::pin(self.glass_simple(&text, call)).await;
         }
-        let planned = match self.decide(&text).await? {
+        let planned = match self.decide(&text, Form::Simple).await? {
             Ok(planned) => planned,
             Err(refusal) => return self.refuse_simple(&text, &refusal).await,
         };
@@ -60,7 +60,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
                 if self.translates(statements)
                     || statements.iter().any(|s| self.deallocates_glass(s).is_some()) =>
             {
-                Box::pin(self.send_query_as_extended(statements)).await?;
+                Box::pin(self.send_query_as_extended(&text, statements)).await?;
             }
             statements if statements.iter().all(|s| matches!(s.verdict, Verdict::Verbatim)) => {
                 self.send_query_verbatim(frame, &text, statements, Mode::Verbatim)
@@ -70,7 +70,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
                 let mode = unattributed(statements);
                 self.send_query_verbatim(frame, &text, statements, mode);
             }
-            statements => Box::pin(self.send_query_as_extended(statements)).await?,
+            statements => Box::pin(self.send_query_as_extended(&text, statements)).await?,
         }
         Ok(())
     }
@@ -101,6 +101,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
     /// it stays one implicit transaction, and answered as a simple query is.
     pub(super) async fn send_query_as_extended(
         &mut self,
+        text: &Arc<str>,
         statements: &[Arc<PlannedStatement>],
     ) -> Result<(), Ended> {
         for statement in statements {
@@ -109,7 +110,8 @@ impl<C: Stream, S: Stream> Session<C, S> {
             }
         }
         let block = self.open_block(statements).await?;
-        self.send_rest(Rest { statements: statements.to_vec(), sent: 0, block }).await
+        self.send_rest(Rest { whole: Arc::clone(text), statements: statements.to_vec(), sent: 0, block })
+            .await
     }
 
     /// Goes on with a simple query that waited for the end of a COPY from the client, which failed.
@@ -173,25 +175,33 @@ impl<C: Stream, S: Stream> Session<C, S> {
             };
             let text = translated.as_ref().map_or(text, |t| t.text.as_str());
             let upstream = translated.as_ref().and_then(|t| t.upstream.as_deref());
-            let given = translated.as_ref().and_then(|t| t.parameters.clone()).unwrap_or_default();
+            let mut given = translated.as_ref().and_then(|t| t.parameters.clone()).unwrap_or_default();
             self.note_effects(statement, upstream, &given);
+            given.extend(statement.given.iter().map(|g| Some(g.value.clone())));
             // The position of an error counts from the beginning of the client's message.
             if let (Some(plan), [_], None) = (&plan, statements.as_slice(), &translated) {
-                self.ask_origin(&statement.text, &[], plan);
+                self.ask_origin(&rest.whole, &[], plan);
             }
-            let name = self.own_name(text, plan.is_some() && copy.is_none() && translated.is_none());
+            let types: Vec<u32> = statement.given.iter().map(|g| g.type_oid).collect();
+            let name = self.own_name(text, types, plan.is_some() && copy.is_none() && translated.is_none());
             let run = self.new_run(vec![Arc::from(statement.text.as_ref())], mode, given);
             if let Some(translated) = &translated {
                 self.note_translated(translated, run);
             }
             if let Some(run) = self.runs.get_mut(&run) {
                 run.runs_first = statement.effects.runs_first;
+                if !statement.given.is_empty() {
+                    // The client gave none: they stand in its text.
+                    run.parameters.clear();
+                    run.given = statement.given.iter().map(|g| g.position).collect();
+                }
             }
             let described = self.describe_copy(plan.as_ref(), copy, run);
-            let parameters = match &plan {
-                Some(plan) if !described => self.own_parameters(plan),
-                Some(_) | None => Vec::new(),
-            };
+            let mut parameters: Vec<Option<Bytes>> =
+                statement.given.iter().map(|g| Some(Bytes::copy_from_slice(g.value.as_bytes()))).collect();
+            if let (Some(plan), false) = (&plan, described) {
+                parameters.extend(self.own_parameters(plan));
+            }
             let bind = Bind {
                 portal: String::new(),
                 statement: name.clone(),
@@ -277,8 +287,11 @@ impl<C: Stream, S: Stream> Session<C, S> {
 
     /// Sends Parse for `text` and returns the statement name to bind: the unnamed one, or from the
     /// second time on a name of ours that stays prepared.
-    pub(super) fn own_name(&mut self, text: &str, keep: bool) -> String {
-        let key = Bytes::copy_from_slice(text.as_bytes());
+    pub(super) fn own_name(&mut self, text: &str, parameter_types: Vec<u32>, keep: bool) -> String {
+        let mut key = text.as_bytes().to_vec();
+        // No text has a NUL byte in it.
+        key.extend(parameter_types.iter().flat_map(|t| [&[0], t.to_be_bytes().as_slice()].concat()));
+        let key = Bytes::from(key);
         let mut name = String::new();
         if keep {
             if let Some(Some(known)) = self.own_names.seen.get(&key) {
@@ -295,7 +308,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
                 self.own_names.seen.insert(key, None);
             }
         }
-        let parse = Parse { name: name.clone(), query: text.to_owned(), parameter_types: Vec::new() };
+        let parse = Parse { name: name.clone(), query: text.to_owned(), parameter_types };
         self.send(parse.encode(), Op::Parse { hidden: true, undo: None });
         name
     }
@@ -327,6 +340,8 @@ impl<C: Stream, S: Stream> Session<C, S> {
 /// A simple query that is sent in parts.
 #[derive(Debug)]
 pub(super) struct Rest {
+    /// The client's text.
+    whole: Arc<str>,
     statements: Vec<Arc<PlannedStatement>>,
     /// Of them, those that were sent.
     sent: usize,

@@ -20,7 +20,7 @@ use crate::glass::Grants;
 use crate::policy::{GlsCode, Refusal};
 use crate::sql::object_names;
 use crate::sql::objects::{self, Fetch, Object, Wrap};
-use crate::sql::planner::PlannedStatement;
+use crate::sql::planner::{Form, PlannedStatement};
 use crate::sql::{Footprint, GuardedPlan, Strategy, Verdict};
 use crate::wire::message::{Bind, Execute, Parse, Report, Target, TargetKind};
 
@@ -355,7 +355,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
     /// The context changed since `name` was prepared: decides its PREPARE again, and prepares it anew
     /// upstream, behind the client's back, when it is another statement now.
     pub(super) async fn prepare_again(&mut self, name: &str, text: &Arc<str>) -> Outcome<()> {
-        let planned = match self.decide(text).await? {
+        let planned = match self.decide(text, Form::Prepared).await? {
             Ok(planned) => planned,
             Err(refusal) => return Ok(Err(self.stop(text, &refusal))),
         };

@@ -23,7 +23,7 @@ mod planner_copy;
 mod planner_tests;
 mod redact;
 pub mod resolve;
-mod template;
+pub mod template;
 pub mod tree;
 mod weight;
 

@@ -14,7 +14,7 @@ use super::objects::{self, Object};
 use super::parse::{self, Statement};
 use super::plan::{self, PlanError, PlanInput, TrustedPins};
 use super::resolve::{self, Decision, ProtectedOccurrence};
-use super::template;
+use super::template::{self, Given, Skeleton};
 use super::{Footprint, GuardedPlan, StatementKind, Strategy, Verdict, cannot_guard};
 use crate::catalog::{Catalog, Namespace};
 use crate::policy::{BoundPolicy, GuardParams, Refusal, Role, Variant};
@@ -47,6 +47,8 @@ pub struct PlannedStatement {
     pub unknown_relation: bool,
     /// What it does with a cursor or prepared statement of SQL, which only the session knows.
     pub object: Option<Object>,
+    /// Constants of the client's text that the plan takes as its first parameters; only for simple queries.
+    pub given: Vec<Given>,
 }
 
 impl PlannedStatement {
@@ -89,21 +91,45 @@ pub struct Plans {
     templates: DashMap<Box<str>, Template>,
 }
 
-/// A decision that does not depend on the constants which its skeleton leaves out.
+/// Who asks for a decision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// A simple query: what is sent in its place may have constants of the text as parameters.
+    Simple,
+    /// A Parse: parameters are the client's own.
+    Prepared,
+}
+
+/// What is decided for every text of a skeleton.
+#[derive(Debug)]
+enum Decided {
+    /// The same, whatever the constants.
+    Alike(Arc<PlannedStatement>),
+    /// A plan that has the constants as parameters.
+    WithParameters(Arc<PlannedStatement>),
+    /// Each by itself.
+    Apart,
+}
+
 #[derive(Debug)]
 struct Template {
-    /// The statement with the text it was decided for.
-    statement: Arc<PlannedStatement>,
+    decided: Decided,
     /// Bytes of the text before the statement, and behind it.
     around: (usize, usize),
 }
 
 impl Template {
-    /// The decision for another text of the same skeleton.
-    fn of(&self, text: &str) -> Option<Planned> {
+    /// The decision for a text of the skeleton.
+    fn of(&self, text: &str, skeleton: &Skeleton, form: Form) -> Option<Planned> {
         let (before, behind) = self.around;
         let own = text.get(before..text.len().checked_sub(behind)?)?;
-        let statement = PlannedStatement { text: own.into(), ..(*self.statement).clone() };
+        let statement = match (&self.decided, form) {
+            (Decided::Alike(statement), _) => PlannedStatement { text: own.into(), ..(**statement).clone() },
+            (Decided::WithParameters(statement), Form::Simple) => {
+                PlannedStatement { text: own.into(), given: skeleton.given(text)?, ..(**statement).clone() }
+            }
+            (Decided::WithParameters(_), Form::Prepared) | (Decided::Apart, _) => return None,
+        };
         Some(Planned { statements: vec![Arc::new(statement)] })
     }
 }
@@ -122,38 +148,78 @@ impl Plans {
     ///
     /// # Errors
     /// The refusal of a text that is not accepted from anyone (unparsable, too long, reserved names).
-    pub fn decide(&self, text: &str, context: &Context) -> Result<Arc<Planned>, Refusal> {
+    pub fn decide(&self, text: &str, context: &Context, form: Form) -> Result<Arc<Planned>, Refusal> {
         if let Some(known) = self.texts.get(text) {
             return Ok(Arc::clone(&known));
         }
         let skeleton = (text.len() <= LONGEST_SKELETON).then(|| template::skeleton(text)).flatten();
+        let mut tried = false;
         if let Some(skeleton) = &skeleton
-            && let Some(planned) = self.templates.get(skeleton.key.as_str()).and_then(|t| t.of(text))
+            && let Some(template) = self.templates.get(skeleton.key.as_str())
         {
-            return Ok(Arc::new(planned));
+            if let Some(planned) = template.of(text, skeleton, form) {
+                return Ok(Arc::new(planned));
+            }
+            tried = true;
         }
         let parsed = parse::parse(text).map_err(|e| e.refusal())?;
         let planned = Arc::new(decide_parsed(&parsed, context));
-        if let (Some(skeleton), [statement], [planned]) =
-            (skeleton, parsed.statements.as_slice(), planned.statements.as_slice())
-            && let Some(before) = text.find(statement.text.as_str())
-            && planned.is_plain()
-            && skeleton.holds(text, statement)
+        if planned.unknown_relation() || text.len() > LONGEST_KEPT {
+            return Ok(planned);
+        }
+        if let Some(skeleton) = skeleton.filter(|_| !tried)
+            && let ([statement], [known]) = (parsed.statements.as_slice(), planned.statements.as_slice())
+            && let Some(template) = template(&skeleton, text, statement, known, context)
         {
+            let decision = template.of(text, &skeleton, form);
             if self.templates.len() >= MOST_TEXTS {
                 self.templates.clear();
             }
-            let behind = text.len() - before - statement.text.len();
-            let template = Template { statement: Arc::clone(planned), around: (before, behind) };
             self.templates.insert(skeleton.key.into(), template);
-        } else if text.len() <= LONGEST_KEPT && !planned.unknown_relation() {
-            if self.texts.len() >= MOST_TEXTS {
-                self.texts.clear();
+            if let Some(decision) = decision {
+                return Ok(Arc::new(decision));
             }
-            self.texts.insert(text.into(), Arc::clone(&planned));
         }
+        if self.texts.len() >= MOST_TEXTS {
+            self.texts.clear();
+        }
+        self.texts.insert(text.into(), Arc::clone(&planned));
         Ok(planned)
     }
+}
+
+/// What can be kept for every text with the skeleton of one that was decided; `None` when nothing is to be gained.
+fn template(
+    skeleton: &Skeleton,
+    text: &str,
+    statement: &Statement,
+    known: &Arc<PlannedStatement>,
+    context: &Context,
+) -> Option<Template> {
+    let before = text.find(statement.text.as_str())?;
+    let around = (before, text.len() - before - statement.text.len());
+    let decided = match &known.verdict {
+        Verdict::Verbatim if known.is_plain() && skeleton.holds(text, statement) => {
+            Decided::Alike(Arc::clone(known))
+        }
+        Verdict::Guarded(plan) => {
+            let decided = skeleton.with_parameters(text, statement).and_then(|text| {
+                let planned = decide_parsed(&parse::parse(&text).ok()?, context);
+                let [other] = planned.statements.as_slice() else { return None };
+                let same = other.guarded().is_some_and(|other| {
+                    let traits = |p: &GuardedPlan| {
+                        (p.kind, p.block, p.filtered, p.rows_are_witnesses, p.has_marker, p.pins.len())
+                    };
+                    let plain = other.wrap == objects::Wrap::Plain && other.copy.is_none();
+                    plain && traits(plan) == traits(other) && plan.lineage == other.lineage
+                });
+                (same && other.object.is_none()).then(|| Arc::clone(other))
+            });
+            decided.map_or(Decided::Apart, Decided::WithParameters)
+        }
+        _ => return None,
+    };
+    Some(Template { decided, around })
 }
 
 #[cfg(test)]
@@ -282,6 +348,7 @@ fn only(text: &str, accept: impl Fn(&Statement) -> bool) -> Option<Planned> {
             effects: effects(statement, &Verdict::Verbatim),
             unknown_relation: false,
             object: None,
+            given: Vec::new(),
         })],
     })
 }
@@ -357,6 +424,7 @@ impl Decider<'_> {
             verdict,
             unknown_relation,
             object,
+            given: Vec::new(),
         }
     }
 

@@ -20,6 +20,14 @@ enum Class {
 }
 
 impl Class {
+    fn type_oid(self) -> u32 {
+        match self {
+            Class::Int4 => 23,
+            Class::Int8 => 20,
+            Class::Text => 0,
+        }
+    }
+
     /// No accepted text has these bytes in it.
     fn mark(self) -> char {
         match self {
@@ -28,6 +36,17 @@ impl Class {
             Class::Text => '\x03',
         }
     }
+}
+
+/// A constant of a text that is a parameter of what is sent in its place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Given {
+    /// Its value as text.
+    pub value: String,
+    /// Its type, as an OID; 0 where the other operand tells.
+    pub type_oid: u32,
+    /// Where it stands in the text: characters, from 1.
+    pub position: usize,
 }
 
 /// A constant of a text.
@@ -208,23 +227,59 @@ impl Skeleton {
         let [other] = parsed.statements.as_slice() else { return false };
         let known = ["SelectStmt", "InsertStmt", "UpdateStmt", "DeleteStmt"];
         known.contains(&statement.root.kind)
-            && changes(&statement.root, &other.root, true) == Some(self.constants.len())
+            && Comparison::Decided.changes(&statement.root, &other.root, false) == Some(self.constants.len())
+    }
+
+    /// The text with `$1`, `$2` ... in place of its constants, when it is a query that means the same with them: each
+    /// constant is compared or computed with a column by an operator that gives both of them the same type.
+    pub(super) fn with_parameters(&self, text: &str, statement: &Statement) -> Option<String> {
+        let changed = self.with_others(text)?;
+        let parsed = parse::parse_ours(&changed).ok()?;
+        let [other] = parsed.statements.as_slice() else { return None };
+        let means_the_same = statement.root.kind == "SelectStmt"
+            && statement.max_param == 0
+            && Comparison::Bound.changes(&statement.root, &other.root, false) == Some(self.constants.len());
+        let mut number = 0;
+        means_the_same.then(|| {
+            self.replaced(text, |_, _| {
+                number += 1;
+                Some(format!("${number}"))
+            })
+        })?
+    }
+
+    /// What the parameters of [`Self::with_parameters`] stand for in `text`.
+    pub(super) fn given(&self, text: &str) -> Option<Vec<Given>> {
+        self.constants
+            .iter()
+            .map(|Constant { place, class }| {
+                let value = text.get(place.clone())?;
+                let position = text.get(..place.start)?.chars().count() + 1;
+                let value = match class {
+                    Class::Int4 | Class::Int8 => value.to_owned(),
+                    Class::Text => value.strip_prefix('\'')?.strip_suffix('\'')?.replace("''", "'"),
+                };
+                Some(Given { value, type_oid: class.type_oid(), position })
+            })
+            .collect()
     }
 
     /// The text with another value for every constant.
     pub(super) fn with_others(&self, text: &str) -> Option<String> {
+        self.replaced(text, |class, value| {
+            Some(match class {
+                Class::Int4 | Class::Int8 => (value.parse::<i64>().ok()? ^ 1).to_string(),
+                Class::Text => format!("{}x'", value.strip_suffix('\'')?),
+            })
+        })
+    }
+
+    fn replaced(&self, text: &str, mut by: impl FnMut(Class, &str) -> Option<String>) -> Option<String> {
         let mut out = String::with_capacity(text.len() + self.constants.len());
         let mut at = 0;
         for Constant { place, class } in &self.constants {
             out.push_str(text.get(at..place.start)?);
-            let value = text.get(place.clone())?;
-            match class {
-                Class::Int4 | Class::Int8 => out.push_str(&(value.parse::<i64>().ok()? ^ 1).to_string()),
-                Class::Text => {
-                    out.push_str(value.strip_suffix('\'')?);
-                    out.push_str("x'");
-                }
-            }
+            out.push_str(&by(*class, text.get(place.clone())?)?);
             at = place.end;
         }
         out.push_str(text.get(at..)?);
@@ -236,28 +291,96 @@ impl Skeleton {
 const PLAIN_FUNCTIONS: &[&str] =
     &["count", "sum", "min", "max", "avg", "lower", "upper", "length", "now", "abs", "round"];
 
-/// How many constants differ between two trees, if nothing else does, and each stands where its value is only compared,
-/// computed with or stored. `None` for a tree in which a constant could be more: part of a type, an argument of a
-/// function, a limit, the number of a column, a name.
-fn changes(a: &Node, b: &Node, operand: bool) -> Option<usize> {
-    if a.kind != b.kind {
-        return None;
-    }
-    if a.kind == "AConst" {
-        if a == b {
-            return Some(0);
+/// Which constants of a tree may change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Comparison {
+    /// Those that no decision about names depends on. Everything else in the tree is something of which that is known.
+    Decided,
+    /// Those that can be parameters.
+    Bound,
+}
+
+impl Comparison {
+    /// How many constants differ between two trees, if nothing else does, and each stands where it may. `None` for a
+    /// tree in which one could be more than a value: part of a type, an argument of a function, a limit, the number of
+    /// a column, a name.
+    fn changes(self, a: &Node, b: &Node, operand: bool) -> Option<usize> {
+        if a.kind != b.kind {
+            return None;
         }
-        // A whole number beyond int4 is a `Float` for the grammar.
-        let whole = |v: &Node| {
-            let digits = v.str("fval").strip_prefix('-').unwrap_or(v.str("fval"));
-            v.kind != "Float" || digits.bytes().all(|b| b.is_ascii_digit())
-        };
-        let kind = |n: &Node| n.node("val").filter(|v| whole(v)).map(|v| v.kind);
-        return (operand && kind(a).is_some() && kind(a) == kind(b)).then_some(1);
+        if a.kind == "AConst" {
+            return if a == b { Some(0) } else { (operand && same_kind(a, b)).then_some(1) };
+        }
+        if (self == Comparison::Decided && !is_plain(a)) || a.fields.len() != b.fields.len() {
+            return None;
+        }
+        let mut changed = 0;
+        for ((name, one), (other_name, other)) in a.fields.iter().zip(&b.fields) {
+            if name != other_name {
+                return None;
+            }
+            changed += self.changes_in(one, other, self.holds_operands(a, name, operand))?;
+        }
+        Some(changed)
     }
-    let plain = match a.kind {
+
+    fn changes_in(self, a: &Tree, b: &Tree, operand: bool) -> Option<usize> {
+        match (a, b) {
+            (Tree::Node(a), Tree::Node(b)) => self.changes(a, b, operand),
+            (Tree::List(a), Tree::List(b)) if a.len() == b.len() => {
+                a.iter().zip(b).map(|(a, b)| self.changes_in(a, b, operand)).sum()
+            }
+            _ => (a == b).then_some(0),
+        }
+    }
+
+    /// Whether a constant directly in this field of a node may change; `operand` says it of the node.
+    fn holds_operands(self, node: &Node, field: &str, operand: bool) -> bool {
+        match (node.kind, self) {
+            ("SelectStmt", Comparison::Decided) => {
+                matches!(field, "where_clause" | "having_clause" | "values_lists")
+            }
+            ("SelectStmt", Comparison::Bound) => field == "where_clause",
+            ("UpdateStmt", Comparison::Decided) => matches!(field, "where_clause" | "target_list"),
+            ("DeleteStmt", Comparison::Decided) => field == "where_clause",
+            ("InsertStmt", Comparison::Decided) => field == "select_stmt",
+            ("ResTarget", Comparison::Decided) => operand && field == "val",
+            ("AExpr", Comparison::Decided) => operand && matches!(field, "lexpr" | "rexpr"),
+            ("AExpr", Comparison::Bound) => {
+                let of_a_column = |other: &str| node.node(other).is_some_and(|n| n.kind == "ColumnRef");
+                let names = node.names("name");
+                let known = ["=", "<>", "<", ">", "<=", ">=", "+", "-", "*", "BETWEEN"];
+                let other = if field == "lexpr" { "rexpr" } else { "lexpr" };
+                // A part of the arithmetic on the other side of a comparison is looked at by itself.
+                operand
+                    && matches!(field, "lexpr" | "rexpr")
+                    && matches!(names.as_slice(), [name] if known.contains(name))
+                    && (of_a_column(other) || node.node(field).is_some_and(|n| n.kind == "AExpr"))
+            }
+            ("BoolExpr" | "List", _) => operand,
+            ("JoinExpr", _) => field == "quals",
+            ("SubLink", Comparison::Decided) => field == "subselect",
+            ("RangeSubselect", Comparison::Decided) => field == "subquery",
+            _ => false,
+        }
+    }
+}
+
+/// True for two constants of one kind. A whole number beyond `int4` is a `Float` for the grammar.
+fn same_kind(a: &Node, b: &Node) -> bool {
+    let whole = |v: &Node| {
+        let digits = v.str("fval").strip_prefix('-').unwrap_or(v.str("fval"));
+        v.kind != "Float" || digits.bytes().all(|b| b.is_ascii_digit())
+    };
+    let kind = |n: &Node| n.node("val").filter(|v| whole(v)).map(|v| v.kind);
+    kind(a).is_some() && kind(a) == kind(b)
+}
+
+/// True for what may stand beside constants that no decision depends on.
+fn is_plain(node: &Node) -> bool {
+    match node.kind {
         "FuncCall" => {
-            let name = a.names("funcname");
+            let name = node.names("funcname");
             matches!(name.as_slice(), [name] | ["pg_catalog", name] if PLAIN_FUNCTIONS.contains(name))
         }
         "SelectStmt" | "InsertStmt" | "UpdateStmt" | "DeleteStmt" | "ResTarget" | "ColumnRef" | "AStar"
@@ -265,41 +388,6 @@ fn changes(a: &Node, b: &Node, operand: bool) -> Option<usize> {
         | "SortBy" | "ParamRef" | "RangeSubselect" | "SubLink" | "CoalesceExpr" | "TypeCast" | "TypeName"
         | "Integer" | "Float" | "Boolean" | "AArrayExpr" | "SqlValueFunction" => true,
         _ => false,
-    };
-    if !plain || a.fields.len() != b.fields.len() {
-        return None;
-    }
-    let mut changed = 0;
-    for ((name, one), (other_name, other)) in a.fields.iter().zip(&b.fields) {
-        if name != other_name {
-            return None;
-        }
-        let operand = match a.kind {
-            "SelectStmt" => matches!(*name, "where_clause" | "having_clause" | "values_lists"),
-            "UpdateStmt" => matches!(*name, "where_clause" | "target_list"),
-            "DeleteStmt" => *name == "where_clause",
-            "InsertStmt" => *name == "select_stmt",
-            "ResTarget" => operand && *name == "val",
-            "AExpr" => operand && matches!(*name, "lexpr" | "rexpr"),
-            "BoolExpr" => operand,
-            "List" => operand,
-            "JoinExpr" => *name == "quals",
-            "SubLink" => *name == "subselect",
-            "RangeSubselect" => *name == "subquery",
-            _ => false,
-        };
-        changed += changes_in(one, other, operand)?;
-    }
-    Some(changed)
-}
-
-fn changes_in(a: &Tree, b: &Tree, operand: bool) -> Option<usize> {
-    match (a, b) {
-        (Tree::Node(a), Tree::Node(b)) => changes(a, b, operand),
-        (Tree::List(a), Tree::List(b)) if a.len() == b.len() => {
-            a.iter().zip(b).map(|(a, b)| changes_in(a, b, operand)).sum()
-        }
-        _ => (a == b).then_some(0),
     }
 }
 

@@ -42,6 +42,9 @@ pub struct Report {
     fields: Vec<(u8, Bytes)>,
 }
 
+/// The order in which PostgreSQL sends fields (elog.c, `send_message_to_frontend`).
+const ORDER: &[u8] = b"SVCMDHPpqWstcdnFLR";
+
 impl Report {
     /// A report with severity, SQLSTATE and message; more fields with the methods below.
     pub fn new(severity: Severity, code: &str, message: impl Into<String>) -> Self {
@@ -109,7 +112,11 @@ impl Report {
         match self.fields.iter_mut().find(|(k, _)| *k == kind) {
             Some((_, value)) => *value = text,
             // A zero ends the list of fields; it cannot be the type of one.
-            None if kind != 0 => self.fields.push((kind, text)),
+            None if kind != 0 => {
+                let rank = |kind: u8| ORDER.iter().position(|k| *k == kind).unwrap_or(ORDER.len());
+                let behind = self.fields.iter().position(|(k, _)| rank(*k) > rank(kind));
+                self.fields.insert(behind.unwrap_or(self.fields.len()), (kind, text));
+            }
             None => {}
         }
         self
