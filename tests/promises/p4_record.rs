@@ -172,6 +172,50 @@ fn what_was_sought_is_recorded_when_nothing_was_found() {
     assert_eq!(there.message.replace(&STRANGER.to_string(), "X"), not_there.message.replace("999999", "X"));
 }
 
+/// Texts that differ in constants are decided once; each record is that of its own text.
+#[test]
+fn texts_with_other_constants_name_their_own_patients() {
+    let database = Postgres::shared().demo();
+    let proxy = proxy(&database);
+    let mut amy = Wire::through(&proxy, &database, "nurse_amy");
+    let mut gus = Wire::through(&proxy, &database, "dba_gus");
+    let hers: Vec<i64> = patients_of_amy().into_iter().take(3).collect();
+    for round in 0..3 {
+        for key in hers.iter().chain([&STRANGER, &5]) {
+            let own = hers.contains(key);
+            for sql in [
+                format!("SELECT name FROM clinic.patient WHERE patient_id = {key} /* {round} */")
+                    .replace(" /* 0 */", ""),
+                format!("SELECT note_id, {round} FROM clinic.note WHERE patient_id = '{key}'"),
+                format!("SELECT count(*) + {round} FROM clinic.note WHERE patient_id = {key}"),
+            ] {
+                let reply = amy.query(&sql);
+                let gls = reply.failure().and_then(|f| f.gls());
+                assert_eq!(gls, (!own).then(|| "GLS-201".to_owned()), "{sql}");
+                let record = told(&proxy, &sql);
+                let named: Vec<String> = record.patients.iter().cloned().collect();
+                let expected = if own && !(sql.contains("note_id") && reply.rows().is_empty()) {
+                    vec![key.to_string()]
+                } else {
+                    Vec::new()
+                };
+                assert!(named == expected || (own && named == [key.to_string()]), "{sql}: {record:?}");
+                assert!(
+                    record.sought.iter().any(|s| s.contains(&key.to_string())) || own,
+                    "{sql}: {record:?}"
+                );
+            }
+            let sql = format!("SELECT name, {round} FROM clinic.patient WHERE patient_id = {key}");
+            let rows = gus.ok(&sql).rows().len();
+            let record = told(&proxy, &sql);
+            let named: Vec<String> = record.patients.iter().cloned().collect();
+            assert_eq!(rows, usize::from(*key != 5), "{sql}");
+            assert_eq!(named, [key.to_string()], "{sql}");
+            assert!(!record.all_patients, "{sql}");
+        }
+    }
+}
+
 #[test]
 fn a_change_names_whose_rows_it_changed() {
     let database = Postgres::shared().demo();
