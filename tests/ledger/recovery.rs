@@ -15,7 +15,7 @@ const CHILD: &str = "PGGLASS_TEST_LEDGER_CHILD";
 fn child_that_appends_until_killed() {
     let Ok(dir) = std::env::var(CHILD) else { return };
     let dir = std::path::PathBuf::from(dir);
-    let bench = Bench::new();
+    let bench = Bench::inside(&dir);
     let mut config = config(&dir, dir.join("ledger"));
     config.segment_bytes = 60_000;
     config.checkpoint_every = std::time::Duration::from_millis(20);

@@ -16,7 +16,12 @@ pub(crate) struct Bench {
 
 impl Bench {
     pub(crate) fn new() -> Self {
-        let dir = tempfile::tempdir().unwrap();
+        Self::inside(&std::env::temp_dir())
+    }
+
+    /// In a directory of another: a process that is killed leaves nothing behind.
+    pub(crate) fn inside(parent: &Path) -> Self {
+        let dir = tempfile::tempdir_in(parent).unwrap();
         let key = PrivateKey::generate("node-1").unwrap();
         key.write(&dir.path().join("key")).unwrap();
         Self { key: key.public(), dir, ids: EventIds::default() }
