@@ -186,7 +186,8 @@ impl<C: Stream, S: Stream> Session<C, S> {
 
     /// True while statements mean what the parser reads.
     pub(super) fn encoding_is_understood(&self) -> bool {
-        self.conforming_strings && matches!(self.encoding.as_str(), "UTF8" | "SQL_ASCII")
+        // The server says `UNICODE` to who asked for UTF8 by that name (`check_client_encoding` of PostgreSQL).
+        self.conforming_strings && matches!(self.encoding.as_str(), "UTF8" | "UNICODE" | "SQL_ASCII")
     }
 }
 

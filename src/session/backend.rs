@@ -110,11 +110,11 @@ impl<C: Stream, S: Stream> Session<C, S> {
                     self.pass_to_run(frame, tag)?;
                 }
             }
+            ServerTag::FunctionCallResponse => self.on_function_result(frame)?,
             ServerTag::Authentication
             | ServerTag::BackendKeyData
             | ServerTag::NegotiateProtocolVersion
-            | ServerTag::CopyBothResponse
-            | ServerTag::FunctionCallResponse => return Err(unexpected(tag)),
+            | ServerTag::CopyBothResponse => return Err(unexpected(tag)),
         }
         self.emit_local();
         Ok(None)

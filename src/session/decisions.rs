@@ -36,8 +36,10 @@ impl<C: Stream, S: Stream> Session<C, S> {
             return Ok(Ok(Arc::new(planned)));
         }
         if let Err(refusal) = self.refresh_context().await? {
-            // The namespace cannot be asked in a failed transaction; only its end is possible.
-            return Ok(planner::transaction_end(text).map(Arc::new).ok_or(refusal));
+            // The namespace cannot be asked in a failed transaction; only its end is possible. The server reads a
+            // text before it looks whether it may run.
+            let refusal = || planner::syntax_error(text).unwrap_or(refusal);
+            return Ok(planner::transaction_end(text).map(Arc::new).ok_or_else(refusal));
         }
         let mut planned = self.decide_here(text, form).await;
         if planned.as_ref().is_ok_and(|p| p.unknown_relation())

@@ -17,6 +17,8 @@ mod descriptions;
 pub mod entry;
 mod extended;
 mod failures;
+mod fastpath;
+
 mod frontend;
 #[cfg(any(test, fuzzing))]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]

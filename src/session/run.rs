@@ -106,6 +106,8 @@ pub(super) struct Run {
     pub(super) hidden: bool,
     /// It runs to its end before the server describes its result: the description waits for what follows it.
     pub(super) runs_first: bool,
+    /// A function call message, whose answer is no row.
+    pub(super) calls_function: bool,
     /// That description.
     pub(super) description: Option<Bytes>,
 }
@@ -160,6 +162,7 @@ impl Run {
             unread: false,
             hidden: false,
             runs_first: false,
+            calls_function: false,
             description: None,
         }
     }

@@ -329,7 +329,15 @@ pub fn transaction_end(text: &str) -> Option<Planned> {
     only(text, |s| s.root.kind == "TransactionStmt")
 }
 
-/// The same for transaction control and SET, RESET, SHOW alone: what is let through while the
+/// The refusal of `text` when it has a syntax error.
+pub fn syntax_error(text: &str) -> Option<Refusal> {
+    match parse::parse(text) {
+        Err(e @ parse::ParseRefusal::Syntax(_)) => Some(e.refusal()),
+        _ => None,
+    }
+}
+
+/// As [`transaction_end`] for transaction control and SET, RESET, SHOW alone: what is let through while the
 /// session's encoding is one that is not understood.
 pub fn transaction_or_setting(text: &str) -> Option<Planned> {
     let kinds = ["TransactionStmt", "VariableSetStmt", "VariableShowStmt"];

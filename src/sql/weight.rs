@@ -17,6 +17,13 @@ const NOT_WEIGHED: usize = 64 * 1024;
 /// elements of an IN list are below it.
 const MOST: usize = 1 << 30;
 
+/// Longer texts, in bytes, must have fewer tokens than this even by [`most_tokens`]: telling them apart exactly
+/// takes about 100 bytes each. It is large values that make a statement longer, not words.
+const MOST_TOKENS: usize = 4 << 20;
+
+/// Times that the bytes of a text are there while it is parsed: the parser's, its message's, its trees', the statement's.
+const COPIES: usize = 8;
+
 /// From this estimate on a text is parsed while no other such text is.
 const HEAVY: usize = 64 << 20;
 
@@ -42,14 +49,37 @@ pub(super) fn admit(text: &str) -> Result<Option<MutexGuard<'static, ()>>, TooHe
     if text.len() < NOT_WEIGHED {
         return Ok(None);
     }
+    if text.len() > MOST_TOKENS {
+        match most_tokens(text) {
+            0..MOST_TOKENS => {}
+            tokens => return Err(TooHeavy { tokens }),
+        }
+    }
     // What cannot be split into tokens cannot be parsed either, and fails there with its message.
     let Ok(scanned) = pg_query::scan(text) else { return Ok(None) };
-    let estimate: usize = scanned.tokens.iter().map(weight).sum();
+    let estimate: usize = scanned.tokens.iter().map(weight).sum::<usize>() + COPIES * text.len();
     match estimate {
         0..HEAVY => Ok(None),
         HEAVY..=MOST => Ok(Some(ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner))),
         _ => Err(TooHeavy { tokens: scanned.tokens.len() }),
     }
+}
+
+/// More tokens than `text` can have, whatever stands in quotes or comments: two for each run of letters and digits
+/// (`1a` is a number and a name), one for each other sign.
+fn most_tokens(text: &str) -> usize {
+    let mut tokens = 0;
+    let mut in_word = false;
+    for byte in text.bytes() {
+        let word = byte.is_ascii_alphanumeric() || byte == b'_' || byte >= 0x80;
+        if word {
+            tokens += if in_word { 0 } else { 2 };
+        } else if !byte.is_ascii_whitespace() {
+            tokens += 1;
+        }
+        in_word = word;
+    }
+    tokens
 }
 
 /// The bytes that a token brings about: a parenthesis a list of four, a comma up to two places of
@@ -94,6 +124,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn more_tokens_than_there_are() {
+        for text in
+            ["SELECT 1a, $1$2$3 FROM a.b--c", "1e5e5 x1 'it''s' /* a b */ <> 1.5.5", "\"a\"\"b\"é::int[]"]
+        {
+            if let Ok(scanned) = pg_query::scan(text) {
+                assert!(scanned.tokens.len() <= most_tokens(text), "{text}");
+            }
+        }
+    }
+
+    #[test]
     fn what_takes_gigabytes_is_refused_and_bulk_loads_are_not() {
         let refused = |text: String| admit(&text).is_err();
         assert!(refused(format!("VALUES (1){}", ",(1)".repeat(900_000))));
@@ -106,6 +147,14 @@ mod tests {
         // A long text is one token, whatever stands in it.
         assert!(!refused(format!("SELECT '{}'", "a, (b), ".repeat(400_000))));
         assert!(!refused(format!("SELECT 1 /* {} */", "a, (b), ".repeat(400_000))));
+        // Beyond that a text is a few large values, such as an image in hexadecimal, in base64 or as prose.
+        assert!(!refused(format!("INSERT INTO t VALUES ('\\x{}', 1)", "cafe0123".repeat(1_500_000))));
+        assert!(!refused(format!(
+            "INSERT INTO t VALUES ('{}', 1)",
+            "cafe0123abcdefghijk+ABCDEFGHIJK/".repeat(400_000)
+        )));
+        assert!(!refused(format!("INSERT INTO t VALUES ('{}', 1)", "many words of prose, ".repeat(400_000))));
+        assert!(refused(format!("SELECT '{}'", "a, (b), ".repeat(1_000_000))));
         assert!(refused(format!("SELECT /* ' */ a{}", ",a".repeat(1_900_000))), "a quote in a comment");
     }
 }

@@ -125,6 +125,9 @@ impl AcceptError {
         let protocol = |text: String| Some(Report::fatal("08P01", text));
         match self {
             AcceptError::Closed | AcceptError::Io(_) | AcceptError::Tls(_) | AcceptError::DirectTls => None,
+            // Another protocol, or a client that says goodbye before it said who it is: PostgreSQL writes this to its
+            // log alone (`ProcessStartupPacket`, COMMERROR).
+            AcceptError::Startup(StartupError::Length | StartupError::Cancel) => None,
             AcceptError::Timeout => Some(Report::fatal("57014", "canceling authentication due to timeout")),
             AcceptError::Startup(error @ StartupError::Version { .. }) => {
                 Some(Report::fatal("0A000", error.to_string()))

@@ -10,6 +10,7 @@ mod compare;
 mod constants;
 mod copy;
 mod extended;
+mod function_call;
 mod objects;
 mod play;
 mod protected;

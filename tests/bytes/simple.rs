@@ -30,6 +30,23 @@ const SCRIPTS: &[(&str, &[&str])] = &[
         &["  \n SELECT 1  \n ", "\u{feff}SELECT 1", "\u{a0}SELECT 2", "\u{c}SELECT 3", "\u{b}SELECT 4"],
     ),
     (
+        "a name of UTF8",
+        &["SET client_encoding TO 'UNICODE'", "SELECT 'ä'", "SHOW client_encoding", "RESET client_encoding"],
+    ),
+    (
+        "syntax errors in a failed transaction",
+        &[
+            "BEGIN",
+            "CREATE TEMP TABLE made (a int)",
+            "SELECT $a/$ 1 $a/$",
+            "SELECT $a/$ 2 $a/$",
+            "SELEC 3",
+            "SELECT 4",
+            "SELECT 5 FROM no_such",
+            "ROLLBACK",
+        ],
+    ),
+    (
         "reference tables",
         &[
             "SELECT * FROM clinic.ward ORDER BY 1",

@@ -48,6 +48,17 @@ fn long_values() -> Vec<Script> {
             ],
         ),
         script(
+            "long values in the text",
+            &[
+                query(&format!("SELECT length('{}'), 1", "data ".repeat(1_000_000))),
+                query(&format!("SELECT length('\\x{}'::bytea)", "0123cafe".repeat(700_000))),
+                parse("", &format!("SELECT 2, length('{}')", "z".repeat(6_000_000))),
+                bind("", "", &[]),
+                execute("", 0),
+                sync(),
+            ],
+        ),
+        script(
             "a long parameter",
             &[
                 parse("", "SELECT $1::text, length($1)"),

@@ -259,7 +259,15 @@ impl Play {
             9 => Ok(Bytes::from_static(b"c\0\0\0\x04")),
             10 => Ok(Bytes::from_static(b"f\0\0\0\x05\0")),
             11 => Ok(Bytes::from_static(b"X\0\0\0\x04")),
-            12 => Ok(framed(b'F', bytes(script)?)),
+            12 => match byte(script)? {
+                // loread(0, 9), binary; pg_sleep(float8) as text.
+                0..90 => Ok(framed(
+                    b'F',
+                    b"\0\0\x03\xba\0\x01\0\x01\0\x02\0\0\0\x04\0\0\0\0\0\0\0\x04\0\0\0\x09\0\0",
+                )),
+                90..120 => Ok(framed(b'F', b"\0\0\x0a\x42\0\0\0\x01\0\0\0\x011\0\0")),
+                _ => Ok(framed(b'F', bytes(script)?)),
+            },
             _ => {
                 let tag = byte(script)?;
                 Ok(framed(tag, bytes(script)?))

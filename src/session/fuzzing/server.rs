@@ -215,13 +215,23 @@ impl Server {
                     out.extend_from_slice(&message::ready_for_query(self.status));
                 }
             }
+            ClientTag::FunctionCall => {
+                assert!(message::FunctionCall::decode(frame.body()).is_ok(), "a call that was not read");
+                if fail.is_some() || aborted {
+                    self.error(fail.unwrap_or(7), false, true, out);
+                } else {
+                    // What only an unrestricted client may see.
+                    out.extend_from_slice(b"V\0\0\0\x0d\0\0\0\x05");
+                    out.extend_from_slice(LEAK.as_bytes());
+                }
+                out.extend_from_slice(&message::ready_for_query(self.status));
+            }
             ClientTag::Flush
             | ClientTag::Terminate
             | ClientTag::CopyData
             | ClientTag::CopyDone
             | ClientTag::CopyFail
             | ClientTag::Sync
-            | ClientTag::FunctionCall
             | ClientTag::Password => {}
         }
     }

@@ -151,6 +151,34 @@ pub fn decode_query(body: &[u8]) -> Result<&str, MessageError> {
     Ok(text)
 }
 
+/// A FunctionCall taken apart: the function, and its arguments as they came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FunctionCall<'a> {
+    /// The function's OID in `pg_proc`.
+    pub function: u32,
+    /// Format codes of the arguments: none, one for all, or one each.
+    pub formats: Vec<i16>,
+    /// The arguments; `None` is NULL.
+    pub arguments: Vec<Option<&'a [u8]>>,
+}
+
+impl<'a> FunctionCall<'a> {
+    /// The call in a FunctionCall's body.
+    ///
+    /// # Errors
+    /// [`MessageError`] for a body that is not one.
+    pub fn decode(body: &'a [u8]) -> Result<Self, MessageError> {
+        let mut body = Body::new(body);
+        let function = body.u32()?;
+        let formats = (0..body.u16()?).map(|_| body.i16()).collect::<Result<_, _>>()?;
+        let arguments = (0..body.u16()?).map(|_| body.value()).collect::<Result<_, _>>()?;
+        // The format of the result is the server's to check.
+        body.i16()?;
+        body.end()?;
+        Ok(Self { function, formats, arguments })
+    }
+}
+
 /// CommandComplete.
 ///
 /// # Errors

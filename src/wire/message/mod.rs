@@ -18,8 +18,9 @@ pub(crate) use control::{
     Authentication, UPSTREAM_PROTOCOL, decode_authentication, decode_backend_key, decode_negotiate, encode,
 };
 pub use control::{
-    CommandTag, Status, authentication_ok, backend_key_data, command_complete, decode_parameter_status,
-    decode_query, negotiate_protocol, parameter_status, query, ready_for_query, sync, terminate,
+    CommandTag, FunctionCall, Status, authentication_ok, backend_key_data, command_complete,
+    decode_parameter_status, decode_query, negotiate_protocol, parameter_status, query, ready_for_query,
+    sync, terminate,
 };
 pub use extended::{Bind, Execute, Parse, Target, TargetKind};
 pub use report::{Report, Severity};

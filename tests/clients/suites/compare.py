@@ -1,8 +1,9 @@
-"""Compares two JUnit reports of one test suite: straight to PostgreSQL, and through pgglass.
+"""Compares the outcomes of one test suite: straight to PostgreSQL, and through pgglass.
 
-    suites_compare.py DIRECT.xml PGGLASS.xml AGAIN.xml KNOWN.txt
+    compare.py KNOWN.txt DIRECT PGGLASS [AGAIN...]
 
-AGAIN.xml holds what failed through pgglass and was run once more.
+The three are files with JUnit reports or TAP logs, or folders of such files. AGAIN holds tests that were
+run through pgglass once more: what passes there passes.
 
 Counts only tests that pass directly: each must pass through pgglass as well, or stand in KNOWN.txt
 (one test a line, then " # " and the cause, which is a line of KNOWN_LIMITATIONS.md). A known
@@ -12,24 +13,51 @@ when nothing passes directly. A cause that begins with "at times" belongs to a r
 
 import collections
 import pathlib
+import re
 import sys
 import xml.etree.ElementTree as ElementTree
 
 
-def outcomes(path):
-    """Test name to (outcome, first line of what it said)."""
-    found = {}
+def junit(path, found):
+    """Adds the tests of a JUnit report. A test with two entries (its teardown failed) has the worse outcome."""
     for case in ElementTree.parse(path).iter("testcase"):
         name = f"{case.get('classname', '')}::{case.get('name', '')}"
         outcome, said = "passed", ""
         for child in case:
             if child.tag in ("failure", "error", "skipped"):
                 outcome = child.tag
-                said = next(iter((child.get("message") or "").splitlines()), "")
+                said = next(iter((child.get("message") or child.text or "").strip().splitlines()), "")
                 break
-        # A test whose teardown fails has two entries: the worse one counts.
         if found.get(name, ("passed", ""))[0] == "passed":
             found[name] = (outcome, said)
+
+
+TAP = re.compile(r"(not )?ok(?: \d+)? *(?:- )?(.*?)(?: *# *((?:skip|todo)\b.*))?", re.IGNORECASE)
+
+
+def tap(path, found):
+    """Adds the tests of a TAP log, named after its file. Of tests with one name the n-th is compared with the n-th."""
+    times = collections.Counter()
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        match = TAP.fullmatch(line)
+        if not match:
+            continue
+        failed, said, directive = match.groups()
+        times[said] += 1
+        name = f"{path.stem}::{said}" + (f" ({times[said]})" if times[said] > 1 else "")
+        outcome = "skipped" if directive else "failure" if failed else "passed"
+        found[name] = (outcome, directive or "")
+
+
+def outcomes(name):
+    """Test name to (outcome, first line of what it said), of a file or of a folder's files."""
+    found = {}
+    path = pathlib.Path(name)
+    for file in sorted(path.iterdir()) if path.is_dir() else [path]:
+        if file.suffix == ".xml":
+            junit(file, found)
+        elif file.suffix == ".tap":
+            tap(file, found)
     return found
 
 
@@ -42,9 +70,11 @@ def known_differences(path):
 
 
 def main():
-    direct, proxied = outcomes(sys.argv[1]), outcomes(sys.argv[2])
-    proxied.update(outcomes(sys.argv[3]))
-    known = known_differences(sys.argv[4])
+    list_of_known = sys.argv[1]
+    known = known_differences(list_of_known)
+    direct, proxied = outcomes(sys.argv[2]), outcomes(sys.argv[3])
+    for again in sys.argv[4:]:
+        proxied.update({name: seen for name, seen in outcomes(again).items() if seen[0] == "passed"})
     passed = [name for name, (outcome, _) in direct.items() if outcome == "passed"]
     lost = {n: proxied.get(n, ("missing", "")) for n in passed if proxied.get(n, ("missing", ""))[0] != "passed"}
     print(f"directly: {dict(collections.Counter(o for o, _ in direct.values()))}")
@@ -58,7 +88,7 @@ def main():
     stale = sorted(name for name, cause in known.items()
                    if name in proxied and name not in lost and not cause.startswith("at times"))
     for name in stale:
-        print(f"NO LONGER DIFFERENT: {name}: take it out of {sys.argv[4]}")
+        print(f"NO LONGER DIFFERENT: {name}: take it out of {list_of_known}")
     print(f"{len(passed)} pass directly, {len(passed) - len(lost)} of them through pgglass, "
           f"{len(lost) - len(new)} known differences, {len(new)} new")
     sys.exit(1 if new or stale or not passed else 0)

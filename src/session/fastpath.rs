@@ -1,0 +1,134 @@
+//! The function call message (manual, "Function Call"), with which libpq, psycopg2 and JDBC read and write large
+//! objects. Such a call is decided as the `SELECT` of the same function is, and goes through as it came.
+//! Any other function is refused: the message names it by a number that the statement's rules do not see.
+
+use std::sync::Arc;
+
+use super::ops::Op;
+use super::peer::Stream;
+use super::refusals::not_text;
+use super::run::{Mode, parameter_text};
+use super::{Ended, Session, report};
+use crate::policy::{GlsCode, Refusal};
+use crate::sql::Verdict;
+use crate::wire::frame::Frame;
+use crate::wire::message::{FunctionCall, ServerTag};
+
+/// What is said of a call in place of the text of a statement.
+const UNNAMED: &str = "(function call message)";
+
+/// The server's functions on large objects, by their number in `pg_proc.dat`, the same in every version.
+/// Not here: those that read and write files of the server.
+const LARGE_OBJECTS: [(u32, &str); 13] = [
+    (715, "lo_create"),
+    (952, "lo_open"),
+    (953, "lo_close"),
+    (954, "loread"),
+    (955, "lowrite"),
+    (956, "lo_lseek"),
+    (957, "lo_creat"),
+    (958, "lo_tell"),
+    (964, "lo_unlink"),
+    (1004, "lo_truncate"),
+    (3170, "lo_lseek64"),
+    (3171, "lo_tell64"),
+    (3172, "lo_truncate64"),
+];
+
+/// The call as a statement; `None` for a function that may not be called so.
+fn statement(call: &FunctionCall<'_>) -> Option<String> {
+    let (_, name) = LARGE_OBJECTS.iter().find(|(number, _)| *number == call.function)?;
+    let arguments: Vec<String> = (1..=call.arguments.len()).map(|n| format!("${n}")).collect();
+    Some(format!("SELECT pg_catalog.{name}({})", arguments.join(", ")))
+}
+
+impl<C: Stream, S: Stream> Session<C, S> {
+    /// Handles a function call message.
+    pub(super) async fn on_function_call(&mut self, frame: Frame) -> Result<(), Ended> {
+        self.quiesce().await?;
+        // It is behind an error that came meanwhile.
+        if self.skipping {
+            return Ok(());
+        }
+        let call = match FunctionCall::decode(frame.body()) {
+            Ok(call) => call,
+            Err(e) => return self.refuse_simple(UNNAMED, &not_text(&e)).await,
+        };
+        let text: Arc<str> = match statement(&call) {
+            Some(text) if !self.role.is_restricted() => text.into(),
+            Some(_) | None => {
+                let refusal = Refusal::new(
+                    GlsCode::CannotGuard,
+                    "the function call message is not supported: call the function in a SELECT",
+                );
+                return self.refuse_simple(UNNAMED, &refusal).await;
+            }
+        };
+        let decided = match self.decide(&text).await? {
+            Ok(planned) => planned,
+            Err(refusal) => return self.refuse_simple(&text, &refusal).await,
+        };
+        let mode = match decided.statements.as_slice() {
+            [one] => match &one.verdict {
+                Verdict::Verbatim => Mode::Verbatim,
+                Verdict::Unattributed { footprint, reason } => {
+                    Mode::Unattributed { footprint: footprint.clone(), reason }
+                }
+                Verdict::Refused(refusal) => return self.refuse_simple(&text, refusal).await,
+                Verdict::Guarded(_) => return Err(Ended::Protocol("a guard for a function call".into())),
+            },
+            _ => return Err(Ended::Protocol("a function call is one statement".into())),
+        };
+        if !matches!(mode, Mode::Verbatim)
+            && let Err(error) = self.world.ledger_healthy()
+        {
+            return self.refuse_simple(&text, &report::ledger_refusal(&error)).await;
+        }
+        let binary = |i: usize| match call.formats.as_slice() {
+            [] => false,
+            [all] => *all == 1,
+            each => each.get(i) == Some(&1),
+        };
+        let arguments = call
+            .arguments
+            .iter()
+            .enumerate()
+            .map(|(i, value)| parameter_text(*value, binary(i), 0))
+            .collect();
+        let id = self.new_run(vec![text], mode, arguments);
+        if let Some(run) = self.runs.get_mut(&id) {
+            run.calls_function = true;
+        }
+        self.forward(frame);
+        self.ops.push(Op::Query { run: id });
+        self.gate_unattributed(id);
+        Ok(())
+    }
+
+    /// The result of a call: behind its record, as a row would be. ReadyForQuery follows.
+    pub(super) fn on_function_result(&mut self, frame: Frame) -> Result<(), Ended> {
+        let tag = ServerTag::FunctionCallResponse;
+        let id = self.head_run().ok_or_else(|| super::backend::unexpected(tag))?;
+        if !self.runs.get(&id).is_some_and(|run| run.calls_function) {
+            return Err(super::backend::unexpected(tag));
+        }
+        self.pass_to_run(frame, tag)?;
+        self.finish_plain(id, crate::ledger::record::Outcome::Ok, true);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_large_objects_are_called_by_number() {
+        let call = |function| FunctionCall { function, formats: vec![1], arguments: vec![None, None] };
+        assert_eq!(statement(&call(954)).as_deref(), Some("SELECT pg_catalog.loread($1, $2)"));
+        // lo_import, lo_export and pg_sleep.
+        for other in [0, 764, 765, 767, 2626, 16_500] {
+            assert_eq!(statement(&call(other)), None);
+        }
+    }
+}
