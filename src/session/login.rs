@@ -350,13 +350,9 @@ fn admit(world: &World, login: &Login) -> Result<Arc<Role>, Report> {
         return Err(Report::fatal("57P03", "the database system is shutting down"));
     }
     if login.database != world.database {
-        return Err(Report::fatal(
-            "3D000",
-            format!(
-                "database \"{}\" is not served here: pgglass fronts \"{}\"",
-                login.database, world.database
-            ),
-        ));
+        // PostgreSQL's words, which clients know. Whether the server has it is not for them to learn.
+        return Err(Report::fatal("3D000", format!("database \"{}\" does not exist", login.database))
+            .detail(format!("This is pgglass, which fronts the database \"{}\".", world.database)));
     }
     let Some(role) = world.find_role(&login.user) else {
         return Err(Report::fatal(

@@ -329,8 +329,11 @@ pub fn transaction_end(text: &str) -> Option<Planned> {
     only(text, |s| s.root.kind == "TransactionStmt")
 }
 
-/// The refusal of `text` when it has a syntax error.
+/// The refusal of `text` when it has a syntax error. A long text is not looked at.
 pub fn syntax_error(text: &str) -> Option<Refusal> {
+    if text.len() > LONGEST_ONLY {
+        return None;
+    }
     match parse::parse(text) {
         Err(e @ parse::ParseRefusal::Syntax(_)) => Some(e.refusal()),
         _ => None,
@@ -344,7 +347,13 @@ pub fn transaction_or_setting(text: &str) -> Option<Planned> {
     text.is_ascii().then(|| only(text, |s| kinds.contains(&s.root.kind)))?
 }
 
+/// Longest text that is parsed while others wait: what is longer is no end of a transaction and no setting.
+const LONGEST_ONLY: usize = 32 * 1024;
+
 fn only(text: &str, accept: impl Fn(&Statement) -> bool) -> Option<Planned> {
+    if text.len() > LONGEST_ONLY {
+        return None;
+    }
     let parsed = parse::parse(text).ok()?;
     let [statement] = parsed.statements.as_slice() else {
         return parsed.statements.is_empty().then(|| Planned { statements: Vec::new() });

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::common::wire::{bind, execute, parse, query, sync};
+use crate::common::wire::{Wire, bind, execute, parse, query, sync};
 use crate::play::{Script, Step, difference, same, script};
 use crate::stage::Stage;
 
@@ -210,5 +210,22 @@ fn the_end_of_a_login_is_the_servers() {
         };
         assert_eq!(after(stage.direct()), after(stage.through()), "{user}");
         assert_eq!(difference(&stage, &[script("nothing", &[])]), None);
+    }
+}
+
+/// One pgglass serves one database; of others it says what the server says of those that it does not have.
+#[test]
+fn a_database_that_is_not_there() {
+    let stage = Stage::of("dba_gus");
+    let told = |port| {
+        let heard = Wire::try_login(port, "nowhere", "dba_gus", Duration::from_secs(20)).err().unwrap();
+        let error = heard.iter().find(|m| m.tag == b'E').unwrap();
+        String::from_utf8_lossy(&error.body).into_owned()
+    };
+    for port in [stage.plain.server().port(), stage.proxy.port()] {
+        let said = told(port);
+        for field in ["SFATAL\0", "C3D000\0", "Mdatabase \"nowhere\" does not exist\0"] {
+            assert!(said.contains(field), "{said}");
+        }
     }
 }
