@@ -134,7 +134,7 @@ compare() { python3 "$HERE/compare.py" "$HERE/known/$NAME.txt" "$REPORTS/direct"
 
 main() {
     NAME="${1:-}"
-    [ -n "$NAME" ] && [ -f "$HERE/$NAME.sh" ] || { usage >&2; exit 2; }
+    [ -f "$HERE/${NAME:-none}.sh" ] || { usage >&2; exit 2; }
     # shellcheck source=/dev/null
     source "$HERE/$NAME.sh"
     find_pg_bin

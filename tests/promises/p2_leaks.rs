@@ -201,6 +201,7 @@ fn estimates(statements: &[&str]) {
 fn other_messages_are_no_way_in() {
     let grants = "GRANT INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA clinic TO nurse";
     let (whole, _) = databases(grants);
+    whole.server().psql(whole.name(), "SELECT lo_create(700)");
     let proxy = Proxy::start_with(&whole, hide);
     let mut amy = Wire::through(&proxy, &whole, "nurse_amy");
     amy.until_silence(std::time::Duration::from_secs(2));
@@ -226,6 +227,14 @@ fn other_messages_are_no_way_in() {
     }
     body.extend([0, 0]);
     amy.send(&frame(b'F', &body));
+    let called = amy.reply();
+    assert_eq!(called.refusal().sqlstate, "42501");
+    assert!(!called.tags().contains('V'));
+    // lo_open of an object that is there: unrestricted roles may.
+    amy.send(&frame(
+        b'F',
+        &[&952_u32.to_be_bytes()[..], b"\0\0\0\x02\0\0\0\x03700\0\0\0\x06262144\0\0"].concat(),
+    ));
     let called = amy.reply();
     assert_eq!(called.refusal().sqlstate, "42501");
     assert!(!called.tags().contains('V'));

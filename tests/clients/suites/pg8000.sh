@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034
 # pg8000 1.31.4 (its repository at that tag). SUITE_TESTS: arguments for pytest, such as -k NAME.
 need_venv
 # Written down in its tests. Those of other ways to log in (md5, GSS) want a pg_hba.conf of their own.

@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034
 # postgres.js 3.4.9 (its repository at that tag). Needs nothing but node. SUITE_TESTS: nothing.
 SUITE_USER=postgres_js_test SUITE_DATABASE=postgres_js_test
 

@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034
 # psycopg2 2.9.12 (its repository at that tag). SUITE_TESTS: arguments for pytest, such as -k NAME.
 need_venv
 SUITE_DATABASE=psycopg2_test

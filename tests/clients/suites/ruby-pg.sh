@@ -1,7 +1,7 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034
 # ruby-pg 1.4.5 (its repository at that tag; the module is Debian's ruby-pg, the runner ruby-rspec).
 # SUITE_TESTS: arguments for rspec, such as -e NAME.
-SUITE_DATABASE=test
+SUITE_DATABASE="test"
 
 # The specs start a server of their own: ours stands in its place.
 suite_prepare() {

@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034
 # rust-postgres at commit e1cd6bee (after 0.19.10): tokio-postgres, postgres, postgres-derive, postgres-native-tls,
 # postgres-openssl. Needs the headers of OpenSSL. SUITE_TESTS: arguments for the test programs, such as a name.
 
