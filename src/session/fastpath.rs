@@ -11,6 +11,7 @@ use super::run::{Mode, parameter_text};
 use super::{Ended, Session, report};
 use crate::policy::{GlsCode, Refusal};
 use crate::sql::Verdict;
+use crate::sql::planner::Form;
 use crate::wire::frame::Frame;
 use crate::wire::message::{FunctionCall, ServerTag};
 
@@ -64,7 +65,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
                 return self.refuse_simple(UNNAMED, &refusal).await;
             }
         };
-        let decided = match self.decide(&text).await? {
+        let decided = match self.decide(&text, Form::Prepared).await? {
             Ok(planned) => planned,
             Err(refusal) => return self.refuse_simple(&text, &refusal).await,
         };
