@@ -113,8 +113,12 @@ impl<C: Stream, S: Stream> Session<C, S> {
             ServerTag::Authentication
             | ServerTag::BackendKeyData
             | ServerTag::NegotiateProtocolVersion
-            | ServerTag::CopyBothResponse
-            | ServerTag::FunctionCallResponse => return Err(unexpected(tag)),
+            | ServerTag::CopyBothResponse => return Err(unexpected(tag)),
+            ServerTag::FunctionCallResponse => {
+                let id = self.head_run().ok_or_else(|| unexpected(tag))?;
+                self.pass_to_run(frame, tag)?;
+                self.finish_plain(id, Outcome::Ok, true);
+            }
         }
         self.emit_local();
         Ok(None)

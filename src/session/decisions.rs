@@ -48,7 +48,35 @@ impl<C: Stream, S: Stream> Session<C, S> {
             }
             planned = self.decide_here(text, form).await;
         }
-        Ok(planned)
+        match planned {
+            Ok(planned) if self.catalog_moved && !self.role.is_restricted() => {
+                Box::pin(self.decide_behind_ddl(text, planned)).await
+            }
+            planned => Ok(planned),
+        }
+    }
+
+    /// A statement behind DDL of this session: the snapshot of the catalog is taken anew before it reads. Inside a
+    /// transaction nobody else can see what was made, and what reads is recorded as touching anything.
+    async fn decide_behind_ddl(
+        &mut self,
+        text: &str,
+        planned: Arc<Planned>,
+    ) -> Result<Result<Arc<Planned>, Refusal>, Ended> {
+        if !planned.statements.iter().any(|s| s.effects.reads_rows) {
+            return Ok(Ok(planned));
+        }
+        let over = self.status == Status::Idle && self.ops.is_empty() && !self.in_pipeline;
+        if !over || !self.world.catalog_is_current().await {
+            return Ok(Ok(Arc::new(planner::beyond_the_catalog(&planned))));
+        }
+        self.catalog_moved = false;
+        // What was decided meanwhile is decided again.
+        self.context_changed();
+        if let Err(refusal) = self.refresh_context().await? {
+            return Ok(Err(refusal));
+        }
+        Ok(self.decide_here(text).await)
     }
 
     /// True for the one setting of pg_dump that nobody else has an honest use for. It asks for no
@@ -205,6 +233,10 @@ impl<C: Stream, S: Stream> Session<C, S> {
         }
         if statement.effects.ends_transaction && self.namespace_touched {
             self.namespace = None;
+        }
+        if statement.effects.changes_catalog && !self.catalog_moved {
+            self.catalog_moved = true;
+            self.context_changed();
         }
         // In a failed transaction nothing of this happens.
         if self.status == Status::Failed {

@@ -134,14 +134,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
                 // Outside COPY the server ignores these, and so do we.
                 if self.copying_in { Box::pin(self.on_copy_input(frame, tag)).await } else { Ok(()) }
             }
-            ClientTag::FunctionCall => {
-                self.quiesce().await?;
-                let refusal = Refusal::new(
-                    GlsCode::CannotGuard,
-                    "the function call message is not supported: call the function in a SELECT",
-                );
-                self.refuse_simple("(function call message)", &refusal).await
-            }
+            ClientTag::FunctionCall => Box::pin(self.on_function_call(frame)).await,
             ClientTag::Password => Err(Ended::Protocol("unexpected password message".into())),
             ClientTag::Terminate => Err(Ended::Client),
         }

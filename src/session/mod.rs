@@ -17,6 +17,7 @@ mod descriptions;
 pub mod entry;
 mod extended;
 mod failures;
+mod fast_path;
 mod frontend;
 #[cfg(any(test, fuzzing))]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
@@ -158,6 +159,8 @@ pub struct Session<C, S> {
     namespace: Option<Arc<Namespace>>,
     /// Something changed the namespace inside the present transaction: its end changes it again.
     namespace_touched: bool,
+    /// This session ran DDL since it last saw to it that the snapshot of the catalog is that of now.
+    catalog_moved: bool,
     /// Rows of a probe being collected.
     probe: Vec<Vec<Option<String>>>,
     /// Everything decisions depend on; renumbered whenever it changes.

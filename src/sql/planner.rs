@@ -329,7 +329,12 @@ pub fn transaction_end(text: &str) -> Option<Planned> {
     only(text, |s| s.root.kind == "TransactionStmt")
 }
 
-/// The same for transaction control and SET, RESET, SHOW alone: what is let through while the
+/// True for a text of exactly one statement.
+pub fn is_one_statement(text: &str) -> bool {
+    parse::parse(text).is_ok_and(|parsed| parsed.statements.len() == 1)
+}
+
+/// The same as [`transaction_end`] for transaction control and SET, RESET, SHOW alone: what is let through while the
 /// session's encoding is one that is not understood.
 pub fn transaction_or_setting(text: &str) -> Option<Planned> {
     let kinds = ["TransactionStmt", "VariableSetStmt", "VariableShowStmt"];
@@ -598,4 +603,20 @@ impl Decider<'_> {
         classes.dedup();
         Footprint { relations, classes }
     }
+}
+
+/// The same text when the snapshot of the catalog may be wrong: what reads is recorded as touching anything.
+pub fn beyond_the_catalog(planned: &Planned) -> Planned {
+    let statements = planned.statements.iter().map(|statement| {
+        if !statement.effects.reads_rows
+            || matches!(statement.verdict, Verdict::Refused(_) | Verdict::Unattributed { .. })
+        {
+            return Arc::clone(statement);
+        }
+        let mut statement = PlannedStatement::clone(statement);
+        statement.verdict =
+            Verdict::Unattributed { footprint: Footprint::default(), reason: "CATALOG_CHANGED" };
+        Arc::new(statement)
+    });
+    Planned { statements: statements.collect() }
 }

@@ -103,7 +103,7 @@ fn session(role: &str) -> Context {
         catalog: Arc::new(catalog),
         namespace: Arc::new(Namespace {
             schemas: vec!["pg_catalog".into(), "clinic".into()],
-            temp_relations: Vec::new(),
+            ..Namespace::default()
         }),
         variant: Variant::Assigned,
     }

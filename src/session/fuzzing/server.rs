@@ -221,8 +221,15 @@ impl Server {
             | ClientTag::CopyDone
             | ClientTag::CopyFail
             | ClientTag::Sync
-            | ClientTag::FunctionCall
             | ClientTag::Password => {}
+            ClientTag::FunctionCall => {
+                if self.status == Status::Failed || frame.body().len() < 4 {
+                    self.error(7, false, true, out);
+                } else {
+                    out.extend_from_slice(b"V\0\0\0\x08\xff\xff\xff\xff");
+                }
+                out.extend_from_slice(&message::ready_for_query(self.status));
+            }
         }
     }
 
