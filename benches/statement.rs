@@ -119,6 +119,7 @@ fn context() -> Context {
         namespace: Arc::new(Namespace {
             schemas: vec!["pg_catalog".to_owned(), "clinic".to_owned()],
             temp_relations: Vec::new(),
+            temp_views: Vec::new(),
         }),
         variant: Variant::Assigned,
     }
