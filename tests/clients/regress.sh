@@ -4,7 +4,7 @@
 # before. What the two print must be the same. The SQL is not in this repository: name a folder that
 # holds src/test/regress/sql (its test_setup.sql is looked for) and, if wanted, src/pl/plpgsql's.
 # The expected results are not needed; neither are the data files (two are made up here).
-# Takes minutes; not part of ./run test. See regress_compare.py for what counts.
+# Takes five minutes or so; not part of ./run test. See regress_compare.py for what counts.
 #
 #   tests/clients/regress.sh FOLDER [FILE...]    FILE: names without .sql, instead of all of them
 #
