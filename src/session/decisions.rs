@@ -50,7 +50,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
         }
         match planned {
             Ok(planned) if self.catalog_moved && !self.role.is_restricted() => {
-                Box::pin(self.decide_behind_ddl(text, planned)).await
+                Box::pin(self.decide_behind_ddl(text, form, planned)).await
             }
             planned => Ok(planned),
         }
@@ -61,6 +61,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
     async fn decide_behind_ddl(
         &mut self,
         text: &str,
+        form: Form,
         planned: Arc<Planned>,
     ) -> Result<Result<Arc<Planned>, Refusal>, Ended> {
         if !planned.statements.iter().any(|s| s.effects.reads_rows) {
@@ -76,7 +77,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
         if let Err(refusal) = self.refresh_context().await? {
             return Ok(Err(refusal));
         }
-        Ok(self.decide_here(text).await)
+        Ok(self.decide_here(text, form).await)
     }
 
     /// True for the one setting of pg_dump that nobody else has an honest use for. It asks for no

@@ -616,6 +616,8 @@ pub fn beyond_the_catalog(planned: &Planned) -> Planned {
         let mut statement = PlannedStatement::clone(statement);
         statement.verdict =
             Verdict::Unattributed { footprint: Footprint::default(), reason: "CATALOG_CHANGED" };
+        // The client's own text is sent.
+        statement.given.clear();
         Arc::new(statement)
     });
     Planned { statements: statements.collect() }
