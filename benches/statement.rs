@@ -13,7 +13,8 @@ use pgglass::policy::{
     Assignment, BoundPolicy, KeyPath, KeyType, Membership, Outside, Policy, Role, Scope, Step, TableRule,
     Variant,
 };
-use pgglass::sql::planner::{Context, Form, Plans, decide};
+use pgglass::sql::cache::{Form, Plans};
+use pgglass::sql::planner::{Context, decide};
 
 fn name(schema: &str, name: &str) -> QualifiedName {
     QualifiedName::new(schema, name)
@@ -119,6 +120,7 @@ fn context() -> Context {
         namespace: Arc::new(Namespace {
             schemas: vec!["pg_catalog".to_owned(), "clinic".to_owned()],
             temp_relations: Vec::new(),
+            temp_views: Vec::new(),
         }),
         variant: Variant::Assigned,
     }

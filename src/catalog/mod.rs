@@ -179,6 +179,8 @@ pub struct Namespace {
     pub schemas: Vec<String>,
     /// Names of the session's own temporary relations. They shadow everything and are never protected.
     pub temp_relations: Vec<String>,
+    /// Those of them that are views: what they read is not told by their names.
+    pub temp_views: Vec<String>,
 }
 
 /// What a relation name means.

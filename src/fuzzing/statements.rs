@@ -6,10 +6,11 @@ use std::sync::{Arc, OnceLock};
 use super::choices;
 use crate::catalog::{Catalog, QualifiedName};
 use crate::policy::{GuardParams, Outside, Scope, Variant};
+use crate::sql::cache::{Form, Plans};
 use crate::sql::check::{self, CheckContext};
 use crate::sql::fixture::Clinic;
 use crate::sql::objects::Wrap;
-use crate::sql::planner::{Context, Form, Plans, decide, transaction_end, transaction_or_setting};
+use crate::sql::planner::{Context, decide, transaction_end, transaction_or_setting};
 use crate::sql::{GuardedPlan, StatementKind, Verdict, literal, resolve};
 
 /// Roles of the small clinic, as contexts of a session.

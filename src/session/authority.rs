@@ -17,7 +17,8 @@ use crate::wire::message::{self, Bind, DataRow, Execute, Parse, Status, Target, 
 const PROBE: &str = "SELECT k, n FROM (\
  SELECT 's'::pg_catalog.text AS k, u.s::pg_catalog.text AS n, u.o \
  FROM pg_catalog.unnest(pg_catalog.current_schemas(true)) WITH ORDINALITY AS u(s, o) \
- UNION ALL SELECT 't'::pg_catalog.text, c.relname::pg_catalog.text, 0::pg_catalog.int8 \
+ UNION ALL SELECT CASE WHEN c.relkind OPERATOR(pg_catalog.=) 'v' THEN 'v' ELSE 't' END::pg_catalog.text, \
+ c.relname::pg_catalog.text, '0'::pg_catalog.int8 \
  FROM pg_catalog.pg_class AS c WHERE c.relnamespace OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema()\
  ) AS p ORDER BY p.o";
 
@@ -75,7 +76,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
         }
     }
 
-    fn context_changed(&mut self) {
+    pub(super) fn context_changed(&mut self) {
         self.context_id += 1;
         self.plans = self.world.plans_for(&self.context);
     }
@@ -88,11 +89,17 @@ impl<C: Stream, S: Stream> Session<C, S> {
             for row in rows {
                 match <[Option<String>; 2]>::try_from(row) {
                     Ok([Some(kind), Some(name)]) if kind == "s" => namespace.schemas.push(name),
-                    Ok([Some(_), Some(name)]) => namespace.temp_relations.push(name),
+                    Ok([Some(kind), Some(name)]) => {
+                        if kind == "v" {
+                            namespace.temp_views.push(name.clone());
+                        }
+                        namespace.temp_relations.push(name);
+                    }
                     _ => return Err(Ended::Protocol("unexpected answer to the namespace question".into())),
                 }
             }
             namespace.temp_relations.sort();
+            namespace.temp_views.sort();
             if *self.context.namespace != namespace {
                 self.context.namespace = Arc::new(namespace);
                 self.context_changed();

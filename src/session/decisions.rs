@@ -10,8 +10,9 @@ use super::statements::{Decided, Prepared};
 use super::{Ended, Session};
 use crate::ledger::Priority;
 use crate::policy::{GlsCode, Refusal};
+use crate::sql::cache::Form;
 use crate::sql::objects::Object;
-use crate::sql::planner::{self, Form, Planned, PlannedStatement};
+use crate::sql::planner::{self, Planned, PlannedStatement};
 use crate::wire::message::{Parse, Status, Target, TargetKind};
 
 impl<C: Stream, S: Stream> Session<C, S> {
@@ -50,7 +51,36 @@ impl<C: Stream, S: Stream> Session<C, S> {
             }
             planned = self.decide_here(text, form).await;
         }
-        Ok(planned)
+        match planned {
+            Ok(planned) if self.catalog_moved && !self.role.is_restricted() => {
+                Box::pin(self.decide_behind_ddl(text, form, planned)).await
+            }
+            planned => Ok(planned),
+        }
+    }
+
+    /// A statement behind DDL of this session: the snapshot of the catalog is taken anew before it reads. Inside a
+    /// transaction nobody else can see what was made, and what reads is recorded as touching anything.
+    async fn decide_behind_ddl(
+        &mut self,
+        text: &str,
+        form: Form,
+        planned: Arc<Planned>,
+    ) -> Result<Result<Arc<Planned>, Refusal>, Ended> {
+        if !planned.statements.iter().any(|s| s.effects.reads_rows) {
+            return Ok(Ok(planned));
+        }
+        let over = self.status == Status::Idle && self.ops.is_empty() && !self.in_pipeline;
+        if !over || !self.world.catalog_is_current().await {
+            return Ok(Ok(Arc::new(planner::beyond_the_catalog(&planned))));
+        }
+        self.catalog_moved = false;
+        // What was decided meanwhile is decided again.
+        self.context_changed();
+        if let Err(refusal) = self.refresh_context().await? {
+            return Ok(Err(refusal));
+        }
+        Ok(self.decide_here(text, form).await)
     }
 
     /// True for the one setting of pg_dump that nobody else has an honest use for. It asks for no
@@ -207,6 +237,10 @@ impl<C: Stream, S: Stream> Session<C, S> {
         }
         if statement.effects.ends_transaction && self.namespace_touched {
             self.namespace = None;
+        }
+        if statement.effects.changes_catalog && !self.catalog_moved {
+            self.catalog_moved = true;
+            self.context_changed();
         }
         // In a failed transaction nothing of this happens.
         if self.status == Status::Failed {

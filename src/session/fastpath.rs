@@ -1,6 +1,6 @@
 //! The function call message (manual, "Function Call"), with which libpq, psycopg2 and JDBC read and write large
-//! objects. Such a call is decided as the `SELECT` of the same function is, and goes through as it came.
-//! Any other function is refused: the message names it by a number that the statement's rules do not see.
+//! objects. Such a call is decided as the `SELECT` of the same function is, and goes through as it came. Of any other
+//! function nothing says what it reads: it is recorded as touching anything. Restricted roles are refused.
 
 use std::sync::Arc;
 
@@ -10,8 +10,8 @@ use super::refusals::not_text;
 use super::run::{Mode, parameter_text};
 use super::{Ended, Session, report};
 use crate::policy::{GlsCode, Refusal};
-use crate::sql::Verdict;
-use crate::sql::planner::Form;
+use crate::sql::cache::Form;
+use crate::sql::{Footprint, Verdict};
 use crate::wire::frame::Frame;
 use crate::wire::message::{FunctionCall, ServerTag};
 
@@ -36,7 +36,7 @@ const LARGE_OBJECTS: [(u32, &str); 13] = [
     (3172, "lo_truncate64"),
 ];
 
-/// The call as a statement; `None` for a function that may not be called so.
+/// The call of a function on large objects as a statement.
 fn statement(call: &FunctionCall<'_>) -> Option<String> {
     let (_, name) = LARGE_OBJECTS.iter().find(|(number, _)| *number == call.function)?;
     let arguments: Vec<String> = (1..=call.arguments.len()).map(|n| format!("${n}")).collect();
@@ -55,30 +55,45 @@ impl<C: Stream, S: Stream> Session<C, S> {
             Ok(call) => call,
             Err(e) => return self.refuse_simple(UNNAMED, &not_text(&e)).await,
         };
-        let text: Arc<str> = match statement(&call) {
-            Some(text) if !self.role.is_restricted() => text.into(),
-            Some(_) | None => {
-                let refusal = Refusal::new(
-                    GlsCode::CannotGuard,
-                    "the function call message is not supported: call the function in a SELECT",
-                );
-                return self.refuse_simple(UNNAMED, &refusal).await;
-            }
-        };
-        let decided = match self.decide(&text, Form::Prepared).await? {
-            Ok(planned) => planned,
-            Err(refusal) => return self.refuse_simple(&text, &refusal).await,
-        };
-        let mode = match decided.statements.as_slice() {
-            [one] => match &one.verdict {
-                Verdict::Verbatim => Mode::Verbatim,
-                Verdict::Unattributed { footprint, reason } => {
-                    Mode::Unattributed { footprint: footprint.clone(), reason }
+        if self.role.is_restricted() {
+            let refusal = Refusal::new(
+                GlsCode::CannotGuard,
+                "the function call message is not supported: call the function in a SELECT",
+            );
+            return self.refuse_simple(UNNAMED, &refusal).await;
+        }
+        let known = statement(&call);
+        let text: Arc<str> = known.clone().unwrap_or_else(|| self.words_for(call.function)).into();
+        let mode = match known {
+            Some(_) => {
+                let decided = match self.decide(&text, Form::Prepared).await? {
+                    Ok(planned) => planned,
+                    Err(refusal) => return self.refuse_simple(&text, &refusal).await,
+                };
+                match decided.statements.as_slice() {
+                    [one] => match &one.verdict {
+                        Verdict::Verbatim => Mode::Verbatim,
+                        Verdict::Unattributed { footprint, reason } => {
+                            Mode::Unattributed { footprint: footprint.clone(), reason }
+                        }
+                        Verdict::Refused(refusal) => return self.refuse_simple(&text, refusal).await,
+                        Verdict::Guarded(_) => {
+                            return Err(Ended::Protocol("a guard for a function call".into()));
+                        }
+                    },
+                    _ => return Err(Ended::Protocol("a function call is one statement".into())),
                 }
-                Verdict::Refused(refusal) => return self.refuse_simple(&text, refusal).await,
-                Verdict::Guarded(_) => return Err(Ended::Protocol("a guard for a function call".into())),
-            },
-            _ => return Err(Ended::Protocol("a function call is one statement".into())),
+            }
+            None if !self.encoding_is_understood() => {
+                let refusal = report::encoding_refusal(&self.encoding, self.conforming_strings);
+                return self.refuse_simple(&text, &refusal).await;
+            }
+            None => {
+                // A function can SET.
+                self.namespace = None;
+                self.namespace_touched = true;
+                Mode::Unattributed { footprint: Footprint::default(), reason: "FUNCTION" }
+            }
         };
         if !matches!(mode, Mode::Verbatim)
             && let Err(error) = self.world.ledger_healthy()
@@ -106,6 +121,17 @@ impl<C: Stream, S: Stream> Session<C, S> {
         Ok(())
     }
 
+    /// What stands in the record for a call of the function with this OID: its name, when the snapshot of the catalog
+    /// has it.
+    fn words_for(&self, oid: u32) -> String {
+        let functions = &self.context.catalog.functions;
+        let mut overloads = functions.iter().flat_map(|(name, all)| all.iter().map(move |f| (name, f)));
+        match overloads.find(|(_, f)| f.oid == oid) {
+            Some((name, function)) => format!("{UNNAMED} {}.{name}", function.schema),
+            None => UNNAMED.to_owned(),
+        }
+    }
+
     /// The result of a call: behind its record, as a row would be. ReadyForQuery follows.
     pub(super) fn on_function_result(&mut self, frame: Frame) -> Result<(), Ended> {
         let tag = ServerTag::FunctionCallResponse;
@@ -124,7 +150,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_large_objects_are_called_by_number() {
+    fn only_calls_on_large_objects_are_statements() {
         let call = |function| FunctionCall { function, formats: vec![1], arguments: vec![None, None] };
         assert_eq!(statement(&call(954)).as_deref(), Some("SELECT pg_catalog.loread($1, $2)"));
         // lo_import, lo_export and pg_sleep.

@@ -289,6 +289,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
             status: Status::Idle,
             namespace: None,
             namespace_touched: false,
+            catalog_moved: false,
             probe: Vec::new(),
             plans: world.plans_for(&context),
             context,

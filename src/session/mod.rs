@@ -18,7 +18,6 @@ pub mod entry;
 mod extended;
 mod failures;
 mod fastpath;
-
 mod frontend;
 #[cfg(any(test, fuzzing))]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
@@ -55,7 +54,8 @@ use crate::glass::{ConnectionId, Grants, NoticesSeen};
 use crate::ledger::Priority;
 use crate::ledger::record::EventId;
 use crate::policy::Role;
-use crate::sql::planner::{Context, Plans};
+use crate::sql::cache::Plans;
+use crate::sql::planner::Context;
 use crate::wire::frame::{Frame, Header, Piece};
 use crate::wire::message::{self, Report, Status};
 use alerts::Alerts;
@@ -160,6 +160,8 @@ pub struct Session<C, S> {
     namespace: Option<Arc<Namespace>>,
     /// Something changed the namespace inside the present transaction: its end changes it again.
     namespace_touched: bool,
+    /// This session ran DDL since it last saw to it that the snapshot of the catalog is that of now.
+    catalog_moved: bool,
     /// Rows of a probe being collected.
     probe: Vec<Vec<Option<String>>>,
     /// Everything decisions depend on; renumbered whenever it changes.

@@ -12,9 +12,10 @@ use super::peer::Stream;
 use super::statements::{Decided, Portal, Prepared};
 use super::translate::{Outcome, Stop, names_moved, of_the_protocol, plain};
 use super::{Ended, Session};
+use crate::sql::cache::Form;
 use crate::sql::effects::Effects;
 use crate::sql::objects::{Object, Wrap};
-use crate::sql::planner::{Form, PlannedStatement};
+use crate::sql::planner::PlannedStatement;
 use crate::sql::{Footprint, GuardedPlan, Verdict};
 use crate::wire::message::{Parse, Status, Target, TargetKind};
 

@@ -8,8 +8,8 @@ use super::refusals::not_text;
 use super::statements::{Decided, Prepared};
 use super::{Ended, Session};
 use crate::sql::GuardedPlan;
+use crate::sql::cache::Form;
 use crate::sql::objects::Wrap;
-use crate::sql::planner::Form;
 use crate::wire::frame::Frame;
 use crate::wire::message::{self, Parse, Target, TargetKind};
 

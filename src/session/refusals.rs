@@ -10,6 +10,7 @@ use super::{Ended, Session, report};
 use crate::ledger::Priority;
 use crate::ledger::record::Outcome;
 use crate::policy::{GlsCode, Refusal};
+use crate::sql::planner;
 use crate::wire::frame::Frame;
 use crate::wire::message::{self, Parse, Status, Target, TargetKind};
 
@@ -37,7 +38,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
     /// fail it too.
     pub(super) async fn refuse_simple(&mut self, text: &str, refusal: &Refusal) -> Result<(), Ended> {
         let error = self.refused(text, refusal);
-        if in_servers_words(refusal) {
+        if in_servers_words(refusal) || self.fails_anyway(text, refusal) {
             self.refuse_in_servers_words(text, &error);
             self.to_server.push(&message::sync());
             self.ops.push(Op::Sync { shown: true });
@@ -58,7 +59,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
     /// its Sync, as the server does.
     pub(super) async fn refuse_extended(&mut self, text: &str, refusal: &Refusal) -> Result<(), Ended> {
         let error = self.refused(text, refusal);
-        if in_servers_words(refusal) {
+        if in_servers_words(refusal) || self.fails_anyway(text, refusal) {
             self.refuse_in_servers_words(text, &error);
         } else {
             self.poison(error);
@@ -152,6 +153,15 @@ impl<C: Stream, S: Stream> Session<C, S> {
             self.to_server.push(&bytes);
             self.ops.push(Op::Poison { error });
         }
+    }
+}
+
+impl<C: Stream, S: Stream> Session<C, S> {
+    /// True for one statement in a failed transaction: the server says so itself, unless its grammar, which may be
+    /// an older one, finds an error in the text first.
+    fn fails_anyway(&self, text: &str, refusal: &Refusal) -> bool {
+        let failed = self.status == Status::Failed && !self.skipping && self.ops.is_empty();
+        failed && refusal.sqlstate == "25P02" && planner::is_one_statement(text)
     }
 }
 

@@ -376,9 +376,15 @@ pub(super) fn depends_on_data(sqlstate: &str) -> bool {
 }
 
 /// True for the error of a statement that read nothing, whatever it is: a name in it does not exist, or its
-/// transaction failed before. One with a context comes from a function, which may have read before it.
+/// transaction failed before. One with a context comes from a function, which may have read before it. A relation
+/// or function that is missed where the text names it has a position; one that a row names (`::regclass`) has none.
 pub(super) fn never_read(report: &Report) -> bool {
-    matches!(&*report.code(), "26000" | "34000" | "42703" | "25P01" | "25P02") && report.field(b'W').is_none()
+    let at_once = match &*report.code() {
+        "26000" | "34000" | "42703" | "25P01" | "25P02" => true,
+        "42P01" | "42883" => report.field(b'P').is_some(),
+        _ => false,
+    };
+    at_once && report.field(b'W').is_none()
 }
 
 /// What a statement's pins say, with parameters filled in. A value that is no key of the key type

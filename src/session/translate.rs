@@ -18,9 +18,10 @@ use super::world::World;
 use super::{Ended, Session, lost};
 use crate::glass::Grants;
 use crate::policy::{GlsCode, Refusal};
+use crate::sql::cache::Form;
 use crate::sql::object_names;
 use crate::sql::objects::{self, Fetch, Object, Wrap};
-use crate::sql::planner::{Form, PlannedStatement};
+use crate::sql::planner::PlannedStatement;
 use crate::sql::{Footprint, GuardedPlan, Strategy, Verdict};
 use crate::wire::message::{Bind, Execute, Parse, Report, Target, TargetKind};
 

@@ -17,7 +17,8 @@ use crate::glass::{Applied, ConnectionId, Desk, Grants, Notice, NoticesSeen, Res
 use crate::ledger::record::{Body, EventId, EventIds, Record};
 use crate::ledger::{Ledger, LedgerError, Priority, Receipt};
 use crate::policy::{BoundPolicy, GlsCode, Outside, Policy, Refusal, Role, Scope};
-use crate::sql::planner::{Context, PlanCache, Plans};
+use crate::sql::cache::{PlanCache, Plans};
+use crate::sql::planner::Context;
 use crate::wire::cancel::CancelRegistry;
 use crate::wire::upstream::{self, UpstreamSettings};
 
@@ -208,15 +209,26 @@ impl World {
         self.look_at_catalog(&mut held).await
     }
 
+    /// Sees to it that the snapshot is as new as this call. False when the catalog could not be read.
+    pub async fn catalog_is_current(&self) -> bool {
+        let mut held = self.catalog_client.lock().await;
+        self.try_look_at_catalog(&mut held).await.is_some()
+    }
+
     async fn look_at_catalog(&self, held: &mut CatalogClient) -> bool {
+        self.try_look_at_catalog(held).await.unwrap_or(false)
+    }
+
+    /// Whether it changed; `None` when it could not be read.
+    async fn try_look_at_catalog(&self, held: &mut CatalogClient) -> Option<bool> {
         let outcome = self.load_if_changed(held).await;
         held.last = Some(Instant::now());
         match outcome {
-            Ok(changed) => changed,
+            Ok(changed) => Some(changed),
             Err(error) => {
                 tracing::warn!(%error, "the catalog could not be read; the last snapshot stays in force");
                 held.client = None;
-                false
+                None
             }
         }
     }

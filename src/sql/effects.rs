@@ -10,6 +10,10 @@ use super::tree::Node;
 pub struct Effects {
     /// Unqualified names may mean something else afterwards.
     pub changes_namespace: bool,
+    /// The snapshot of the catalog may be wrong afterwards: names can mean other relations and functions.
+    pub changes_catalog: bool,
+    /// It reads rows, or runs something later that does.
+    pub reads_rows: bool,
     /// The server takes data from the client (`COPY ... FROM STDIN`).
     pub copies_in: bool,
     /// It can read relations by name.
@@ -69,6 +73,43 @@ fn reads_names(root: &Node) -> bool {
     }
 }
 
+/// True when statements behind it may read something else than the snapshot of the catalog says. Not so: a new
+/// table of its own, what has no rows, and rights.
+fn changes_catalog(root: &Node) -> bool {
+    match root.kind {
+        "SelectStmt" | "InsertStmt" | "UpdateStmt" | "DeleteStmt" | "MergeStmt" | "CopyStmt"
+        | "VariableSetStmt" | "VariableShowStmt" | "TransactionStmt" | "DiscardStmt" | "ClosePortalStmt"
+        | "FetchStmt" | "ListenStmt" | "UnlistenStmt" | "NotifyStmt" | "DeallocateStmt" | "PrepareStmt"
+        | "ExecuteStmt" | "DeclareCursorStmt" | "ExplainStmt" | "LockStmt" | "ConstraintsSetStmt"
+        | "CheckPointStmt" | "TruncateStmt" | "VacuumStmt" | "ClusterStmt" | "ReindexStmt"
+        | "RefreshMatViewStmt" | "CreateTableAsStmt" | "IndexStmt" | "CreateSeqStmt" | "AlterSeqStmt"
+        | "CommentStmt" | "GrantStmt" | "GrantRoleStmt" | "CreateRoleStmt" | "AlterRoleStmt"
+        | "AlterRoleSetStmt" | "DropRoleStmt" => false,
+        // A partition or a child of a table with patients has patients' rows.
+        "CreateStmt" => !root.list("inh_relations").is_empty() || root.has("partbound"),
+        _ => true,
+    }
+}
+
+fn reads_rows(root: &Node, reads_names: bool) -> bool {
+    match root.kind {
+        "SelectStmt" => reads_names,
+        kind => matches!(
+            kind,
+            "InsertStmt"
+                | "UpdateStmt"
+                | "DeleteStmt"
+                | "MergeStmt"
+                | "CopyStmt"
+                | "DeclareCursorStmt"
+                | "PrepareStmt"
+                | "ExecuteStmt"
+                | "CreateTableAsStmt"
+                | "ExplainStmt"
+        ),
+    }
+}
+
 /// False for statements that a transaction block changes nothing for.
 fn wants_block(root: &Node) -> bool {
     match root.kind {
@@ -100,6 +141,8 @@ pub(super) fn effects(statement: &Statement, verdict: &Verdict) -> Effects {
     let mut effects = Effects { reads_names: reads_names(root), ..Effects::default() };
     effects.runs_first = root.kind != "SelectStmt";
     effects.wants_block = wants_block(root);
+    effects.changes_catalog = changes_catalog(root);
+    effects.reads_rows = reads_rows(root, effects.reads_names);
     effects.refuses_block = refuses_block(root);
     let planned_at_bind = ["SelectStmt", "InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt"];
     effects.late_names = effects.reads_names && !planned_at_bind.contains(&root.kind);

@@ -173,6 +173,7 @@ impl Clinic {
         let namespace = Namespace {
             schemas: vec!["pg_catalog".into(), "public".into()],
             temp_relations: vec!["tmp".into()],
+            temp_views: Vec::new(),
         };
         Self { catalog, bound, namespace, role: role(Scope::Assigned) }
     }

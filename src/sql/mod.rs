@@ -2,6 +2,7 @@
 //!
 //! `plan` rewrites and is not trusted; `check` is. The data they hand on is defined here.
 
+pub mod cache;
 pub mod check;
 pub mod copy;
 mod copy_options;

@@ -289,10 +289,15 @@ impl Wrapper<'_> {
         // A name of the kind that the session will give.
         let sample = format!("{RESERVED_PREFIX}c0");
         let inner = Arc::new(plan);
-        let tail = format!("{} {}", self.middle, inner.text);
+        // A cursor that does not say goes backward where its plan can (manual, DECLARE): a second scan's cannot.
+        let unsaid = !self.deferred && self.root.int("options") & (SCROLL | NO_SCROLL) == 0;
+        let locks = !self.inner.root.list("locking_clause").is_empty();
+        let scroll = unsaid && !locks && inner.lineage.strategy == Strategy::Bound;
+        let words = if scroll { "SCROLL " } else { "" };
+        let tail = format!("{words}{} {}", self.middle, inner.text);
         let named = Named { head: self.head, tail, inner: Arc::clone(&inner) };
         let text = named.text(&sample);
-        if !self.reads_as_meant(&text, &sample, &inner.text) {
+        if !self.reads_as_meant(&text, &sample, &inner.text, scroll) {
             return Err(cannot_guard("its cursor or prepared statement cannot be written another way", ""));
         }
         Ok(GuardedPlan {
@@ -312,8 +317,8 @@ impl Wrapper<'_> {
     }
 
     /// True when PostgreSQL's grammar reads `text` as the client's wrapper, under `name`, with
-    /// `guarded` inside, and as nothing else.
-    fn reads_as_meant(&self, text: &str, name: &str, guarded: &str) -> bool {
+    /// `guarded` inside (and SCROLL, where that was added), and as nothing else.
+    fn reads_as_meant(&self, text: &str, name: &str, guarded: &str, scroll: bool) -> bool {
         let (Ok(whole), Ok(inside)) = (parse_ours(text), parse_ours(guarded)) else { return false };
         let ([whole], [inside]) = (whole.statements.as_slice(), inside.statements.as_slice()) else {
             return false;
@@ -323,6 +328,7 @@ impl Wrapper<'_> {
             match *field {
                 "portalname" | "name" => *value = Tree::Str(name.to_owned()),
                 "query" => *value = Tree::Node(inside.root.clone()),
+                "options" if scroll => *value = Tree::Int(self.root.int("options") | SCROLL),
                 _ => {}
             }
         }
@@ -434,9 +440,9 @@ mod tests {
                 inner: Arc::new(plan()),
             };
             let made = named.text("__glass_c7");
-            assert!(wrapper.reads_as_meant(&made, "__glass_c7", "SELECT 1"), "{made}");
-            assert!(!wrapper.reads_as_meant(&made, "__glass_c7", "SELECT 2"), "{made}");
-            assert!(!wrapper.reads_as_meant(&made, "__glass_c8", "SELECT 1"), "{made}");
+            assert!(wrapper.reads_as_meant(&made, "__glass_c7", "SELECT 1", false), "{made}");
+            assert!(!wrapper.reads_as_meant(&made, "__glass_c7", "SELECT 2", false), "{made}");
+            assert!(!wrapper.reads_as_meant(&made, "__glass_c8", "SELECT 1", false), "{made}");
             let other = if made.contains("CURSOR WITH HOLD") {
                 made.replace("WITH HOLD", "")
             } else if made.contains("CURSOR") {
@@ -447,7 +453,7 @@ mod tests {
                 made.replace("AS SELECT", "(int) AS SELECT")
             };
             assert_ne!(other, made);
-            assert!(!wrapper.reads_as_meant(&other, "__glass_c7", "SELECT 1"), "{other}");
+            assert!(!wrapper.reads_as_meant(&other, "__glass_c7", "SELECT 1", false), "{other}");
         }
         let declared = one("PREPARE p(int, int) AS SELECT $1");
         assert_eq!(wrapper(&declared).expect("taken apart").inner.max_param, 2);

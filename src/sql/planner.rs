@@ -1,12 +1,8 @@
-//! From text to verdicts: the one place that joins parse, resolve, plan and check, and the cache of
-//! what they decided. It has no policy of its own. The two-parser rule is kept in [`Decider::guard`]:
+//! From text to verdicts: the one place that joins parse, resolve, plan and check. It has no policy of its own. The two-parser rule is kept in [`Decider::guard`]:
 //! what the rewriter printed is sent only when PostgreSQL's own grammar reads the unrewritten form
 //! as the client's statement and the checker finds every guard in the rewritten one.
 
-use std::hash::{Hash, Hasher};
 use std::sync::Arc;
-
-use dashmap::DashMap;
 
 use super::check::{self, CheckContext, CheckFailure};
 use super::effects::{Effects, effects, moves_names};
@@ -14,7 +10,7 @@ use super::objects::{self, Object};
 use super::parse::{self, Statement};
 use super::plan::{self, PlanError, PlanInput, TrustedPins};
 use super::resolve::{self, Decision, ProtectedOccurrence};
-use super::template::{self, Given, Skeleton};
+use super::template::Given;
 use super::{Footprint, GuardedPlan, StatementKind, Strategy, Verdict, cannot_guard};
 use crate::catalog::{Catalog, Namespace};
 use crate::policy::{BoundPolicy, GuardParams, Refusal, Role, Variant};
@@ -83,156 +79,9 @@ impl Planned {
     }
 }
 
-/// Decided texts of one context.
-#[derive(Debug, Default)]
-pub struct Plans {
-    texts: DashMap<Box<str>, Arc<Planned>>,
-    /// What is decided for every text with a skeleton.
-    templates: DashMap<Box<str>, Template>,
-}
-
-/// Who asks for a decision.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Form {
-    /// A simple query: what is sent in its place may have constants of the text as parameters.
-    Simple,
-    /// A Parse: parameters are the client's own.
-    Prepared,
-}
-
-/// What is decided for every text of a skeleton.
-#[derive(Debug)]
-enum Decided {
-    /// The same, whatever the constants.
-    Alike(Arc<PlannedStatement>),
-    /// A plan that has the constants as parameters.
-    WithParameters(Arc<PlannedStatement>),
-    /// Each by itself.
-    Apart,
-}
-
-#[derive(Debug)]
-struct Template {
-    decided: Decided,
-    /// Bytes of the text before the statement, and behind it.
-    around: (usize, usize),
-}
-
-impl Template {
-    /// The decision for a text of the skeleton.
-    fn of(&self, text: &str, skeleton: &Skeleton, form: Form) -> Option<Planned> {
-        let (before, behind) = self.around;
-        let own = text.get(before..text.len().checked_sub(behind)?)?;
-        let statement = match (&self.decided, form) {
-            (Decided::Alike(statement), _) => PlannedStatement { text: own.into(), ..(**statement).clone() },
-            (Decided::WithParameters(statement), Form::Simple) => {
-                PlannedStatement { text: own.into(), given: skeleton.given(text)?, ..(**statement).clone() }
-            }
-            (Decided::WithParameters(_), Form::Prepared) | (Decided::Apart, _) => return None,
-        };
-        Some(Planned { statements: vec![Arc::new(statement)] })
-    }
-}
-
-/// Texts and templates kept per context; above it the map starts anew.
-const MOST_TEXTS: usize = 20_000;
-
-/// Longest text worth keeping, bytes.
-const LONGEST_KEPT: usize = 64 * 1024;
-
-/// Longest text whose constants are taken out, bytes.
-const LONGEST_SKELETON: usize = 8 * 1024;
-
-impl Plans {
-    /// Decides `text`, from the cache when it was decided before in an equal context.
-    ///
-    /// # Errors
-    /// The refusal of a text that is not accepted from anyone (unparsable, too long, reserved names).
-    pub fn decide(&self, text: &str, context: &Context, form: Form) -> Result<Arc<Planned>, Refusal> {
-        if let Some(known) = self.texts.get(text) {
-            return Ok(Arc::clone(&known));
-        }
-        let skeleton = (text.len() <= LONGEST_SKELETON).then(|| template::skeleton(text)).flatten();
-        let mut tried = false;
-        if let Some(skeleton) = &skeleton
-            && let Some(template) = self.templates.get(skeleton.key.as_str())
-        {
-            if let Some(planned) = template.of(text, skeleton, form) {
-                return Ok(Arc::new(planned));
-            }
-            tried = true;
-        }
-        let parsed = parse::parse(text).map_err(|e| e.refusal())?;
-        let planned = Arc::new(decide_parsed(&parsed, context));
-        if planned.unknown_relation() || text.len() > LONGEST_KEPT {
-            return Ok(planned);
-        }
-        if let Some(skeleton) = skeleton.filter(|_| !tried)
-            && let ([statement], [known]) = (parsed.statements.as_slice(), planned.statements.as_slice())
-            && let Some(template) = template(&skeleton, text, statement, known, context)
-        {
-            let decision = template.of(text, &skeleton, form);
-            if self.templates.len() >= MOST_TEXTS {
-                self.templates.clear();
-            }
-            self.templates.insert(skeleton.key.into(), template);
-            if let Some(decision) = decision {
-                return Ok(Arc::new(decision));
-            }
-        }
-        if self.texts.len() >= MOST_TEXTS {
-            self.texts.clear();
-        }
-        self.texts.insert(text.into(), Arc::clone(&planned));
-        Ok(planned)
-    }
-}
-
-/// What can be kept for every text with the skeleton of one that was decided; `None` when nothing is to be gained.
-fn template(
-    skeleton: &Skeleton,
-    text: &str,
-    statement: &Statement,
-    known: &Arc<PlannedStatement>,
-    context: &Context,
-) -> Option<Template> {
-    let before = text.find(statement.text.as_str())?;
-    let around = (before, text.len() - before - statement.text.len());
-    let decided = match &known.verdict {
-        Verdict::Verbatim if known.is_plain() && skeleton.holds(text, statement) => {
-            Decided::Alike(Arc::clone(known))
-        }
-        Verdict::Guarded(plan) => {
-            let decided = skeleton.with_parameters(text, statement).and_then(|text| {
-                let planned = decide_parsed(&parse::parse(&text).ok()?, context);
-                let [other] = planned.statements.as_slice() else { return None };
-                let same = other.guarded().is_some_and(|other| {
-                    let traits = |p: &GuardedPlan| {
-                        (p.kind, p.block, p.filtered, p.rows_are_witnesses, p.has_marker, p.pins.len())
-                    };
-                    let plain = other.wrap == objects::Wrap::Plain && other.copy.is_none();
-                    plain && traits(plan) == traits(other) && plan.lineage == other.lineage
-                });
-                (same && other.object.is_none()).then(|| Arc::clone(other))
-            });
-            decided.map_or(Decided::Apart, Decided::WithParameters)
-        }
-        _ => return None,
-    };
-    Some(Template { decided, around })
-}
-
-#[cfg(test)]
-impl Plans {
-    /// True when a decision for other constants would be taken for this text too.
-    pub(super) fn has_template(&self, text: &str) -> bool {
-        template::skeleton(text).is_some_and(|s| self.templates.contains_key(s.key.as_str()))
-    }
-}
-
 impl PlannedStatement {
     /// True when nothing protected is in it and it does nothing to names, so that its constants decide nothing.
-    fn is_plain(&self) -> bool {
+    pub(super) fn is_plain(&self) -> bool {
         self.verdict == Verdict::Verbatim
             && !self.unknown_relation
             && self.object.is_none()
@@ -240,62 +89,15 @@ impl PlannedStatement {
     }
 }
 
-/// The plans of all contexts.
-#[derive(Debug, Default)]
-pub struct PlanCache {
-    contexts: DashMap<ContextKey, Arc<Plans>>,
-}
-
-/// What tells contexts apart. Policy and catalog are told by their epochs: a change of either
-/// binds anew and counts up.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct ContextKey {
-    role: Arc<str>,
-    policy: u64,
-    namespace: Arc<Namespace>,
-    variant: Variant,
-}
-
-impl Hash for ContextKey {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        (&self.role, self.policy, &*self.namespace, self.variant).hash(state);
-    }
-}
-
-/// Contexts kept; temporary tables give a session a context of its own.
-const MOST_CONTEXTS: usize = 1_000;
-
-impl PlanCache {
-    /// The plans made in contexts equal to this one.
-    pub fn for_context(&self, context: &Context) -> Arc<Plans> {
-        if self.contexts.len() >= MOST_CONTEXTS {
-            self.contexts.clear();
-        }
-        let key = ContextKey {
-            role: Arc::clone(&context.role.name),
-            policy: context.policy.epoch,
-            namespace: Arc::clone(&context.namespace),
-            variant: context.variant,
-        };
-        Arc::clone(&self.contexts.entry(key).or_default())
-    }
-
-    /// Forgets everything; sessions that still hold plans of an old context keep those to themselves
-    /// until they look at the rules again, which they do before every decision.
-    pub fn clear(&self) {
-        self.contexts.clear();
-    }
-}
-
 /// Decides every statement of `text`.
 ///
 /// # Errors
-/// As [`Plans::decide`].
+/// As [`Plans::decide`](super::cache::Plans::decide).
 pub fn decide(text: &str, context: &Context) -> Result<Planned, Refusal> {
     Ok(decide_parsed(&parse::parse(text).map_err(|e| e.refusal())?, context))
 }
 
-fn decide_parsed(parsed: &parse::Parsed, context: &Context) -> Planned {
+pub(super) fn decide_parsed(parsed: &parse::Parsed, context: &Context) -> Planned {
     let mut statements: Vec<PlannedStatement> = parsed
         .statements
         .iter()
@@ -340,7 +142,12 @@ pub fn syntax_error(text: &str) -> Option<Refusal> {
     }
 }
 
-/// As [`transaction_end`] for transaction control and SET, RESET, SHOW alone: what is let through while the
+/// True for a text of exactly one statement.
+pub fn is_one_statement(text: &str) -> bool {
+    parse::parse(text).is_ok_and(|parsed| parsed.statements.len() == 1)
+}
+
+/// The same as [`transaction_end`] for transaction control and SET, RESET, SHOW alone: what is let through while the
 /// session's encoding is one that is not understood.
 pub fn transaction_or_setting(text: &str) -> Option<Planned> {
     let kinds = ["TransactionStmt", "VariableSetStmt", "VariableShowStmt"];
@@ -615,4 +422,22 @@ impl Decider<'_> {
         classes.dedup();
         Footprint { relations, classes }
     }
+}
+
+/// The same text when the snapshot of the catalog may be wrong: what reads is recorded as touching anything.
+pub fn beyond_the_catalog(planned: &Planned) -> Planned {
+    let statements = planned.statements.iter().map(|statement| {
+        if !statement.effects.reads_rows
+            || matches!(statement.verdict, Verdict::Refused(_) | Verdict::Unattributed { .. })
+        {
+            return Arc::clone(statement);
+        }
+        let mut statement = PlannedStatement::clone(statement);
+        statement.verdict =
+            Verdict::Unattributed { footprint: Footprint::default(), reason: "CATALOG_CHANGED" };
+        // The client's own text is sent.
+        statement.given.clear();
+        Arc::new(statement)
+    });
+    Planned { statements: statements.collect() }
 }

@@ -5,8 +5,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use super::cache::{Form, Plans};
 use super::honest::COMMON;
-use super::planner::{Context, Form, Plans, decide};
+use super::planner::{Context, decide};
 use super::{GuardedPlan, Verdict};
 use crate::catalog::{Catalog, Column, Namespace, Oid, QualifiedName, Relation, RelationKind};
 use crate::policy::{BoundPolicy, Variant};
@@ -103,7 +104,7 @@ fn session(role: &str) -> Context {
         catalog: Arc::new(catalog),
         namespace: Arc::new(Namespace {
             schemas: vec!["pg_catalog".into(), "clinic".into()],
-            temp_relations: Vec::new(),
+            ..Namespace::default()
         }),
         variant: Variant::Assigned,
     }

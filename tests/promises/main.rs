@@ -11,6 +11,7 @@ mod cursor_steps;
 mod cursors;
 mod cursors_record;
 mod names;
+mod own_objects;
 mod p1_transparency;
 mod p2_copy;
 mod p2_enforcement;

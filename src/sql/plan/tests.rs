@@ -94,7 +94,7 @@ fn plan_as(role: &Role, text: &str, client_params: u16, variant: Variant) -> Res
     let catalog = catalog();
     let bound = BoundPolicy::bind(Arc::new(policy()), &catalog, None);
     assert_eq!(bound.problems, Vec::<String>::new());
-    let namespace = Namespace { schemas: vec!["clinic".into(), "public".into()], temp_relations: vec![] };
+    let namespace = Namespace { schemas: vec!["clinic".into(), "public".into()], ..Namespace::default() };
     let (ast, _) = reparse(text)?;
     let input = PlanInput {
         text,

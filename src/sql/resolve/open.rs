@@ -44,7 +44,17 @@ pub(super) fn decide(root: &Node, context: &Context<'_>) -> Decision {
             | "ExplainStmt"
     );
     match survey.occurrences.iter().find(|o| reads && o.resolution == Resolution::Unknown) {
-        Some(o) => Decision::UnknownRelation { name: o.written(), otherwise: Box::new(decision) },
+        // It exists, or the server refuses it: then a function or another session has made it meanwhile, and it may
+        // be a view of anything.
+        Some(o) => {
+            let otherwise = match decision {
+                Decision::Verbatim => {
+                    Decision::Unattributed { relations: Vec::new(), reason: "UNKNOWN_RELATION" }
+                }
+                decision => decision,
+            };
+            Decision::UnknownRelation { name: o.written(), otherwise: Box::new(otherwise) }
+        }
         None => decision,
     }
 }
@@ -161,15 +171,25 @@ fn opaque_function(survey: &Survey, context: &Context<'_>) -> bool {
                 && !context.role.functions.contains(&QualifiedName::new(f.schema.as_str(), name))
         })
     };
+    // One that was made a moment ago, or a temporary one, is in no snapshot.
+    let unknown = |schema: Option<&str>, name: &str| {
+        let known = context.catalog.functions.get(name).into_iter().flatten();
+        !builtin_allowed(name) && !known.into_iter().any(|f| schema.is_none_or(|s| s == f.schema))
+    };
     let by_attribute = survey.attributes.iter().any(|a| !builtin_allowed(a) && user_defined(None, a));
     by_attribute
         || survey.functions.iter().any(|(schema, name)| {
-            OPAQUE_PREFIXES.iter().any(|p| name.starts_with(p)) || user_defined(schema.as_deref(), name)
+            OPAQUE_PREFIXES.iter().any(|p| name.starts_with(p))
+                || user_defined(schema.as_deref(), name)
+                || unknown(schema.as_deref(), name)
         })
 }
 
 fn opaque_relation(survey: &Survey, context: &Context<'_>) -> bool {
     survey.occurrences.iter().any(|o| {
+        if o.resolution == Resolution::Temporary {
+            return context.namespace.temp_views.contains(&o.name);
+        }
         let Resolution::User(oid) = o.resolution else { return false };
         let Some(relation) = context.catalog.relation(oid) else { return false };
         match relation.kind {
