@@ -136,7 +136,10 @@ impl<C: Stream, S: Stream> Session<C, S> {
             }
             ClientTag::FunctionCall => Box::pin(self.on_function_call(frame)).await,
             ClientTag::Password => Err(Ended::Protocol("unexpected password message".into())),
-            ClientTag::Terminate => Err(Ended::Client),
+            ClientTag::Terminate => {
+                self.hung_up = Some(Ended::Client);
+                Ok(())
+            }
         }
     }
 }

@@ -307,6 +307,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
             rest: None,
             copying_in: false,
             oversized: None,
+            hung_up: None,
             encoding: opening.encoding,
             conforming_strings: opening.conforming_strings,
             own_names: OwnNames::default(),

@@ -71,6 +71,10 @@ use runs::Runs;
 use statements::Statements;
 use world::{Phase, World};
 
+/// How long a client that sends nothing more is kept while neither an answer comes nor a byte can be written: it may
+/// have ended only its sending side, and may be gone.
+const LAST_ANSWERS: Duration = Duration::from_secs(5);
+
 /// Bytes held for the client (rows that wait for a record, output it does not read) above which no
 /// more is read from the server.
 const HELD_LIMIT: usize = 4 * 1024 * 1024;
@@ -191,6 +195,8 @@ pub struct Session<C, S> {
     rest: Option<simple::Rest>,
     /// The client sends COPY data.
     copying_in: bool,
+    /// Why the client will not be heard any more, once what it sent before is answered.
+    hung_up: Option<Ended>,
     /// A message over the limit, whose body is thrown away as it comes.
     oversized: Option<Header>,
     /// `client_encoding` and `standard_conforming_strings` as the server reported them.
@@ -253,9 +259,32 @@ impl<C: Stream, S: Stream> Session<C, S> {
             {
                 return Err(Ended::Shutdown);
             }
+            if self.client.closed || self.hung_up.is_some() {
+                self.wind_up().await?;
+                continue;
+            }
             let event = self.next_event(true).await;
             self.on_event(event)?;
         }
+    }
+
+    /// One step towards the end of a client that sends nothing more.
+    fn wind_up(&mut self) -> Slow<'_> {
+        Box::pin(async {
+            if self.answers_due()
+                && let Ok(event) = tokio::time::timeout(LAST_ANSWERS, self.next_event(true)).await
+            {
+                return self.on_event(event);
+            }
+            Err(self.hung_up.take().unwrap_or(Ended::Client))
+        })
+    }
+
+    /// True while a client that sends nothing more has answers to come: what it sent up to its last Sync, as far as
+    /// that needs nothing more of it.
+    fn answers_due(&self) -> bool {
+        let under_way = self.ops.has_sync() && !self.copying_in && !self.copy_due;
+        under_way || !self.to_server.0.is_empty() || !self.outbox.is_empty() || self.client.flush_due()
     }
 
     /// Handles every whole frame the client sent.
@@ -264,12 +293,14 @@ impl<C: Stream, S: Stream> Session<C, S> {
             if self.relay_copy_data()? {
                 continue;
             }
-            match self.client.decoder.piece()? {
-                Some(Piece::Whole(frame)) => self.on_client(frame).await?,
-                Some(Piece::Start { header, .. }) => self.oversized = Some(header),
-                Some(Piece::Chunk { last, .. }) if last => Box::pin(self.refuse_oversized()).await?,
-                Some(Piece::Chunk { .. }) => {}
-                None => break,
+            match self.client.decoder.piece() {
+                Ok(Some(Piece::Whole(frame))) => self.on_client(frame).await?,
+                Ok(Some(Piece::Start { header, .. })) => self.oversized = Some(header),
+                Ok(Some(Piece::Chunk { last, .. })) if last => Box::pin(self.refuse_oversized()).await?,
+                Ok(Some(Piece::Chunk { .. })) => {}
+                Ok(None) => break,
+                // What came before it is answered.
+                Err(e) => self.hung_up = Some(e.into()),
             }
         }
         Ok(())
@@ -302,7 +333,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
     }
 
     fn may_take_client(&self) -> bool {
-        self.to_server.0.len() < SENT_LIMIT && self.outbox.held_bytes() < HELD_LIMIT
+        self.hung_up.is_none() && self.to_server.0.len() < SENT_LIMIT && self.outbox.held_bytes() < HELD_LIMIT
     }
 
     fn may_take_server(&self) -> bool {
@@ -360,9 +391,8 @@ impl<C: Stream, S: Stream> Session<C, S> {
             }
             if read_client {
                 match client.poll_fill(cx) {
-                    Poll::Ready(Ok(0)) => {
-                        return Poll::Ready(Event::ClientGone(std::io::ErrorKind::UnexpectedEof.into()));
-                    }
+                    // What it sent before is answered: `serve` sees the end.
+                    Poll::Ready(Ok(0)) => progress = true,
                     Poll::Ready(Ok(_)) => progress = true,
                     Poll::Ready(Err(e)) => return Poll::Ready(Event::ClientGone(e)),
                     Poll::Pending => {}
@@ -382,7 +412,6 @@ impl<C: Stream, S: Stream> Session<C, S> {
     fn on_event(&mut self, event: Event) -> Result<(), Ended> {
         match event {
             Event::Progress => Ok(()),
-            Event::ClientGone(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => Err(Ended::Client),
             Event::ClientGone(e) => Err(Ended::Io(e)),
             Event::ServerGone(Some(e)) => Err(Ended::ServerLost(e)),
             Event::ServerGone(None) => Err(Ended::Server),

@@ -174,3 +174,40 @@ fn floods_of_syncs_and_half_open_connections_are_borne() {
     }
     lives(&proxy, &database, &mut other, "ends in the middle");
 }
+
+/// What a client sent before it ended its side, said goodbye or sent what is no message is answered first, as the
+/// server does it.
+#[test]
+fn what_was_sent_before_the_end_is_answered() {
+    let database = Postgres::shared().demo();
+    let proxy = Proxy::start_with(&database, clear);
+    let mut other = Wire::through(&proxy, &database, "nurse_bob");
+    let slow = query("SELECT pg_sleep(0.2)");
+    let by_protocol =
+        [parse("", ROWS), bind("", "", &[]), describe_portal(""), execute("", 0), sync()].concat();
+    let ends = [
+        ("nothing", Vec::new()),
+        ("goodbye", frame(b'X', b"")),
+        ("half a message", query("SELECT 1")[..9].to_vec()),
+        ("a lying length", with_length(b'Q', 1, b"")),
+        ("no message", b"garbage without an end".to_vec()),
+        ("a pipeline without Sync", parse("", ROWS)),
+    ];
+    for (name, end) in ends {
+        let mut wire = Wire::through(&proxy, &database, "dba_gus");
+        let all = [slow.clone(), query(ROWS), by_protocol.clone(), by_protocol.clone(), end].concat();
+        wire.send(&all);
+        wire.stop_sending();
+        let heard = answer(&mut wire, b"", name, |_| false);
+        assert_eq!(heard.iter().filter(|m| m.tag == b'Z').count(), 4, "{name}: {}", tags(&heard));
+        assert!(heard.iter().filter(|m| m.tag == b'D').count() > 900, "{name}");
+        // In the middle of COPY nothing more can come of it.
+        let mut wire = Wire::through(&proxy, &database, "dba_gus");
+        wire.send(&[query("BEGIN"), query("COPY clinic.ward FROM STDIN"), copy_data(b"9\t")].concat());
+        wire.stop_sending();
+        let begun = Instant::now();
+        answer(&mut wire, b"", name, |_| false);
+        assert!(begun.elapsed() < Duration::from_secs(5), "{name}");
+    }
+    lives(&proxy, &database, &mut other, "ends");
+}
