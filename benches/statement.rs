@@ -37,6 +37,7 @@ fn relation(oid: u32, relation: QualifiedName, columns: &[(&str, &str)]) -> Rela
         columns: columns.collect(),
         parents: Vec::new(),
         has_triggers_or_rules: false,
+        has_rules: false,
     }
 }
 

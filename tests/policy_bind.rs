@@ -44,6 +44,7 @@ fn add(catalog: &mut Catalog, oid: Oid, schema: &str, name: &str, columns: &[&st
         columns: columns.iter().enumerate().map(column).collect(),
         parents: parents.to_vec(),
         has_triggers_or_rules: false,
+        has_rules: false,
     };
     catalog.relations.insert(oid, relation);
     catalog.by_name.insert(name, oid);

@@ -34,7 +34,8 @@ const RELATIONS: &str = "\
 SELECT c.oid, n.nspname, c.relname, c.relkind,
        ARRAY(SELECT i.inhparent FROM pg_catalog.pg_inherits i WHERE i.inhrelid = c.oid ORDER BY i.inhseqno),
        EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal)
-         OR EXISTS (SELECT FROM pg_catalog.pg_rewrite r WHERE r.ev_class = c.oid AND r.rulename <> '_RETURN')
+         OR EXISTS (SELECT FROM pg_catalog.pg_rewrite r WHERE r.ev_class = c.oid AND r.rulename <> '_RETURN'),
+       EXISTS (SELECT FROM pg_catalog.pg_rewrite r WHERE r.ev_class = c.oid AND r.rulename <> '_RETURN')
   FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
  WHERE n.nspname !~ '^pg_(toast|temp|toast_temp)(_|$)'";
 
@@ -225,6 +226,7 @@ fn relation(row: &Row) -> Result<(Oid, Relation), tokio_postgres::Error> {
         columns: Vec::new(),
         parents: row.try_get(4)?,
         has_triggers_or_rules: row.try_get(5)?,
+        has_rules: row.try_get(6)?,
     };
     Ok((oid, relation))
 }

@@ -121,6 +121,8 @@ pub struct Relation {
     pub parents: Vec<Oid>,
     /// True when user triggers or rules other than a view's `_RETURN` exist on it.
     pub has_triggers_or_rules: bool,
+    /// True when rules other than a view's `_RETURN` exist on it: a write may then be another statement.
+    pub has_rules: bool,
 }
 
 impl Relation {
@@ -179,7 +181,7 @@ pub struct Namespace {
     pub schemas: Vec<String>,
     /// Names of the session's own temporary relations. They shadow everything and are never protected.
     pub temp_relations: Vec<String>,
-    /// Those of them that are views: what they read is not told by their names.
+    /// Those of them that are views or have rules: what they read is not told by their names.
     pub temp_views: Vec<String>,
 }
 

@@ -13,11 +13,11 @@ use crate::policy::{GlsCode, Refusal, Variant};
 use crate::wire::message::{self, Bind, DataRow, Execute, Parse, Status, Target, TargetKind};
 
 /// Asks what unqualified names mean: the search path with its implicit schemas, and the session's
-/// own temporary relations.
+/// own temporary relations, and which of them are views or have rules.
 const PROBE: &str = "SELECT k, n FROM (\
  SELECT 's'::pg_catalog.text AS k, u.s::pg_catalog.text AS n, u.o \
  FROM pg_catalog.unnest(pg_catalog.current_schemas(true)) WITH ORDINALITY AS u(s, o) \
- UNION ALL SELECT CASE WHEN c.relkind OPERATOR(pg_catalog.=) 'v' THEN 'v' ELSE 't' END::pg_catalog.text, \
+ UNION ALL SELECT CASE WHEN c.relhasrules THEN 'v' ELSE 't' END::pg_catalog.text, \
  c.relname::pg_catalog.text, '0'::pg_catalog.int8 \
  FROM pg_catalog.pg_class AS c WHERE c.relnamespace OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema()\
  ) AS p ORDER BY p.o";

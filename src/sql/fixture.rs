@@ -46,6 +46,7 @@ fn relation(oid: u32, n: &str, kind: RelationKind, columns: &[(&str, &str)]) -> 
             .collect(),
         parents: Vec::new(),
         has_triggers_or_rules: false,
+        has_rules: false,
     }
 }
 

@@ -113,6 +113,7 @@ pub(crate) async fn catalog(client: &Client) -> Catalog {
             columns: Vec::new(),
             parents: Vec::new(),
             has_triggers_or_rules: false,
+            has_rules: false,
         });
         relation.columns.push(Column {
             name: row.get(3),

@@ -20,6 +20,18 @@ const WAYS: &[(&str, &str)] = &[
     ("CREATE VIEW clinic.peek AS SELECT * FROM clinic.patient", "SELECT count(*) FROM clinic.peek"),
     ("CREATE TEMP VIEW glance AS SELECT * FROM clinic.patient", "SELECT count(*) FROM glance"),
     ("CREATE TEMP VIEW glimpse AS SELECT * FROM clinic.patient", "COPY (SELECT name FROM glimpse) TO STDOUT"),
+    (
+        "CREATE TABLE clinic.tap (n text); CREATE RULE drip AS ON INSERT TO clinic.tap DO ALSO SELECT name FROM clinic.patient",
+        "INSERT INTO clinic.tap VALUES ('x')",
+    ),
+    (
+        "CREATE TEMP TABLE spout (n text); CREATE RULE drop AS ON DELETE TO spout DO INSTEAD SELECT name FROM clinic.patient",
+        "DELETE FROM spout",
+    ),
+    (
+        "CREATE TEMP TABLE pipe (n text); CREATE RULE flow AS ON UPDATE TO pipe DO ALSO SELECT name FROM clinic.patient",
+        "UPDATE pipe SET n = 'x'",
+    ),
     ("ALTER TABLE clinic.patient RENAME TO somebody", "SELECT count(*) FROM clinic.somebody"),
 ];
 
@@ -204,4 +216,28 @@ fn unrestricted_roles_notice_nothing() {
     // Nothing was read: it stands in nobody's report.
     assert!(!told(&proxy, "SELECT * FROM clinic.nowhere /* same 4 */").all_patients);
     assert!(!told(&proxy, "SELECT nothing(1) /* same 4 */").all_patients);
+}
+
+/// A rule runs other statements than the one that was sent, with the rights of its owner.
+#[test]
+fn a_restricted_role_writes_nothing_that_has_rules() {
+    let server = Postgres::shared();
+    let database = server.demo();
+    server.psql(
+        database.name(),
+        "CREATE RULE drip AS ON UPDATE TO clinic.ward DO ALSO SELECT name FROM clinic.patient; \
+         CREATE RULE drop AS ON UPDATE TO clinic.problem DO ALSO SELECT name FROM clinic.patient; \
+         GRANT UPDATE ON clinic.ward, clinic.problem TO nurse",
+    );
+    let proxy = proxy(&database);
+    let mut amy = Wire::through(&proxy, &database, "nurse_amy");
+    for sql in [
+        "UPDATE clinic.ward SET name = name WHERE ward_id = 1",
+        "UPDATE clinic.problem SET status = status WHERE patient_id = 880003",
+        "WITH x AS (UPDATE clinic.ward SET name = name RETURNING 1) SELECT * FROM x",
+    ] {
+        assert_eq!(amy.query(sql).refusal().gls().as_deref(), Some("GLS-240"), "{sql}");
+        assert_eq!(amy.extended(sql, &[]).refusal().gls().as_deref(), Some("GLS-240"), "{sql}");
+    }
+    assert_eq!(amy.ok("SELECT count(*) FROM clinic.ward WHERE ward_id = 1").value(), "1");
 }

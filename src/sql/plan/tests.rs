@@ -28,6 +28,7 @@ fn relation(catalog: &mut Catalog, oid: u32, schema: &str, name: &str, columns: 
         columns: columns.collect(),
         parents: Vec::new(),
         has_triggers_or_rules: false,
+        has_rules: false,
     };
     catalog.relations.insert(oid, relation);
 }

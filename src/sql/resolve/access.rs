@@ -1,5 +1,6 @@
 //! Functions and relations against the role: the two judgements that `resolve` and `check` share.
 
+use super::survey::{Occurrence, Resolution, Usage};
 use super::{Context, Survey};
 use crate::catalog::{Oid, QualifiedName};
 use crate::policy::{Denial, GlsCode, Refusal};
@@ -125,6 +126,12 @@ fn harmless_attribute(name: &str, context: &Context<'_>) -> bool {
                 && f.args.first().is_some_and(|a| *a >= FIRST_NORMAL_OID || TAKES_ROWS.contains(a))
         })
         .all(|f| context.role.functions.contains(&QualifiedName::new(f.schema.as_str(), name)))
+}
+
+/// True for the target of a write that rules can make another statement of, or add others to.
+pub(crate) fn ruled(occurrence: &Occurrence, context: &Context<'_>) -> bool {
+    let Resolution::User(oid) = occurrence.resolution else { return false };
+    occurrence.usage != Usage::Read && context.catalog.relation(oid).is_some_and(|r| r.has_rules)
 }
 
 /// True when a relation that is not protected has a protected partition or child: reading it

@@ -14,8 +14,8 @@ mod utility;
 
 pub use survey::{Occurrence, Resolution, Survey, Usage, survey};
 
-pub(crate) use access::has_protected_child;
 use access::{function_refusal, not_mapped};
+pub(crate) use access::{has_protected_child, ruled};
 pub(crate) use restricted::{guarded as check_guarded, mentions as check_mentions};
 pub(crate) use survey::resolve_name;
 

@@ -2,7 +2,7 @@
 //! told apart from what can.
 
 use super::survey::{Occurrence, Resolution, Usage, survey};
-use super::{Context, Decision, ProtectedOccurrence, SessionObject, Survey, has_protected_child};
+use super::{Context, Decision, ProtectedOccurrence, SessionObject, Survey, has_protected_child, ruled};
 use crate::catalog::{QualifiedName, RelationKind};
 use crate::policy::Access;
 use crate::sql::StatementKind;
@@ -101,6 +101,9 @@ fn known(
     };
     if opaque(survey, context) {
         return unattributed(opaque_reason(survey, context));
+    }
+    if survey.occurrences.iter().any(|o| ruled(o, context)) {
+        return unattributed("RULE");
     }
     if occurrences.is_empty() {
         return Decision::Verbatim;

@@ -3,7 +3,7 @@
 use super::access::operator_refusal;
 use super::survey::{Occurrence, Resolution, Usage, survey};
 use super::{
-    Context, Decision, ProtectedOccurrence, Survey, function_refusal, has_protected_child, not_mapped,
+    Context, Decision, ProtectedOccurrence, Survey, function_refusal, has_protected_child, not_mapped, ruled,
     utility,
 };
 use crate::policy::{Access, Denial, Refusal};
@@ -30,6 +30,11 @@ pub(super) fn query(root: &Node, kind: Option<StatementKind>, context: &Context<
     let survey = survey(root, context.catalog, context.namespace);
     if let Some(refusal) = mentions(&survey, context) {
         return Decision::Refused(refusal);
+    }
+    if let Some(target) = survey.occurrences.iter().find(|o| ruled(o, context)) {
+        let what =
+            format_args!("{} has rules, which make other statements of it", target.written()).to_string();
+        return Decision::Refused(cannot_guard(what, "an administrator can replace the rules by triggers"));
     }
     let (protected, unknown) = match relations(&survey.occurrences, context) {
         Ok(found) => found,
