@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 
-use super::ops::Op;
+use super::ops::{Op, Undo};
 use super::outbox::RunId;
 use super::peer::Stream;
 use super::run::{Mode, Run};
@@ -81,7 +81,12 @@ impl<C: Stream, S: Stream> Session<C, S> {
             ServerTag::RowDescription | ServerTag::NoData => self.on_description(frame, tag)?,
             ServerTag::ParameterDescription => self.on_parameters(frame)?,
             ServerTag::ParseComplete => match self.ops.pop() {
-                Some(Op::Parse { hidden, .. }) => self.show_unless(hidden, frame),
+                Some(Op::Parse { hidden, undo }) => {
+                    if let Some(Undo::Own { key, name }) = undo {
+                        self.own_names.made(key, name);
+                    }
+                    self.show_unless(hidden, frame);
+                }
                 _ => return Err(unexpected(tag)),
             },
             ServerTag::BindComplete => match self.ops.pop() {

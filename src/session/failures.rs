@@ -356,6 +356,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
             Undo::Sql { name, previous } => {
                 self.objects.prepared.insert(name, *previous);
             }
+            Undo::Own { key, name } => self.own_names.failed(key, &name),
             Undo::Cursor { name, previous } => {
                 self.objects.cursors.insert(name, *previous);
             }

@@ -7,17 +7,18 @@ use std::sync::Arc;
 
 use tokio::net::TcpStream;
 
+use super::Session;
 use super::alerts::Alerts;
 use super::entry::{Entry, Lookup, UpstreamAs};
 use super::idle::Idle;
 use super::ops::Ops;
 use super::outbox::Outbox;
+use super::own_names::OwnNames;
 use super::peer::{Out, Peer, Stream};
 use super::run::Identity;
 use super::runs::Runs;
 use super::statements::Statements;
 use super::world::{CancelTarget, Phase, World};
-use super::{OwnNames, Session};
 use crate::catalog::Namespace;
 use crate::glass::{ConnectionId, Grants, NoticesSeen};
 use crate::ledger::Priority;

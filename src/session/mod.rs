@@ -29,6 +29,7 @@ mod names;
 mod objects;
 mod ops;
 mod outbox;
+mod own_names;
 mod parse;
 mod peer;
 mod refusals;
@@ -42,7 +43,7 @@ mod translated;
 pub mod userlist;
 pub mod world;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
@@ -65,6 +66,7 @@ use layout::Layout;
 use objects::Objects;
 use ops::{Op, Ops};
 use outbox::{Outbox, RunId};
+use own_names::OwnNames;
 use peer::{Out, Peer, Stream};
 use run::Identity;
 use runs::Runs;
@@ -211,13 +213,6 @@ pub struct Session<C, S> {
     /// The role whose account the session is logged in to the server as; `None` when it is the user's own.
     account_of: Option<Arc<str>>,
     finishing: bool,
-}
-
-/// Guarded texts of simple queries that were seen before, prepared upstream under names of ours.
-#[derive(Debug, Default)]
-struct OwnNames {
-    seen: HashMap<Bytes, Option<String>>,
-    next: u64,
 }
 
 /// What woke the driver.

@@ -117,6 +117,13 @@ pub(super) enum Undo {
         /// What it stood for.
         previous: Box<Cursor>,
     },
+    /// A statement of ours for a text that came as a simple query: there is none.
+    Own {
+        /// The text and the types of its parameters (see `OwnNames`).
+        key: Bytes,
+        /// Its name on the server.
+        name: String,
+    },
 }
 
 impl Undo {
@@ -127,6 +134,7 @@ impl Undo {
             | Undo::Portal { name, .. }
             | Undo::Sql { name, .. }
             | Undo::Cursor { name, .. } => name,
+            Undo::Own { .. } => "",
         }
     }
 
@@ -137,6 +145,7 @@ impl Undo {
             Undo::Portal { previous, .. } => &previous.name,
             Undo::Sql { previous, .. } => &previous.upstream,
             Undo::Cursor { previous, .. } => &previous.upstream,
+            Undo::Own { .. } => "",
         }
     }
 
@@ -211,7 +220,9 @@ impl Ops {
         let ours = |op: &&mut Op| {
             matches!(
                 op,
-                Op::Parse { undo: None, .. } | Op::Origin { .. } | Op::Close { undo: None, hidden: true }
+                Op::Parse { undo: None | Some(Undo::Own { .. }), .. }
+                    | Op::Origin { .. }
+                    | Op::Close { undo: None, hidden: true }
             )
         };
         if let Some(op) = self.queue.iter_mut().find(|op| !ours(op)) {

@@ -16,10 +16,7 @@ use crate::sql::objects::Object;
 use crate::sql::planner::PlannedStatement;
 use crate::sql::{Footprint, Verdict};
 use crate::wire::frame::Frame;
-use crate::wire::message::{self, Bind, Execute, Parse, Status, Target, TargetKind};
-
-/// Distinct guarded texts of simple queries a session keeps prepared upstream under names of ours.
-const OWN_NAMES: usize = 128;
+use crate::wire::message::{self, Bind, Execute, Status, Target, TargetKind};
 
 impl<C: Stream, S: Stream> Session<C, S> {
     pub(super) async fn on_query(&mut self, frame: Frame) -> Result<(), Ended> {
@@ -284,42 +281,6 @@ impl<C: Stream, S: Stream> Session<C, S> {
             }
         }
         Ok(())
-    }
-
-    /// Sends Parse for `text` and returns the statement name to bind: the unnamed one, or from the
-    /// second time on a name of ours that stays prepared.
-    pub(super) fn own_name(&mut self, text: &str, parameter_types: Vec<u32>, keep: bool) -> String {
-        let mut key = text.as_bytes().to_vec();
-        // No text has a NUL byte in it.
-        key.extend(parameter_types.iter().flat_map(|t| [&[0], t.to_be_bytes().as_slice()].concat()));
-        let key = Bytes::from(key);
-        let mut name = String::new();
-        if keep {
-            if let Some(Some(known)) = self.own_names.seen.get(&key) {
-                return known.clone();
-            }
-            if self.own_names.seen.contains_key(&key) {
-                self.own_names.next += 1;
-                name = format!("{}q{}", crate::policy::RESERVED_PREFIX, self.own_names.next);
-                self.own_names.seen.insert(key, Some(name.clone()));
-            } else {
-                if self.own_names.seen.len() >= OWN_NAMES {
-                    self.forget_own_names();
-                }
-                self.own_names.seen.insert(key, None);
-            }
-        }
-        let parse = Parse { name: name.clone(), query: text.to_owned(), parameter_types };
-        self.send(parse.encode(), Op::Parse { hidden: true, undo: None });
-        name
-    }
-
-    /// Closes every statement of ours upstream.
-    pub(super) fn forget_own_names(&mut self) {
-        for name in std::mem::take(&mut self.own_names.seen).into_values().flatten() {
-            let target = Target { kind: TargetKind::Statement, name };
-            self.send(target.close(), Op::Close { hidden: true, undo: None });
-        }
     }
 
     /// Puts a message on its way and its op in the queue. A message that cannot be encoded (over the

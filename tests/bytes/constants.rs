@@ -110,6 +110,51 @@ fn scripts(texts: &[(&str, &[&str])]) -> Vec<Script> {
     all
 }
 
+/// A statement of ours that could not be prepared, or was skipped, is not taken for one that was.
+fn failed_preparations() -> Vec<Script> {
+    let q = |n: usize| format!("SELECT title FROM clinic.problem WHERE patient_id = {n} ORDER BY 1");
+    let texts = |name: &str, texts: &[&str]| {
+        let one = |t: &&str| [Step::Send(query(t)), Step::Ready(1)];
+        let at_once = texts.iter().flat_map(|t| query(t)).collect();
+        [
+            Script { name: format!("one by one: {name}"), steps: texts.iter().flat_map(one).collect() },
+            Script {
+                name: format!("at once: {name}"),
+                steps: vec![Step::Send(at_once), Step::Ready(texts.len())],
+            },
+        ]
+    };
+    let (a, b, c) = (q(880_003), q(880_015), q(880_027));
+    let (a, b, c) = (a.as_str(), b.as_str(), c.as_str());
+    let date = |d: &str, blanks: &str| {
+        format!("{blanks}SELECT patient_id FROM clinic.patient WHERE birth_date > '{d}' ORDER BY 1 LIMIT 2")
+    };
+    let dates =
+        [date("x", ""), date("y", " "), date("2000-01-01", ""), date("1990-01-01", " "), date("z", "  ")];
+    let dates: Vec<&str> = dates.iter().chain(&dates).map(String::as_str).collect();
+    [
+        texts("in a failed transaction", &[a, "BEGIN", "SELECT 1/0", b, "ROLLBACK", c, a, b]),
+        texts("before and in it", &["BEGIN", a, "SELECT 1/0", b, "ROLLBACK", c, a, b]),
+        texts("twice in it", &["BEGIN", "SELECT 1/0", a, b, "ROLLBACK", c, a, b]),
+        texts("several of one message", &[a, &format!("SELECT 1/0; {a}"), &format!("{b}; {a}; {c}"), b, c]),
+        texts("values that are none", &dates),
+        texts("forgotten", &[a, b, "DEALLOCATE ALL", c, a, b, "DISCARD ALL", a, b, c]),
+        texts(
+            "forgotten in a failed transaction",
+            &[a, "BEGIN", b, "SELECT 1/0", "DEALLOCATE ALL", "ROLLBACK", c, a],
+        ),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+#[test]
+fn failed_preparations_are_not_taken_for_good_ones() {
+    same(&Stage::of("dba_gus"), &failed_preparations());
+    same(&Stage::of("nurse_amy"), &failed_preparations());
+}
+
 #[test]
 fn constants_of_an_unrestricted_role() {
     same(&Stage::of("dba_gus"), &scripts(TEXTS));

@@ -1,0 +1,93 @@
+//! Statements of ours for guarded texts that come as simple queries: the second time a text is seen it is prepared under
+//! a name of ours. Names of the client's are in `names`.
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+
+use super::Session;
+use super::ops::{Op, Undo};
+use super::peer::Stream;
+use crate::wire::message::{Parse, Target, TargetKind};
+
+/// Distinct guarded texts of simple queries a session keeps prepared upstream under names of ours.
+const OWN_NAMES: usize = 128;
+
+/// Guarded texts of simple queries that were seen before, prepared upstream under names of ours.
+#[derive(Debug, Default)]
+pub(super) struct OwnNames {
+    /// By text and types of parameters.
+    pub(super) seen: HashMap<Bytes, OwnName>,
+    pub(super) next: u64,
+}
+
+/// What became of a text that was seen.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum OwnName {
+    /// It was sent without a name.
+    Once,
+    /// The server was asked to prepare it under this name, and may fail to.
+    Asked(String),
+    /// It is prepared under this name.
+    Made(String),
+}
+
+impl OwnNames {
+    /// The server prepared what it was asked to. Nothing is known of it when all was forgotten since.
+    pub(super) fn made(&mut self, key: Bytes, name: String) {
+        if self.seen.get(&key) == Some(&OwnName::Asked(name.clone())) {
+            self.seen.insert(key, OwnName::Made(name));
+        }
+    }
+
+    /// The server did not, or never came to it.
+    pub(super) fn failed(&mut self, key: Bytes, name: &str) {
+        if matches!(self.seen.get(&key), Some(OwnName::Asked(asked)) if asked == name) {
+            self.seen.insert(key, OwnName::Once);
+        }
+    }
+}
+
+impl<C: Stream, S: Stream> Session<C, S> {
+    /// Sends Parse for `text` and returns the statement name to bind: the unnamed one, or from the
+    /// second time on a name of ours that stays prepared.
+    pub(super) fn own_name(&mut self, text: &str, parameter_types: Vec<u32>, keep: bool) -> String {
+        let mut key = text.as_bytes().to_vec();
+        // No text has a NUL byte in it.
+        key.extend(parameter_types.iter().flat_map(|t| [&[0], t.to_be_bytes().as_slice()].concat()));
+        let key = Bytes::from(key);
+        let mut name = String::new();
+        let mut undo = None;
+        if keep {
+            match self.own_names.seen.get(&key) {
+                Some(OwnName::Made(known)) => return known.clone(),
+                // Behind a failure it would be skipped: what is bound meanwhile has no name.
+                Some(OwnName::Asked(_)) => {}
+                Some(OwnName::Once) => {
+                    self.own_names.next += 1;
+                    name = format!("{}q{}", crate::policy::RESERVED_PREFIX, self.own_names.next);
+                    self.own_names.seen.insert(key.clone(), OwnName::Asked(name.clone()));
+                    undo = Some(Undo::Own { key, name: name.clone() });
+                }
+                None => {
+                    if self.own_names.seen.len() >= OWN_NAMES {
+                        self.forget_own_names();
+                    }
+                    self.own_names.seen.insert(key, OwnName::Once);
+                }
+            }
+        }
+        let parse = Parse { name: name.clone(), query: text.to_owned(), parameter_types };
+        self.send(parse.encode(), Op::Parse { hidden: true, undo });
+        name
+    }
+
+    /// Closes every statement of ours upstream.
+    pub(super) fn forget_own_names(&mut self) {
+        for known in std::mem::take(&mut self.own_names.seen).into_values() {
+            let (OwnName::Made(name) | OwnName::Asked(name)) = known else { continue };
+            let target = Target { kind: TargetKind::Statement, name };
+            self.send(target.close(), Op::Close { hidden: true, undo: None });
+        }
+    }
+}
