@@ -183,14 +183,15 @@ fn deparse(text: &str) -> Option<String> {
     const LONGEST: usize = 8 * 1024;
     let text = (text.len() <= LONGEST)
         .then(|| pg_query::parse(text, 0).ok()?.deparse(Default::default()).ok())??;
-    Some(without_from_in_trim(text))
+    Some(in_rewriters_words(text))
 }
 
-/// `trim(TRAILING FROM x)`, which pgJDBC writes for `{fn length(x)}`, without the FROM that the rewriter's parser
-/// does not know and PostgreSQL's grammar does not need (gram.y, `trim_list`). Whether it means the same is for
-/// the caller to compare.
-fn without_from_in_trim(mut text: String) -> String {
-    if !text.to_ascii_lowercase().contains("trim") {
+/// Two forms that the rewriter's parser does not know, or loses, in others that PostgreSQL's grammar reads as the
+/// same: `trim(TRAILING FROM x)`, which pgJDBC writes for `{fn length(x)}`, without the FROM (gram.y, `trim_list`),
+/// and `LIMIT ALL` as `LIMIT NULL`. Whether it means the same is for the caller to compare.
+fn in_rewriters_words(mut text: String) -> String {
+    let lower = text.to_ascii_lowercase();
+    if !lower.contains("trim") && !lower.contains("limit all") {
         return text;
     }
     let Ok(scanned) = pg_query::scan(&text) else { return text };
@@ -203,13 +204,19 @@ fn without_from_in_trim(mut text: String) -> String {
         let word = tokens.get(i).and_then(|t| text.get(t.clone())).unwrap_or_default();
         words.iter().any(|w| word.eq_ignore_ascii_case(w))
     };
-    let superfluous = (0..tokens.len()).filter(|i| is(*i, &["trim"]) && is(i + 1, &["("])).filter_map(|i| {
+    let changes = (0..tokens.len()).filter_map(|i| {
+        if is(i, &["limit"]) && is(i + 1, &["all"]) {
+            return Some((tokens[i + 1].clone(), "NULL"));
+        }
+        if !is(i, &["trim"]) || !is(i + 1, &["("]) {
+            return None;
+        }
         let from = i + 2 + usize::from(is(i + 2, &["both", "leading", "trailing"]));
-        is(from, &["from"]).then(|| tokens[from].clone())
+        is(from, &["from"]).then(|| (tokens[from].clone(), ""))
     });
     // From the end, so that the places before stay.
-    for place in superfluous.collect::<Vec<_>>().into_iter().rev() {
-        text.replace_range(place, "");
+    for (place, words) in changes.collect::<Vec<_>>().into_iter().rev() {
+        text.replace_range(place, words);
     }
     text
 }

@@ -159,11 +159,27 @@ fn protected(
 
 /// True when the statement may read protected rows through something that does not name them.
 fn opaque(survey: &Survey, context: &Context<'_>) -> bool {
-    opaque_function(survey, context) || opaque_relation(survey, context)
+    opaque_function(survey, context) || opaque_relation(survey, context) || statistics(survey)
 }
 
 fn opaque_reason(survey: &Survey, context: &Context<'_>) -> &'static str {
-    if opaque_function(survey, context) { "FUNCTION" } else { "VIEW" }
+    if opaque_function(survey, context) {
+        "FUNCTION"
+    } else if opaque_relation(survey, context) {
+        "VIEW"
+    } else {
+        "STATISTICS"
+    }
+}
+
+/// True when values of columns can be read from the planner's statistics.
+fn statistics(survey: &Survey) -> bool {
+    let holds_values =
+        ["pg_stats", "pg_stats_ext", "pg_stats_ext_exprs", "pg_statistic", "pg_statistic_ext_data"];
+    survey
+        .occurrences
+        .iter()
+        .any(|o| matches!(o.resolution, Resolution::System(_)) && holds_values.contains(&o.name.as_str()))
 }
 
 fn opaque_function(survey: &Survey, context: &Context<'_>) -> bool {
@@ -180,7 +196,9 @@ fn opaque_function(survey: &Survey, context: &Context<'_>) -> bool {
         !builtin_allowed(name) && !known.into_iter().any(|f| schema.is_none_or(|s| s == f.schema))
     };
     let by_attribute = survey.attributes.iter().any(|a| !builtin_allowed(a) && user_defined(None, a));
-    by_attribute
+    // Whose function is not told by the text.
+    !survey.foreign_operators.is_empty()
+        || by_attribute
         || survey.functions.iter().any(|(schema, name)| {
             OPAQUE_PREFIXES.iter().any(|p| name.starts_with(p))
                 || user_defined(schema.as_deref(), name)
@@ -195,6 +213,10 @@ fn opaque_relation(survey: &Survey, context: &Context<'_>) -> bool {
         }
         let Resolution::User(oid) = o.resolution else { return false };
         let Some(relation) = context.catalog.relation(oid) else { return false };
+        if context.bound.broken.contains(&oid) {
+            // Its entry does not fit it (a column renamed): whose rows these are cannot be told.
+            return true;
+        }
         match relation.kind {
             RelationKind::View
             | RelationKind::MaterializedView
