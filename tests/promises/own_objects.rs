@@ -32,6 +32,13 @@ const WAYS: &[(&str, &str)] = &[
         "CREATE TEMP TABLE pipe (n text); CREATE RULE flow AS ON UPDATE TO pipe DO ALSO SELECT name FROM clinic.patient",
         "UPDATE pipe SET n = 'x'",
     ),
+    (
+        "CREATE FUNCTION clinic.both(int, int) RETURNS text LANGUAGE sql AS 'SELECT min(name) FROM clinic.patient'; \
+         CREATE OPERATOR clinic.<%%> (leftarg = int, rightarg = int, function = clinic.both)",
+        "SELECT 1 OPERATOR(clinic.<%%>) 2",
+    ),
+    ("ANALYZE clinic.problem", "SELECT most_common_vals FROM pg_stats WHERE tablename = 'problem'"),
+    ("ALTER TABLE clinic.problem RENAME COLUMN patient_id TO pid", "SELECT count(*) FROM clinic.problem"),
     ("ALTER TABLE clinic.patient RENAME TO somebody", "SELECT count(*) FROM clinic.somebody"),
 ];
 
