@@ -74,7 +74,9 @@ impl<C: Stream, S: Stream> Session<C, S> {
     /// Handles one message of the client.
     pub(super) async fn on_client(&mut self, frame: Frame) -> Result<(), Ended> {
         let Some(tag) = ClientTag::of(frame.tag()) else {
-            return Err(Ended::Protocol(format!("invalid frontend message type {}", frame.tag())));
+            // What came before it is answered.
+            self.hung_up = Some(Ended::Protocol(format!("invalid frontend message type {}", frame.tag())));
+            return Ok(());
         };
         // A COPY in the middle of a simple query that was broken off: its error ends the query, before this message.
         if self.rest.is_some() && !self.copying_in && !self.copy_due {

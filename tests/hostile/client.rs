@@ -190,6 +190,7 @@ fn what_was_sent_before_the_end_is_answered() {
         ("goodbye", frame(b'X', b"")),
         ("half a message", query("SELECT 1")[..9].to_vec()),
         ("a lying length", with_length(b'Q', 1, b"")),
+        ("an unknown message", frame(b'@', b"abc")),
         ("no message", b"garbage without an end".to_vec()),
         ("a pipeline without Sync", parse("", ROWS)),
     ];
