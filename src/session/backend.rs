@@ -201,6 +201,9 @@ impl<C: Stream, S: Stream> Session<C, S> {
     /// A message that goes through as part of a run that is not guarded.
     pub(super) fn pass_to_run(&mut self, frame: Frame, tag: ServerTag) -> Result<(), Ended> {
         let id = self.head_run().ok_or_else(|| unexpected(tag))?;
+        if self.runs.get(&id).is_some_and(|run| run.answers_nothing) {
+            return Err(unexpected(tag));
+        }
         self.open_gate(id);
         match self.runs.get_mut(&id).map(|r| (&r.mode, &mut r.bytes)) {
             Some((Mode::Verbatim | Mode::Unattributed { .. }, bytes)) => {
@@ -218,7 +221,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
     pub(super) fn relay_rows(&mut self) -> Result<bool, Ended> {
         let Some(tag @ (b'D' | b'd')) = self.server.decoder.next_tag() else { return Ok(false) };
         let Some(id) = self.head_run() else { return Ok(false) };
-        let relayed = |r: &&mut Run| r.plan().is_none() && !r.hidden;
+        let relayed = |r: &&mut Run| r.plan().is_none() && !r.hidden && !r.answers_nothing;
         let Some(run) = self.runs.get_mut(&id).filter(relayed) else { return Ok(false) };
         let Some(stretch) = self.server.decoder.stretch(tag)? else { return Ok(false) };
         if tag == b'D' {
@@ -240,6 +243,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
         self.open_gate(id);
         let Some(run) = self.runs.get_mut(&id) else { return Err(unexpected(ServerTag::DataRow)) };
         match run.mode {
+            _ if run.answers_nothing => return Err(unexpected(ServerTag::DataRow)),
             _ if run.hidden => {}
             Mode::Verbatim | Mode::Unattributed { .. } => {
                 run.rows += 1;
@@ -287,6 +291,9 @@ impl<C: Stream, S: Stream> Session<C, S> {
         }
         self.open_gate(id);
         let Some(run) = self.runs.get(&id) else { return Err(unexpected(tag)) };
+        if run.answers_nothing && tag != ServerTag::EmptyQueryResponse {
+            return Err(unexpected(tag));
+        }
         match run.mode {
             Mode::Verbatim | Mode::Unattributed { .. } => {
                 let hidden = run.hidden;

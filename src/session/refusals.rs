@@ -88,10 +88,12 @@ impl<C: Stream, S: Stream> Session<C, S> {
     }
 
     /// True for the portal whose Bind made the transaction fail, while nothing but its end can be run, and for the
-    /// unnamed one, which a simple query may have left behind.
+    /// unnamed one, which a simple query may have left behind. Not behind anything that was sent since the server said
+    /// that the transaction failed: a ROLLBACK TO brings portals back, and they can have rows.
     pub(super) fn portal_failed(&self, name: &str) -> bool {
         self.status == Status::Failed
             && self.ops.is_empty()
+            && !self.in_pipeline
             && (name.is_empty() || self.statements.failed_portal.as_deref() == Some(name))
     }
 
@@ -101,9 +103,14 @@ impl<C: Stream, S: Stream> Session<C, S> {
         self.ops.push(Op::Describe { shown: true, plan: None, statement: None, run: None });
     }
 
-    /// Execute of that portal: an error, or an empty reply. No transaction that failed runs what reads anything.
+    /// Execute of that portal: an error, or an empty reply. Any other would have neither guard nor record, and ends the
+    /// session.
     pub(super) fn execute_failed_portal(&mut self, frame: Frame, name: &str) {
         let run = self.new_run(vec![format!("(portal \"{name}\")").into()], Mode::Verbatim, Vec::new());
+        if let Some(run) = self.runs.get_mut(&run) {
+            run.answers_nothing = true;
+        }
+        self.in_pipeline = true;
         self.forward(frame);
         self.ops.push(Op::Execute { run });
     }

@@ -104,6 +104,8 @@ pub(super) struct Run {
     pub(super) unread: bool,
     /// A statement of ours: only its error is shown.
     pub(super) hidden: bool,
+    /// An error or an empty reply is all that may come of it.
+    pub(super) answers_nothing: bool,
     /// It runs to its end before the server describes its result: the description waits for what follows it.
     pub(super) runs_first: bool,
     /// A function call message, whose answer is no row.
@@ -161,6 +163,7 @@ impl Run {
             gate_due: false,
             unread: false,
             hidden: false,
+            answers_nothing: false,
             runs_first: false,
             calls_function: false,
             description: None,

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::common::{Postgres, Proxy};
 use crate::support::{clear, proxy, replaced, told, told_in, within};
-use crate::wire::{Wire, bind, cells, execute, parse, query, sync};
+use crate::wire::{Wire, bind, cells, execute, flush, parse, query, sync};
 
 /// Many rows whose patients come one after the other.
 fn stream(n: usize) -> String {
@@ -322,4 +322,44 @@ fn a_pipeline_that_failed_does_not_mix_up_replies() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// A portal that a ROLLBACK TO brings back, behind a simple query that was refused or failed, in a pipeline whose last
+/// ReadyForQuery still said that the transaction failed: its rows leave with their record or not at all.
+#[test]
+fn a_portal_that_comes_back_to_life_has_no_rows_without_a_record() {
+    let database = Postgres::shared().demo();
+    let proxy = proxy(&database);
+    let run = |name: &str, sql: &str| [parse(name, sql), bind(name, name, &[]), execute(name, 0)].concat();
+    let reading = "SELECT patient_id, name FROM clinic.patient ORDER BY 1";
+    for (user, failing) in [
+        ("nurse_amy", "SELECT * FROM pg_stats"),
+        ("nurse_amy", "SELECT 1/0"),
+        ("dba_gus", "SELECT * FROM no_such"),
+        ("dba_gus", "SELECT 1/0"),
+        ("dba_gus", "SELEC"),
+    ] {
+        let mut wire = Wire::through(&proxy, &database, user);
+        wire.ok("BEGIN");
+        wire.send(&[parse("", reading), bind("", "", &[]), execute("", 1), sync()].concat());
+        assert_eq!(wire.reply().rows().len(), 1, "{user}");
+        wire.send(&[run("x", "SAVEPOINT s"), sync()].concat());
+        assert_eq!(wire.reply().failure(), None);
+        assert_eq!(wire.query(failing).status(), 'E', "{failing}");
+        wire.send(&[run("z", "ROLLBACK TO s"), flush()].concat());
+        assert_eq!((wire.next().tag, wire.next().tag, wire.next().tag), (b'1', b'2', b'C'));
+        wire.send(&[execute("", 0), sync()].concat());
+        let reply = wire.reply();
+        if failing == "SELEC" {
+            // No statement at all leaves the portal where it was.
+            let record = told(&proxy, reading);
+            assert!(reply.firsts().iter().all(|key| record.patients.contains(key)), "{user}, {failing}");
+        } else {
+            assert!(reply.rows().is_empty(), "{user}, {failing}: {} rows", reply.rows().len());
+            assert_eq!(reply.failure().map(|f| f.sqlstate).as_deref(), Some("34000"), "{user}, {failing}");
+        }
+        assert!(reply.rows().iter().all(|row| row.len() == 2), "{user}, {failing}: hidden columns");
+        wire.query("ROLLBACK");
+        wire.ok("SELECT 1");
+    }
 }
