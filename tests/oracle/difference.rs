@@ -1,0 +1,185 @@
+//! What two answers to one query have to have in common, and how a query that shows a difference is made smaller.
+
+use std::fmt;
+
+use crate::common::wire::{Column, Row};
+use crate::generate::Query;
+use crate::play::{Answer, Way};
+
+/// Kinds of differences; a smaller query must show the same kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum What {
+    Canary,
+    /// Only what comes through the proxy fails, or fails in another way.
+    Fails,
+    /// Only the expected answer fails.
+    Succeeds,
+    Columns,
+    Rows,
+    Order,
+    Commands,
+    /// A patient the answer rests on is not in the record, or one outside the assignment is.
+    Record,
+}
+
+/// A difference.
+#[derive(Debug, Clone)]
+pub(crate) struct Difference {
+    pub(crate) what: What,
+    pub(crate) expected: String,
+    pub(crate) got: String,
+}
+
+/// How an answer through the proxy compares with the expected one.
+#[derive(Debug, Clone)]
+pub(crate) enum Comparison {
+    Same,
+    /// Both fail alike.
+    SameFailure(String),
+    /// Refused, although the query is answered otherwise.
+    Refused(String),
+    /// Refused, and in error anyway.
+    RefusedInError,
+    /// One took too long.
+    Slow,
+    /// A difference that KNOWN_LIMITATIONS.md names by this number.
+    Known(u32),
+    Different(Difference),
+}
+
+/// Compares. `ordered`: the order of rows is given.
+pub(crate) fn compare(expected: &Answer, got: &Answer, ordered: bool) -> Comparison {
+    let different =
+        |what| Comparison::Different(Difference { what, expected: shown(expected), got: shown(got) });
+    if got.canary.is_some() {
+        return different(What::Canary);
+    }
+    let code = |a: &Answer| a.failure.as_ref().map(|f| f.sqlstate.clone());
+    let slow = |a: &Answer| code(a).as_deref() == Some("57014");
+    if slow(expected) {
+        return Comparison::Slow;
+    }
+    if let Some(refusal) = got.refused() {
+        return if expected.failure.is_some() {
+            Comparison::RefusedInError
+        } else {
+            Comparison::Refused(refusal.to_owned())
+        };
+    }
+    match (code(expected), code(got)) {
+        (Some(a), Some(b)) if a == b => return Comparison::SameFailure(a),
+        (_, Some(_)) => return different(What::Fails),
+        (Some(_), None) => return different(What::Succeeds),
+        (None, None) => {}
+    }
+    let known = expected.columns != got.columns;
+    if known && !only_rows_of_derived_tables(expected, got) {
+        return different(What::Columns);
+    }
+    if expected.runs.len() != got.runs.len() {
+        return different(What::Rows);
+    }
+    for (a, b) in expected.runs.iter().zip(&got.runs) {
+        if sorted(a) != sorted(b) {
+            return different(What::Rows);
+        }
+        if ordered && a != b {
+            return different(What::Order);
+        }
+    }
+    if expected.commands != got.commands {
+        return different(What::Commands);
+    }
+    if known { Comparison::Known(27) } else { Comparison::Same }
+}
+
+/// Columns differ in nothing but that a whole row of a table is a record: its table stands behind a fence.
+fn only_rows_of_derived_tables(expected: &Answer, got: &Answer) -> bool {
+    const RECORD: u32 = 2249;
+    let (Some(a), Some(b)) = (&expected.columns, &got.columns) else { return false };
+    let row = |c: &Column| c.rest.0 != 0 && c.rest.1 == 0;
+    a.len() == b.len()
+        && a.iter().zip(b).all(|(a, b)| a == b || (a.name == b.name && row(a) && b.rest.2 == RECORD))
+}
+
+fn sorted(rows: &[Row]) -> Vec<&Row> {
+    let mut rows: Vec<&Row> = rows.iter().collect();
+    rows.sort();
+    rows
+}
+
+fn shown(answer: &Answer) -> String {
+    let mut text = String::new();
+    if let Some(canary) = &answer.canary {
+        text += &format!("CANARY {canary:?} ");
+    }
+    if let Some(failure) = &answer.failure {
+        return text + &format!("{} {}", failure.sqlstate, failure.message);
+    }
+    let columns: Vec<String> =
+        answer.columns.iter().flatten().map(|c| format!("{} {:?}", c.name, c.rest)).collect();
+    let rows: Vec<String> = answer
+        .runs
+        .iter()
+        .map(|run| {
+            let rows: Vec<String> = run
+                .iter()
+                .map(|row| {
+                    let cells: Vec<&str> = row.iter().map(|c| c.as_deref().unwrap_or("NULL")).collect();
+                    format!("({})", cells.join(", "))
+                })
+                .collect();
+            format!("{} rows {}", rows.len(), rows.join(" "))
+        })
+        .collect();
+    text + &format!("{:?} [{}] {}", answer.commands, columns.join(", "), rows.join(" | "))
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}\n  expected {:.900}\n  got      {:.900}", self.what, self.expected, self.got)
+    }
+}
+
+/// The smallest form found that `differs` in the same way, in at most so many tries.
+pub(crate) fn shrink(
+    query: &Query,
+    what: What,
+    mut tries: usize,
+    mut differs: impl FnMut(&Query) -> Option<Difference>,
+) -> (Query, Option<Difference>) {
+    let (mut best, mut last) = (query.clone(), None);
+    'smaller: loop {
+        for node in best.node.smaller() {
+            if node.size() >= best.node.size() && node.text().len() >= best.node.text().len() {
+                continue;
+            }
+            if tries == 0 {
+                return (best, last);
+            }
+            tries -= 1;
+            let candidate = Query { node, ordered: best.ordered };
+            if let Some(difference) = differs(&candidate)
+                && difference.what == what
+            {
+                best = candidate;
+                last = Some(difference);
+                continue 'smaller;
+            }
+        }
+        return (best, last);
+    }
+}
+
+/// A difference as it is printed.
+pub(crate) fn report(place: &str, query: &Query, way: Way, difference: &Difference) -> String {
+    let sql = query.node.text();
+    let (with, parameters) = query.node.with_parameters();
+    let sent = if parameters.is_empty() || matches!(way, Way::Simple | Way::Cursor | Way::Copy) {
+        String::new()
+    } else {
+        let values: Vec<_> = parameters.iter().map(|(_, v)| v.as_deref().unwrap_or("NULL")).collect();
+        format!("\n  sent as  {with} {values:?}")
+    };
+    format!("{place} {way:?} ordered={}\n  {sql}{sent}\n  {difference}", query.ordered)
+}
