@@ -186,12 +186,13 @@ fn deparse(text: &str) -> Option<String> {
     Some(in_rewriters_words(text))
 }
 
-/// Two forms that the rewriter's parser does not know, or loses, in others that PostgreSQL's grammar reads as the
-/// same: `trim(TRAILING FROM x)`, which pgJDBC writes for `{fn length(x)}`, without the FROM (gram.y, `trim_list`),
-/// and `LIMIT ALL` as `LIMIT NULL`. Whether it means the same is for the caller to compare.
+/// Forms that the rewriter's parser does not know, or loses, in others that PostgreSQL's grammar reads as the same:
+/// `trim(TRAILING FROM x)`, which pgJDBC writes for `{fn length(x)}`, without the FROM (gram.y, `trim_list`), `LIMIT ALL`
+/// as `LIMIT NULL`, and quotes in a string, some of which are printed as fewer, behind backslashes. Whether it means the
+/// same is for the caller to compare.
 fn in_rewriters_words(mut text: String) -> String {
     let lower = text.to_ascii_lowercase();
-    if !lower.contains("trim") && !lower.contains("limit all") {
+    if !lower.contains("trim") && !lower.contains("limit all") && !text.contains("''") {
         return text;
     }
     let Ok(scanned) = pg_query::scan(&text) else { return text };
@@ -206,19 +207,28 @@ fn in_rewriters_words(mut text: String) -> String {
     };
     let changes = (0..tokens.len()).filter_map(|i| {
         if is(i, &["limit"]) && is(i + 1, &["all"]) {
-            return Some((tokens[i + 1].clone(), "NULL"));
+            return Some((tokens[i + 1].clone(), "NULL".to_owned()));
+        }
+        if let Some(quoted) = text.get(tokens[i].clone()).and_then(quotes_behind_backslashes) {
+            return Some((tokens[i].clone(), quoted));
         }
         if !is(i, &["trim"]) || !is(i + 1, &["("]) {
             return None;
         }
         let from = i + 2 + usize::from(is(i + 2, &["both", "leading", "trailing"]));
-        is(from, &["from"]).then(|| (tokens[from].clone(), ""))
+        is(from, &["from"]).then(|| (tokens[from].clone(), String::new()))
     });
     // From the end, so that the places before stay.
     for (place, words) in changes.collect::<Vec<_>>().into_iter().rev() {
-        text.replace_range(place, words);
+        text.replace_range(place, &words);
     }
     text
+}
+
+/// A string constant with quotes in it in its escaped form.
+fn quotes_behind_backslashes(token: &str) -> Option<String> {
+    let inner = token.strip_prefix('\'')?.strip_suffix('\'')?;
+    inner.contains("''").then(|| format!("E'{}'", inner.replace('\\', "\\\\").replace("''", "\\'")))
 }
 
 /// One statement on its way to a verdict.

@@ -84,7 +84,8 @@ pub(crate) fn function_refusal(survey: &Survey, context: &Context<'_>) -> Option
                 .with_hint("leave it as the server has it, or ask an administrator"),
         );
     }
-    survey.attributes.iter().find(|a| !harmless_attribute(a, context)).map(|a| refusal(a.clone()))
+    let harmless = |a: &str| harmless_attribute(a, survey.scalar_attributes.contains(a), context);
+    survey.attributes.iter().find(|a| !harmless(a)).map(|a| refusal(a.clone()))
 }
 
 /// Functions of one argument that `(expr).name` must not reach although it looks like a column.
@@ -109,7 +110,9 @@ const ATTRIBUTE_CALLS: [&str; 18] = [
     "pg_table_size",
 ];
 
-fn harmless_attribute(name: &str, context: &Context<'_>) -> bool {
+/// True when `row.name`, or `(value).name` where the value may be no row (`scalar`), calls no function that the role
+/// may not call.
+fn harmless_attribute(name: &str, scalar: bool, context: &Context<'_>) -> bool {
     if builtin_allowed(name) {
         // A user function of that name may still take the row.
     } else if ATTRIBUTE_CALLS.contains(&name) || is_builtin(name, context) {
@@ -123,7 +126,7 @@ fn harmless_attribute(name: &str, context: &Context<'_>) -> bool {
         .flatten()
         .filter(|f| {
             f.schema != "pg_catalog"
-                && f.args.first().is_some_and(|a| *a >= FIRST_NORMAL_OID || TAKES_ROWS.contains(a))
+                && f.args.first().is_some_and(|a| scalar || *a >= FIRST_NORMAL_OID || TAKES_ROWS.contains(a))
         })
         .all(|f| context.role.functions.contains(&QualifiedName::new(f.schema.as_str(), name)))
 }

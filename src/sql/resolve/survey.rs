@@ -76,6 +76,9 @@ pub struct Survey {
     /// Last names of dotted column references and of `(expr).name`: PostgreSQL also tries them as
     /// functions of one argument.
     pub attributes: BTreeSet<String>,
+    /// Those of them that may stand behind a value that is no row: `(2).f`, or `g.f` of a function `g` in FROM. A
+    /// function of any one argument can be meant.
+    pub scalar_attributes: BTreeSet<String>,
     /// Last names of all column references.
     pub columns: BTreeSet<String>,
     /// Node kinds that are not on the allow-list.
@@ -97,13 +100,29 @@ struct Walker<'a> {
     catalog: &'a Catalog,
     namespace: &'a Namespace,
     survey: Survey,
+    /// Qualifier and last name of dotted column references.
+    dotted: BTreeSet<(String, String)>,
+    /// Aliases of functions in FROM, empty for one without: their row can be a value that is none.
+    functions_in_from: BTreeSet<String>,
 }
 
 /// Surveys one statement.
 pub fn survey(root: &Node, catalog: &Catalog, namespace: &Namespace) -> Survey {
-    let mut walker = Walker { catalog, namespace, survey: Survey::default() };
+    let mut walker = Walker {
+        catalog,
+        namespace,
+        survey: Survey::default(),
+        dotted: BTreeSet::new(),
+        functions_in_from: BTreeSet::new(),
+    };
     walker.node(root, &Vec::new());
-    walker.survey
+    let Walker { mut survey, dotted, functions_in_from, .. } = walker;
+    // Without an alias its name is made up by the server, of more kinds of calls than need be told apart here.
+    let unnamed = functions_in_from.contains("");
+    let of_functions =
+        dotted.into_iter().filter(|(qualifier, _)| unnamed || functions_in_from.contains(qualifier));
+    survey.scalar_attributes.extend(of_functions.map(|(_, name)| name));
+    survey
 }
 
 /// Resolves a relation name as the server would. PostgreSQL searches `pg_catalog` before any
@@ -310,6 +329,10 @@ impl Walker<'_> {
                     self.survey.functions.insert((schema, (*last).to_owned()));
                 }
             }
+            "RangeFunction" => {
+                let alias = node.node("alias").map_or("", |a| a.str("aliasname"));
+                self.functions_in_from.insert(alias.to_owned());
+            }
             "AExpr" => self.operator(&node.names("name")),
             "SubLink" => self.operator(&node.names("oper_name")),
             "SortBy" => self.operator(&node.names("use_op")),
@@ -317,14 +340,16 @@ impl Walker<'_> {
                 let name = node.names("fields");
                 if let Some(last) = name.last().filter(|_| node.list("fields").len() == name.len()) {
                     self.survey.columns.insert((*last).to_owned());
-                    if name.len() > 1 {
+                    if let [.., qualifier, _] = name.as_slice() {
                         self.survey.attributes.insert((*last).to_owned());
+                        self.dotted.insert(((*qualifier).to_owned(), (*last).to_owned()));
                     }
                 }
             }
             "AIndirection" => {
                 for field in node.names("indirection") {
                     self.survey.attributes.insert(field.to_owned());
+                    self.survey.scalar_attributes.insert(field.to_owned());
                     self.survey.columns.insert(field.to_owned());
                 }
             }
