@@ -28,6 +28,7 @@ fn relation(oid: u32, relation: QualifiedName, columns: &[(&str, &str)]) -> Rela
         typmod: -1,
         type_sql: (*type_sql).to_owned(),
         builtin_type: true,
+        domain_base: None,
         generated: false,
     });
     Relation {
@@ -108,6 +109,7 @@ fn context() -> Context {
         outside: Outside::Block,
         classes: None,
         masks: BTreeMap::new(),
+        masking: Default::default(),
         functions: BTreeSet::new(),
         break_glass: None,
         privacy_officer: false,

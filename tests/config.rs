@@ -194,6 +194,23 @@ fn mistakes_that_one_value_shows() {
             "ssn = { mask = \"year\", text = \"x\" }",
             "`text` does not belong to mask \"year\"",
         ),
+        (
+            "ssn = \"redact\"",
+            "ssn = { mask = \"year\", table = \"x.y\" }",
+            "`table` does not belong to mask \"year\"",
+        ),
+        ("ssn = \"redact\"", "ssn = { mask = \"surrogate\", table = \"x.y\" }", "needs `table`, `value` and"),
+        (
+            "ssn = \"redact\"",
+            "ssn = { mask = \"surrogate\", table = \"clinic.visit\", value = \"a\", surrogate = \"b\" }",
+            "clinic.visit keeps surrogates and is a [[table]] too",
+        ),
+        ("[reference]", "[masks]\nzip3_small = [\"3O6\"]\n[reference]", "`3O6` is no three-digit ZIP area"),
+        (
+            "[role.billing.masks",
+            "[role.strange]\nscope = \"all\"\nmasks_preset = \"safe_habor\"\n[role.billing.masks",
+            "`masks_preset` cannot be",
+        ),
         ("users = [\"bill_amy\"]", "users = [\"bill_amy\"]\ngroups = [\"nurse\"]", "`nurse` is in role"),
         ("break_glass = \"clinical\"", "break_glass = \"clinicl\"", "did you mean `clinical`?"),
         ("\"BTG\", ", "\"btg\", ", "`btg` is no reason code"),

@@ -10,9 +10,9 @@ use std::sync::Arc;
 
 use pgglass::catalog::{Catalog, Column, QualifiedName, load};
 use pgglass::policy::{
-    Assignment, BoundPolicy, BoundTable, DerivedShape, GuardParams, KeyPath, KeyType, Mask, Policy, Step,
-    TableRule, Variant, bound_keys, derived_table, guard_conjunct, key_expression, mask_expression,
-    new_key_check,
+    Assignment, BoundPolicy, BoundTable, DerivedShape, GuardParams, KeyPath, KeyType, Mask, MaskOf, Policy,
+    Step, TableMasks, TableRule, Variant, bound_keys, derived_table, guard_conjunct, key_expression,
+    mask_expression, new_key_check,
 };
 use postgres::Postgres;
 use tokio_postgres::Client;
@@ -184,9 +184,14 @@ async fn derived_tables_and_bounds_agree_with_the_guard() {
     for name in TABLES {
         let table = w.table(name);
         let relation = w.catalog.relation(table.oid).expect("relation");
-        let shape =
-            DerivedShape { filter: Some(params), fence: true, witness: Some("__glass_k1"), local: &[] };
-        let derived = derived_table(&w.bound.policy, table, relation, &[], "__glass_r1", shape);
+        let shape = DerivedShape {
+            filter: Some(params),
+            fence: true,
+            witness: Some("__glass_k1"),
+            ..DerivedShape::default()
+        };
+        let masks = TableMasks { own: vec![], outside: None, owner: table.rule.path.owner() };
+        let derived = derived_table(&w.bound.policy, table, relation, &masks, "__glass_r1", shape);
         let query = format!("SELECT __glass_k1 FROM {derived} AS d ORDER BY 1");
         let keys: Vec<String> =
             w.texts(&query, "nina", Some(&[9])).await.into_iter().map(|k| k.expect("key")).collect();
@@ -271,7 +276,7 @@ async fn masks_keep_the_columns_type_and_hide_its_value() {
         ("seen", Mask::Year, Some("1980-01-01 00:00:00+00")),
     ] {
         let c = w.column("Patient \"x\"", column);
-        let masked = mask_expression(&c, "p", &mask);
+        let masked = mask_expression(&c, "p", &mask, MaskOf::Rows);
         let plain = format!("p.\"{column}\"");
         let query = format!(
             "SET timezone = 'UTC'; SELECT ({masked})::text, pg_typeof({masked}) = pg_typeof({plain}) FROM {} AS p ORDER BY p.\"Patient Id\" LIMIT 1",
@@ -290,7 +295,8 @@ async fn masks_keep_the_columns_type_and_hide_its_value() {
         // As a column of the table's stand-in, modifier included.
         let relation = w.catalog.relation(table.oid).expect("relation");
         let shape = DerivedShape::default();
-        let derived = derived_table(&w.bound.policy, table, relation, &[(column, &mask)], "r", shape);
+        let masks = TableMasks { own: vec![(column, &mask)], outside: None, owner: table.rule.path.owner() };
+        let derived = derived_table(&w.bound.policy, table, relation, &masks, "r", shape);
         let view = format!(
             "CREATE TEMP VIEW stand_in AS SELECT * FROM {derived} AS d; \
              SELECT count(*) FROM pg_attribute a JOIN pg_attribute b USING (attname, atttypid, atttypmod, attnum) \

@@ -49,6 +49,7 @@ fn role(name: &str, scope: Scope) -> Role {
         outside: Outside::Hide,
         classes: None,
         masks: BTreeMap::new(),
+        masking: Default::default(),
         functions: BTreeSet::new(),
         break_glass: None,
         privacy_officer: false,

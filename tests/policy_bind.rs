@@ -34,6 +34,7 @@ fn add(catalog: &mut Catalog, oid: Oid, schema: &str, name: &str, columns: &[&st
             typmod: -1,
             type_sql: type_sql.to_owned(),
             builtin_type: true,
+            domain_base: None,
             generated: false,
         }
     };
@@ -81,6 +82,7 @@ fn access(bound: &BoundPolicy, role: &str, oid: Oid) -> &'static str {
         Access::Free => "free",
         Access::Protected { filter: true, block: true, .. } => "block",
         Access::Protected { filter: true, .. } => "hide",
+        Access::Protected { masks, .. } if masks.outside.is_some() => "outside masked",
         Access::Protected { masks, .. } if !masks.is_empty() => "masked",
         Access::Protected { .. } => "recorded",
         Access::Denied(Denial::NotMapped) => "not mapped",
@@ -225,6 +227,91 @@ fn findings(catalog: &Catalog, facts: &Facts) -> Vec<(Level, &'static str, Strin
 #[test]
 fn a_sound_policy_has_no_finding() {
     assert_eq!(findings(&catalog(), &facts()), []);
+}
+
+/// The example with `edit` made to it, and the findings of a role with a preset.
+fn preset(catalog: &Catalog, edit: &str) -> (BoundPolicy, Vec<(Level, &'static str, String, String)>) {
+    let text = format!(
+        "{EXAMPLE}\n[role.study]\nusers = [\"study\"]\nscope = \"all\"\nmasks_preset = \"safe_harbor\"\n{edit}"
+    );
+    let policy = parse(&text, Path::new("pgglass.toml")).expect("the example").policy;
+    let bound = BoundPolicy::bind(policy, catalog, None);
+    let found = lint(&bound, catalog, &facts());
+    let about = |f: &pgglass::policy::Finding| f.code.starts_with("safe-harbor") || f.level == Level::Error;
+    let found = found.into_iter().filter(about).map(|f| (f.level, f.code, f.subject, f.message)).collect();
+    (bound, found)
+}
+
+#[test]
+fn a_preset_masks_what_looks_like_an_identifier_and_the_role_has_the_last_word() {
+    let own = "[role.study.masks.\"clinic.patient\"]\nphone = \"null\"\nnote = \"none\"\n";
+    let (bound, found) = preset(&catalog(), own);
+    let role = &bound.policy.roles["study"];
+    assert!(role.is_restricted());
+    let Access::Protected { filter: false, masks, .. } = bound.access(role, PATIENT) else {
+        panic!("protected")
+    };
+    let words: Vec<(&str, &str)> = masks.own.iter().map(|(c, m)| (*c, m.words().0)).collect();
+    let expected = [("birth_date", "age90"), ("mrn", "redact"), ("phone", "null"), ("ssn", "redact")];
+    assert_eq!(words, expected);
+    let of = |subject: &str| {
+        let mut all = found.iter().filter(|f| f.2 == subject);
+        all.next().map(|f| (f.1, f.3.as_str())).expect("a finding")
+    };
+    assert_eq!(of("clinic.patient.birth_date"), ("safe-harbor", "role study: (C) date of birth: \"age90\""));
+    assert_eq!(
+        of("clinic.patient.phone"),
+        ("safe-harbor", "role study: (D) telephone number: \"null\", as the role says")
+    );
+    assert_eq!(of("clinic.patient.note").0, "safe-harbor-none");
+    assert_eq!(of("clinic.visit"), ("safe-harbor", "role study: no identifier, shown as they are: visit_id"));
+    assert!(found.iter().any(|f| f.1 == "safe-harbor-key" && f.2 == "clinic.visit"), "{found:?}");
+    assert!(found.iter().all(|f| f.0 == Level::Note), "{found:?}");
+
+    // A column that comes later is looked at when it is there.
+    let mut later = catalog();
+    let relation = later.relations.get_mut(&PATIENT).expect("there");
+    let mut column = relation.columns[2].clone();
+    column.name = "home_address".to_owned();
+    relation.columns.push(column);
+    let next = BoundPolicy::bind(Arc::clone(&bound.policy), &later, Some(&bound));
+    let Access::Protected { masks, .. } = next.access(role, PATIENT) else { panic!("protected") };
+    assert!(!masks.clear("home_address") && masks.clear("note") && masks.clear("patient_id"));
+
+    // A role of another policy: what its preset would mask is not known.
+    let other = BoundPolicy::bind(policy(), &catalog(), None);
+    assert_eq!(access_of(&other, role, PATIENT), "not mapped");
+}
+
+fn access_of(bound: &BoundPolicy, role: &pgglass::policy::Role, oid: Oid) -> &'static str {
+    match bound.access(role, oid) {
+        Access::Denied(Denial::NotMapped) => "not mapped",
+        _ => "open",
+    }
+}
+
+#[test]
+fn tables_of_surrogates_are_looked_at() {
+    let masks = |table: &str| {
+        format!(
+            "[role.study.masks.\"clinic.patient\"]\n\
+             mrn = {{ mask = \"surrogate\", table = \"{table}\", value = \"mrn\", surrogate = \"code\" }}\n"
+        )
+    };
+    let mut c = catalog();
+    add(&mut c, 400, "glass", "mrns", &["mrn text", "code text"], &[]);
+    add(&mut c, 401, "glass", "numbers", &["mrn text", "code"], &[]);
+    let errors = |c: &Catalog, table: &str| {
+        let (_, found) = preset(c, &masks(table));
+        found.into_iter().filter(|f| f.0 == Level::Error).map(|f| (f.1, f.3)).collect::<Vec<_>>()
+    };
+    let of = |c: &Catalog, table: &str| errors(c, table).into_iter().map(|f| f.0).collect::<Vec<_>>();
+    assert_eq!(of(&c, "glass.nowhere"), ["does-not-exist"]);
+    // No unique index over the values; the second one's surrogates are numbers, too.
+    assert_eq!(of(&c, "glass.mrns"), ["mask-surrogate"]);
+    assert_eq!(of(&c, "glass.numbers"), ["mask-surrogate", "mask-surrogate"]);
+    // A table that clients may read tells what a surrogate stands for.
+    assert!(errors(&c, "clinic.ward").iter().any(|f| f.1.contains("clients could read")));
 }
 
 #[test]

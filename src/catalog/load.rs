@@ -40,9 +40,16 @@ SELECT c.oid, n.nspname, c.relname, c.relkind,
  WHERE n.nspname !~ '^pg_(toast|temp|toast_temp)(_|$)'";
 
 const COLUMNS: &str = "\
+WITH RECURSIVE d (oid, base, modifier) AS (
+    SELECT oid, typbasetype, typtypmod FROM pg_catalog.pg_type WHERE typtype = 'd'
+    UNION ALL
+    SELECT d.oid, t.typbasetype, t.typtypmod
+      FROM d JOIN pg_catalog.pg_type t ON t.oid = d.base WHERE t.typtype = 'd')
 SELECT a.attrelid, a.attname, a.attnum, a.atttypid, a.atttypmod,
        pg_catalog.format_type(a.atttypid, a.atttypmod),
-       t.typnamespace = 'pg_catalog'::pg_catalog.regnamespace, a.attgenerated <> ''
+       t.typnamespace = 'pg_catalog'::pg_catalog.regnamespace, a.attgenerated <> '',
+       (SELECT pg_catalog.format_type(d.base, d.modifier)
+          FROM d JOIN pg_catalog.pg_type b ON b.oid = d.base AND b.typtype <> 'd' WHERE d.oid = t.oid)
   FROM pg_catalog.pg_attribute a
   JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
   JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
@@ -255,6 +262,7 @@ fn column(row: &Row) -> Result<(Oid, Column), tokio_postgres::Error> {
         type_sql: row.try_get(5)?,
         builtin_type: row.try_get(6)?,
         generated: row.try_get(7)?,
+        domain_base: row.try_get(8)?,
     };
     Ok((row.try_get(0)?, column))
 }

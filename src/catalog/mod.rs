@@ -102,6 +102,8 @@ pub struct Column {
     pub type_sql: String,
     /// True for a type of schema `pg_catalog` (and arrays of those), false for domains and user types.
     pub builtin_type: bool,
+    /// For a column of a domain: `format_type` of the type behind it, with its modifier.
+    pub domain_base: Option<String>,
     /// `pg_attribute.attgenerated` is set.
     pub generated: bool,
 }

@@ -6,6 +6,7 @@
 
 mod diagnostic;
 mod login;
+mod masks;
 mod policy;
 mod reader;
 mod roles;

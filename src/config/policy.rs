@@ -9,7 +9,7 @@ use toml::de::DeValue;
 
 use super::diagnostic::Findings;
 use super::reader::{Section, qualified, qualified_column, unknown};
-use super::{roles, version};
+use super::{masks, roles, version};
 use crate::catalog::QualifiedName;
 use crate::policy::{
     Assignment, GlassProfile, Identifier, KeyPath, KeyType, Policy, RESERVED_PREFIX, Step, TableRule,
@@ -69,7 +69,8 @@ pub(super) fn read(top: &mut Section<'_>, findings: &mut Findings<'_>) -> Option
         );
     }
     let profiles = profiles(top, findings);
-    let (roles, membership) = roles::read(top, &tables, &profiles, findings);
+    let settings = masks::settings(top, findings);
+    let (roles, membership) = roles::read(top, &tables, &profiles, &settings, findings);
     let mut notices = top.section(findings, "notices");
     let notice_withheld = notices.boolean(findings, "rows_withheld", true);
     notices.finish(findings);

@@ -3,20 +3,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use toml::Spanned;
-use toml::de::DeValue;
 
 use super::diagnostic::Findings;
-use super::policy::{Tables, is_table, own_name};
+use super::masks::{self, MaskSettings};
+use super::policy::{Tables, own_name};
 use super::reader::{Section, qualified, unknown};
-use crate::catalog::QualifiedName;
-use crate::policy::{GlassProfile, Mask, Membership, Outside, Role, Scope};
-
-type Masks = BTreeMap<QualifiedName, BTreeMap<String, Mask>>;
+use crate::policy::{GlassProfile, Membership, Outside, Role, Scope};
 
 pub(super) fn read(
     top: &mut Section<'_>,
     tables: &Tables,
     profiles: &BTreeMap<String, GlassProfile>,
+    settings: &MaskSettings,
     findings: &mut Findings<'_>,
 ) -> (BTreeMap<String, Role>, Membership) {
     let mut roles = BTreeMap::new();
@@ -27,7 +25,7 @@ pub(super) fn read(
         own_name(findings, "role", &name);
         let mut s = Section::of(findings, format!("[role.{}]", name.get_ref()), value);
         members.read(&mut s, &name, findings);
-        if let Some(role) = role(&mut s, name.get_ref(), tables, profiles, findings) {
+        if let Some(role) = role(&mut s, name.get_ref(), tables, profiles, settings, findings) {
             roles.insert(name.get_ref().clone(), role);
         }
         s.finish(findings);
@@ -88,6 +86,7 @@ fn role(
     name: &str,
     tables: &Tables,
     profiles: &BTreeMap<String, GlassProfile>,
+    settings: &MaskSettings,
     findings: &mut Findings<'_>,
 ) -> Option<Role> {
     const SCOPES: [(&str, Scope); 3] =
@@ -96,9 +95,10 @@ fn role(
     if scope.is_none() && s.take("scope").is_none() {
         s.missing(findings, "scope", "\"assigned\"");
     }
-    let outside = s.choice(findings, "outside", &[("hide", Outside::Hide), ("block", Outside::Block)]);
+    const OUTSIDE: [(&str, Outside); 2] = [("hide", Outside::Hide), ("block", Outside::Block)];
+    let outside = s.choice(findings, "outside", &OUTSIDE);
     let classes = classes(s, tables, findings);
-    let masks = masks(s, tables, findings);
+    let masks = masks::read(s, tables, settings, findings);
     let mut functions = BTreeSet::new();
     for text in s.strings(findings, "functions").unwrap_or_default() {
         functions.extend(qualified(findings, &text));
@@ -128,7 +128,7 @@ fn role(
         }
     }
     if let Some(classes) = &classes {
-        for (table, span) in &masks.1 {
+        for (table, span) in &masks.places {
             let Some(class) = tables.rule(table).map(|r| r.class.as_str()) else { continue };
             if !classes.contains(class) {
                 findings.warning(
@@ -144,7 +144,8 @@ fn role(
         scope,
         outside: outside.map_or(Outside::Hide, Spanned::into_inner),
         classes,
-        masks: masks.0,
+        masks: masks.named,
+        masking: masks.masking,
         functions,
         break_glass: break_glass.map(Spanned::into_inner),
         privacy_officer,
@@ -168,94 +169,4 @@ fn classes(s: &mut Section<'_>, tables: &Tables, findings: &mut Findings<'_>) ->
         }
     }
     Some(words.into_iter().map(Spanned::into_inner).collect())
-}
-
-type MaskPlaces = Vec<(QualifiedName, std::ops::Range<usize>)>;
-
-fn masks(s: &mut Section<'_>, tables: &Tables, findings: &mut Findings<'_>) -> (Masks, MaskPlaces) {
-    let mut out = Masks::new();
-    let mut places = Vec::new();
-    let section = s.section(findings, "masks");
-    for (name, value) in section.entries() {
-        let Some(table) = qualified(findings, &name) else { continue };
-        if !tables.contains(&table) {
-            tables.unknown(findings, name.span(), "masks on a table without a [[table]] entry:", &table);
-            continue;
-        }
-        let columns = Section::of(findings, format!("the masks of {table}"), value);
-        let masks: BTreeMap<String, Mask> = columns
-            .entries()
-            .into_iter()
-            .filter_map(|(column, value)| Some((column.into_inner(), mask(findings, value)?)))
-            .collect();
-        if masks.is_empty() {
-            // Either an error was reported for each entry or there is none: then say so.
-            findings.warning(name.span(), format!("no column of {table} is masked"), "name its columns");
-            continue;
-        }
-        places.push((table.clone(), name.span()));
-        if out.insert(table.clone(), masks).is_some() {
-            findings.error(name.span(), format!("the masks of {table} stand in two places"));
-        }
-    }
-    (out, places)
-}
-
-const MASK_WORDS: [&str; 4] = ["null", "redact", "partial", "year"];
-
-/// `"redact"` or `{ mask = "redact", text = "..." }`.
-fn mask(findings: &mut Findings<'_>, value: &Spanned<DeValue<'_>>) -> Option<Mask> {
-    if !is_table(value) {
-        let DeValue::String(word) = value.get_ref() else {
-            findings.error_help(
-                value.span(),
-                "a mask is a word or a table",
-                "for example \"redact\" or { mask = \"partial\", keep_last = 2 }",
-            );
-            return None;
-        };
-        return masked(findings, value.span(), word, None, None);
-    }
-    let mut s = Section::of(findings, "a mask".to_owned(), value);
-    let word = s.required(findings, "mask", "\"partial\"");
-    let text = s.string(findings, "text");
-    let keep_last = s.integer(findings, "keep_last", 1..=1_000);
-    s.finish(findings);
-    let word = word?;
-    masked(findings, word.span(), word.get_ref(), text, keep_last)
-}
-
-fn masked(
-    findings: &mut Findings<'_>,
-    span: std::ops::Range<usize>,
-    word: &str,
-    text: Option<Spanned<String>>,
-    keep_last: Option<u32>,
-) -> Option<Mask> {
-    if let Some(text) = text.as_ref().filter(|_| word != "redact") {
-        findings.error(text.span(), format!("`text` does not belong to mask \"{word}\""));
-    }
-    if keep_last.is_some() && word != "partial" {
-        findings.error(span.clone(), format!("`keep_last` does not belong to mask \"{word}\""));
-    }
-    match (word, keep_last) {
-        ("null", _) => Some(Mask::Null),
-        ("redact", _) => {
-            Some(Mask::Redact { text: text.map_or_else(|| "***".to_owned(), Spanned::into_inner) })
-        }
-        ("partial", Some(keep)) => u16::try_from(keep).ok().map(|keep_last| Mask::Partial { keep_last }),
-        ("partial", None) => {
-            findings.error_help(
-                span,
-                "mask \"partial\" needs `keep_last`",
-                "for example { mask = \"partial\", keep_last = 2 }",
-            );
-            None
-        }
-        ("year", _) => Some(Mask::Year),
-        (other, _) => {
-            unknown(findings, span, "there is no mask", other, &MASK_WORDS);
-            None
-        }
-    }
 }

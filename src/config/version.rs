@@ -5,9 +5,10 @@ use std::fmt::Write as _;
 
 use sha2::{Digest, Sha256};
 
+use crate::catalog::QualifiedName;
 use crate::policy::{
-    Assignment, GlassProfile, Identifier, KeyPath, KeyType, Mask, Membership, Outside, Policy, Role, Scope,
-    Step, TableRule,
+    Assignment, GlassProfile, Identifier, KeyPath, KeyType, Mask, MaskPreset, Masking, Membership, Outside,
+    Policy, Role, Scope, Step, TableRule,
 };
 
 /// First 16 hexadecimal digits of the SHA-256 of the policy's canonical form.
@@ -90,7 +91,8 @@ impl Canonical {
     }
 
     fn role(&mut self, role: &Role) {
-        let Role { name, scope, outside, classes, masks, functions, break_glass, privacy_officer } = role;
+        let Role { name, scope, outside, classes, masks, masking, functions, break_glass, privacy_officer } =
+            role;
         let scope = match scope {
             Scope::Assigned => "assigned",
             Scope::All => "all",
@@ -99,6 +101,7 @@ impl Canonical {
         let outside = match outside {
             Outside::Hide => "hide",
             Outside::Block => "block",
+            Outside::Mask => "mask",
         };
         self.line("role", &[name, scope, outside, if *privacy_officer { "officer" } else { "" }]);
         match classes {
@@ -107,19 +110,38 @@ impl Canonical {
         }
         for (table, columns) in masks {
             for (column, mask) in columns {
-                let (word, argument) = match mask {
-                    Mask::Null => ("null", String::new()),
-                    Mask::Redact { text } => ("redact", text.clone()),
-                    Mask::Partial { keep_last } => ("partial", keep_last.to_string()),
-                    Mask::Year => ("year", String::new()),
-                };
-                self.line("mask", &[&table.to_sql(), column, word, &argument]);
+                self.mask("mask", table, column, Some(mask));
+            }
+        }
+        let Masking { preset, clear, outside } = masking;
+        match preset {
+            None => {}
+            Some(MaskPreset::SafeHarbor { zip3_small }) => {
+                self.line("safe_harbor", &zip3_small.iter().map(String::as_str).collect::<Vec<_>>());
+            }
+        }
+        for (table, columns) in clear {
+            for column in columns {
+                self.line("clear", &[&table.to_sql(), column]);
+            }
+        }
+        for (table, columns) in outside {
+            for (column, mask) in columns {
+                self.mask("outside", table, column, mask.as_ref());
             }
         }
         for function in functions {
             self.line("function", &[&function.to_sql()]);
         }
         self.line("break_glass", &break_glass.iter().map(String::as_str).collect::<Vec<_>>());
+    }
+
+    fn mask(&mut self, what: &str, table: &QualifiedName, column: &str, mask: Option<&Mask>) {
+        let (word, arguments) = mask.map_or(("none", Vec::new()), Mask::words);
+        let table = table.to_sql();
+        let mut values = vec![table.as_str(), column, word];
+        values.extend(arguments.iter().map(String::as_str));
+        self.line(what, &values);
     }
 
     fn profile(&mut self, profile: &GlassProfile) {

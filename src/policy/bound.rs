@@ -1,10 +1,14 @@
 //! A policy held against a catalog snapshot: rules by OID, and the access decision per table.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
-use super::{Mask, Outside, Policy, Role, Scope, TableRule};
+use super::preset::masks_on;
+use super::{Mask, Outside, OutsideMasks, Policy, Role, Scope, TableMasks, TableRule};
 use crate::catalog::{Catalog, Oid, QualifiedName, Relation};
+
+/// What rows of patients outside show of a table that the role's `outside_masks` do not name.
+static NOTHING: OutsideMasks = BTreeMap::new();
 
 /// A protected relation that exists.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,10 +41,11 @@ pub enum Access<'a> {
     Protected {
         /// The rule.
         table: &'a BoundTable,
-        /// True when rows outside the assignment must be filtered.
+        /// True when rows outside the assignment must be filtered. Where they are masked instead
+        /// (`masks.outside`), a write is filtered all the same.
         filter: bool,
         /// Column masks of this role for this table.
-        masks: Vec<(&'a str, &'a Mask)>,
+        masks: TableMasks<'a>,
         /// True when a lookup of one patient outside is refused rather than empty.
         block: bool,
     },
@@ -63,6 +68,8 @@ pub struct BoundPolicy {
     pub assignment: Option<Oid>,
     /// Protected relations whose rule does not hold (a missing key column ...): closed to everyone.
     pub broken: HashSet<Oid>,
+    /// Masks that a preset of a role proposes, and those the role names, by role and relation.
+    presets: HashMap<Arc<str>, HashMap<Oid, BTreeMap<String, Mask>>>,
     /// What could not be bound: configured names that do not exist, keys of a wrong type ...
     pub problems: Vec<String>,
 }
@@ -79,6 +86,7 @@ impl BoundPolicy {
             tables: HashMap::new(),
             reference: HashSet::new(),
             broken: HashSet::new(),
+            presets: HashMap::new(),
             problems: Vec::new(),
         };
         let policy = Arc::clone(&bound.policy);
@@ -90,6 +98,7 @@ impl BoundPolicy {
         if let Some(previous) = previous.filter(|p| p.policy == policy) {
             bound.keep_broken(catalog, previous);
         }
+        bound.bind_presets(catalog);
         for name in &policy.reference {
             match catalog.lookup(name) {
                 Some(r) => {
@@ -189,6 +198,23 @@ impl BoundPolicy {
         self.broken.extend(unbound);
     }
 
+    fn bind_presets(&mut self, catalog: &Catalog) {
+        for role in self.policy.roles.values().filter(|r| r.masking.preset.is_some()) {
+            let tables = self.tables.values();
+            let masks = tables.filter_map(|t| Some((t, catalog.relation(t.oid)?)));
+            let masks = masks.map(|(t, relation)| (t.oid, masks_on(role, &t.rule, relation))).collect();
+            self.presets.insert(Arc::clone(&role.name), masks);
+        }
+    }
+
+    /// The masks of `role` on a protected table.
+    fn masks_of<'a>(&'a self, role: &'a Role, table: &BoundTable) -> Option<&'a BTreeMap<String, Mask>> {
+        match role.masking.preset {
+            None => role.masks.get(&table.rule.name),
+            Some(_) => self.presets.get(&role.name)?.get(&table.oid),
+        }
+    }
+
     /// What `role` may do with the user relation `oid`. System catalogs are not decided here.
     pub fn access<'a>(&'a self, role: &'a Role, oid: Oid) -> Access<'a> {
         if self.broken.contains(&oid) {
@@ -207,16 +233,22 @@ impl BoundPolicy {
         if role.classes.as_ref().is_some_and(|classes| !classes.contains(&table.rule.class)) {
             return Access::Denied(Denial::ClassNotAllowed);
         }
-        let filter = match role.scope {
+        let (filter, outside) = match role.scope {
             Scope::None => return Access::Denied(Denial::ScopeNone),
-            Scope::All => false,
-            Scope::Assigned => true,
+            Scope::All => (false, None),
+            Scope::Assigned if role.outside == Outside::Mask => {
+                (false, Some(role.masking.outside.get(&table.rule.name).unwrap_or(&NOTHING)))
+            }
+            Scope::Assigned => (true, None),
         };
-        let masks = role
-            .masks
-            .get(&table.rule.name)
-            .map(|m| m.iter().map(|(column, mask)| (column.as_str(), mask)).collect())
-            .unwrap_or_default();
+        // A preset that this snapshot was not bound with: what it would mask is not known.
+        let unbound = role.masking.preset.is_some() && !self.presets.contains_key(&role.name);
+        if unbound {
+            return Access::Denied(Denial::NotMapped);
+        }
+        let own = self.masks_of(role, table).into_iter().flatten();
+        let own = own.map(|(column, mask)| (column.as_str(), mask)).collect();
+        let masks = TableMasks { own, outside, owner: table.rule.path.owner() };
         Access::Protected { table, filter, masks, block: filter && role.outside == Outside::Block }
     }
 }

@@ -6,8 +6,11 @@
 //! The filter is a semi-join (`= ANY (SELECT ...)`), never inside OR or CASE: measured, those
 //! forms read the whole assignment per statement.
 
-use super::{BoundTable, KeyType, Mask, Policy, RESERVED_PREFIX};
-use crate::catalog::{Column, Relation, quote_ident, quote_literal};
+use super::mask::clear_expression;
+use super::{
+    BoundTable, KeyType, Mask, MaskOf, Policy, RESERVED_PREFIX, TableMasks, mask_expression, mask_join,
+};
+use crate::catalog::{Relation, quote_ident};
 
 /// Whether the guard admits assigned patients only or also those of active break-glass sessions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -55,15 +58,23 @@ fn col(alias: &str, column: &str) -> String {
     format!("{}.{}", quote_ident(alias), quote_ident(column))
 }
 
-/// The assignment rows of the principal that hold now, as `FROM ... WHERE ...` text. Now is the time
-/// of the statement: `now()` stands still inside a transaction, and an assignment would not run out.
+/// The assignment rows of the principal that hold now, as `FROM ... WHERE ...` text.
 fn assigned_from_where(policy: &Policy, params: GuardParams) -> String {
+    format!(
+        "FROM {} AS {} WHERE {}",
+        policy.assignment.relation.to_sql(),
+        quote_ident(&format!("{RESERVED_PREFIX}a")),
+        assigned_where(policy, params),
+    )
+}
+
+/// What holds for those rows. Now is the time of the statement: `now()` stands still inside a
+/// transaction, and an assignment would not run out.
+fn assigned_where(policy: &Policy, params: GuardParams) -> String {
     let a = &policy.assignment;
     let alias = format!("{RESERVED_PREFIX}a");
     let mut text = format!(
-        "FROM {} AS {} WHERE {} OPERATOR(pg_catalog.=) ${}::pg_catalog.text",
-        a.relation.to_sql(),
-        quote_ident(&alias),
+        "{} OPERATOR(pg_catalog.=) ${}::pg_catalog.text",
         col(&alias, &a.principal),
         params.principal
     );
@@ -192,29 +203,13 @@ pub fn new_key_check(policy: &Policy, table: &BoundTable, alias: &str, params: G
     )
 }
 
-/// The masked form of one column under `alias`, of the column's own type.
-pub fn mask_expression(column: &Column, alias: &str, mask: &Mask) -> String {
-    let c = col(alias, &column.name);
-    let t = &column.type_sql;
-    match mask {
-        Mask::Null => format!("NULL::{t}"),
-        Mask::Redact { text } => format!("{}::{t}", quote_literal(text)),
-        Mask::Partial { keep_last } => format!(
-            // Not concat(): it would turn NULL into an empty text.
-            "(pg_catalog.repeat('*', pg_catalog.length({c}) OPERATOR(pg_catalog.-) {keep_last}) \
-             OPERATOR(pg_catalog.||) CASE WHEN pg_catalog.length({c}) OPERATOR(pg_catalog.>) {keep_last} \
-             THEN pg_catalog.right({c}, {keep_last}) \
-             ELSE pg_catalog.repeat('*', pg_catalog.length({c})) END)::{t}"
-        ),
-        Mask::Year => format!("pg_catalog.date_trunc('year', {c}::pg_catalog.timestamp)::{t}"),
-    }
-}
-
 /// What a derived table in place of a protected relation contains besides its columns.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct DerivedShape<'a> {
     /// Filter with the guard conjunct.
     pub filter: Option<GuardParams>,
+    /// Tell rows of patients outside, for their masks; without it every row counts as one.
+    pub inside: Option<GuardParams>,
     /// End with `OFFSET 0`: nothing outside is evaluated before the filter.
     pub fence: bool,
     /// Add the patient key as a hidden column of this name (reserved prefix included).
@@ -226,24 +221,40 @@ pub struct DerivedShape<'a> {
 
 /// A parenthesised subquery, without alias, that stands in place of a protected relation: its
 /// columns in catalog order, masked ones as their masks. `inner_alias` names the base table inside.
+///
+/// Rows of patients outside are told by a LEFT JOIN over unique keys, so that no row is doubled, the
+/// planner drops it where no masked column is read, and nothing of the client's is evaluated below it.
 pub fn derived_table(
     policy: &Policy,
     table: &BoundTable,
     relation: &Relation,
-    masks: &[(&str, &Mask)],
+    masks: &TableMasks<'_>,
     inner_alias: &str,
     shape: DerivedShape<'_>,
 ) -> String {
-    let mut items: Vec<String> = relation
-        .columns
-        .iter()
-        .map(|c| match masks.iter().find(|(name, _)| *name == c.name) {
-            Some((_, mask)) => {
-                format!("{} AS {}", mask_expression(c, inner_alias, mask), quote_ident(&c.name))
+    let inside = masks.outside.map(|_| Inside::new(policy, table, inner_alias, shape.inside));
+    let mut joins = inside.as_ref().map(|i| i.joins.clone()).unwrap_or_default();
+    let mut items = Vec::with_capacity(relation.columns.len() + 1);
+    for c in &relation.columns {
+        let own = masks.own(&c.name);
+        let shown = own.map(|mask| mask_expression(c, inner_alias, mask, MaskOf::Rows));
+        joins.extend(own.and_then(|mask| mask_join(c, inner_alias, mask, MaskOf::Rows)));
+        let shown = match &inside {
+            Some(inside) if !masks.same_outside(&c.name) => {
+                let mask = masks.outside.and_then(|o| o.get(&c.name)).and_then(Option::as_ref);
+                let mask = mask.unwrap_or(&Mask::Null);
+                joins.extend(mask_join(c, inner_alias, mask, MaskOf::Outside));
+                format!(
+                    "CASE WHEN {} THEN {} ELSE {} END",
+                    inside.condition,
+                    shown.unwrap_or_else(|| clear_expression(c, inner_alias)),
+                    mask_expression(c, inner_alias, mask, MaskOf::Outside)
+                )
             }
-            None => format!("{} AS {}", col(inner_alias, &c.name), quote_ident(&c.name)),
-        })
-        .collect();
+            _ => shown.unwrap_or_else(|| col(inner_alias, &c.name)),
+        };
+        items.push(format!("{shown} AS {}", quote_ident(&c.name)));
+    }
     if let Some(name) = shape.witness {
         items.push(format!("{} AS {}", key_expression(table, inner_alias), quote_ident(name)));
     }
@@ -251,7 +262,7 @@ pub fn derived_table(
         shape.filter.iter().map(|p| guard_conjunct(policy, table, inner_alias, *p)).collect();
     conjuncts.extend(shape.local.iter().map(|l| format!("({l})")));
     let mut text = format!(
-        "(SELECT {} FROM {} AS {}",
+        "(SELECT {} FROM {} AS {}{joins}",
         items.join(", "),
         relation.name.to_sql(),
         quote_ident(inner_alias)
@@ -265,6 +276,54 @@ pub fn derived_table(
     }
     text.push(')');
     text
+}
+
+/// How a row's patient is found to be inside the assignment, or granted, beside the table.
+struct Inside {
+    /// LEFT JOINs over unique keys: the steps of the path, then the assignment.
+    joins: String,
+    /// True for rows of patients inside. Not `IS NOT NULL` of a joined column: a planner may know
+    /// that to hold.
+    condition: String,
+}
+
+impl Inside {
+    fn new(policy: &Policy, table: &BoundTable, alias: &str, params: Option<GuardParams>) -> Self {
+        let Some(params) = params else {
+            return Inside { joins: String::new(), condition: "false".to_owned() };
+        };
+        let path = &table.rule.path;
+        let mut joins = String::new();
+        let mut at = alias.to_owned();
+        for (i, step) in path.steps.iter().enumerate() {
+            let next = format!("{RESERVED_PREFIX}t{}", i + 1);
+            joins.push_str(&format!(
+                " LEFT JOIN {} AS {} ON {} OPERATOR(pg_catalog.=) {}",
+                step.table.to_sql(),
+                quote_ident(&next),
+                col(&next, &step.references),
+                col(&at, &step.column),
+            ));
+            at = next;
+        }
+        let key = col(&at, &path.key);
+        let assigned = format!("{RESERVED_PREFIX}a");
+        let patient = col(&assigned, &policy.assignment.patient);
+        joins.push_str(&format!(
+            " LEFT JOIN {} AS {} ON {} AND {patient} OPERATOR(pg_catalog.=) {key}",
+            policy.assignment.relation.to_sql(),
+            quote_ident(&assigned),
+            assigned_where(policy, params),
+        ));
+        let mut condition = format!("{patient} OPERATOR(pg_catalog.=) {key}");
+        if let Some(n) = params.grants {
+            condition.push_str(&format!(
+                " OR {key} OPERATOR(pg_catalog.=) ANY (${n}::{})",
+                array_type(policy.key_type)
+            ));
+        }
+        Inside { joins, condition }
+    }
 }
 
 /// The bound: the set of visible keys of one relation under its local conjuncts, as a `text[]`

@@ -3,6 +3,7 @@
 //! `pgglass check` prints them, and the proxy does not start while there is an error.
 
 mod forgotten;
+mod masks;
 mod types;
 
 use std::collections::BTreeSet;
@@ -57,6 +58,7 @@ pub fn lint(bound: &BoundPolicy, catalog: &Catalog, facts: &Facts) -> Vec<Findin
     }
     lint.identifiers();
     lint.masks();
+    lint.presets();
     lint.members();
     lint.rights();
     lint.forgotten();
@@ -241,34 +243,6 @@ impl<'a> Lint<'a> {
         }
     }
 
-    fn masks(&mut self) {
-        let policy = &self.bound.policy;
-        for role in policy.roles.values() {
-            for (table, columns) in &role.masks {
-                let Some(relation) = self.catalog.lookup(table) else { continue };
-                for (name, mask) in columns {
-                    let subject = format!("{table}.{name}");
-                    let Some(column) = relation.column(name) else {
-                        let message = format!("role {} masks a column that does not exist", role.name);
-                        self.push(Level::Error, "does-not-exist", &subject, message, "correct the name");
-                        continue;
-                    };
-                    let base = self.base_type(column).to_owned();
-                    if let Some(message) = types::mask_misfit(mask, &base) {
-                        let help = "use mask \"null\", or one that fits the type";
-                        self.push(Level::Error, "mask-type", &subject, message, help);
-                    }
-                    let domain = self.facts.domains.get(&column.type_oid);
-                    if domain.is_some_and(|d| d.constrained) {
-                        let message = format!("the masked value may violate domain {}", column.type_sql);
-                        let help = "statements that read the column would then fail; try it";
-                        self.push(Level::Warning, "mask-domain", &subject, message, help);
-                    }
-                }
-            }
-        }
-    }
-
     /// Users and groups of the configuration that the server does not know.
     fn members(&mut self) {
         let policy = &self.bound.policy;
@@ -309,7 +283,7 @@ impl<'a> Lint<'a> {
     fn base_type<'c>(&'c self, column: &'c Column) -> &'c str {
         match self.facts.domains.get(&column.type_oid) {
             Some(domain) => &domain.base_sql,
-            None => types::without_modifier(&column.type_sql),
+            None => super::mask::without_modifier(&column.type_sql),
         }
     }
 }

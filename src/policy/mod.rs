@@ -5,12 +5,21 @@
 
 mod bound;
 mod guard;
+mod hipaa;
 mod lint;
+mod mask;
+mod preset;
 mod refusal;
 
 pub use bound::{Access, BoundPolicy, BoundTable, Denial};
 pub use guard::*;
+pub use hipaa::{HipaaIdentifier, identifier_of, mask_for};
 pub use lint::{Finding, Level, lint};
+pub use mask::{
+    Mask, MaskOf, REDACTED, WITHHELD, ZIP3_SMALL_2000, ZIP3_SMALL_2010, mask_expression, mask_join,
+    masked_type, zip3_small,
+};
+pub use preset::{MaskPreset, Masking, OutsideMasks, Proposal, TableMasks, proposals};
 pub use refusal::{GlsCode, Refusal};
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -92,6 +101,13 @@ pub struct KeyPath {
     pub key: String,
 }
 
+impl KeyPath {
+    /// The column of the first table by which its rows belong to their patient.
+    pub fn owner(&self) -> &str {
+        self.steps.first().map_or(&self.key, |step| &step.column)
+    }
+}
+
 /// A relation whose rows belong to patients.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TableRule {
@@ -145,25 +161,8 @@ pub enum Outside {
     Hide,
     /// They do not exist, and a lookup that names such a patient is refused with GLS-201.
     Block,
-}
-
-/// How a column is masked. Every mask keeps the column's type.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Mask {
-    /// SQL NULL.
-    Null,
-    /// A fixed text, `***` unless configured; text types only.
-    Redact {
-        /// What is shown instead.
-        text: String,
-    },
-    /// Only the last `keep_last` characters, `*` for each one before; text types only.
-    Partial {
-        /// Characters kept at the end.
-        keep_last: u16,
-    },
-    /// The first day of the year; date and timestamp types only.
-    Year,
+    /// They are shown, masked (see [`Masking::outside`]).
+    Mask,
 }
 
 /// What a class of users may do.
@@ -179,6 +178,8 @@ pub struct Role {
     pub classes: Option<BTreeSet<String>>,
     /// Column masks: table, then column.
     pub masks: BTreeMap<QualifiedName, BTreeMap<String, Mask>>,
+    /// Masks that the role has without naming them.
+    pub masking: Masking,
     /// Functions allowed beyond the defaults, by qualified name.
     pub functions: BTreeSet<QualifiedName>,
     /// Break-glass profile, or none: then GLS-203.
@@ -191,7 +192,10 @@ impl Role {
     /// True for a role whose statements are subject to the deny lists: every role but those that
     /// see all patients and have neither masks nor a list of classes.
     pub fn is_restricted(&self) -> bool {
-        self.scope != Scope::All || !self.masks.is_empty() || self.classes.is_some()
+        self.scope != Scope::All
+            || !self.masks.is_empty()
+            || !self.masking.is_empty()
+            || self.classes.is_some()
     }
 }
 

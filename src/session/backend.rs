@@ -364,7 +364,8 @@ impl<C: Stream, S: Stream> Session<C, S> {
         let complete = tag == ServerTag::CommandComplete;
         // With rows and one patient named, that patient is inside; else it has to be asked.
         let keys_named = run.sought.iter().filter(|s| s.identifier.is_none()).count();
-        let ask = plan.filtered && complete && !run.sought.is_empty() && (empty || keys_named > 1);
+        let ask =
+            (plan.filtered || plan.block) && complete && !run.sought.is_empty() && (empty || keys_named > 1);
         let ending = Ending { run, plan, empty, frame, tag };
         if ask {
             return Ok(Some(ending));

@@ -279,6 +279,7 @@ impl World {
                 outside: Outside::Block,
                 classes: Some(std::collections::BTreeSet::new()),
                 masks: std::collections::BTreeMap::new(),
+                masking: Default::default(),
                 functions: std::collections::BTreeSet::new(),
                 break_glass: None,
                 privacy_officer: false,

@@ -281,9 +281,11 @@ pub(super) fn incoming(
             insert,
         );
     }
-    let Access::Protected { filter, .. } = context.bound.access(context.role, relation.oid) else {
+    let Access::Protected { filter, masks, .. } = context.bound.access(context.role, relation.oid) else {
         return refuse("COPY into a closed table", "");
     };
+    // What is shown masked is not written.
+    let filter = filter || masks.outside.is_some();
     let mut family = vec![relation.oid];
     let mut at = 0;
     while let Some(parent) = family.get(at).copied() {

@@ -41,6 +41,7 @@ fn relation(oid: u32, n: &str, kind: RelationKind, columns: &[(&str, &str)]) -> 
                 typmod: -1,
                 type_sql: (*t).into(),
                 builtin_type: !matches!(*t, "gender" | "citext"),
+                domain_base: None,
                 generated: false,
             })
             .collect(),
@@ -57,6 +58,7 @@ pub(crate) fn role(scope: Scope) -> Role {
         outside: Outside::Hide,
         classes: None,
         masks: BTreeMap::new(),
+        masking: Default::default(),
         functions: BTreeSet::from([name("fmt")]),
         break_glass: None,
         privacy_officer: false,

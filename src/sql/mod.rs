@@ -116,7 +116,8 @@ pub struct GuardedPlan {
     pub pins: Vec<Pin>,
     /// Refuse with GLS-201 when a pinned patient is outside and nothing was found.
     pub block: bool,
-    /// True when rows could have been withheld by a filter.
+    /// True when rows could have been withheld by a filter, and every row read is of a patient whom the
+    /// user may see.
     pub filtered: bool,
     /// True when the client's own statement returns no rows (DML without RETURNING): the rows of
     /// the reply are witnesses only, and its RowDescription is not shown.

@@ -39,6 +39,7 @@ fn add(catalog: &mut Catalog, name: &Node, kind: RelationKind, columns: Vec<(Str
         typmod: -1,
         type_sql: ty.to_owned(),
         builtin_type: true,
+        domain_base: None,
         generated: false,
     });
     catalog.by_name.insert(name.clone(), oid);

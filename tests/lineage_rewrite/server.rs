@@ -122,6 +122,7 @@ pub(crate) async fn catalog(client: &Client) -> Catalog {
             typmod: row.get(6),
             type_sql: row.get(7),
             builtin_type: true,
+            domain_base: None,
             generated: false,
         });
     }

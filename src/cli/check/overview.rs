@@ -78,22 +78,25 @@ fn role(access: Access<'_>) -> RoleView {
         Access::Denied(Denial::ScopeNone) => none("scope none"),
         Access::Protected { filter, masks, block, .. } => RoleView {
             rows: match (filter, block) {
+                (false, _) if masks.outside.is_some() => "mask",
                 (false, _) => "all",
                 (true, false) => "hide",
                 (true, true) => "block",
             },
             why: None,
-            masks: masks.into_iter().map(|(column, mask)| (column.to_owned(), word(mask))).collect(),
+            masks: masks.own.iter().map(|(column, mask)| ((*column).to_owned(), word(mask))).collect(),
         },
     }
 }
 
 fn word(mask: &Mask) -> String {
     match mask {
-        Mask::Null => "null".to_owned(),
-        Mask::Redact { text } => format!("redact {text:?}"),
+        Mask::Redact { text } | Mask::Withhold { text } => format!("{} {text:?}", mask.words().0),
         Mask::Partial { keep_last } => format!("partial, last {keep_last}"),
-        Mask::Year => "year".to_owned(),
+        Mask::Surrogate { table, .. } => format!("surrogate from {table}"),
+        Mask::Null | Mask::Zip3 { .. } | Mask::Year | Mask::Age90 | Mask::BirthYear => {
+            mask.words().0.to_owned()
+        }
     }
 }
 
@@ -105,6 +108,7 @@ impl std::fmt::Display for TableView {
             let rows = match view.rows {
                 "all" => "all patients",
                 "hide" => "assigned patients, others hidden",
+                "mask" => "assigned patients, others masked",
                 "block" => "assigned patients, others blocked",
                 _ => "nothing",
             };

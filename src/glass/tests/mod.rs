@@ -42,6 +42,7 @@ fn role(name: &str, privacy_officer: bool) -> Role {
         outside: Outside::Block,
         classes: None,
         masks: BTreeMap::new(),
+        masking: Default::default(),
         functions: BTreeSet::new(),
         break_glass: Some("clinical".into()),
         privacy_officer,

@@ -5,7 +5,7 @@ use super::expected::conjuncts;
 use super::placement::{From, Pending};
 use super::types::{Block, Item, columns_of};
 use super::{Checker, Demand, Outcome, fail};
-use crate::policy::RESERVED_PREFIX;
+use crate::policy::{RESERVED_PREFIX, TableMasks};
 use crate::sql::tree::{Node, Tree};
 
 fn alias_of(range: &Node) -> String {
@@ -22,7 +22,10 @@ impl Checker<'_> {
             return Ok((Item { alias, oid: None, columns: None }, None));
         };
         let columns = context.catalog.relation(demand.oid).map(|r| columns_of(r, context.catalog));
-        let demand = Demand { oid: demand.oid, filter: demand.filter, masks: demand.masks.clone() };
+        // Other patients' rows are shown masked at most, never written.
+        let filter = demand.filter || demand.masks.outside.is_some();
+        let masks = TableMasks { outside: None, ..demand.masks.clone() };
+        let demand = Demand { oid: demand.oid, filter, masks };
         self.guarded += 1;
         Ok((Item { alias, oid: Some(demand.oid), columns }, Some(demand)))
     }
@@ -32,7 +35,7 @@ impl Checker<'_> {
         let (item, demand) = self.target(insert)?;
         let (filter, oid) = demand.as_ref().map_or((false, None), |d| (d.filter, Some(d.oid)));
         let masked: Vec<String> =
-            demand.iter().flat_map(|d| &d.masks).map(|(c, _)| (*c).to_owned()).collect();
+            demand.iter().flat_map(|d| &d.masks.own).map(|(c, _)| (*c).to_owned()).collect();
         if oid.is_some() && insert.has("on_conflict_clause") && self.cx.context.role.is_restricted() {
             return fail("ON CONFLICT on a protected relation");
         }
@@ -59,7 +62,7 @@ impl Checker<'_> {
         let (item, demand) = self.target(change)?;
         let alias = item.alias.clone();
         let masked: Vec<String> =
-            demand.iter().flat_map(|d| &d.masks).map(|(c, _)| (*c).to_owned()).collect();
+            demand.iter().flat_map(|d| &d.masks.own).map(|(c, _)| (*c).to_owned()).collect();
         let filtered = demand.as_ref().filter(|d| d.filter).map(|d| d.oid);
         let mut from = From::new(false);
         from.lateral_exposed = filtered.is_some();

@@ -82,9 +82,7 @@ impl Checker<'_> {
         let columns = Some(columns_of(relation, context.catalog));
         let items = [Item { alias: alias.to_owned(), oid: None, columns }];
         let block = Block { items: &items, ctes: &[], parent: None };
-        let clear = |column: &str| {
-            relation.column(column).is_some() && !demand.masks.iter().any(|(name, _)| *name == column)
-        };
+        let clear = |column: &str| relation.column(column).is_some() && demand.masks.clear(column);
         Ok(conditions.iter().all(|c| reads_only(c, alias, &clear) && self.safe(c, &block).is_some()))
     }
 
@@ -98,6 +96,7 @@ impl Checker<'_> {
         let last = subquery.nodes("target_list").last().map_or("", |t| t.str("name"));
         let shape = DerivedShape {
             filter: demand.filter.then_some(self.cx.params),
+            inside: demand.masks.outside.map(|_| self.cx.params),
             fence: subquery.has("limit_offset"),
             witness: last.starts_with(RESERVED_PREFIX).then_some(last),
             local: &[],

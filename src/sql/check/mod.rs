@@ -19,7 +19,7 @@ mod types;
 use std::collections::{HashMap, HashSet};
 
 use crate::catalog::Oid;
-use crate::policy::{Access, GuardParams, Mask};
+use crate::policy::{Access, GuardParams, TableMasks};
 use crate::sql::StatementKind;
 use crate::sql::parse::parse_ours;
 use crate::sql::resolve::{
@@ -89,7 +89,7 @@ pub(super) fn fail<T>(what: impl Into<String>) -> Outcome<T> {
 pub(super) struct Demand<'a> {
     pub(super) oid: Oid,
     pub(super) filter: bool,
-    pub(super) masks: Vec<(&'a str, &'a Mask)>,
+    pub(super) masks: TableMasks<'a>,
 }
 
 pub(super) struct Checker<'a> {

@@ -50,6 +50,14 @@ impl<'n> From<'n> {
     }
 }
 
+/// The first table of a join tree: a masked form begins with the table that it masks.
+fn leftmost(item: &Node) -> &Node {
+    match item.node("larg").filter(|_| item.kind == "JoinExpr") {
+        Some(left) => leftmost(left),
+        None => item,
+    }
+}
+
 fn alias_of(node: &Node) -> Option<&str> {
     node.node("alias").map(|a| a.str("aliasname"))
 }
@@ -351,7 +359,8 @@ impl Checker<'_> {
         alias: &str,
         from: &mut From<'_>,
     ) -> Outcome<Option<Item>> {
-        let [Tree::Node(range)] = query.list("from_clause") else { return Ok(None) };
+        let [Tree::Node(first)] = query.list("from_clause") else { return Ok(None) };
+        let range = leftmost(first);
         // A masked form has no WITH; in any other subquery the name may be one of its own WITH queries.
         if query.has("with_clause") {
             return Ok(None);

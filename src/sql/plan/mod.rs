@@ -155,18 +155,20 @@ fn rewrite_here(mut ast: Statement, input: &PlanInput<'_>) -> Result<GuardedPlan
             Lineage { strategy: Strategy::Bound, exact: false, reasons }
         }
     };
-    let filtered = occurrences.iter().any(|o| o.filter);
+    let shows_outside = occurrences.iter().any(|o| o.masks.outside.is_some());
+    let guarded = shows_outside || occurrences.iter().any(|o| o.filter);
     Ok(GuardedPlan {
         origin: std::sync::OnceLock::new(),
         text: sql,
         kind,
         client_params: input.client_params,
-        principal_param: filtered.then_some(params.principal),
-        grants_param: if filtered { params.grants } else { None },
+        principal_param: guarded.then_some(params.principal),
+        grants_param: if guarded { params.grants } else { None },
         lineage,
         block: !analysis.pins.is_empty() && occurrences.iter().any(|o| o.block),
         pins: analysis.pins,
-        filtered,
+        // What is shown masked can be of any patient: who is named is not within the user's reach.
+        filtered: guarded && !shows_outside,
         rows_are_witnesses,
         has_marker,
         footprint: footprint(&occurrences),

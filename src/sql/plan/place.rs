@@ -241,6 +241,7 @@ impl Edit for Namer<'_, '_, '_> {
             }
             let shape = DerivedShape {
                 filter: o.filter.then_some(p.params),
+                inside: o.masks.outside.map(|_| p.params),
                 fence: p.input.fence && o.filter,
                 witness: None,
                 // The masked form is checked as a whole, so nothing of the client's stands in it.

@@ -11,7 +11,7 @@ use sqlparser::ast::{
 use super::walk::{Edit, edit};
 use super::{PlanError, PlanInput, each_query_mut, ident, merge, table_command};
 use crate::catalog::{Relation, Resolved};
-use crate::policy::{Access, BoundTable, Mask};
+use crate::policy::{Access, BoundTable, TableMasks};
 
 const TAG: &str = "__glass_tbl_";
 
@@ -25,7 +25,7 @@ pub(crate) struct Occurrence<'a> {
     /// Rows outside the assignment must be filtered.
     pub(crate) filter: bool,
     /// Column masks.
-    pub(crate) masks: Vec<(&'a str, &'a Mask)>,
+    pub(crate) masks: TableMasks<'a>,
     /// A lookup outside is refused.
     pub(crate) block: bool,
     /// The name the block knows it by.
@@ -41,7 +41,13 @@ pub(crate) struct Occurrence<'a> {
 impl Occurrence<'_> {
     /// True when `column` is not masked for this role.
     pub(crate) fn clear(&self, column: &str) -> bool {
-        !self.masks.iter().any(|(name, _)| *name == column)
+        self.masks.clear(column)
+    }
+
+    /// A write is filtered also where a query is shown other patients' rows, masked.
+    fn becomes_target(&mut self) {
+        self.target = true;
+        self.filter |= self.masks.outside.take().is_some();
     }
 
     /// True when the columns the witness starts from are readable outside a derived table.
@@ -141,7 +147,7 @@ impl<'a> Tagger<'a> {
         let alias = insert.table_alias.as_ref().map(|a| a.alias.clone());
         if let Some(alias) = self.tag_name(name, alias.as_ref(), None)? {
             if let Some(found) = self.found.last_mut() {
-                found.target = true;
+                found.becomes_target();
             }
             insert.table_alias = Some(TableAliasWithoutColumns { explicit: true, alias });
         }
@@ -161,7 +167,7 @@ impl<'a> Tagger<'a> {
         let before = self.found.len();
         self.factor(&mut table.relation, &CteNames::default())?;
         if let Some(found) = self.found.get_mut(before) {
-            found.target = true;
+            found.becomes_target();
         }
         Ok(())
     }
@@ -198,7 +204,15 @@ impl<'a> Tagger<'a> {
                 }
             }
         }
+        let before = self.found.len();
         self.set_expr(&mut query.body, &ctes)?;
+        let inside = self.found.get(before..).unwrap_or_default();
+        if let Some(o) = inside.iter().find(|o| !query.locks.is_empty() && o.masks.joins()) {
+            return Err(PlanError::guard(
+                format!("FOR UPDATE or FOR SHARE of {}, whose masked form is a join", o.table.name),
+                "read the rows without locking them",
+            ));
+        }
         self.nested(&mut query.order_by, &ctes)?;
         self.nested(&mut query.limit_clause, &ctes)?;
         self.nested(&mut query.fetch, &ctes)
