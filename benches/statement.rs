@@ -101,7 +101,7 @@ fn context() -> Context {
         roles: BTreeMap::new(),
         membership: Membership::default(),
         profiles: BTreeMap::new(),
-        notice_withheld: false,
+        mode: Default::default(),
     };
     let role = Role {
         name: "nurse".into(),
@@ -113,6 +113,8 @@ fn context() -> Context {
         functions: BTreeSet::new(),
         break_glass: None,
         privacy_officer: false,
+        mode: Default::default(),
+        rows_withheld: Default::default(),
     };
     let bound = BoundPolicy::bind(Arc::new(policy), &catalog, None);
     assert!(bound.problems.is_empty(), "{:?}", bound.problems);
@@ -126,6 +128,7 @@ fn context() -> Context {
             temp_views: Vec::new(),
         }),
         variant: Variant::Assigned,
+        watched: None,
     }
 }
 

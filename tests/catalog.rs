@@ -81,7 +81,7 @@ fn policy() -> Policy {
         roles: Default::default(),
         membership: Default::default(),
         profiles: Default::default(),
-        notice_withheld: true,
+        mode: Default::default(),
     }
 }
 

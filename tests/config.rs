@@ -77,10 +77,10 @@ fn paths_count_from_the_files_folder() {
 fn an_error_names_file_line_column_and_a_remedy() {
     let printed = only_error("max_connections = 500", "max_conections = 500");
     assert!(
-        printed.starts_with("etc/pgglass.toml:10:1: error: unknown key `max_conections` in [listen]"),
+        printed.starts_with("etc/pgglass.toml:12:1: error: unknown key `max_conections` in [listen]"),
         "{printed}"
     );
-    assert!(printed.contains("10 | max_conections = 500\n"), "{printed}");
+    assert!(printed.contains("12 | max_conections = 500\n"), "{printed}");
     assert!(printed.contains("| ^^^^^^^^^^^^^^\n"), "{printed}");
     assert!(printed.ends_with("help: did you mean `max_connections`?"), "{printed}");
 }
@@ -217,7 +217,9 @@ fn mistakes_that_one_value_shows() {
         ("[\"BTG\", \"COVERAGE_SHIFT\"]", "[]", "accepts no reason"),
         ("ttl = \"60min\"", "ttl = \"13h\"", "`ttl` is longer than `max_ttl`"),
         ("max_patients = 5", "max_patients = 0", "`max_patients` must be between 1 and 10000"),
-        ("rows_withheld = true", "rows_withheld = \"yes\"", "must be true or false, not a string"),
+        ("rows_withheld = true", "rows_withheld = \"yes\"", "must be true, false or \"once\""),
+        ("mode = \"enforce\"", "mode = \"enforced\"", "did you mean `enforce`?"),
+        ("[notices]", "[notices]\nmode = \"observe\"", "unknown key `mode` in [notices]"),
         ("[notices]", "[notices", "unclosed table"),
     ] {
         let printed = only_error(old, new);
@@ -325,6 +327,10 @@ fn the_version_follows_the_rules_and_nothing_else() {
         ("ttl = \"60min\"", "ttl = \"61min\""),
         ("max_patients = 5", "max_patients = 6"),
         ("rows_withheld = true", "rows_withheld = false"),
+        ("rows_withheld = true", "rows_withheld = \"once\""),
+        ("groups = [\"dba\"]", "groups = [\"dba\"]\nrows_withheld = false"),
+        ("mode = \"enforce\"", "mode = \"observe\""),
+        ("groups = [\"dba\"]", "groups = [\"dba\"]\nmode = \"warn\""),
     ] {
         assert_ne!(version(&EXAMPLE.replacen(old, new, 1)), base, "{old} -> {new}");
     }

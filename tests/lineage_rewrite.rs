@@ -53,6 +53,8 @@ fn role(name: &str, scope: Scope) -> Role {
         functions: BTreeSet::new(),
         break_glass: None,
         privacy_officer: false,
+        mode: Default::default(),
+        rows_withheld: Default::default(),
     }
 }
 
@@ -81,7 +83,7 @@ fn policy() -> Policy {
         roles: BTreeMap::new(),
         membership: Membership::default(),
         profiles: BTreeMap::new(),
-        notice_withheld: false,
+        mode: Default::default(),
     }
 }
 

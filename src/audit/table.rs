@@ -117,7 +117,7 @@ fn named(name: &str, detail: &str) -> String {
 
 /// Line breaks as spaces, other control characters (and those that turn the writing direction) as
 /// escapes, so that no recorded text can write on the auditor's terminal.
-fn shown(text: &str) -> Cow<'_, str> {
+pub(super) fn shown(text: &str) -> Cow<'_, str> {
     let hostile = |c: char| {
         c.is_control()
             || matches!(c, '\u{200E}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
@@ -136,7 +136,7 @@ fn shown(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-fn cell(text: &str) -> String {
+pub(super) fn cell(text: &str) -> String {
     let formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']);
     let guard = if formula { "'" } else { "" };
     if formula || text.contains([',', '"', '\n', '\r']) {

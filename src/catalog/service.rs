@@ -152,6 +152,23 @@ impl Service {
             .collect()
     }
 
+    /// Of these canonical keys, those that are assigned to `principal` now.
+    ///
+    /// # Errors
+    /// [`ServiceError`] when the server cannot be asked.
+    pub async fn assigned_among(
+        &self,
+        policy: &Policy,
+        principal: &str,
+        keys: &[String],
+    ) -> Result<Vec<String>, ServiceError> {
+        let query = assigned_among_query(&policy.assignment, policy.key_type);
+        let rows = self.ask("assignment", &query, &[&principal, &keys]).await?;
+        rows.iter()
+            .map(|row| row.try_get(0).map_err(|source| ServiceError::Query { what: "assignment", source }))
+            .collect()
+    }
+
     /// The key of the patient whose identifying column holds `value`, as text, or `None`.
     ///
     /// # Errors
@@ -364,6 +381,16 @@ fn assigned_query(a: &Assignment, key: KeyType) -> String {
     text.push_str(&valid_now(a));
     text.push_str(" LIMIT 1");
     text
+}
+
+/// Those of an array of keys for which the assignment holds now.
+fn assigned_among_query(a: &Assignment, key: KeyType) -> String {
+    format!(
+        "{} AND a.{} OPERATOR(pg_catalog.=) ANY (($2::pg_catalog.text[])::{}[])",
+        assigned_patients_query(a),
+        quote_ident(&a.patient),
+        key.sql()
+    )
 }
 
 /// At most two rows, so that "several" can be told from "one".

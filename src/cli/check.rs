@@ -48,6 +48,10 @@ pub struct CheckArgs {
 /// Everything a check found.
 #[derive(Debug, Default, Serialize)]
 struct Report {
+    /// `enforce`, `warn` or `observe`, with the roles that have another mode.
+    mode: Option<String>,
+    /// Set when there are roles of which nothing is withheld.
+    not_enforced: Option<String>,
     config: PathBuf,
     policy_version: Option<String>,
     /// What is wrong with the file, by place.
@@ -66,6 +70,8 @@ pub(crate) fn run(args: CheckArgs) -> ExitCode {
     match config::load(&args.config) {
         Err(errors) => report.diagnostics = [errors.errors, errors.warnings].concat(),
         Ok(config) => {
+            report.mode = Some(config.policy.modes());
+            report.not_enforced = config.policy.not_enforced();
             report.policy_version = Some(config.policy.version.to_string());
             report.diagnostics.clone_from(&config.warnings);
             if !args.offline {
@@ -117,6 +123,8 @@ impl Report {
 
     fn text(&self) -> String {
         let mut parts: Vec<String> = Vec::new();
+        parts.extend(self.mode.as_ref().map(|mode| format!("Mode: {mode}")));
+        parts.extend(self.not_enforced.iter().map(|text| format!("{text}\n")));
         if !self.tables.is_empty() {
             parts.push("Protected tables".to_owned());
             parts.extend(self.tables.iter().map(ToString::to_string));

@@ -4,13 +4,34 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use super::FAILED;
-use crate::audit::{Format, patient_report};
+use crate::audit::{Format, ReportError, observed_report, patient_report};
 
 /// What to report.
 #[derive(Debug, Clone, clap::Subcommand)]
 pub enum ReportCommand {
     /// Who saw a patient's data, when and why
     Patient(PatientReportArgs),
+    /// What would have been refused, filtered or masked while the policy was only watched
+    Observed(ObservedReportArgs),
+}
+
+/// What would have been refused, filtered or masked while the policy was only watched
+///
+/// Lists, by statement (without its constants), user and tool, how often a role in observe or warn mode sent what
+/// enforcing would have refused, filtered or masked, and why. What to look at before mode = "enforce".
+#[derive(Debug, Clone, clap::Args)]
+pub struct ObservedReportArgs {
+    /// The ledger's folder
+    #[arg(long, value_name = "DIR")]
+    pub directory: PathBuf,
+
+    /// Only what was recorded from this time on (UTC, as records have it: 2026-01-31 or 2026-01-31T08:00:00Z)
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<String>,
+
+    /// How the report is written to standard output
+    #[arg(long, value_enum, default_value_t = ReportFormat::Text, value_name = "FORMAT")]
+    pub format: ReportFormat,
 }
 
 /// Who saw a patient's data, when and why
@@ -48,26 +69,43 @@ pub enum ReportFormat {
 pub(crate) fn run(command: ReportCommand) -> ExitCode {
     match command {
         ReportCommand::Patient(args) => patient(&args),
+        ReportCommand::Observed(args) => observed(&args),
+    }
+}
+
+impl From<ReportFormat> for Format {
+    fn from(format: ReportFormat) -> Self {
+        match format {
+            ReportFormat::Text => Format::Text,
+            ReportFormat::Csv => Format::Csv,
+            ReportFormat::Json => Format::Json,
+        }
     }
 }
 
 fn patient(args: &PatientReportArgs) -> ExitCode {
-    let format = match args.format {
-        ReportFormat::Text => Format::Text,
-        ReportFormat::Csv => Format::Csv,
-        ReportFormat::Json => Format::Json,
-    };
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     let warn = |warning: &str| eprintln!("pgglass: {warning}");
-    match patient_report(&args.directory, &args.id, format, &mut out, warn) {
-        Ok(summary) if summary.unreadable > 0 => {
-            eprintln!(
-                "pgglass: {} places of the ledger cannot be read: run `pgglass verify`",
-                summary.unreadable
-            );
+    let written = patient_report(&args.directory, &args.id, args.format.into(), &mut out, warn);
+    exit(written.map(|summary| summary.unreadable))
+}
+
+fn observed(args: &ObservedReportArgs) -> ExitCode {
+    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+    let warn = |warning: &str| eprintln!("pgglass: {warning}");
+    let since = args.since.as_deref();
+    let written = observed_report(&args.directory, since, args.format.into(), &mut out, warn);
+    exit(written.map(|summary| summary.unreadable))
+}
+
+/// Of a report that was written, over so many places of the ledger that could not be read.
+fn exit(written: Result<u64, ReportError>) -> ExitCode {
+    match written {
+        Ok(0) => ExitCode::SUCCESS,
+        Ok(unreadable) => {
+            eprintln!("pgglass: {unreadable} places of the ledger cannot be read: run `pgglass verify`");
             ExitCode::from(FAILED)
         }
-        Ok(_) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("pgglass: {error}");
             ExitCode::from(FAILED)

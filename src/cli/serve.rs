@@ -126,6 +126,7 @@ async fn serve(args: &ServeArgs) -> Result<(), ServeError> {
     tracing::info!(address = %local, upstream = %format!("{}:{}", config.upstream.host, config.upstream.port),
         policy = %config.policy.version, "listening");
     spawn_clock(&world, config.upstream.catalog_poll);
+    spawn_reminder(&world);
     let served = accept_loop(&world, listener, &accept, &certificates, &config, args).await;
     record_process(&world, ProcessEvent::Stop, None).await;
     world.close_ledger();
@@ -171,7 +172,8 @@ async fn start_world(
         desk,
     });
     record_process(&world, ProcessEvent::Start, detail).await;
-    record_policy(&world, PolicyEvent::Load, None);
+    say_not_enforced(&world);
+    record_policy(&world, PolicyEvent::Load, None, None);
     // Sessions bound to connections of the process before ended with it.
     world.tick().await;
     Ok(world)
@@ -236,6 +238,26 @@ fn spawn_clock(world: &Arc<World>, catalog_poll: Duration) {
             polling.refresh_catalog().await;
         }
     });
+}
+
+/// How often the log says that a policy is not enforced.
+const REMINDER: Duration = Duration::from_secs(3600);
+
+/// Reminds the log's readers of a policy that is not enforced.
+fn spawn_reminder(world: &Arc<World>) {
+    let world = Arc::clone(world);
+    tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(REMINDER).await;
+            say_not_enforced(&world);
+        }
+    });
+}
+
+fn say_not_enforced(world: &World) {
+    if let Some(text) = world.rules().policy.policy.not_enforced() {
+        tracing::warn!("{text}");
+    }
 }
 
 /// Which certificates are looked at, and how long before their end the log warns. A reload swaps it.
@@ -384,6 +406,7 @@ async fn reload(
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
+    let before = world.rules().policy.policy.modes();
     let mut accepted = world.set_policy(Arc::clone(&config.policy));
     // What it names may have been made since the catalog was last looked at.
     if accepted.is_err() && world.reread_catalog().await {
@@ -398,13 +421,13 @@ async fn reload(
     let watched = Certificates::of(&config);
     watched.look(None, SystemTime::now());
     certificates.store(Arc::new(watched));
-    tracing::info!(policy = %config.policy.version, "configuration reloaded");
-    record_policy(world, PolicyEvent::Reload, None);
+    tracing::info!(policy = %config.policy.version, mode = %config.policy.modes(), "configuration reloaded");
+    record_policy(world, PolicyEvent::Reload, None, Some(before));
 }
 
 fn rejected(world: &World, error: &str) {
     tracing::error!("the new configuration is NOT in force, the one before stays:\n{error}");
-    record_policy(world, PolicyEvent::Rejected, Some(error.to_owned()));
+    record_policy(world, PolicyEvent::Rejected, Some(error.to_owned()), None);
 }
 
 /// Waits until sessions ended, up to the grace time; then they are told why and cut. A second signal does not
@@ -447,7 +470,11 @@ async fn record_process(world: &World, event: ProcessEvent, detail: Option<Strin
     }
 }
 
-fn record_policy(world: &World, event: PolicyEvent, error: Option<String>) {
-    let version = Some(world.rules().policy.policy.version.to_string());
-    world.note(Body::Policy { event, version, error }, Priority::Reserve);
+/// `before`: the mode of the policy that was in force.
+fn record_policy(world: &World, event: PolicyEvent, error: Option<String>, before: Option<String>) {
+    let rules = world.rules();
+    let policy = &rules.policy.policy;
+    let (version, mode) = (Some(policy.version.to_string()), policy.modes());
+    let mode_before = before.filter(|before| *before != mode);
+    world.note(Body::Policy { event, version, error, mode: Some(mode), mode_before }, Priority::Reserve);
 }

@@ -12,7 +12,8 @@ use super::reader::{Section, qualified, qualified_column, unknown};
 use super::{masks, roles, version};
 use crate::catalog::QualifiedName;
 use crate::policy::{
-    Assignment, GlassProfile, Identifier, KeyPath, KeyType, Policy, RESERVED_PREFIX, Step, TableRule,
+    Assignment, GlassProfile, Identifier, KeyPath, KeyType, Policy, PolicyMode, RESERVED_PREFIX, Step,
+    TableRule, WithheldNotice,
 };
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -69,11 +70,14 @@ pub(super) fn read(top: &mut Section<'_>, findings: &mut Findings<'_>) -> Option
         );
     }
     let profiles = profiles(top, findings);
+    let mode = mode(top, findings);
+    let policy_mode = mode.as_ref().map_or(PolicyMode::Enforce, |m| *m.get_ref());
     let settings = masks::settings(top, findings);
-    let (roles, membership) = roles::read(top, &tables, &profiles, &settings, findings);
     let mut notices = top.section(findings, "notices");
-    let notice_withheld = notices.boolean(findings, "rows_withheld", true);
+    let rows_withheld = rows_withheld(&mut notices, findings).unwrap_or_default();
     notices.finish(findings);
+    let defaults = roles::Defaults { mode: policy_mode, rows_withheld };
+    let (roles, membership) = roles::read(top, &tables, &profiles, &settings, defaults, findings);
     let mut policy = Policy {
         version: "".into(),
         key_type: key_type?,
@@ -84,10 +88,34 @@ pub(super) fn read(top: &mut Section<'_>, findings: &mut Findings<'_>) -> Option
         roles,
         membership,
         profiles,
-        notice_withheld,
+        mode: policy_mode,
     };
+    if let Some(text) = policy.not_enforced() {
+        let span = mode.map_or(0..0, |m| m.span());
+        findings.warning(span, text, "mode = \"enforce\" once nothing of what the report lists surprises");
+    }
     policy.version = version::of(&policy).into();
     Some(policy)
+}
+
+/// `mode`, of the whole policy or of a role.
+pub(super) fn mode(s: &mut Section<'_>, findings: &mut Findings<'_>) -> Option<Spanned<PolicyMode>> {
+    const WORDS: [(&str, PolicyMode); 3] =
+        [("enforce", PolicyMode::Enforce), ("warn", PolicyMode::Warn), ("observe", PolicyMode::Observe)];
+    s.choice(findings, "mode", &WORDS)
+}
+
+/// `rows_withheld`, of the whole policy or of a role: true, false or "once".
+pub(super) fn rows_withheld(s: &mut Section<'_>, findings: &mut Findings<'_>) -> Option<WithheldNotice> {
+    match s.take("rows_withheld").map(|v| (v.span(), v.get_ref()))? {
+        (_, DeValue::Boolean(true)) => Some(WithheldNotice::Always),
+        (_, DeValue::Boolean(false)) => Some(WithheldNotice::Never),
+        (_, DeValue::String(word)) if word == "once" => Some(WithheldNotice::Once),
+        (span, _) => {
+            findings.error(span, "`rows_withheld` must be true, false or \"once\"");
+            None
+        }
+    }
 }
 
 /// A name of the configuration's own (role, profile, class): letters, digits, `_` and `-`.

@@ -8,13 +8,21 @@ use super::diagnostic::Findings;
 use super::masks::{self, MaskSettings};
 use super::policy::{Tables, own_name};
 use super::reader::{Section, qualified, unknown};
-use crate::policy::{GlassProfile, Membership, Outside, Role, Scope};
+use crate::policy::{GlassProfile, Membership, Outside, PolicyMode, Role, Scope, WithheldNotice};
+
+/// What holds for a role that says nothing else.
+#[derive(Clone, Copy)]
+pub(super) struct Defaults {
+    pub(super) mode: PolicyMode,
+    pub(super) rows_withheld: WithheldNotice,
+}
 
 pub(super) fn read(
     top: &mut Section<'_>,
     tables: &Tables,
     profiles: &BTreeMap<String, GlassProfile>,
     settings: &MaskSettings,
+    defaults: Defaults,
     findings: &mut Findings<'_>,
 ) -> (BTreeMap<String, Role>, Membership) {
     let mut roles = BTreeMap::new();
@@ -25,7 +33,7 @@ pub(super) fn read(
         own_name(findings, "role", &name);
         let mut s = Section::of(findings, format!("[role.{}]", name.get_ref()), value);
         members.read(&mut s, &name, findings);
-        if let Some(role) = role(&mut s, name.get_ref(), tables, profiles, settings, findings) {
+        if let Some(role) = role(&mut s, name.get_ref(), tables, profiles, settings, defaults, findings) {
             roles.insert(name.get_ref().clone(), role);
         }
         s.finish(findings);
@@ -87,6 +95,7 @@ fn role(
     tables: &Tables,
     profiles: &BTreeMap<String, GlassProfile>,
     settings: &MaskSettings,
+    defaults: Defaults,
     findings: &mut Findings<'_>,
 ) -> Option<Role> {
     const SCOPES: [(&str, Scope); 3] =
@@ -105,6 +114,8 @@ fn role(
     }
     let break_glass = s.string(findings, "break_glass");
     let privacy_officer = s.boolean(findings, "privacy_officer", false);
+    let mode = super::policy::mode(s, findings).map_or(defaults.mode, Spanned::into_inner);
+    let rows_withheld = super::policy::rows_withheld(s, findings).unwrap_or(defaults.rows_withheld);
     let scope = scope?.into_inner();
 
     if let Some(outside) = outside.as_ref().filter(|_| scope != Scope::Assigned) {
@@ -149,6 +160,8 @@ fn role(
         functions,
         break_glass: break_glass.map(Spanned::into_inner),
         privacy_officer,
+        mode,
+        rows_withheld,
     })
 }
 

@@ -35,7 +35,7 @@ fn canonical(policy: &Policy) -> String {
         roles,
         membership,
         profiles,
-        notice_withheld,
+        mode,
     } = policy;
     let key_type = match key_type {
         KeyType::Int4 => "int4",
@@ -72,7 +72,7 @@ fn canonical(policy: &Policy) -> String {
     }
     out.line("default", &default.iter().map(String::as_str).collect::<Vec<_>>());
     profiles.values().for_each(|profile| out.profile(profile));
-    out.line("notice_withheld", &[if *notice_withheld { "yes" } else { "no" }]);
+    out.line("mode", &[mode.as_str()]);
     out.text
 }
 
@@ -91,8 +91,19 @@ impl Canonical {
     }
 
     fn role(&mut self, role: &Role) {
-        let Role { name, scope, outside, classes, masks, masking, functions, break_glass, privacy_officer } =
-            role;
+        let Role {
+            name,
+            scope,
+            outside,
+            classes,
+            masks,
+            masking,
+            functions,
+            break_glass,
+            privacy_officer,
+            mode,
+            rows_withheld,
+        } = role;
         let scope = match scope {
             Scope::Assigned => "assigned",
             Scope::All => "all",
@@ -133,6 +144,7 @@ impl Canonical {
         for function in functions {
             self.line("function", &[&function.to_sql()]);
         }
+        self.line("role mode", &[mode.as_str(), rows_withheld.as_str()]);
         self.line("break_glass", &break_glass.iter().map(String::as_str).collect::<Vec<_>>());
     }
 

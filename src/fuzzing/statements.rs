@@ -25,6 +25,7 @@ pub(crate) fn context(choice: u8) -> Context {
             catalog: Arc::new(clinic.catalog),
             namespace: Arc::new(clinic.namespace),
             variant,
+            watched: None,
         };
         let mut blocking = Clinic::new();
         blocking.role.outside = Outside::Block;

@@ -124,6 +124,9 @@ pub enum Body {
         /// Why it failed.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
+        /// What enforcing the policy would have said against it, where it was let in.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        observed: Option<Observed>,
     },
     /// A break-glass transition; the state machine owns its content.
     Glass {
@@ -142,6 +145,13 @@ pub enum Body {
         /// Why a reload was rejected.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         error: Option<String>,
+        /// The mode in force after the event, with the roles that have another one; absent in records of versions
+        /// that knew none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        mode: Option<String>,
+        /// The mode before, when the event changed it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        mode_before: Option<String>,
     },
     /// The proxy started or stopped.
     Process {
@@ -207,6 +217,9 @@ pub struct Who {
     pub database_user: String,
     /// The database.
     pub database: String,
+    /// `warn` or `observe` while what the policy decides about the role is recorded and does not hold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<String>,
 }
 
 /// Where a connection comes from.
@@ -277,6 +290,48 @@ pub struct End {
     pub outcome: Outcome,
     /// From receipt to the end, microseconds.
     pub duration_us: u64,
+    /// What enforcing the policy would have done, where it was not enforced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed: Option<Observed>,
+}
+
+/// What enforcing the policy would have done with a statement that was let through.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Observed {
+    /// `warn` or `observe`.
+    pub mode: String,
+    /// In one word.
+    pub verdict: ObservedVerdict,
+    /// Of a refusal: its code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// Of a refusal: its text, without the code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// Patients that the statement named or returned, and that lie outside the assignment.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub outside: Vec<String>,
+    /// True when `outside` may hold patients that changed nothing, or miss some.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub outside_bounded: bool,
+    /// Masked columns that the statement may have read, `schema.table.column`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub masks: Vec<String>,
+}
+
+/// What enforcing would have done, the weightiest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ObservedVerdict {
+    /// The statement would not have run.
+    Refuse,
+    /// Rows would have been withheld.
+    Filter,
+    /// Values would have been masked.
+    Mask,
+    /// Nothing else than what happened.
+    #[default]
+    Pass,
 }
 
 /// Outcome of a statement.
@@ -415,6 +470,7 @@ mod tests {
                 role: "nurse".into(),
                 database_user: "ada".into(),
                 database: "clinic".into(),
+                mode: None,
             }),
             from: From { address: "10.0.0.7:5100".into(), tls: None, application_name: None }.into(),
             what: What {
@@ -425,8 +481,13 @@ mod tests {
             policy_version: "00ff".into(),
             ..Intent::default()
         };
-        let end =
-            End { rows: 1, bytes: 4, outcome: Outcome::Refused { code: "GLS-201".into() }, duration_us: 12 };
+        let end = End {
+            rows: 1,
+            bytes: 4,
+            outcome: Outcome::Refused { code: "GLS-201".into() },
+            duration_us: 12,
+            observed: None,
+        };
         let body = Body::Statement { statement: EventId("S1".into()), intent, disclosure: None, end };
         let record = Record::new(EventId("E1".into()), at(1_700_000_000_000_000), "n1", body);
         let text = serde_json::to_string(&record).unwrap();

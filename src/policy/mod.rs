@@ -8,6 +8,7 @@ mod guard;
 mod hipaa;
 mod lint;
 mod mask;
+mod mode;
 mod preset;
 mod refusal;
 
@@ -19,6 +20,7 @@ pub use mask::{
     Mask, MaskOf, REDACTED, WITHHELD, ZIP3_SMALL_2000, ZIP3_SMALL_2010, mask_expression, mask_join,
     masked_type, zip3_small,
 };
+pub use mode::PolicyMode;
 pub use preset::{MaskPreset, Masking, OutsideMasks, Proposal, TableMasks, proposals};
 pub use refusal::{GlsCode, Refusal};
 
@@ -165,6 +167,29 @@ pub enum Outside {
     Mask,
 }
 
+/// When a client is told that rows could have been withheld (GLS-202).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum WithheldNotice {
+    /// Behind every such statement.
+    #[default]
+    Always,
+    /// Behind the first one of a session.
+    Once,
+    /// Never.
+    Never,
+}
+
+impl WithheldNotice {
+    /// The word of the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            WithheldNotice::Always => "true",
+            WithheldNotice::Once => "once",
+            WithheldNotice::Never => "false",
+        }
+    }
+}
+
 /// What a class of users may do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Role {
@@ -186,6 +211,10 @@ pub struct Role {
     pub break_glass: Option<String>,
     /// May run `pgglass`-side administration such as `glass.revoke` of other people's sessions.
     pub privacy_officer: bool,
+    /// Whether what is decided about its statements holds.
+    pub mode: PolicyMode,
+    /// When its users are told GLS-202.
+    pub rows_withheld: WithheldNotice,
 }
 
 impl Role {
@@ -252,6 +281,6 @@ pub struct Policy {
     pub membership: Membership,
     /// Break-glass profiles by name.
     pub profiles: BTreeMap<String, GlassProfile>,
-    /// Say GLS-202 when a statement was filtered.
-    pub notice_withheld: bool,
+    /// The mode of roles that name none.
+    pub mode: PolicyMode,
 }

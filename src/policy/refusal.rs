@@ -30,6 +30,8 @@ pub enum GlsCode {
     LedgerUnavailable,
     /// The statement cannot be guarded.
     CannotGuard,
+    /// What enforcing the policy would have done with a statement (a warning).
+    WouldEnforce,
 }
 
 impl GlsCode {
@@ -48,6 +50,7 @@ impl GlsCode {
             GlsCode::NotMapped => "GLS-220",
             GlsCode::LedgerUnavailable => "GLS-230",
             GlsCode::CannotGuard => "GLS-240",
+            GlsCode::WouldEnforce => "GLS-250",
         }
     }
 }

@@ -65,7 +65,9 @@ impl<C: Stream, S: Stream> Session<C, S> {
         };
         let verdict = Verdict::Unattributed { footprint, reason };
         let mut translated = verbatim(statement, text);
-        translated.statement = Arc::new(PlannedStatement { verdict, ..PlannedStatement::clone(statement) });
+        let observed = self.spared(around_protected());
+        translated.statement =
+            Arc::new(PlannedStatement { verdict, observed, ..PlannedStatement::clone(statement) });
         Ok(Ok(Some(translated)))
     }
 
@@ -85,7 +87,11 @@ impl<C: Stream, S: Stream> Session<C, S> {
         }
         let made = object_names::with_cursors(&statement.text, upstream);
         match made.filter(|_| !self.role.is_restricted()) {
-            Some(text) => Ok(Some(Translated { parameters: None, ..verbatim(statement, text) })),
+            Some(text) => {
+                let observed = self.spared(on_guarded_cursor());
+                let statement = PlannedStatement { observed, ..PlannedStatement::clone(statement) };
+                Ok(Some(Translated { parameters: None, ..verbatim(&statement, text) }))
+            }
             None => Err(self.stop(&statement.text, &on_guarded_cursor())),
         }
     }

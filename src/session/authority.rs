@@ -58,9 +58,13 @@ impl<C: Stream, S: Stream> Session<C, S> {
         }
         self.context.policy = Arc::clone(&rules.policy);
         self.context.catalog = Arc::clone(&rules.catalog);
-        self.role = self.world.role_of(&self.principal);
+        let (role, watched) = super::observed::in_force(self.world.role_of(&self.principal));
+        self.role = role;
         self.context.role = Arc::clone(&self.role);
-        Arc::make_mut(&mut self.identity.who).role = self.role.name.to_string();
+        self.context.watched = watched;
+        let who = Arc::make_mut(&mut self.identity.who);
+        who.role = self.role.name.to_string();
+        who.mode = self.role.mode.recorded();
         self.context_changed();
     }
 

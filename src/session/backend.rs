@@ -12,7 +12,7 @@ use super::run::{Mode, Run};
 use super::{Ended, Session};
 use crate::ledger::Priority;
 use crate::ledger::record::Outcome;
-use crate::policy::GlsCode;
+use crate::policy::{GlsCode, WithheldNotice};
 use crate::sql::objects::Wrap;
 use crate::sql::{GuardedPlan, StatementKind, Strategy};
 use crate::wire::frame::Frame;
@@ -36,6 +36,8 @@ pub(super) struct Ending {
     plan: Arc<GuardedPlan>,
     /// Nothing was found.
     empty: bool,
+    /// It names its patients, and they are the user's: there is nothing that could have been withheld.
+    inside: bool,
     frame: Frame,
     tag: ServerTag,
 }
@@ -297,10 +299,14 @@ impl<C: Stream, S: Stream> Session<C, S> {
         match run.mode {
             Mode::Verbatim | Mode::Unattributed { .. } => {
                 let hidden = run.hidden;
+                let warning = run.warning().filter(|_| tag == ServerTag::CommandComplete);
                 self.finish_plain(id, Outcome::Ok, simple);
                 if !simple {
                     self.ops.pop();
                     self.runs.remove(&id);
+                }
+                if let Some(warning) = warning {
+                    self.show(&warning);
                 }
                 self.show_unless(hidden, frame);
             }
@@ -366,7 +372,11 @@ impl<C: Stream, S: Stream> Session<C, S> {
         let keys_named = run.sought.iter().filter(|s| s.identifier.is_none()).count();
         let ask =
             (plan.filtered || plan.block) && complete && !run.sought.is_empty() && (empty || keys_named > 1);
-        let ending = Ending { run, plan, empty, frame, tag };
+        // Where the policy is only watched, whom it would have withheld is asked too.
+        let ask = ask || run.watch.is_some();
+        let inside =
+            plan.lineage.strategy == Strategy::Pinned && keys_named == 1 && run.sought.len() == 1 && !empty;
+        let ending = Ending { run, plan, empty, inside, frame, tag };
         if ask {
             return Ok(Some(ending));
         }
@@ -375,8 +385,13 @@ impl<C: Stream, S: Stream> Session<C, S> {
     }
 
     async fn look_up_sought(&mut self, mut ending: Ending) -> Result<(), Ended> {
+        if ending.run.watch.is_some() {
+            Box::pin(self.look_outside(&mut ending.run, ending.empty)).await;
+            return self.release_ending(ending);
+        }
         let run = &mut ending.run;
         let outside = self.world.outside(&self.principal, &run.grants, &mut run.sought).await;
+        ending.inside |= ending.plan.lineage.strategy == Strategy::Pinned && !outside;
         if outside && ending.empty && ending.plan.block {
             let refusal = self.world.not_your_patient(&ending.run.sought, &self.role);
             return self.end_with_refusal(ending.run, &refusal);
@@ -385,7 +400,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
     }
 
     fn release_ending(&mut self, ending: Ending) -> Result<(), Ended> {
-        let Ending { mut run, plan, frame, tag, .. } = ending;
+        let Ending { mut run, plan, inside, frame, tag, .. } = ending;
         let reply = match tag {
             ServerTag::CommandComplete => {
                 let parsed = message::CommandTag::decode(frame.body())?;
@@ -407,12 +422,21 @@ impl<C: Stream, S: Stream> Session<C, S> {
             Wrap::Plain | Wrap::Declare(_) | Wrap::Execute(_) => plan.kind == StatementKind::Select,
             Wrap::Prepare(_) | Wrap::Fetch(_) | Wrap::Move(_) | Wrap::Commit => false,
         };
-        if plan.filtered
-            && says_withheld
-            && tag == ServerTag::CommandComplete
-            && self.context.policy.policy.notice_withheld
+        if plan.filtered && says_withheld && !inside && tag == ServerTag::CommandComplete {
+            let tell = match self.role.rows_withheld {
+                WithheldNotice::Always => true,
+                WithheldNotice::Once => !self.told_withheld,
+                WithheldNotice::Never => false,
+            };
+            if tell && !self.muted {
+                self.told_withheld = true;
+                run.window.extend_from_slice(&super::report::rows_withheld());
+            }
+        }
+        if tag == ServerTag::CommandComplete
+            && let Some(warning) = run.warning()
         {
-            run.window.extend_from_slice(&super::report::rows_withheld());
+            run.window.extend_from_slice(&warning);
         }
         run.window.extend_from_slice(&reply);
         let window = run.window.split();

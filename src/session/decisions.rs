@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use super::observed::Watch;
 use super::ops::{Op, Undo};
 use super::peer::Stream;
 use super::run::{self, Mode, Run};
@@ -195,7 +196,10 @@ impl<C: Stream, S: Stream> Session<C, S> {
             sought,
         ));
         run.passed = passed;
-        if run.uses_grants() {
+        if let Some(observed) = run.plan().and_then(|plan| plan.observed.clone()) {
+            run.watch = Some(Box::new(Watch::new(self.role.mode, vec![Some(observed)])));
+        }
+        if run.rests_on_grants() {
             self.world.used(&self.grants);
             self.push_glass_notices();
         }

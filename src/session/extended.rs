@@ -389,6 +389,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
             self.copy_due |= statement.effects.copies_in;
         }
         let run = self.new_run(vec![Arc::clone(&portal.text)], mode, portal.parameters.clone());
+        self.watch(run, statement.as_deref());
         if let Some(run) = self.runs.get_mut(&run) {
             run.layout = portal.layout.clone();
             run.formats.clone_from(&portal.result_formats);

@@ -270,6 +270,10 @@ impl<C: Stream, S: Stream> Session<C, S> {
         if let Some(code) = run.revoked {
             return self.end_with_refusal(run, &super::report::revoked(code));
         }
+        if run.watch.is_some() {
+            run.failed_with(&report.code());
+            Box::pin(self.look_outside(&mut run, false)).await;
+        }
         // The server runs a statement that writes to its end before it sends a row or describes one, and so
         // FETCH and EXECUTE.
         let whole_first = |wrap: &Wrap| matches!(wrap, Wrap::Fetch(_) | Wrap::Execute(_));

@@ -56,11 +56,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
             Err(e) => return self.refuse_simple(UNNAMED, &not_text(&e)).await,
         };
         if self.role.is_restricted() {
-            let refusal = Refusal::new(
-                GlsCode::CannotGuard,
-                "the function call message is not supported: call the function in a SELECT",
-            );
-            return self.refuse_simple(UNNAMED, &refusal).await;
+            return self.refuse_simple(UNNAMED, &not_for_restricted()).await;
         }
         let known = statement(&call);
         let text: Arc<str> = known.clone().unwrap_or_else(|| self.words_for(call.function)).into();
@@ -115,6 +111,9 @@ impl<C: Stream, S: Stream> Session<C, S> {
         if let Some(run) = self.runs.get_mut(&id) {
             run.calls_function = true;
         }
+        if let Some(observed) = self.spared(not_for_restricted()) {
+            self.watch_as(id, vec![Some(observed)]);
+        }
         self.forward(frame);
         self.ops.push(Op::Query { run: id });
         self.gate_unattributed(id);
@@ -139,10 +138,21 @@ impl<C: Stream, S: Stream> Session<C, S> {
         if !self.runs.get(&id).is_some_and(|run| run.calls_function) {
             return Err(super::backend::unexpected(tag));
         }
+        let warning = self.runs.get(&id).and_then(|run| run.warning());
         self.pass_to_run(frame, tag)?;
+        if let Some(warning) = warning {
+            self.show(&warning);
+        }
         self.finish_plain(id, crate::ledger::record::Outcome::Ok, true);
         Ok(())
     }
+}
+
+fn not_for_restricted() -> Refusal {
+    Refusal::new(
+        GlsCode::CannotGuard,
+        "the function call message is not supported: call the function in a SELECT",
+    )
 }
 
 #[cfg(test)]

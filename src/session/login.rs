@@ -22,8 +22,8 @@ use super::world::{CancelTarget, Phase, World};
 use crate::catalog::Namespace;
 use crate::glass::{ConnectionId, Grants, NoticesSeen};
 use crate::ledger::Priority;
-use crate::ledger::record::{Body, ConnectionEvent, From, Tls, Who};
-use crate::policy::{Role, Variant};
+use crate::ledger::record::{Body, ConnectionEvent, From, Observed, ObservedVerdict, Tls, Who};
+use crate::policy::{GlsCode, Role, Variant};
 use crate::sql::planner::Context;
 use crate::wire::client::{self, AcceptError, AcceptSettings, Accepted, Login, Method};
 use crate::wire::frame::Limits;
@@ -87,6 +87,7 @@ fn record_failure(world: &World, peer: Option<SocketAddr>, error: &AcceptError, 
         from,
         method: Some(method_word(method).to_owned()),
         reason: Some(error.to_string()),
+        observed: None,
     };
     world.note(body, Priority::Reserve);
 }
@@ -124,7 +125,7 @@ async fn open(world: &Arc<World>, entry: &Entry, mut login: Login) -> Result<(),
         Ok(admitted) => admitted,
         Err(report) => {
             let why = report.to_string();
-            record_login(world, &login, &from, Some(&why));
+            record_login(world, &login, &from, Some(&why), None);
             login.refuse(&report).await;
             return Err((report, why));
         }
@@ -132,12 +133,12 @@ async fn open(world: &Arc<World>, entry: &Entry, mut login: Login) -> Result<(),
     let upstream = match Box::pin(connect(world, &login, &server_as)).await {
         Ok(upstream) => upstream,
         Err((report, why)) => {
-            record_login(world, &login, &from, Some(&why));
+            record_login(world, &login, &from, Some(&why), None);
             login.refuse(&report).await;
             return Err((report, why));
         }
     };
-    record_login(world, &login, &from, None);
+    record_login(world, &login, &from, None, observed_login(&role, &login));
     let target = CancelTarget { pid: upstream.pid, secret: upstream.secret.clone() };
     let key = match world.cancels.register(target.clone(), target.pid, login.minor) {
         Ok(key) => key,
@@ -165,16 +166,19 @@ async fn open(world: &Arc<World>, entry: &Entry, mut login: Login) -> Result<(),
         role: role.name.to_string(),
         database_user: server_as.user.clone(),
         database: login.database.clone(),
+        mode: role.mode.recorded(),
     };
     let identity = Identity { who: Arc::new(who), from: Arc::new(from.clone()) };
     world.note(connection_record(ConnectionEvent::Open, &identity, None), Priority::Ordinary);
     let rules = world.rules();
+    let (role, watched) = super::observed::in_force(role);
     let context = Context {
         role: Arc::clone(&role),
         policy: Arc::clone(&rules.policy),
         catalog: Arc::clone(&rules.catalog),
         namespace: Arc::new(Namespace::default()),
         variant: Variant::Assigned,
+        watched,
     };
     drop(rules);
     let account_of = entry.bound_to_role().then(|| role.name.clone());
@@ -315,6 +319,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
             notices_seen: NoticesSeen::default(),
             alerts: Alerts::new(world.watch(), shutdown),
             finishing,
+            told_withheld: false,
             idle: Idle::default(),
             account_of: opening.account_of,
             world,
@@ -335,7 +340,13 @@ fn connection_record(event: ConnectionEvent, identity: &Identity, reason: Option
     Body::Connection { event, from: (*identity.from).clone(), who: Some((*identity.who).clone()), reason }
 }
 
-fn record_login(world: &World, login: &Login, from: &From, failure: Option<&str>) {
+fn record_login(
+    world: &World,
+    login: &Login,
+    from: &From,
+    failure: Option<&str>,
+    observed: Option<Observed>,
+) {
     let body = Body::Authentication {
         ok: failure.is_none(),
         user: login.user.clone(),
@@ -343,6 +354,7 @@ fn record_login(world: &World, login: &Login, from: &From, failure: Option<&str>
         from: from.clone(),
         method: Some(proof(login)),
         reason: failure.map(str::to_owned),
+        observed,
     };
     world.note(body, if failure.is_some() { Priority::Reserve } else { Priority::Ordinary });
 }
@@ -366,10 +378,22 @@ fn admit(world: &World, login: &Login) -> Result<Arc<Role>, Report> {
             "Ask whoever runs pgglass to add the user, or a database role it is a member of, to a [role].",
         ));
     };
-    if role.is_restricted() {
+    if role.is_restricted() && !role.is_watched() {
         police(&login.parameters)?;
     }
     Ok(role)
+}
+
+/// What enforcing would have said of a login that was let in because its role is only watched.
+fn observed_login(role: &Role, login: &Login) -> Option<Observed> {
+    let refusal = role.is_watched().then(|| police(&login.parameters).err())??;
+    Some(Observed {
+        mode: role.mode.as_str().to_owned(),
+        verdict: ObservedVerdict::Refuse,
+        code: Some(GlsCode::CannotGuard.as_str().to_owned()),
+        message: Some(refusal.message().trim_start_matches("GLS-240 ").to_owned()),
+        ..Observed::default()
+    })
 }
 
 /// Settings that a restricted user may give at startup, in lower case; everything else is refused.

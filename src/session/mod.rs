@@ -27,6 +27,7 @@ mod layout;
 pub mod login;
 mod names;
 mod objects;
+mod observed;
 mod ops;
 mod outbox;
 mod own_names;
@@ -209,6 +210,8 @@ pub struct Session<C, S> {
     /// What this connection was told of its break-glass sessions.
     notices_seen: NoticesSeen,
     alerts: Alerts,
+    /// The client was told that rows are withheld.
+    told_withheld: bool,
     idle: Idle,
     /// The role whose account the session is logged in to the server as; `None` when it is the user's own.
     account_of: Option<Arc<str>>,

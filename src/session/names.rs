@@ -453,6 +453,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
                 unknown_relation: false,
                 object: None,
                 given: Vec::new(),
+                observed: None,
             })),
             context: self.context_id,
             layout: None,

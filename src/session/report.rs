@@ -5,7 +5,7 @@ use bytes::Bytes;
 
 use crate::glass::{Notice, NoticeKind};
 use crate::ledger::LedgerError;
-use crate::ledger::record::EventId;
+use crate::ledger::record::{self, EventId, ObservedVerdict};
 use crate::policy::{GlsCode, Refusal};
 use crate::wire::message::{Report, Severity};
 
@@ -68,6 +68,33 @@ pub(super) fn rows_withheld() -> Bytes {
     )
     .constraint("GLS-202")
     .notice_response()
+}
+
+/// GLS-250, a warning: what enforcing the policy would have done with a statement that was let through. No patient is
+/// named in it.
+pub(super) fn would_enforce(observed: &record::Observed) -> Option<Bytes> {
+    let what = match observed.verdict {
+        ObservedVerdict::Pass => return None,
+        ObservedVerdict::Refuse => {
+            let code = observed.code.as_deref().unwrap_or_default();
+            let message = observed.message.as_deref().unwrap_or_default();
+            format!("refused under enforce: {code} {message}")
+        }
+        ObservedVerdict::Filter if observed.outside.is_empty() => {
+            "filtered under enforce: rows of patients outside your assignment, if there are any".to_owned()
+        }
+        ObservedVerdict::Filter => {
+            let most = if observed.outside_bounded { "up to " } else { "" };
+            format!(
+                "filtered under enforce: rows of {most}{} patients outside your assignment",
+                observed.outside.len()
+            )
+        }
+        ObservedVerdict::Mask => format!("masked under enforce: {}", observed.masks.join(", ")),
+    };
+    let code = GlsCode::WouldEnforce.as_str();
+    let text = format!("{code} would be {what}; nothing was withheld");
+    Some(Report::new(Severity::Warning, "01000", text).constraint(code).notice_response())
 }
 
 /// A notice of ours about a break-glass session.

@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 use super::copy::CopyRun;
 use super::layout::Layout;
 use super::objects::Passed;
+use super::observed::Watch;
 use super::outbox::RunId;
 use crate::glass::Grants;
 use crate::ledger::record::{Body, Disclosure, End, EventId, From, Intent, Outcome, What, Who};
@@ -112,6 +113,8 @@ pub(super) struct Run {
     pub(super) calls_function: bool,
     /// That description.
     pub(super) description: Option<Bytes>,
+    /// What enforcing would have done with it, where that is only watched.
+    pub(super) watch: Option<Box<Watch>>,
 }
 
 /// Under what authority a run was started.
@@ -167,6 +170,7 @@ impl Run {
             runs_first: false,
             calls_function: false,
             description: None,
+            watch: None,
         }
     }
 
@@ -183,6 +187,11 @@ impl Run {
     /// True when granted patients are bound into it.
     pub(super) fn uses_grants(&self) -> bool {
         self.plan().is_some_and(|p| p.grants_param.is_some())
+    }
+
+    /// The same, or they would be if the policy were enforced.
+    pub(super) fn rests_on_grants(&self) -> bool {
+        self.uses_grants() || self.watch.as_ref().is_some_and(|w| w.uses_grants())
     }
 
     /// The plan of a guarded run.
@@ -214,7 +223,14 @@ impl Run {
 
     /// Patients of rows that went by.
     pub(super) fn take_keys(&mut self, keys: impl IntoIterator<Item = String>) {
-        self.keys.extend(keys);
+        match &mut self.watch {
+            None => self.keys.extend(keys),
+            Some(watch) => {
+                let keys: Vec<String> = keys.into_iter().collect();
+                watch.see(&keys);
+                self.keys.extend(keys);
+            }
+        }
         self.found |= !self.keys.is_empty();
     }
 
@@ -243,10 +259,10 @@ impl Run {
                     .collect(),
                 relations: footprint.relations,
                 classes: footprint.classes,
-                fingerprint: None,
+                fingerprint: self.fingerprint(),
             },
             policy_version: Arc::clone(&self.policy_version),
-            glass_sessions: if self.uses_grants() {
+            glass_sessions: if self.rests_on_grants() {
                 self.grants.sessions.iter().map(ToString::to_string).collect()
             } else {
                 Vec::new()
@@ -310,7 +326,13 @@ impl Run {
 
     /// How it ended.
     pub(super) fn end(&self, outcome: Outcome) -> End {
-        End { rows: self.rows, bytes: self.bytes, outcome, duration_us: micros(self.started.elapsed()) }
+        End {
+            rows: self.rows,
+            bytes: self.bytes,
+            outcome,
+            duration_us: micros(self.started.elapsed()),
+            observed: self.observed(),
+        }
     }
 
     /// The body to append before an unattributed statement is sent.

@@ -90,6 +90,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
             self.copy_due |= statement.effects.copies_in;
         }
         let run = self.new_run(texts, mode, Vec::new());
+        self.watch(run, statements.iter().map(|s| &**s));
         self.forward(frame);
         self.ops.push(Op::Query { run });
         self.gate_unattributed(run);
@@ -183,6 +184,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
             let types: Vec<u32> = statement.given.iter().map(|g| g.type_oid).collect();
             let name = self.own_name(text, types, plan.is_some() && copy.is_none() && translated.is_none());
             let run = self.new_run(vec![Arc::from(statement.text.as_ref())], mode, given);
+            self.watch(run, [&**statement]);
             if let Some(translated) = &translated {
                 self.note_translated(translated, run);
             }

@@ -16,7 +16,7 @@ use crate::config::Upstream;
 use crate::glass::{Applied, ConnectionId, Desk, Grants, Notice, NoticesSeen, ResolvedPatient, Transition};
 use crate::ledger::record::{Body, EventId, EventIds, Record};
 use crate::ledger::{Ledger, LedgerError, Priority, Receipt};
-use crate::policy::{BoundPolicy, GlsCode, Outside, Policy, Refusal, Role, Scope};
+use crate::policy::{BoundPolicy, GlsCode, Outside, Policy, PolicyMode, Refusal, Role, Scope};
 use crate::sql::cache::{PlanCache, Plans};
 use crate::sql::planner::Context;
 use crate::wire::cancel::CancelRegistry;
@@ -283,6 +283,8 @@ impl World {
                 functions: std::collections::BTreeSet::new(),
                 break_glass: None,
                 privacy_officer: false,
+                mode: PolicyMode::Enforce,
+                rows_withheld: Default::default(),
             })
         })
     }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use dashmap::DashMap;
 
 use super::objects;
+use super::observed;
 use super::parse::{self, Statement};
 use super::planner::{Context, Planned, PlannedStatement, decide_parsed};
 use super::template::{self, Skeleton};
@@ -141,8 +142,10 @@ fn template(
                     let traits = |p: &GuardedPlan| {
                         (p.kind, p.block, p.filtered, p.rows_are_witnesses, p.has_marker, p.pins.len())
                     };
+                    let watched =
+                        observed::whatever_the_constants(plan.observed.as_deref(), other.observed.as_deref());
                     let plain = other.wrap == objects::Wrap::Plain && other.copy.is_none();
-                    plain && traits(plan) == traits(other) && plan.lineage == other.lineage
+                    plain && watched && traits(plan) == traits(other) && plan.lineage == other.lineage
                 });
                 (same && other.object.is_none()).then(|| Arc::clone(other))
             });
@@ -175,11 +178,13 @@ struct ContextKey {
     policy: u64,
     namespace: Arc<Namespace>,
     variant: Variant,
+    /// Its decisions are only watched.
+    watched: bool,
 }
 
 impl Hash for ContextKey {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        (&self.role, self.policy, &*self.namespace, self.variant).hash(state);
+        (&self.role, self.policy, &*self.namespace, self.variant, self.watched).hash(state);
     }
 }
 
@@ -197,6 +202,7 @@ impl PlanCache {
             policy: context.policy.epoch,
             namespace: Arc::clone(&context.namespace),
             variant: context.variant,
+            watched: context.watched.is_some(),
         };
         Arc::clone(&self.contexts.entry(key).or_default())
     }

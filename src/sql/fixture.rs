@@ -62,6 +62,8 @@ pub(crate) fn role(scope: Scope) -> Role {
         functions: BTreeSet::from([name("fmt")]),
         break_glass: None,
         privacy_officer: false,
+        mode: Default::default(),
+        rows_withheld: Default::default(),
     }
 }
 
@@ -170,7 +172,7 @@ impl Clinic {
             roles: BTreeMap::new(),
             membership: Membership::default(),
             profiles: BTreeMap::new(),
-            notice_withheld: false,
+            mode: Default::default(),
         };
         let bound = BoundPolicy::bind(Arc::new(policy), &catalog, None);
         let namespace = Namespace {

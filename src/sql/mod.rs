@@ -16,6 +16,7 @@ mod lineage;
 pub mod literal;
 pub mod object_names;
 pub mod objects;
+pub mod observed;
 pub mod parse;
 pub mod plan;
 pub mod planner;
@@ -134,6 +135,8 @@ pub struct GuardedPlan {
     pub origin: std::sync::OnceLock<Origin>,
     /// What stands around it.
     pub wrap: objects::Wrap,
+    /// What enforcing would do with the statement, while that is only watched.
+    pub observed: Option<std::sync::Arc<observed::Observed>>,
 }
 
 /// The columns of a statement as the client wrote it. A fenced or masked table is a derived one, whose

@@ -476,6 +476,7 @@ mod tests {
             copy: None,
             origin: Default::default(),
             wrap: Wrap::Plain,
+            observed: None,
         }
     }
 

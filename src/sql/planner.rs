@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use super::check::{self, CheckContext, CheckFailure};
 use super::effects::{Effects, effects, moves_names};
-use super::objects::{self, Object};
+use super::objects::{self, Object, Wrap};
+use super::observed::{self, Observed, Would};
 use super::parse::{self, Statement};
 use super::plan::{self, PlanError, PlanInput, TrustedPins};
 use super::resolve::{self, Decision, ProtectedOccurrence};
@@ -28,6 +29,15 @@ pub struct Context {
     pub namespace: Arc<Namespace>,
     /// Whether active break-glass sessions widen the guard of queries.
     pub variant: Variant,
+    /// The role that the policy gives, while its decisions are only watched: `role` is then what lets it through.
+    pub watched: Option<Arc<Role>>,
+}
+
+impl Context {
+    /// The context in which the policy's own role is decided about.
+    fn enforced(&self, role: &Arc<Role>) -> Context {
+        Context { role: Arc::clone(role), watched: None, ..self.clone() }
+    }
 }
 
 /// One statement of a text with its verdict.
@@ -45,6 +55,8 @@ pub struct PlannedStatement {
     pub object: Option<Object>,
     /// Constants of the client's text that the plan takes as its first parameters; only for simple queries.
     pub given: Vec<Given>,
+    /// What enforcing would do with it, while that is only watched.
+    pub observed: Option<Arc<Observed>>,
 }
 
 impl PlannedStatement {
@@ -86,6 +98,7 @@ impl PlannedStatement {
             && !self.unknown_relation
             && self.object.is_none()
             && !self.effects.changes_namespace
+            && self.observed.as_ref().is_none_or(|o| o.decision == Would::Pass)
     }
 }
 
@@ -104,7 +117,34 @@ pub(super) fn decide_parsed(parsed: &parse::Parsed, context: &Context) -> Planne
         .map(|s| Decider { statement: s, context, pins: TrustedPins::All }.decide())
         .collect();
     after_names_moved(&mut statements, context.role.is_restricted());
+    if let Some(role) = &context.watched {
+        observe(&mut statements, parsed, &context.enforced(role));
+    }
     Planned { statements: statements.into_iter().map(Arc::new).collect() }
+}
+
+/// Decides the text again as the policy has it, and keeps with each statement what would become of it. A message of
+/// which one statement is refused is not run at all.
+fn observe(statements: &mut [PlannedStatement], parsed: &parse::Parsed, enforced: &Context) {
+    let planned = decide_parsed(parsed, enforced);
+    let refused = planned.refusal().map(Verdict::Refused);
+    let decided = parsed.statements.iter().zip(&planned.statements);
+    for (statement, (text, other)) in statements.iter_mut().zip(decided) {
+        let verdict = match (&other.verdict, &refused) {
+            (own @ Verdict::Refused(_), _) | (own, None) => own,
+            (_, Some(refused)) => refused,
+        };
+        let observed = Arc::new(observed::of(text, verdict, enforced));
+        if let Verdict::Guarded(plan) = &mut statement.verdict {
+            let plan = Arc::make_mut(plan);
+            // What is read through a cursor or prepared statement is read under the plan inside.
+            if let Wrap::Declare(named) | Wrap::Prepare(named) = &mut plan.wrap {
+                Arc::make_mut(&mut named.inner).observed = Some(Arc::clone(&observed));
+            }
+            plan.observed = Some(Arc::clone(&observed));
+        }
+        statement.observed = Some(observed);
+    }
 }
 
 /// Names are resolved before anything of a text runs. What comes after a statement that can change
@@ -173,6 +213,7 @@ fn only(text: &str, accept: impl Fn(&Statement) -> bool) -> Option<Planned> {
             unknown_relation: false,
             object: None,
             given: Vec::new(),
+            observed: None,
         })],
     })
 }
@@ -266,6 +307,7 @@ impl Decider<'_> {
             unknown_relation,
             object,
             given: Vec::new(),
+            observed: None,
         }
     }
 
@@ -334,7 +376,7 @@ impl Decider<'_> {
         kind: StatementKind,
         occurrences: &[ProtectedOccurrence],
     ) -> Result<GuardedPlan, Refusal> {
-        let Context { role, policy, catalog, namespace, variant } = self.context;
+        let Context { role, policy, catalog, namespace, variant, .. } = self.context;
         // Break-glass is read only: a write never gets the granted patients into its guard.
         let variant = match kind {
             StatementKind::Select => *variant,

@@ -38,6 +38,7 @@ impl Decider<'_> {
             copy: None,
             origin: std::sync::OnceLock::new(),
             wrap: Wrap::Plain,
+            observed: None,
         })))
     }
 
@@ -109,6 +110,7 @@ impl Decider<'_> {
             copy: Some(CopyPlan::In(incoming)),
             origin: std::sync::OnceLock::new(),
             wrap: Wrap::Plain,
+            observed: None,
         })
     }
 }

@@ -109,6 +109,7 @@ fn session(role: &str) -> Context {
             ..Namespace::default()
         }),
         variant: Variant::Assigned,
+        watched: None,
     }
 }
 

@@ -6,7 +6,7 @@ use crate::play::{Script, Step, same};
 use crate::stage::Stage;
 
 /// A text with `?` in it, and what stands there one after the other.
-const TEXTS: &[(&str, &[&str])] = &[
+pub(crate) const TEXTS: &[(&str, &[&str])] = &[
     (
         "SELECT patient_id, name FROM clinic.patient WHERE patient_id = ?",
         &[
@@ -71,7 +71,7 @@ const TEXTS: &[(&str, &[&str])] = &[
 ];
 
 /// What no operator compares; a restricted role is told that it cannot be guarded.
-const NO_OPERATOR: &[(&str, &[&str])] = &[
+pub(crate) const NO_OPERATOR: &[(&str, &[&str])] = &[
     (
         "  SELECT name FROM clinic.patient WHERE name <> 'äöü' AND birth_date > ? ORDER BY 1",
         &["5", "'2000-01-01'", "7"],
@@ -83,7 +83,7 @@ const NO_OPERATOR: &[(&str, &[&str])] = &[
     ),
 ];
 
-fn scripts(texts: &[(&str, &[&str])]) -> Vec<Script> {
+pub(crate) fn scripts(texts: &[(&str, &[&str])]) -> Vec<Script> {
     let mut all = Vec::new();
     for (text, values) in texts {
         let texts: Vec<String> = values.iter().chain(*values).map(|value| text.replace('?', value)).collect();
@@ -111,7 +111,7 @@ fn scripts(texts: &[(&str, &[&str])]) -> Vec<Script> {
 }
 
 /// A statement of ours that could not be prepared, or was skipped, is not taken for one that was.
-fn failed_preparations() -> Vec<Script> {
+pub(crate) fn failed_preparations() -> Vec<Script> {
     let q = |n: usize| format!("SELECT title FROM clinic.problem WHERE patient_id = {n} ORDER BY 1");
     let texts = |name: &str, texts: &[&str]| {
         let one = |t: &&str| [Step::Send(query(t)), Step::Ready(1)];

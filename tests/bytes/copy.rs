@@ -14,7 +14,7 @@ fn rows(from: u32, to: u32) -> Vec<u8> {
     (from..to).flat_map(|n| format!("{n}\tcopied {n}\n").into_bytes()).collect()
 }
 
-fn scripts() -> Vec<Script> {
+pub(crate) fn scripts() -> Vec<Script> {
     let data = |from, to| copy_data(&rows(from, to));
     let by_protocol = |sql: &str| {
         [parse("", sql), describe_statement(""), bind("", "", &[]), describe_portal(""), execute("", 0)]

@@ -9,7 +9,7 @@ use crate::stage::Stage;
 
 const ROWS: &str = "SELECT a, b, c, e, f FROM scratch.t WHERE a > $1 ORDER BY a";
 
-fn scripts() -> Vec<Script> {
+pub(crate) fn scripts() -> Vec<Script> {
     let (bind, execute) = (|p: &str, s: &str, v: &[&str]| bind(p, s, v), |p: &str, n: u32| execute(p, n));
     let mut all = vec![
         script(

@@ -12,6 +12,7 @@ mod copy;
 mod extended;
 mod function_call;
 mod objects;
+mod observed;
 mod play;
 mod protected;
 mod random;

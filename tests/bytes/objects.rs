@@ -30,7 +30,7 @@ const ONE: &str =
     "SELECT patient_id, name FROM clinic.patient WHERE patient_id >= $1 ORDER BY patient_id LIMIT 3";
 
 /// For every role: the database past the proxy holds what the user may see.
-fn shared_names() -> Vec<Script> {
+pub(crate) fn shared_names() -> Vec<Script> {
     let p = |sql: &str| query(sql);
     let mut all = vec![
         steps(
@@ -184,7 +184,7 @@ fn shared_names() -> Vec<Script> {
 }
 
 /// A Parse of the unnamed statement that fails has dropped the one before; one that was skipped has not.
-fn unnamed() -> Vec<Script> {
+pub(crate) fn unnamed() -> Vec<Script> {
     let run = || [bind("", "", &[]), execute("", 0), sync()].concat();
     let mut all = Vec::new();
     for good in [PATIENTS, "SELECT 1"] {
@@ -237,7 +237,7 @@ fn names_of_a_restricted_role() {
 }
 
 /// For roles that see everyone.
-fn open_names() -> Vec<Script> {
+pub(crate) fn open_names() -> Vec<Script> {
     let mut all = vec![steps(
         "several in one message",
         &[
@@ -268,7 +268,7 @@ fn open_names() -> Vec<Script> {
 const PROBLEM: &str = "SELECT problem_id, status FROM clinic.problem WHERE patient_id = 880003";
 
 /// `WHERE CURRENT OF`, `EXPLAIN EXECUTE` and `CREATE TABLE AS EXECUTE`.
-fn called_by_name() -> Vec<Script> {
+pub(crate) fn called_by_name() -> Vec<Script> {
     let mut all = Vec::new();
     for lock in ["", " FOR UPDATE"] {
         all.extend(both(
@@ -382,7 +382,7 @@ fn objects_called_by_name_of_an_unrestricted_role() {
 }
 
 /// A simple query of several statements is a transaction block, begun or not.
-fn blocks() -> Vec<Script> {
+pub(crate) fn blocks() -> Vec<Script> {
     let declare = format!("DECLARE c CURSOR FOR {PATIENTS}");
     let texts = [
         format!("{declare}; FETCH 3 FROM c"),

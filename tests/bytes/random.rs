@@ -252,8 +252,12 @@ fn shortest(stage: &Stage, seed: u64, mut batches: Batches, mut found: String) -
 }
 
 fn random(user: &'static str) {
+    random_on(&Stage::of(user), user == "dba_gus", user);
+}
+
+/// `open`: with what restricted roles are told other things about.
+pub(crate) fn random_on(stage: &Stage, open: bool, user: &str) {
     let number = |name: &str| std::env::var(name).ok().and_then(|v| v.parse::<u64>().ok());
-    let stage = Stage::of(user);
     let until = Instant::now() + Duration::from_secs(number("PGGLASS_BYTES_SECONDS").unwrap_or(SECONDS));
     let mut wrong = Vec::new();
     let (first, mut played) = (number("PGGLASS_BYTES_SEED").unwrap_or(1), 0);
@@ -262,9 +266,9 @@ fn random(user: &'static str) {
     while Instant::now() < until && wrong.len() < 5 && played < most {
         let seed = first + played;
         played += 1;
-        let batches = session(&mut StdRng::seed_from_u64(seed), user == "dba_gus");
-        if let Some(found) = difference(&stage, &scripts(seed, &batches)) {
-            let (batches, found) = shortest(&stage, seed, batches, found);
+        let batches = session(&mut StdRng::seed_from_u64(seed), open);
+        if let Some(found) = difference(stage, &scripts(seed, &batches)) {
+            let (batches, found) = shortest(stage, seed, batches, found);
             let sent: Vec<String> = batches.iter().map(|b| b.iter().map(|m| shown(m)).collect()).collect();
             wrong.push(format!("{found}\n   sent: {}", sent.join("\n     then ")));
         }

@@ -76,8 +76,8 @@ fn common() -> Vec<Script> {
     ]
 }
 
-#[test]
-fn a_session_of_an_unrestricted_role() {
+/// For roles that see everyone.
+pub(crate) fn open_scripts() -> Vec<Script> {
     let mut scripts = common();
     scripts.extend([
         script(
@@ -188,7 +188,12 @@ fn a_session_of_an_unrestricted_role() {
             ],
         },
     ]);
-    same(&Stage::of("dba_gus"), &scripts);
+    scripts
+}
+
+#[test]
+fn a_session_of_an_unrestricted_role() {
+    same(&Stage::of("dba_gus"), &open_scripts());
 }
 
 #[test]

@@ -145,7 +145,10 @@ fn simple_queries_of_a_restricted_role() {
 }
 
 fn simple(user: &'static str) {
-    let stage = Stage::of(user);
+    same(&Stage::of(user), &scripts());
+}
+
+pub(crate) fn scripts() -> Vec<Script> {
     let mut scripts: Vec<Script> = Vec::new();
     for (name, texts) in SCRIPTS {
         let messages: Vec<Vec<u8>> = texts.iter().map(|sql| query(sql)).collect();
@@ -154,5 +157,5 @@ fn simple(user: &'static str) {
         let steps = messages.into_iter().flat_map(|m| [Step::Send(m), Step::Ready(1)]).collect();
         scripts.push(Script { name: (*name).to_owned(), steps });
     }
-    same(&stage, &scripts);
+    scripts
 }

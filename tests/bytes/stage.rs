@@ -35,16 +35,25 @@ pub(crate) struct Stage {
 impl Stage {
     /// For this user. Of the protected rows, the database past the proxy has those that a restricted user may see.
     pub(crate) fn of(user: &'static str) -> Stage {
+        Self::with(user, user == "nurse_amy", |config| config)
+    }
+
+    /// For this user, whose policy is only watched: both databases have every row.
+    pub(crate) fn observed(user: &'static str) -> Stage {
+        Self::with(user, false, |config| format!("mode = \"observe\"\n{config}"))
+    }
+
+    fn with(user: &'static str, hidden: bool, edit: fn(String) -> String) -> Stage {
         static MAKING: Mutex<()> = Mutex::new(());
         let making = MAKING.lock().unwrap_or_else(|p| p.into_inner());
         let template = template();
         let (plain, behind) = (template.database.server().copy_of(&template.database), copy(template));
-        if user == "nurse_amy" {
+        if hidden {
             leave_amys(&plain);
         }
         drop(making);
         let proxy = Proxy::start_with(&behind, |config| {
-            let config = changed(config, "cleartext = \"never\"", "cleartext = \"loopback\"");
+            let config = changed(edit(config), "cleartext = \"never\"", "cleartext = \"loopback\"");
             let config = changed(config, "outside = \"block\"", "outside = \"hide\"");
             let config = changed(config, "rows_withheld = true", "rows_withheld = false");
             changed(config, "\"clinic.drug\"]", "\"clinic.drug\", \"scratch.t\", \"scratch.log\"]")

@@ -17,7 +17,7 @@ fn peak(pid: u32) -> u64 {
     line.trim().trim_end_matches(" kB").trim().parse::<u64>().unwrap() / 1024
 }
 
-fn long_values() -> Vec<Script> {
+pub(crate) fn long_values() -> Vec<Script> {
     let sql = "SELECT repeat('x', n), n FROM unnest(ARRAY[1, 65000, 65527, 65528, 65529, 70000, 200000, 10000000, 3]) n";
     let copy: Vec<u8> = [1, 65_530, 70_000, 200_000, 10_000_000, 5]
         .iter()

@@ -58,7 +58,7 @@ fn disclosure(patients: &[&str], exact: bool) -> Disclosure {
 }
 
 fn end(outcome: Outcome) -> End {
-    End { rows: 3, bytes: 90, outcome, duration_us: 1 }
+    End { rows: 3, bytes: 90, outcome, duration_us: 1, observed: None }
 }
 
 fn script() -> Script {

@@ -11,6 +11,7 @@ mod cursor_steps;
 mod cursors;
 mod cursors_record;
 mod names;
+mod observe;
 mod own_objects;
 mod p1_transparency;
 mod p2_copy;
@@ -24,5 +25,6 @@ mod p6_revocation;
 mod p7_tamper;
 mod row_limits;
 mod support;
+mod withheld;
 
 use common::wire;

@@ -46,6 +46,8 @@ fn role(name: &str, privacy_officer: bool) -> Role {
         functions: BTreeSet::new(),
         break_glass: Some("clinical".into()),
         privacy_officer,
+        mode: Default::default(),
+        rows_withheld: Default::default(),
     }
 }
 

@@ -145,6 +145,7 @@ impl Rig {
             role: context.role.name.to_string(),
             database_user: "amy".into(),
             database: "clinic".into(),
+            mode: None,
         };
         let restricted = context.role.is_restricted();
         let entered = runtime.enter();

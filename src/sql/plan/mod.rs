@@ -174,6 +174,7 @@ fn rewrite_here(mut ast: Statement, input: &PlanInput<'_>) -> Result<GuardedPlan
         footprint: footprint(&occurrences),
         copy: None,
         wrap: Wrap::Plain,
+        observed: None,
     })
 }
 

@@ -75,7 +75,7 @@ fn policy() -> Policy {
         roles: BTreeMap::new(),
         membership: Membership::default(),
         profiles: BTreeMap::new(),
-        notice_withheld: false,
+        mode: Default::default(),
     }
 }
 
@@ -90,6 +90,8 @@ fn nurse() -> Role {
         functions: BTreeSet::new(),
         break_glass: None,
         privacy_officer: false,
+        mode: Default::default(),
+        rows_withheld: Default::default(),
     }
 }
 

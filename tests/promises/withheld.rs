@@ -1,0 +1,94 @@
+//! GLS-202: a client is told that rows were withheld where they could have been, as its role is configured, and never
+//! in a place where a client would not look for it.
+
+use crate::common::{Postgres, Proxy, STRANGER};
+use crate::support::{clear, replaced};
+use crate::wire::{Reply, Wire, bind, execute, parse, sync};
+
+fn hidden(config: String) -> String {
+    replaced(clear(config), "outside = \"block\"", "outside = \"hide\"")
+}
+
+fn told(reply: &Reply) -> usize {
+    let notices = reply.notices();
+    for notice in &notices {
+        assert_eq!((notice.severity.as_str(), notice.sqlstate.as_str()), ("WARNING", "01000"));
+        assert_eq!(notice.gls().as_deref(), Some("GLS-202"));
+    }
+    notices.len()
+}
+
+const ALL: &str = "SELECT count(*) FROM clinic.patient";
+
+#[test]
+fn said_where_rows_could_have_been_withheld_and_nowhere_else() {
+    let server = Postgres::shared();
+    let database = server.demo();
+    let proxy = Proxy::start_with(&database, hidden);
+    let mut amy = Wire::through(&proxy, &database, "nurse_amy");
+    let stranger = format!("SELECT name FROM clinic.patient WHERE patient_id = {STRANGER}");
+    let both = format!("SELECT name FROM clinic.patient WHERE patient_id IN (880003, {STRANGER})");
+    for (sql, times) in [
+        (ALL, 1),
+        (ALL, 1),
+        ("SELECT name FROM clinic.patient WHERE sex = 'F' LIMIT 1", 1),
+        (stranger.as_str(), 1),
+        // Whether such a patient exists makes no difference.
+        ("SELECT name FROM clinic.patient WHERE patient_id = -1", 1),
+        (both.as_str(), 1),
+        // An assigned patient has no rows that are withheld: none found is none.
+        ("SELECT name FROM clinic.patient WHERE patient_id = 880003", 0),
+        ("SELECT * FROM clinic.allergy WHERE patient_id = 880003 AND substance = 'no such thing'", 0),
+        ("SELECT name FROM clinic.patient WHERE patient_id IN (880003, 880015)", 0),
+        (
+            "SELECT p.name FROM clinic.patient p JOIN clinic.note n USING (patient_id) WHERE patient_id = 880003 AND n.patient_id = 880003",
+            0,
+        ),
+        ("SELECT name FROM clinic.ward", 0),
+        ("SELECT 1", 0),
+    ] {
+        assert_eq!(told(&amy.ok(sql)), times, "{sql}");
+        assert_eq!(told(&amy.extended(sql, &[])), times, "by protocol: {sql}");
+    }
+    let mut dba = Wire::through(&proxy, &database, "dba_gus");
+    assert_eq!(told(&dba.ok(ALL)), 0);
+}
+
+#[test]
+fn said_behind_the_rows_and_before_the_end_of_the_statement() {
+    let server = Postgres::shared();
+    let database = server.demo();
+    let proxy = Proxy::start_with(&database, hidden);
+    let mut amy = Wire::through(&proxy, &database, "nurse_amy");
+    // Among COPY data no client expects a notice.
+    let copied = amy.ok("COPY (SELECT patient_id FROM clinic.allergy) TO STDOUT");
+    assert_eq!(told(&copied), 1);
+    let tags = copied.tags();
+    assert!(tags.starts_with('H') && tags.ends_with("dcNCZ"), "{tags}");
+    assert!(!tags.trim_end_matches("NCZ").contains('N'), "{tags}");
+    let tags = amy.ok(ALL).tags();
+    assert_eq!(tags, "TDNCZ");
+    // A portal that is read in parts is over once.
+    let sql = "SELECT patient_id FROM clinic.patient";
+    amy.send(
+        &[parse("", sql), bind("", "", &[]), execute("", 3), execute("", 3), execute("", 0), sync()].concat(),
+    );
+    assert_eq!(told(&amy.reply()), 1);
+}
+
+#[test]
+fn said_once_a_session_or_never_as_the_role_has_it() {
+    let server = Postgres::shared();
+    let database = server.demo();
+    let proxy = Proxy::start_with(&database, |config| {
+        let config = replaced(hidden(config), "[role.nurse]\n", "[role.nurse]\nrows_withheld = \"once\"\n");
+        replaced(config, "[role.physician]\n", "[role.physician]\nrows_withheld = false\n")
+    });
+    for _ in 0..2 {
+        let mut amy = Wire::through(&proxy, &database, "nurse_amy");
+        let times: Vec<usize> = (0..3).map(|_| told(&amy.ok(ALL))).collect();
+        assert_eq!(times, [1, 0, 0]);
+    }
+    let mut chen = Wire::through(&proxy, &database, "dr_chen");
+    assert_eq!(told(&chen.ok(ALL)), 0);
+}
