@@ -205,6 +205,12 @@ fn mistakes_that_one_value_shows() {
             "ssn = { mask = \"surrogate\", table = \"clinic.visit\", value = \"a\", surrogate = \"b\" }",
             "clinic.visit keeps surrogates and is a [[table]] too",
         ),
+        ("outside = \"block\"", "outside = \"maks\"", "did you mean `mask`?"),
+        (
+            "outside = \"block\"",
+            "outside = \"mask\"\n[role.nurse.outside_masks.\"clinic.patent\"]\n[role.nurse.x]",
+            "did you mean `clinic.patient`?",
+        ),
         ("[reference]", "[masks]\nzip3_small = [\"3O6\"]\n[reference]", "`3O6` is no three-digit ZIP area"),
         (
             "[role.billing.masks",

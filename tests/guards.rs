@@ -10,9 +10,9 @@ use std::sync::Arc;
 
 use pgglass::catalog::{Catalog, Column, QualifiedName, load};
 use pgglass::policy::{
-    Assignment, BoundPolicy, BoundTable, DerivedShape, GuardParams, KeyPath, KeyType, Mask, MaskOf, Policy,
-    Step, TableMasks, TableRule, Variant, bound_keys, derived_table, guard_conjunct, key_expression,
-    mask_expression, new_key_check,
+    Assignment, BoundPolicy, BoundTable, DerivedShape, GuardParams, KeyPath, KeyType, Mask, MaskOf,
+    OutsideMasks, Policy, Step, TableMasks, TableRule, Variant, bound_keys, derived_table, guard_conjunct,
+    key_expression, mask_expression, new_key_check,
 };
 use postgres::Postgres;
 use tokio_postgres::Client;
@@ -202,6 +202,58 @@ async fn derived_tables_and_bounds_agree_with_the_guard() {
         set.sort();
         let wanted: Vec<Option<String>> = keys.into_iter().map(Some).collect();
         assert_eq!(set, wanted, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn rows_outside_are_shown_once_and_the_join_is_dropped_where_nothing_masked_is_read() {
+    let w = World::new().await;
+    w.client
+        .batch_execute(
+            "DELETE FROM glass.assigned a USING glass.assigned b WHERE a.ctid > b.ctid AND a.user_name OPERATOR(pg_catalog.=) b.user_name \
+             AND (a.patient_id OPERATOR(pg_catalog.=) b.patient_id); CREATE UNIQUE INDEX ON glass.assigned (user_name, patient_id); \
+             SET plan_cache_mode = force_generic_plan",
+        )
+        .await
+        .expect("unique");
+    let outside = OutsideMasks::new();
+    for (name, column) in
+        [("Patient \"x\"", "note"), ("orders", "order_id"), ("sample", "sample_id"), ("result", "result_id")]
+    {
+        let table = w.table(name);
+        let relation = w.catalog.relation(table.oid).expect("relation");
+        let owner = table.rule.path.owner();
+        let masks = TableMasks { own: vec![], outside: Some(&outside), owner };
+        let derived = |params| {
+            let shape = DerivedShape { inside: Some(params), ..DerivedShape::default() };
+            derived_table(&w.bound.policy, table, relation, &masks, "__glass_r1", shape)
+        };
+        let alias = "__glass_r1";
+        let whole =
+            format!("SELECT {} FROM {} AS {alias}", key_expression(table, alias), table.name.to_sql());
+        let all = w.client.query(&whole, &[]).await.expect("every row").len();
+        for (principal, grants, clear) in [
+            ("nina", None, 2),
+            ("olga", None, 1),
+            ("nobody", None, 0),
+            ("olga", Some([9_i64, 5].as_slice()), 2),
+        ] {
+            let variant = if grants.is_some() { Variant::Granted } else { Variant::Assigned };
+            let params = GuardParams::after(0, variant);
+            let value = if column == "note" { "born" } else { column };
+            let query = format!("SELECT d.\"{value}\"::text FROM {} AS d", derived(params));
+            let shown = w.texts(&query, principal, grants).await;
+            assert_eq!(shown.len(), all, "{query}");
+            assert_eq!(shown.iter().flatten().count(), clear, "{principal}: {query}");
+        }
+        // Only the column that tells whose row it is: no masked column is read.
+        let lean =
+            format!("SELECT d.\"{owner}\" FROM {} AS d", derived(GuardParams::after(0, Variant::Assigned)));
+        w.client.batch_execute(&format!("PREPARE lean AS {lean}")).await.expect("prepared");
+        let plan = w.client.simple_query("EXPLAIN EXECUTE lean ('nina')").await.expect("plan");
+        let plan = format!("{plan:?}");
+        assert!(!plan.contains("assigned") && !plan.contains("Join"), "{lean}\n{plan}");
+        w.client.batch_execute("DEALLOCATE lean").await.expect("gone");
     }
 }
 

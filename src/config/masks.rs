@@ -26,6 +26,8 @@ pub(super) struct RoleMasks {
     pub(super) masking: Masking,
     /// Where the masks of a table stand in the file.
     pub(super) places: Vec<(QualifiedName, Range<usize>)>,
+    /// The same for masks of rows outside.
+    pub(super) outside_places: Vec<(QualifiedName, Range<usize>)>,
 }
 
 /// What masks of every role have in common.
@@ -68,7 +70,7 @@ pub(super) fn read(
     if s.choice(findings, "masks_preset", &[("safe_harbor", ())]).is_some() {
         out.masking.preset = Some(MaskPreset::SafeHarbor { zip3_small: Arc::clone(&settings.zip3_small) });
     }
-    out.masking.outside = outside(s, tables, settings, findings);
+    outside(s, tables, settings, findings, &mut out);
     let section = s.section(findings, "masks");
     for (name, value) in section.entries() {
         let Some(table) = qualified(findings, &name) else { continue };
@@ -117,8 +119,8 @@ fn outside(
     tables: &Tables,
     settings: &MaskSettings,
     findings: &mut Findings<'_>,
-) -> BTreeMap<QualifiedName, OutsideMasks> {
-    let mut out = BTreeMap::new();
+    out: &mut RoleMasks,
+) {
     for (name, value) in s.section(findings, "outside_masks").entries() {
         let Some(table) = qualified(findings, &name) else { continue };
         if !tables.contains(&table) {
@@ -134,11 +136,11 @@ fn outside(
                 masks.insert(column.into_inner(), Some(mask));
             }
         }
-        if out.insert(table.clone(), masks).is_some() {
+        out.outside_places.push((table.clone(), name.span()));
+        if out.masking.outside.insert(table.clone(), masks).is_some() {
             findings.error(name.span(), format!("the outside_masks of {table} stand in two places"));
         }
     }
-    out
 }
 
 fn is_none(value: &Spanned<DeValue<'_>>) -> bool {

@@ -104,7 +104,8 @@ fn role(
     if scope.is_none() && s.take("scope").is_none() {
         s.missing(findings, "scope", "\"assigned\"");
     }
-    const OUTSIDE: [(&str, Outside); 2] = [("hide", Outside::Hide), ("block", Outside::Block)];
+    const OUTSIDE: [(&str, Outside); 3] =
+        [("hide", Outside::Hide), ("block", Outside::Block), ("mask", Outside::Mask)];
     let outside = s.choice(findings, "outside", &OUTSIDE);
     let classes = classes(s, tables, findings);
     let masks = masks::read(s, tables, settings, findings);
@@ -118,6 +119,14 @@ fn role(
     let rows_withheld = super::policy::rows_withheld(s, findings).unwrap_or(defaults.rows_withheld);
     let scope = scope?.into_inner();
 
+    let masks_outside = matches!(outside.as_ref().map(Spanned::get_ref), Some(Outside::Mask));
+    for (table, span) in masks.outside_places.iter().filter(|_| !masks_outside) {
+        findings.warning(
+            span.clone(),
+            format!("the outside_masks of {table} have no effect unless outside is \"mask\""),
+            "remove them, or set outside = \"mask\"",
+        );
+    }
     if let Some(outside) = outside.as_ref().filter(|_| scope != Scope::Assigned) {
         findings.warning(
             outside.span(),

@@ -58,6 +58,7 @@ pub fn lint(bound: &BoundPolicy, catalog: &Catalog, facts: &Facts) -> Vec<Findin
     }
     lint.identifiers();
     lint.masks();
+    lint.masks_outside();
     lint.presets();
     lint.members();
     lint.rights();

@@ -231,9 +231,15 @@ impl Layout {
     }
 }
 
+/// The type of a row without a type of its own.
+const RECORD: u32 = 2249;
+/// Types from here on are not built in (`FirstNormalObjectId`): row types of users' tables among them.
+const FIRST_NORMAL_OID: u32 = 16_384;
+
 /// A RowDescription body from which the hidden columns were taken, with the names, tables, column numbers and
 /// type modifiers of the client's own text. A column whose type differs keeps what the server said of it: the
-/// values that follow are of that type.
+/// values that follow are of that type. A whole row of a derived table is a record where the table's own is of its
+/// row type; both have the same forms, in text and in binary (rowtypes.c).
 pub(super) fn restored(shown: BytesMut, origin: &Origin) -> Result<BytesMut, Malformed> {
     let mut at = Cursor(&shown);
     let count = at.int16()?;
@@ -249,7 +255,9 @@ pub(super) fn restored(shown: BytesMut, origin: &Origin) -> Result<BytesMut, Mal
         let type_size = at.take(2)?;
         let type_modifier = at.take(4)?;
         let format = at.take(2)?;
-        let same = type_oid == column.type_oid.to_be_bytes();
+        let whole_row = type_oid == RECORD.to_be_bytes() && column.type_oid >= FIRST_NORMAL_OID;
+        let same = whole_row || type_oid == column.type_oid.to_be_bytes();
+        let own_type = column.type_oid.to_be_bytes();
         body.extend_from_slice(if same { column.name.as_bytes() } else { name });
         body.put_u8(0);
         if same {
@@ -258,7 +266,7 @@ pub(super) fn restored(shown: BytesMut, origin: &Origin) -> Result<BytesMut, Mal
         } else {
             body.extend_from_slice(place);
         }
-        body.extend_from_slice(type_oid);
+        body.extend_from_slice(if whole_row { &own_type } else { type_oid });
         body.extend_from_slice(type_size);
         if same {
             body.put_i32(column.type_modifier);

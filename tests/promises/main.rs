@@ -17,6 +17,7 @@ mod p1_transparency;
 mod p2_copy;
 mod p2_enforcement;
 mod p2_leaks;
+mod p2_outside;
 mod p2_statements;
 mod p3_durable;
 mod p4_record;

@@ -2,8 +2,8 @@
 //! of surrogates that do not serve.
 
 use super::{Level, Lint, types};
-use crate::catalog::{Column, QualifiedName, Relation, quote_ident};
-use crate::policy::{Mask, Proposal, Role, Scope, TableRule, masked_type, proposals};
+use crate::catalog::{Column, QualifiedName, Relation, RelationKind, quote_ident};
+use crate::policy::{Mask, Outside, Proposal, Role, Scope, TableRule, masked_type, proposals};
 
 impl Lint<'_> {
     pub(super) fn masks(&mut self) {
@@ -30,6 +30,20 @@ impl Lint<'_> {
                     self.surrogates(&subject, column, table, value, surrogate);
                 }
             }
+        }
+    }
+
+    /// Rows of patients outside are told by a join over (principal, patient), which must double none.
+    pub(super) fn masks_outside(&mut self) {
+        let policy = &self.bound.policy;
+        let masks = |r: &&Role| r.scope == Scope::Assigned && r.outside == Outside::Mask;
+        let Some(role) = policy.roles.values().find(masks) else { return };
+        let Some(relation) = self.catalog.lookup(&policy.assignment.relation) else { return };
+        if !matches!(relation.kind, RelationKind::Table | RelationKind::PartitionedTable) {
+            let message =
+                format!("role {} masks what is outside, which needs a table of assignments", role.name);
+            let help = "keep assignments in a table with a unique index over (principal, patient)";
+            self.push(Level::Error, "assignment-kind", &relation.name, message, help);
         }
     }
 

@@ -3,7 +3,9 @@
 use proptest::prelude::*;
 
 use super::{CheckFailure, check};
-use crate::policy::{DerivedShape, GuardParams, Scope, TableMasks, Variant, derived_table};
+use crate::policy::{
+    Access, DerivedShape, GuardParams, Mask, Outside, Scope, TableMasks, Variant, derived_table,
+};
 use crate::sql::fixture::{Clinic, role};
 use crate::sql::parse::parse;
 use crate::sql::resolve::{Decision, decide};
@@ -439,6 +441,74 @@ fn masked_relations_occur_only_in_their_masked_form() {
         &[
             "UPDATE patients p SET name = 'x', ssn = $1 WHERE p.mrn = 1 AND {patients p} RETURNING p.name",
             "INSERT INTO patients (mrn, ssn) VALUES (1, $1) RETURNING mrn, {new patients patients} AS __glass_c1",
+        ],
+    );
+}
+
+/// A clinic whose rows of patients outside are shown masked: what stands in place of `n`.
+fn outside(n: &str, params: Option<GuardParams>) -> (Clinic, String) {
+    let mut clinic = Clinic::new();
+    clinic.role.outside = Outside::Mask;
+    let name = |n: &str| crate::catalog::QualifiedName::new("public", n);
+    let masks = [("sex".to_owned(), None), ("dob".to_owned(), Some(Mask::Year))];
+    clinic.role.masking.outside.insert(name("patients"), masks.into());
+    let oid = clinic.catalog.by_name[&name(n)];
+    let Access::Protected { table, filter: false, masks, .. } = clinic.bound.access(&clinic.role, oid) else {
+        panic!("not shown");
+    };
+    let relation = &clinic.catalog.relations[&oid];
+    let shape = DerivedShape { inside: params, ..DerivedShape::default() };
+    let text = derived_table(&clinic.bound.policy, table, relation, &masks, "__glass_r1", shape);
+    (clinic, text)
+}
+
+#[test]
+fn rows_outside_are_shown_only_in_the_masked_form() {
+    let params = Some(GuardParams::after(3, Variant::Assigned));
+    let (clinic, t) = outside("patients", params);
+    let (_, far) = outside("results", params);
+    // The condition tells who is inside; the key and what is named stay readable, all else is NULL.
+    for part in [
+        "CASE WHEN \"__glass_a\".\"patient_id\" OPERATOR(pg_catalog.=) \"__glass_r1\".\"mrn\" THEN",
+        "\"__glass_r1\".\"mrn\" AS \"mrn\", CASE",
+        "\"__glass_r1\".\"sex\" AS \"sex\"",
+        "ELSE NULL::pg_catalog.text END AS \"ssn\"",
+    ] {
+        assert!(t.contains(part), "{part}: {t}");
+    }
+    all(
+        Seen::Pass,
+        &clinic,
+        &[
+            &format!("SELECT ssn FROM {t} AS p WHERE p.ssn::int > 1 ORDER BY dob"),
+            &format!("SELECT p.ssn, r.value FROM {t} AS p LEFT JOIN {far} AS r ON r.value = 1 / p.visits"),
+            "UPDATE patients p SET name = ssn WHERE p.mrn = 1 AND {patients p} RETURNING p.name",
+            "INSERT INTO patients (mrn, ssn) VALUES (1, $1) RETURNING ssn, {new patients patients} AS __glass_c1",
+        ],
+    );
+    let (_, nobody) = outside("patients", None);
+    let (_, granted) = outside("patients", Some(GuardParams::after(3, Variant::Granted)));
+    all(
+        Seen::Fail,
+        &clinic,
+        &[
+            "SELECT name FROM patients p",
+            "SELECT name FROM patients p WHERE {patients p}",
+            &format!("SELECT ssn FROM {nobody} AS p"),
+            &format!("SELECT ssn FROM {granted} AS p"),
+            &format!("SELECT ssn FROM {} AS p", t.replace("$4", "$3")),
+            &format!(
+                "SELECT ssn FROM {} AS p",
+                t.replace("ELSE NULL::pg_catalog.text END", "ELSE \"__glass_r1\".\"ssn\" END")
+            ),
+            &format!("SELECT ssn FROM {} AS p", t.replace("LEFT JOIN", "INNER JOIN")),
+            &format!("SELECT ssn FROM {} AS p", t.replacen("CASE WHEN ", "CASE WHEN true OR ", 1)),
+            &format!("SELECT ssn FROM {} AS p", t.replace("\"glass\".\"assigned\"", "\"assigned\"")),
+            &format!("SELECT ssn FROM {} AS p", far.replace("results", "patients")),
+            &format!("SELECT value FROM {} AS p", far.replacen(" LEFT JOIN", ", patients AS x LEFT JOIN", 1)),
+            "UPDATE patients p SET name = 'x'",
+            "DELETE FROM patients p",
+            "INSERT INTO patients (mrn, ssn) VALUES (1, $1)",
         ],
     );
 }
