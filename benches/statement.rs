@@ -43,11 +43,7 @@ fn relation(oid: u32, relation: QualifiedName, columns: &[(&str, &str)]) -> Rela
 }
 
 fn rule(table: &str, class: &str, steps: Vec<Step>) -> TableRule {
-    TableRule {
-        name: name("clinic", table),
-        class: class.to_owned(),
-        path: KeyPath { steps, key: "patient_id".to_owned() },
-    }
+    TableRule::new(name("clinic", table), class, KeyPath { steps, key: "patient_id".to_owned() })
 }
 
 fn context() -> Context {
@@ -76,11 +72,7 @@ fn context() -> Context {
         catalog.by_name.insert(r.name.clone(), r.oid);
         catalog.relations.insert(r.oid, r);
     }
-    let order = Step {
-        column: "order_id".to_owned(),
-        table: name("clinic", "lab_order"),
-        references: "order_id".to_owned(),
-    };
+    let order = Step::new("order_id", name("clinic", "lab_order"), "order_id");
     let policy = Policy {
         version: "bench".into(),
         key_type: KeyType::Int8,

@@ -72,11 +72,11 @@ fn policy() -> Policy {
             valid_from: Some("valid_from".into()),
             valid_to: Some("valid_to".into()),
         },
-        tables: vec![TableRule {
-            name: patient,
-            class: "demographics".into(),
-            path: KeyPath { steps: vec![], key: "patient_id".into() },
-        }],
+        tables: vec![TableRule::new(
+            patient,
+            "demographics",
+            KeyPath { steps: vec![], key: "patient_id".into() },
+        )],
         reference: Default::default(),
         roles: Default::default(),
         membership: Default::default(),

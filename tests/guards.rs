@@ -47,15 +47,11 @@ SET search_path = evil, glass, clinic, pg_catalog;
 "#;
 
 fn policy() -> Policy {
-    let step = |column: &str, table: &str, references: &str| Step {
-        column: column.into(),
-        table: QualifiedName::new("clinic", table),
-        references: references.into(),
+    let step = |column: &str, table: &str, references: &str| {
+        Step::new(column, QualifiedName::new("clinic", table), references)
     };
-    let rule = |name: &str, steps: Vec<Step>, key: &str| TableRule {
-        name: QualifiedName::new("clinic", name),
-        class: "c".into(),
-        path: KeyPath { steps, key: key.into() },
+    let rule = |name: &str, steps: Vec<Step>, key: &str| {
+        TableRule::new(QualifiedName::new("clinic", name), "c", KeyPath { steps, key: key.into() })
     };
     let to_order = step("order_id", "orders", "order_id");
     let to_sample = step("sample_id", "sample", "sample_id");
@@ -128,7 +124,7 @@ impl World {
         let guard = guard_conjunct(&self.bound.policy, table, "a b", GuardParams::after(0, variant));
         let query = format!(
             "SELECT {} FROM {} AS \"a b\" WHERE {guard} ORDER BY 1",
-            key_expression(table, "a b"),
+            key_expression(&self.bound.policy, table, "a b", None),
             table.name.to_sql()
         );
         self.texts(&query, principal, grants)
@@ -168,7 +164,11 @@ async fn every_row_has_its_witness() {
     let w = World::new().await;
     for (table, nulls) in [("Patient \"x\"", 0), ("orders", 1), ("sample", 2), ("result", 4)] {
         let table = w.table(table);
-        let query = format!("SELECT {} FROM {} AS t", key_expression(table, "t"), table.name.to_sql());
+        let query = format!(
+            "SELECT {} FROM {} AS t",
+            key_expression(&w.bound.policy, table, "t", None),
+            table.name.to_sql()
+        );
         let keys: Vec<Option<String>> =
             w.client.query(&query, &[]).await.expect("witness").iter().map(|r| r.get(0)).collect();
         assert_eq!(keys.iter().filter(|k| k.is_none()).count(), nulls, "{query}");
@@ -190,7 +190,7 @@ async fn derived_tables_and_bounds_agree_with_the_guard() {
             witness: Some("__glass_k1"),
             ..DerivedShape::default()
         };
-        let masks = TableMasks { own: vec![], outside: None, owner: table.rule.path.owner() };
+        let masks = TableMasks { own: vec![], outside: None, owners: table.rule.owner_columns() };
         let derived = derived_table(&w.bound.policy, table, relation, &masks, "__glass_r1", shape);
         let query = format!("SELECT __glass_k1 FROM {derived} AS d ORDER BY 1");
         let keys: Vec<String> =
@@ -347,7 +347,7 @@ async fn masks_keep_the_columns_type_and_hide_its_value() {
         // As a column of the table's stand-in, modifier included.
         let relation = w.catalog.relation(table.oid).expect("relation");
         let shape = DerivedShape::default();
-        let masks = TableMasks { own: vec![(column, &mask)], outside: None, owner: table.rule.path.owner() };
+        let masks = TableMasks { own: vec![(column, &mask)], outside: None, owners: table.rule.owner_columns() };
         let derived = derived_table(&w.bound.policy, table, relation, &masks, "r", shape);
         let view = format!(
             "CREATE TEMP VIEW stand_in AS SELECT * FROM {derived} AS d; \

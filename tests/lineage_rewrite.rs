@@ -29,17 +29,11 @@ const ASSIGNED: [i64; 3] = [1, 2, 4];
 fn table(name: &str, class: &str, steps: &[(&str, &str, &str)]) -> TableRule {
     let steps = steps
         .iter()
-        .map(|(column, table, references)| Step {
-            column: (*column).to_owned(),
-            table: QualifiedName::new("clinic", *table),
-            references: (*references).to_owned(),
+        .map(|(column, table, references)| {
+            Step::new(*column, QualifiedName::new("clinic", *table), *references)
         })
         .collect();
-    TableRule {
-        name: QualifiedName::new("clinic", name),
-        class: class.to_owned(),
-        path: KeyPath { steps, key: "patient_id".to_owned() },
-    }
+    TableRule::new(QualifiedName::new("clinic", name), class, KeyPath { steps, key: "patient_id".to_owned() })
 }
 
 fn role(name: &str, scope: Scope) -> Role {

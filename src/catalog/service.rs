@@ -181,8 +181,8 @@ impl Service {
         value: &str,
     ) -> Result<Option<String>, ServiceError> {
         let named = || format!("{}.{}", identifier.table, identifier.column);
-        let rule = policy.tables.iter().find(|t| t.name == identifier.table && t.path.steps.is_empty());
-        let Some(rule) = rule else { return Err(ServiceError::Identifier(named())) };
+        let rule = policy.tables.iter().find(|t| t.name == identifier.table);
+        let Some(key) = rule.and_then(|r| r.own_key()) else { return Err(ServiceError::Identifier(named())) };
         // The value is compared in the column's own type, so that an index on it serves, but
         // without the type's modifier: a cast to varchar(8) would cut the value short.
         let relation = identifier.table.to_sql();
@@ -190,7 +190,7 @@ impl Service {
         let Some(type_sql) = types.first().and_then(|r| r.try_get::<_, String>(0).ok()) else {
             return Err(ServiceError::Identifier(named()));
         };
-        let query = identifier_query(&identifier.table, &rule.path.key, &identifier.column, &type_sql);
+        let query = identifier_query(&identifier.table, key, &identifier.column, &type_sql);
         let rows = match self.ask("identifier", &query, &[&value]).await {
             Ok(rows) => rows,
             // A value that is none of the column's type names nobody.

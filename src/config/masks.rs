@@ -9,8 +9,9 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 use super::diagnostic::Findings;
-use super::policy::{Tables, is_table};
+use super::policy::is_table;
 use super::reader::{Section, qualified, unknown};
+use super::tables::Tables;
 use crate::catalog::QualifiedName;
 use crate::policy::{Mask, MaskPreset, Masking, OutsideMasks, REDACTED, WITHHELD, zip3_small};
 

@@ -11,6 +11,7 @@ mod policy;
 mod reader;
 mod roles;
 mod server;
+mod tables;
 mod units;
 mod version;
 

@@ -1,5 +1,5 @@
-//! `[patient]`, `[assignment]`, `[[table]]`, `[reference]`, `[break_glass.*]` and `[notices]`:
-//! what is protected, and on what terms a glass is broken. Roles are read in `roles`.
+//! `[patient]`, `[assignment]`, `[reference]`, `[break_glass.*]` and `[notices]`: who is assigned to
+//! whom, and on what terms a glass is broken. Tables are read in `tables`, roles in `roles`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -8,54 +8,18 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 use super::diagnostic::Findings;
-use super::reader::{Section, qualified, qualified_column, unknown};
+use super::reader::{Section, qualified, qualified_column};
+use super::tables::{self, Tables};
 use super::{masks, roles, version};
 use crate::catalog::QualifiedName;
 use crate::policy::{
-    Assignment, GlassProfile, Identifier, KeyPath, KeyType, Policy, PolicyMode, RESERVED_PREFIX, Step,
-    TableRule, WithheldNotice,
+    Assignment, GlassProfile, Identifier, KeyType, Policy, PolicyMode, RESERVED_PREFIX, WithheldNotice,
 };
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// The protected tables, for checks that span sections. Names and classes include those of entries
-/// with an error of their own, so that one mistake is not reported as several.
-#[derive(Default)]
-pub(super) struct Tables {
-    rules: Vec<TableRule>,
-    names: BTreeSet<QualifiedName>,
-    classes: BTreeSet<String>,
-}
-
-impl Tables {
-    pub(super) fn rule(&self, name: &QualifiedName) -> Option<&TableRule> {
-        self.rules.iter().find(|r| r.name == *name)
-    }
-
-    pub(super) fn contains(&self, name: &QualifiedName) -> bool {
-        self.names.contains(name)
-    }
-
-    pub(super) fn classes(&self) -> Vec<&str> {
-        self.classes.iter().map(String::as_str).collect()
-    }
-
-    /// Reports that `name` has no entry.
-    pub(super) fn unknown(
-        &self,
-        findings: &mut Findings<'_>,
-        span: std::ops::Range<usize>,
-        what: &str,
-        name: &QualifiedName,
-    ) {
-        let known: Vec<String> = self.names.iter().map(ToString::to_string).collect();
-        let known: Vec<&str> = known.iter().map(String::as_str).collect();
-        unknown(findings, span, what, &name.to_string(), &known);
-    }
-}
-
 pub(super) fn read(top: &mut Section<'_>, findings: &mut Findings<'_>) -> Option<Policy> {
-    let tables = tables(top, findings);
+    let tables = tables::read(top, findings);
     let mut patient = top.section(findings, "patient");
     let key_type = key_type(&mut patient, findings);
     let identifiers = identifiers(&mut patient, &tables, findings);
@@ -83,7 +47,7 @@ pub(super) fn read(top: &mut Section<'_>, findings: &mut Findings<'_>) -> Option
         key_type: key_type?,
         identifiers,
         assignment: assignment?.into_inner(),
-        tables: tables.rules,
+        tables: tables.into_rules(),
         reference,
         roles,
         membership,
@@ -141,13 +105,17 @@ fn reserved(findings: &mut Findings<'_>, word: &str, at: &Spanned<String>) {
     }
 }
 
-fn column(s: &mut Section<'_>, findings: &mut Findings<'_>, key: &'static str) -> Option<Spanned<String>> {
+pub(super) fn column(
+    s: &mut Section<'_>,
+    findings: &mut Findings<'_>,
+    key: &'static str,
+) -> Option<Spanned<String>> {
     let column = s.string(findings, key)?;
     reserved(findings, column.get_ref(), &column);
     Some(column)
 }
 
-fn required_column(
+pub(super) fn required_column(
     s: &mut Section<'_>,
     findings: &mut Findings<'_>,
     key: &'static str,
@@ -160,7 +128,7 @@ fn required_column(
     column(s, findings, key).map(Spanned::into_inner)
 }
 
-fn relation(
+pub(super) fn relation(
     s: &mut Section<'_>,
     findings: &mut Findings<'_>,
     key: &'static str,
@@ -197,7 +165,7 @@ fn identifiers(s: &mut Section<'_>, tables: &Tables, findings: &mut Findings<'_>
                 let what = "an identifier must be in a protected table, not";
                 tables.unknown(findings, text.span(), what, &table);
             }
-            Some(rule) if !rule.path.steps.is_empty() => findings.error_help(
+            Some(rule) if rule.own_key().is_none() => findings.error_help(
                 text.span(),
                 format!("{table} has no patient key of its own: its `key` is reached `via` other tables"),
                 "name a column of a table whose [[table]] entry has no `via`",
@@ -220,65 +188,6 @@ fn assignment(top: &mut Section<'_>, findings: &mut Findings<'_>) -> Option<Span
     let span = relation.span();
     let (relation, principal, patient) = (relation.into_inner(), principal?, patient?);
     Some(Spanned::new(span, Assignment { relation, principal, patient, valid_from, valid_to }))
-}
-
-fn tables(top: &mut Section<'_>, findings: &mut Findings<'_>) -> Tables {
-    let mut tables = Tables::default();
-    let span = top.key_span("table");
-    let array = top.array(findings, "table");
-    if array.is_none_or(|a| a.is_empty()) {
-        findings.warning(
-            span,
-            "no [[table]] entry: nothing is protected",
-            "add one for every relation whose rows belong to patients",
-        );
-    }
-    for item in array.into_iter().flat_map(|a| a.iter()) {
-        let mut s = Section::of(findings, "[[table]]".to_owned(), item);
-        let name = relation(&mut s, findings, "name", "\"clinic.patient\"");
-        let class = s.required(findings, "class", "\"demographics\"");
-        if let Some(class) = &class {
-            own_name(findings, "class", class);
-            tables.classes.insert(class.get_ref().clone());
-        }
-        let second = name.as_ref().filter(|n| !tables.names.insert(n.get_ref().clone()));
-        if let Some(name) = second {
-            findings.error(name.span(), format!("{} has two [[table]] entries", name.get_ref()));
-        }
-        let second = second.is_some();
-        let steps = steps(&mut s, findings);
-        let key = required_column(&mut s, findings, "key", "\"patient_id\"");
-        s.finish(findings);
-        let (Some(name), Some(class), Some(steps), Some(key)) = (name, class, steps, key) else { continue };
-        if second {
-            continue;
-        }
-        let path = KeyPath { steps, key };
-        tables.rules.push(TableRule { name: name.into_inner(), class: class.into_inner(), path });
-    }
-    tables
-}
-
-fn steps(s: &mut Section<'_>, findings: &mut Findings<'_>) -> Option<Vec<Step>> {
-    if s.take("via").is_none() {
-        return Some(Vec::new());
-    }
-    let mut out = Vec::new();
-    let mut whole = true;
-    for item in s.array(findings, "via")?.iter() {
-        let mut step = Section::of(findings, "a step of `via`".to_owned(), item);
-        let column = required_column(&mut step, findings, "column", "\"order_id\"");
-        let table = relation(&mut step, findings, "table", "\"clinic.lab_order\"");
-        let references = required_column(&mut step, findings, "references", "\"order_id\"");
-        step.finish(findings);
-        match (column, table, references) {
-            (Some(column), Some(table), Some(references)) => {
-                out.push(Step { column, table: table.into_inner(), references });
-            }
-            _ => whole = false,
-        }
-    }
-    whole.then_some(out)
 }
 
 fn reference(

@@ -268,6 +268,18 @@ impl<'t> Section<'t> {
         Some(out)
     }
 
+    /// A string, or an array as of [`Section::strings`].
+    pub(super) fn words(
+        &mut self,
+        findings: &mut Findings<'_>,
+        key: &'static str,
+    ) -> Option<Vec<Spanned<String>>> {
+        match self.take(key)?.get_ref() {
+            DeValue::Array(_) => self.strings(findings, key),
+            _ => self.string(findings, key).map(|word| vec![word]),
+        }
+    }
+
     /// Reports every key that was not asked for.
     pub(super) fn finish(self, findings: &mut Findings<'_>) {
         let Some(table) = self.table else { return };

@@ -6,8 +6,9 @@ use toml::Spanned;
 
 use super::diagnostic::Findings;
 use super::masks::{self, MaskSettings};
-use super::policy::{Tables, own_name};
+use super::policy::own_name;
 use super::reader::{Section, qualified, unknown};
+use super::tables::Tables;
 use crate::policy::{GlassProfile, Membership, Outside, PolicyMode, Role, Scope, WithheldNotice};
 
 /// What holds for a role that says nothing else.

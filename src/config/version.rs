@@ -7,8 +7,8 @@ use sha2::{Digest, Sha256};
 
 use crate::catalog::QualifiedName;
 use crate::policy::{
-    Assignment, GlassProfile, Identifier, KeyPath, KeyType, Mask, MaskPreset, Masking, Membership, Outside,
-    Policy, Role, Scope, Step, TableRule,
+    Alternative, Assignment, GlassProfile, Identifier, KeyPath, KeyType, Mask, MaskPreset, Masking, Membership,
+    Outside, Path, Patients, Policy, Role, Scope, Step, TableRule,
 };
 
 /// First 16 hexadecimal digits of the SHA-256 of the policy's canonical form.
@@ -53,12 +53,7 @@ fn canonical(policy: &Policy) -> String {
     out.line("valid_to", &valid_to.iter().map(String::as_str).collect::<Vec<_>>());
     let mut tables: Vec<&TableRule> = tables.iter().collect();
     tables.sort_by(|a, b| a.name.cmp(&b.name));
-    for TableRule { name, class, path: KeyPath { steps, key } } in tables {
-        out.line("table", &[&name.to_sql(), class, key]);
-        for Step { column, table, references } in steps {
-            out.line("step", &[column, &table.to_sql(), references]);
-        }
-    }
+    tables.into_iter().for_each(|table| out.table(table));
     for name in reference {
         out.line("reference", &[&name.to_sql()]);
     }
@@ -88,6 +83,32 @@ impl Canonical {
             let _ = write!(self.text, " {}:{value}", value.len());
         }
         self.text.push('\n');
+    }
+
+    fn table(&mut self, table: &TableRule) {
+        let TableRule { name, class, path, patients } = table;
+        let patients = match patients {
+            Patients::Any => "any",
+            Patients::All => "all",
+        };
+        self.line("table", &[&name.to_sql(), class, patients]);
+        match path {
+            Path::One(path) => self.path(path),
+            Path::When(alternatives) => {
+                for Alternative { column, is, path } in alternatives {
+                    self.line("when", &[column]);
+                    self.line("is", &is.iter().map(String::as_str).collect::<Vec<_>>());
+                    self.path(path);
+                }
+            }
+        }
+    }
+
+    fn path(&mut self, KeyPath { steps, key }: &KeyPath) {
+        for Step { column, table, references, many } in steps {
+            self.line("step", &[column, &table.to_sql(), references, if *many { "many" } else { "" }]);
+        }
+        self.line("key", &[key]);
     }
 
     fn role(&mut self, role: &Role) {

@@ -1,10 +1,10 @@
 //! A policy held against a catalog snapshot: rules by OID, and the access decision per table.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::preset::masks_on;
-use super::{Mask, Outside, OutsideMasks, Policy, Role, Scope, TableMasks, TableRule};
+use super::{KeyPath, Mask, Outside, OutsideMasks, Path, Policy, Role, Scope, TableMasks, TableRule};
 use crate::catalog::{Catalog, Oid, QualifiedName, Relation};
 
 /// What rows of patients outside show of a table that the role's `outside_masks` do not name.
@@ -19,6 +19,8 @@ pub struct BoundTable {
     pub name: QualifiedName,
     /// Its rule; a partition or inheritance child has its parent's.
     pub rule: Arc<TableRule>,
+    /// The type, as SQL text, of the column that tells which way a row takes (`when`), if there is one.
+    pub tells_type: Option<String>,
 }
 
 /// Why a relation is closed to a role.
@@ -64,6 +66,9 @@ pub struct BoundPolicy {
     pub tables: HashMap<Oid, BoundTable>,
     /// Relations declared free of patients, by OID.
     pub reference: HashSet<Oid>,
+    /// Columns whose value makes rows of *other* tables a patient's (the far end of a step that
+    /// reaches many): a role that is filtered may not write them, or it would help itself to rows.
+    pub links: HashMap<Oid, BTreeSet<String>>,
     /// The assignment relation, never readable by clients of restricted roles.
     pub assignment: Option<Oid>,
     /// Protected relations whose rule does not hold (a missing key column ...): closed to everyone.
@@ -85,6 +90,7 @@ impl BoundPolicy {
             policy,
             tables: HashMap::new(),
             reference: HashSet::new(),
+            links: HashMap::new(),
             broken: HashSet::new(),
             presets: HashMap::new(),
             problems: Vec::new(),
@@ -95,6 +101,7 @@ impl BoundPolicy {
             bound.bind_rule(&Arc::new(rule.clone()), catalog, previous);
         }
         bound.bind_children(catalog);
+        bound.bind_links(catalog);
         if let Some(previous) = previous.filter(|p| p.policy == policy) {
             bound.keep_broken(catalog, previous);
         }
@@ -144,12 +151,12 @@ impl BoundPolicy {
         }
         for oid in oids {
             let Some(relation) = catalog.relation(oid) else { continue };
-            match path_problem(rule, relation, catalog) {
-                None => {
-                    let table = BoundTable { oid, name: relation.name.clone(), rule: Arc::clone(rule) };
-                    self.tables.insert(oid, table);
+            match ways(rule, relation, catalog) {
+                Ok(tells_type) => {
+                    let (name, rule) = (relation.name.clone(), Arc::clone(rule));
+                    self.tables.insert(oid, BoundTable { oid, name, rule, tells_type });
                 }
-                Some(problem) => {
+                Err(problem) => {
                     self.problems.push(problem);
                     self.broken.insert(oid);
                 }
@@ -169,8 +176,7 @@ impl BoundPolicy {
                         return Some((r.oid, None));
                     }
                     let parent = r.parents.iter().find_map(|p| self.tables.get(p))?;
-                    let rule = Arc::clone(&parent.rule);
-                    Some((r.oid, Some(BoundTable { oid: r.oid, name: r.name.clone(), rule })))
+                    Some((r.oid, Some(BoundTable { oid: r.oid, name: r.name.clone(), ..parent.clone() })))
                 })
                 .collect();
             if found.is_empty() {
@@ -187,6 +193,42 @@ impl BoundPolicy {
                 }
             }
         }
+    }
+
+    /// The columns that make other tables' rows somebody's, on the tables they are in and on the
+    /// partitions and children of those.
+    fn bind_links(&mut self, catalog: &Catalog) {
+        let mut links: HashMap<Oid, BTreeSet<String>> = HashMap::new();
+        for path in self.policy.tables.iter().flat_map(TableRule::paths) {
+            for (i, step) in path.steps.iter().enumerate().filter(|(_, s)| s.many) {
+                let Some(relation) = catalog.lookup(&step.table) else { continue };
+                let onward = path.steps.get(i + 1).map_or(&path.key, |s| &s.column);
+                let columns = links.entry(relation.oid).or_default();
+                columns.insert(step.references.clone());
+                // Its own key is checked with every row that is written.
+                let own = self.tables.get(&relation.oid).and_then(|t| t.rule.own_key());
+                if own != Some(onward) {
+                    columns.insert(onward.clone());
+                }
+            }
+        }
+        let mut todo: Vec<Oid> = links.keys().copied().collect();
+        while let Some(parent) = todo.pop() {
+            let columns = links.get(&parent).cloned().unwrap_or_default();
+            for child in catalog.relations.values().filter(|r| r.parents.contains(&parent)) {
+                let known = links.entry(child.oid).or_default();
+                if !columns.is_subset(known) {
+                    known.extend(columns.iter().cloned());
+                    todo.push(child.oid);
+                }
+            }
+        }
+        self.links = links;
+    }
+
+    /// True for a column whose value makes rows of other tables somebody's.
+    pub fn is_link(&self, relation: Oid, column: &str) -> bool {
+        self.links.get(&relation).is_some_and(|columns| columns.contains(column))
     }
 
     /// A relation whose rule did not hold stays closed when it is renamed, or when a partition of
@@ -248,15 +290,65 @@ impl BoundPolicy {
         }
         let own = self.masks_of(role, table).into_iter().flatten();
         let own = own.map(|(column, mask)| (column.as_str(), mask)).collect();
-        let masks = TableMasks { own, outside, owner: table.rule.path.owner() };
+        let masks = TableMasks { own, outside, owners: table.rule.owner_columns() };
         Access::Protected { table, filter, masks, block: filter && role.outside == Outside::Block }
     }
 }
 
-/// Why the rule's path does not hold for `relation`, or `None`.
-fn path_problem(rule: &TableRule, relation: &Relation, catalog: &Catalog) -> Option<String> {
+/// The type of the column that tells which way a row takes, if there is one; or why the rule does
+/// not hold for `relation`.
+fn ways(rule: &TableRule, relation: &Relation, catalog: &Catalog) -> Result<Option<String>, String> {
+    for path in rule.paths() {
+        if let Some(problem) = path_problem(rule, path, relation, catalog) {
+            return Err(problem);
+        }
+    }
+    let Path::When(alternatives) = &rule.path else { return Ok(None) };
+    let mut found = None;
+    for alternative in alternatives {
+        let name = &alternative.column;
+        let column = relation.column(name);
+        let column =
+            column.ok_or_else(|| format!("{}: {} has no column {name}", rule.name, relation.name))?;
+        let type_sql = tells_type(&column.type_sql).filter(|_| column.builtin_type).ok_or_else(|| {
+            format!("{}: column {name} of type {} cannot tell rows apart by text", rule.name, column.type_sql)
+        })?;
+        let fits =
+            |v: &String| type_sql.ends_with("text") || type_sql.ends_with("char") || is_number(v, type_sql);
+        if let Some(value) = alternative.is.iter().find(|v| !fits(v)) {
+            return Err(format!("{}: \"{value}\" is no value of {name}, which is {type_sql}", rule.name));
+        }
+        found = Some(type_sql.to_owned());
+    }
+    Ok(found)
+}
+
+/// The type that a constant is compared in: without a modifier, which would cut it short.
+fn tells_type(type_sql: &str) -> Option<&'static str> {
+    let head = type_sql.split_once('(').map_or(type_sql, |(head, _)| head);
+    match (head, type_sql.ends_with("[]")) {
+        ("text" | "character varying", false) => Some("pg_catalog.text"),
+        ("character", false) => Some("pg_catalog.bpchar"),
+        ("smallint", false) => Some("pg_catalog.int2"),
+        ("integer", false) => Some("pg_catalog.int4"),
+        ("bigint", false) => Some("pg_catalog.int8"),
+        _ => None,
+    }
+}
+
+fn is_number(value: &str, type_sql: &str) -> bool {
+    match type_sql {
+        "pg_catalog.int2" => value.parse::<i16>().is_ok(),
+        "pg_catalog.int4" => value.parse::<i32>().is_ok(),
+        "pg_catalog.int8" => value.parse::<i64>().is_ok(),
+        _ => false,
+    }
+}
+
+/// Why one way of the rule does not hold for `relation`, or `None`.
+fn path_problem(rule: &TableRule, path: &KeyPath, relation: &Relation, catalog: &Catalog) -> Option<String> {
     let mut at = relation;
-    for step in &rule.path.steps {
+    for step in &path.steps {
         if at.column(&step.column).is_none() {
             return Some(format!("{}: {} has no column {}", rule.name, at.name, step.column));
         }
@@ -268,6 +360,6 @@ fn path_problem(rule: &TableRule, relation: &Relation, catalog: &Catalog) -> Opt
         }
         at = next;
     }
-    (at.column(&rule.path.key).is_none())
-        .then(|| format!("{}: {} has no key column {}", rule.name, at.name, rule.path.key))
+    (at.column(&path.key).is_none())
+        .then(|| format!("{}: {} has no key column {}", rule.name, at.name, path.key))
 }

@@ -8,7 +8,7 @@
 
 use super::mask::clear_expression;
 use super::{
-    BoundTable, KeyType, Mask, MaskOf, Policy, RESERVED_PREFIX, TableMasks, mask_expression, mask_join,
+    BoundTable, KeyType, Mask, MaskOf, Policy, RESERVED_PREFIX, TableMasks, mask_expression, mask_join, way,
 };
 use crate::catalog::{Relation, quote_ident};
 
@@ -54,7 +54,7 @@ fn ours(name: &str) -> String {
 }
 
 /// `alias.column`, both quoted.
-fn col(alias: &str, column: &str) -> String {
+pub(super) fn col(alias: &str, column: &str) -> String {
     format!("{}.{}", quote_ident(alias), quote_ident(column))
 }
 
@@ -112,94 +112,37 @@ fn array_type(key: KeyType) -> String {
 /// The filter conjunct for one occurrence of a protected table under `alias`: true exactly for
 /// rows whose patient is visible; NULL keys are nobody's. Parenthesised; to be AND-ed.
 pub fn guard_conjunct(policy: &Policy, table: &BoundTable, alias: &str, params: GuardParams) -> String {
-    let path = &table.rule.path;
-    let mut text = String::new();
-    let mut at = alias.to_owned();
-    for (i, step) in path.steps.iter().enumerate() {
-        let next = format!("{RESERVED_PREFIX}t{}", i + 1);
-        text.push_str(&format!(
-            "({} OPERATOR(pg_catalog.=) ANY (SELECT {} FROM {} AS {} WHERE ",
-            col(&at, &step.column),
-            col(&next, &step.references),
-            step.table.to_sql(),
-            quote_ident(&next),
-        ));
-        at = next;
-    }
-    text.push_str(&format!(
-        "({} OPERATOR(pg_catalog.=) ANY ({}))",
-        col(&at, &path.key),
-        visible_keys(policy, params)
-    ));
-    text.push_str(&"))".repeat(path.steps.len()));
-    text
+    way::guard(table, alias, &visible_keys(policy, params))
 }
 
-/// The patient key of a row under `alias`, as text: the witness.
-pub fn key_expression(table: &BoundTable, alias: &str) -> String {
-    let path = &table.rule.path;
-    let Some(first) = path.steps.first() else {
-        return format!("{}::pg_catalog.text", col(alias, &path.key));
-    };
-    // Steps go over unique columns, so the joined subquery has at most one row.
-    let mut from = String::new();
-    let mut last = String::new();
-    for (i, step) in path.steps.iter().enumerate() {
-        let next = format!("{RESERVED_PREFIX}t{}", i + 1);
-        if i == 0 {
-            from = format!("{} AS {}", step.table.to_sql(), quote_ident(&next));
-        } else {
-            from.push_str(&format!(
-                " INNER JOIN {} AS {} ON {} OPERATOR(pg_catalog.=) {}",
-                step.table.to_sql(),
-                quote_ident(&next),
-                col(&next, &step.references),
-                col(&last, &step.column),
-            ));
-        }
-        last = next;
-    }
-    format!(
-        "(SELECT {}::pg_catalog.text FROM {from} WHERE {} OPERATOR(pg_catalog.=) {})",
-        col(&last, &path.key),
-        col(&format!("{RESERVED_PREFIX}t1"), &first.references),
-        col(alias, &first.column),
-    )
+/// The witness of a row under `alias`: its patient key as text, or, where a row can belong to several
+/// patients ([`TableRule::is_many`](super::TableRule::is_many)), a `text[]` of keys: those of visible
+/// patients when the role is filtered (`filter`), else all.
+pub fn key_expression(
+    policy: &Policy,
+    table: &BoundTable,
+    alias: &str,
+    filter: Option<GuardParams>,
+) -> String {
+    let visible = filter.filter(|_| table.rule.is_many()).map(|params| visible_keys(policy, params));
+    way::witness(table, alias, visible.as_deref())
 }
 
-/// A RETURNING expression that lets a written row pass (NULL) when its patient is visible and
-/// otherwise raises 22P02 with a text that starts with `GLS-201`, which undoes the statement.
-/// The text depends on the row, so the planner cannot evaluate it early.
+/// The witness as rows: as it is, or one row for each key of a set.
+pub fn key_rows(policy: &Policy, table: &BoundTable, alias: &str, filter: Option<GuardParams>) -> String {
+    let key = key_expression(policy, table, alias, filter);
+    if table.rule.is_many() { format!("pg_catalog.unnest({key})") } else { key }
+}
+
+/// A RETURNING expression that lets a written row pass (NULL) when it is visible and otherwise
+/// raises 22P02 with a text that starts with `GLS-201`, which undoes the statement. The text depends
+/// on the row, so the planner cannot evaluate it early.
 pub fn new_key_check(policy: &Policy, table: &BoundTable, alias: &str, params: GuardParams) -> String {
-    let path = &table.rule.path;
-    let mut at = alias.to_owned();
-    let mut open = String::new();
-    for (i, step) in path.steps.iter().enumerate() {
-        let next = format!("{RESERVED_PREFIX}t{}", i + 1);
-        open.push_str(&format!(
-            "EXISTS (SELECT 1 FROM {} AS {} WHERE {} OPERATOR(pg_catalog.=) {} AND ",
-            step.table.to_sql(),
-            quote_ident(&next),
-            col(&next, &step.references),
-            col(&at, &step.column),
-        ));
-        at = next;
-    }
-    let key = col(&at, &path.key);
-    let assigned = format!(
-        "EXISTS (SELECT 1 {} AND {} OPERATOR(pg_catalog.=) {key})",
-        assigned_from_where(policy, params),
-        col(&format!("{RESERVED_PREFIX}a"), &policy.assignment.patient),
-    );
-    let granted = params
-        .grants
-        .map(|n| format!(" OR {key} OPERATOR(pg_catalog.=) ANY (${n}::{})", array_type(policy.key_type)))
-        .unwrap_or_default();
-    let close = ")".repeat(path.steps.len());
-    let row = path.steps.first().map_or_else(|| col(alias, &path.key), |s| col(alias, &s.column));
+    let row: Vec<String> = table.rule.owner_columns().into_iter().map(|c| col(alias, c)).collect();
     format!(
-        "CASE WHEN {open}({assigned}{granted}){close} THEN NULL::pg_catalog.bool \
-         ELSE pg_catalog.concat('GLS-201 ', {row})::pg_catalog.bool END"
+        "CASE WHEN {} THEN NULL::pg_catalog.bool ELSE pg_catalog.concat('GLS-201 ', {})::pg_catalog.bool END",
+        way::may_write(table, alias, &visible_keys(policy, params)),
+        row.join(", ' ', "),
     )
 }
 
@@ -256,7 +199,8 @@ pub fn derived_table(
         items.push(format!("{shown} AS {}", quote_ident(&c.name)));
     }
     if let Some(name) = shape.witness {
-        items.push(format!("{} AS {}", key_expression(table, inner_alias), quote_ident(name)));
+        let key = key_expression(policy, table, inner_alias, shape.filter);
+        items.push(format!("{key} AS {}", quote_ident(name)));
     }
     let mut conjuncts: Vec<String> =
         shape.filter.iter().map(|p| guard_conjunct(policy, table, inner_alias, *p)).collect();
@@ -292,7 +236,11 @@ impl Inside {
         let Some(params) = params else {
             return Inside { joins: String::new(), condition: "false".to_owned() };
         };
-        let path = &table.rule.path;
+        let Some(path) = table.rule.single() else {
+            // No join could tell them without doubling rows.
+            let condition = way::may_write(table, alias, &visible_keys(policy, params));
+            return Inside { joins: String::new(), condition };
+        };
         let mut joins = String::new();
         let mut at = alias.to_owned();
         for (i, step) in path.steps.iter().enumerate() {
@@ -342,7 +290,7 @@ pub fn bound_keys(
         if conjuncts.is_empty() { String::new() } else { format!(" WHERE {}", conjuncts.join(" AND ")) };
     format!(
         "ARRAY(SELECT DISTINCT {} FROM {} AS {}{condition})",
-        key_expression(table, alias),
+        key_rows(policy, table, alias, filter),
         table.name.to_sql(),
         quote_ident(alias),
     )

@@ -8,7 +8,7 @@ mod types;
 
 use std::collections::BTreeSet;
 
-use super::{BoundPolicy, Scope, TableRule};
+use super::{BoundPolicy, KeyPath, Scope, TableRule};
 use crate::catalog::{Catalog, Column, Facts, Oid, QualifiedName, Relation, RelationKind};
 
 /// How bad a finding is.
@@ -168,17 +168,7 @@ impl<'a> Lint<'a> {
 
     fn table(&mut self, rule: &TableRule) {
         let Some(relation) = self.catalog.lookup(&rule.name) else { return };
-        let mut at = relation;
-        for step in &rule.path.steps {
-            let Some(next) = self.catalog.lookup(&step.table) else { return };
-            if let (Some(from), Some(to)) = (at.column(&step.column), next.column(&step.references)) {
-                self.step(rule, (at, from), (next, to));
-            }
-            at = next;
-        }
-        if let Some(column) = at.column(&rule.path.key) {
-            self.key_column(&at.name, column);
-        }
+        rule.paths().for_each(|path| self.path(rule, path, relation));
         let triggers = self.facts.triggers.get(&relation.oid).cloned().unwrap_or_default();
         if !triggers.is_empty() {
             let message = format!("triggers or rules: {}", triggers.join(", "));
@@ -188,8 +178,29 @@ impl<'a> Lint<'a> {
         }
     }
 
-    /// A step must reach at most one row, and its two columns must compare.
-    fn step(&mut self, rule: &TableRule, from: (&Relation, &Column), to: (&Relation, &Column)) {
+    fn path(&mut self, rule: &TableRule, path: &KeyPath, relation: &Relation) {
+        let mut at = relation;
+        for step in &path.steps {
+            let Some(next) = self.catalog.lookup(&step.table) else { return };
+            if let (Some(from), Some(to)) = (at.column(&step.column), next.column(&step.references)) {
+                self.step(rule, step.many, (at, from), (next, to));
+            }
+            if self.bound.reference.contains(&next.oid) {
+                let message =
+                    format!("{} decides whose its rows are, but is declared free of patients", next.name);
+                let help =
+                    "a restricted role that can write there helps itself to rows: give it a [[table]] entry";
+                self.push(Level::Error, "step-open", &rule.name, message, help);
+            }
+            at = next;
+        }
+        if let Some(column) = at.column(&path.key) {
+            self.key_column(&at.name, column);
+        }
+    }
+
+    /// A step must reach at most one row unless it says otherwise, and its two columns must compare.
+    fn step(&mut self, rule: &TableRule, many: bool, from: (&Relation, &Column), to: (&Relation, &Column)) {
         let (from_type, to_type) = (self.base_type(from.1).to_owned(), self.base_type(to.1).to_owned());
         if types::family(&from_type) != types::family(&to_type) {
             let message = format!(
@@ -198,15 +209,22 @@ impl<'a> Lint<'a> {
             );
             self.push(Level::Error, "step-type", &rule.name, message, "both columns must be of one type");
         }
-        if self.facts.is_unique(to.0.oid, &[&to.1.name]) {
-            return;
+        match (self.facts.is_unique(to.0.oid, &[&to.1.name]), many) {
+            (true, false) => return,
+            (true, true) => {
+                let message = format!("{}.{} is unique: many = true costs time here", to.0.name, to.1.name);
+                self.push(Level::Warning, "many-of-one", &rule.name, message, "remove many = true");
+                return;
+            }
+            (false, true) => return,
+            (false, false) => {}
         }
         let is_table = matches!(to.0.kind, RelationKind::Table | RelationKind::PartitionedTable);
         let message =
             format!("{}.{} is not unique: a row could reach several patients", to.0.name, to.1.name);
         if is_table {
             let help = format!(
-                "CREATE UNIQUE INDEX ON {} ({}); or choose another path",
+                "CREATE UNIQUE INDEX ON {} ({}); or, if it is meant to, set many = true in this step",
                 to.0.name.to_sql(),
                 crate::catalog::quote_ident(&to.1.name)
             );
@@ -298,7 +316,7 @@ impl BoundPolicy {
         let users = policy.membership.users.iter().filter(|(_, role)| is_guarded(role)).map(|(u, _)| u);
         let groups = policy.membership.groups.iter().filter(|(_, role)| is_guarded(role)).map(|(g, _)| g);
         let mut relations: BTreeSet<Oid> = self.assignment.into_iter().collect();
-        for step in policy.tables.iter().flat_map(|t| &t.path.steps) {
+        for step in policy.tables.iter().flat_map(TableRule::steps) {
             relations.extend(catalog.lookup(&step.table).map(|r| r.oid));
         }
         (users.chain(groups).cloned().collect(), relations.into_iter().collect())

@@ -9,10 +9,13 @@ mod hipaa;
 mod lint;
 mod mask;
 mod mode;
+mod path;
 mod preset;
 mod refusal;
+mod way;
 
 pub use bound::{Access, BoundPolicy, BoundTable, Denial};
+use guard::col;
 pub use guard::*;
 pub use hipaa::{HipaaIdentifier, identifier_of, mask_for};
 pub use lint::{Finding, Level, lint};
@@ -21,6 +24,7 @@ pub use mask::{
     masked_type, zip3_small,
 };
 pub use mode::PolicyMode;
+pub use path::{Alternative, KeyPath, Path, Patients, Step, TableRule};
 pub use preset::{MaskPreset, Masking, OutsideMasks, Proposal, TableMasks, proposals};
 pub use refusal::{GlsCode, Refusal};
 
@@ -79,46 +83,6 @@ impl KeyType {
             }
         }
     }
-}
-
-/// One step from a child table towards the patient: `column` of the table we stand on equals
-/// `references` of `table`, which must be unique there.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Step {
-    /// Column of the table we stand on.
-    pub column: String,
-    /// The table it points to.
-    pub table: QualifiedName,
-    /// The referenced column (a primary key or a unique column).
-    pub references: String,
-}
-
-/// The way from a row to its patient: `steps` (none for a table that has the key itself), then
-/// the column `key` of the last table. A row whose key is NULL is nobody's.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KeyPath {
-    /// Steps to other tables.
-    pub steps: Vec<Step>,
-    /// The key column of the last table.
-    pub key: String,
-}
-
-impl KeyPath {
-    /// The column of the first table by which its rows belong to their patient.
-    pub fn owner(&self) -> &str {
-        self.steps.first().map_or(&self.key, |step| &step.column)
-    }
-}
-
-/// A relation whose rows belong to patients.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TableRule {
-    /// The relation (table, partitioned table, or a view that exposes the key).
-    pub name: QualifiedName,
-    /// Class: `demographics`, `labs`, `notes` ...
-    pub class: String,
-    /// The way to the patient key.
-    pub path: KeyPath,
 }
 
 /// Columns that name a patient besides the key, for `block` and `glass.open` (for example an MRN).

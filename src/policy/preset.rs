@@ -49,7 +49,7 @@ pub struct TableMasks<'a> {
     /// Of rows of patients outside, when those are shown.
     pub outside: Option<&'a OutsideMasks>,
     /// The column by which a row belongs to its patient; masked by `own` alone.
-    pub owner: &'a str,
+    pub owners: Vec<&'a str>,
 }
 
 impl<'a> TableMasks<'a> {
@@ -72,7 +72,7 @@ impl<'a> TableMasks<'a> {
     pub fn same_outside(&self, column: &str) -> bool {
         self.outside.is_none_or(|outside| match outside.get(column) {
             Some(shown) => shown.is_none(),
-            None => column == self.owner,
+            None => self.owners.contains(&column),
         })
     }
 
@@ -107,7 +107,8 @@ pub struct Proposal<'r> {
 /// them: rows could not be joined, and their patients only be told by a second scan.
 pub fn proposals<'r>(role: &Role, rule: &TableRule, relation: &'r Relation) -> Vec<Proposal<'r>> {
     let Some(MaskPreset::SafeHarbor { zip3_small }) = &role.masking.preset else { return Vec::new() };
-    let columns = relation.columns.iter().filter(|c| c.name != rule.path.owner());
+    let owners = rule.owner_columns();
+    let columns = relation.columns.iter().filter(move |c| !owners.contains(&c.name.as_str()));
     columns
         .filter_map(|c| {
             let t = masked_type(c);

@@ -275,12 +275,12 @@ pub(super) fn incoming(
     if !matches!(relation.kind, RelationKind::Table | RelationKind::PartitionedTable) {
         return refuse(format_args!("COPY into {}, which is no table", relation.name), insert);
     }
-    if !table.rule.path.steps.is_empty() {
+    let Some(key) = table.rule.own_key() else {
         return refuse(
             format_args!("COPY into {}, whose rows name their patient through another table", relation.name),
             insert,
         );
-    }
+    };
     let Access::Protected { filter, masks, .. } = context.bound.access(context.role, relation.oid) else {
         return refuse("COPY into a closed table", "");
     };
@@ -303,8 +303,16 @@ pub(super) fn incoming(
     }
     let options = copy_options::read(root, Options::In)?;
     let columns = columns_of(root, relation)?;
-    let key = &table.rule.path.key;
-    let Some(position) = columns.iter().position(|c| c == key) else {
+    if filter && columns.iter().any(|c| context.bound.is_link(relation.oid, c)) {
+        return refuse(
+            format_args!(
+                "COPY into {} of a column that decides whose rows of other tables are",
+                relation.name
+            ),
+            "leave the column out; a role that sees every patient can write it",
+        );
+    }
+    let Some(position) = columns.iter().position(|c| *c == key) else {
         return refuse(
             format_args!("COPY into {} without its patient key {key}", relation.name),
             "name the column",

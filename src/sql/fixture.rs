@@ -145,12 +145,9 @@ impl Clinic {
         catalog
             .functions
             .insert("reverse".into(), vec![function("pg_catalog", &[25]), function("public", &[20])]);
-        let rule = |n: &str, steps: Vec<Step>| TableRule {
-            name: name(n),
-            class: "c".into(),
-            path: KeyPath { steps, key: "mrn".into() },
-        };
-        let step = Step { column: "order_id".into(), table: name("orders"), references: "order_id".into() };
+        let rule =
+            |n: &str, steps: Vec<Step>| TableRule::new(name(n), "c", KeyPath { steps, key: "mrn".into() });
+        let step = Step::new("order_id", name("orders"), "order_id");
         let policy = Policy {
             version: "0".into(),
             key_type: KeyType::Int8,
@@ -222,7 +219,7 @@ impl Clinic {
             let policy = &self.bound.policy;
             out.push_str(&match words.as_slice() {
                 ["new", t, a] => new_key_check(policy, table(t), a, params),
-                ["key", t, a] => key_expression(table(t), a),
+                ["key", t, a] => key_expression(policy, table(t), a, Some(params)),
                 [t, a] if self.catalog.by_name.contains_key(&name(t)) => {
                     guard_conjunct(policy, table(t), a, params)
                 }

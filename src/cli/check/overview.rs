@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::policy::{Access, BoundPolicy, Denial, KeyPath, Mask, TableRule};
+use crate::policy::{Access, BoundPolicy, Denial, KeyPath, Mask, Path, Patients, TableRule};
 
 /// One protected table.
 #[derive(Debug, Serialize)]
@@ -59,11 +59,29 @@ fn table(bound: &BoundPolicy, rule: &TableRule) -> Option<TableView> {
 
 /// `clinic.lab_result.order_id -> clinic.lab_order.order_id, then clinic.lab_order.patient_id`
 fn path(rule: &TableRule) -> String {
-    let KeyPath { steps, key } = &rule.path;
+    let mut words: Vec<String> = match &rule.path {
+        Path::One(path) => vec![way(rule, path)],
+        Path::When(alternatives) => alternatives
+            .iter()
+            .map(|a| format!("where {} is {}: {}", a.column, a.is.join(" or "), way(rule, &a.path)))
+            .collect(),
+    };
+    if rule.is_many() {
+        words.push(match rule.patients {
+            Patients::Any => "a row of several patients is seen with any of them".to_owned(),
+            Patients::All => "a row of several patients is seen with all of them only".to_owned(),
+        });
+    }
+    words.join("; ")
+}
+
+fn way(rule: &TableRule, path: &KeyPath) -> String {
+    let KeyPath { steps, key } = path;
     let mut at = rule.name.to_string();
     let mut words = String::new();
     for step in steps {
-        words.push_str(&format!("{at}.{} -> {}.{}, then ", step.column, step.table, step.references));
+        let every = if step.many { "every row with " } else { "" };
+        words.push_str(&format!("{at}.{} -> {every}{}.{}, then ", step.column, step.table, step.references));
         at = step.table.to_string();
     }
     format!("{words}{at}.{key}")

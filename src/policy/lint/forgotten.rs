@@ -11,14 +11,14 @@ impl Lint<'_> {
     /// Unmapped tables from which foreign keys lead to a protected one, with the entry to add.
     pub(super) fn forgotten(&mut self) {
         let mut paths: HashMap<Oid, KeyPath> =
-            self.bound.tables.iter().map(|(oid, table)| (*oid, table.rule.path.clone())).collect();
+            self.bound.tables.iter().filter_map(|(oid, t)| Some((*oid, t.rule.single()?.clone()))).collect();
         // Each round adds the tables one step further away, so the shortest path is found.
         loop {
             let found: Vec<(Oid, KeyPath)> = self
                 .facts
                 .foreign_keys
                 .iter()
-                .filter(|fk| !paths.contains_key(&fk.from))
+                .filter(|fk| !paths.contains_key(&fk.from) && !self.bound.tables.contains_key(&fk.from))
                 .filter_map(|fk| Some((fk.from, self.path_over(fk, paths.get(&fk.to)?)?)))
                 .collect();
             if found.is_empty() {
@@ -39,7 +39,7 @@ impl Lint<'_> {
             return Some(KeyPath { steps: Vec::new(), key: column.clone() });
         }
         let table = self.catalog.relation(fk.to)?.name.clone();
-        let mut steps = vec![Step { column: column.clone(), table, references: references.clone() }];
+        let mut steps = vec![Step::new(column.clone(), table, references.clone())];
         steps.extend(onward.steps.iter().cloned());
         Some(KeyPath { steps, key: onward.key.clone() })
     }

@@ -93,19 +93,19 @@ impl Lint<'_> {
         let masked = |name: &str| {
             found.iter().any(|p| p.column == name) || own.is_some_and(|masks| masks.contains_key(name))
         };
-        let owner = rule.path.owner();
+        let owners = rule.owner_columns();
         let rest: Vec<&str> = relation
             .columns
             .iter()
             .map(|c| c.name.as_str())
-            .filter(|name| !masked(name) && *name != owner)
+            .filter(|name| !masked(name) && !owners.contains(name))
             .collect();
         if !rest.is_empty() {
             let message =
                 format!("role {}: no identifier, shown as they are: {}", role.name, rest.join(", "));
             self.push(Level::Note, "safe-harbor", &rule.name, message, "");
         }
-        if !masked(owner) {
+        for owner in owners.into_iter().filter(|o| !masked(o)) {
             let message =
                 format!("role {}: {owner}, which tells rows of one patient, is shown as it is", role.name);
             let help = "it is an identifier, (R), unless it is random and given to nobody; \

@@ -288,7 +288,7 @@ impl Checker<'_> {
         early: bool,
         place: &str,
     ) -> Outcome {
-        if node.kind == "SubLink" && self.is_any_witness(node, block)? {
+        if self.is_any_witness(node, block)? {
             self.exempt(node);
             return Ok(());
         }
@@ -299,6 +299,10 @@ impl Checker<'_> {
     }
 
     fn is_any_witness(&self, node: &Node, block: &Block<'_>) -> Outcome<bool> {
+        let set = node.kind == "FuncCall" && node.names("funcname") == ["pg_catalog", "unnest"];
+        if node.kind != "SubLink" && !set {
+            return Ok(false);
+        }
         for (oid, alias) in block.protected() {
             if self.is_witness(node, oid, &alias)? {
                 return Ok(true);
@@ -311,7 +315,7 @@ impl Checker<'_> {
         if self.is_exempt(node) {
             return Ok(());
         }
-        if node.kind == "SubLink" && self.is_any_witness(node, block)? {
+        if self.is_any_witness(node, block)? {
             self.exempt(node);
             return Ok(());
         }

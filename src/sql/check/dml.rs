@@ -5,6 +5,7 @@ use super::expected::conjuncts;
 use super::placement::{From, Pending};
 use super::types::{Block, Item, columns_of};
 use super::{Checker, Demand, Outcome, fail};
+use crate::catalog::Oid;
 use crate::policy::{RESERVED_PREFIX, TableMasks};
 use crate::sql::tree::{Node, Tree};
 
@@ -43,6 +44,7 @@ impl Checker<'_> {
             self.select(source, env, Place::Top)?;
         }
         if let (true, Some(oid)) = (filter, oid) {
+            self.writes_no_link(insert, "cols", oid)?;
             self.new_key_in_returning(insert, oid, &item.alias)?;
         }
         let items = [item];
@@ -81,6 +83,9 @@ impl Checker<'_> {
             && self.assigns_key(change, oid)?
         {
             self.new_key_in_returning(change, oid, &alias)?;
+        }
+        if let Some(oid) = filtered.filter(|_| change.kind == "UpdateStmt") {
+            self.writes_no_link(change, "target_list", oid)?;
         }
         let block = Block { items: &from.items, ctes: &env.ctes, parent: env.block };
         let exposed = env.exposed || from.exposed;
@@ -122,9 +127,23 @@ impl Checker<'_> {
 
     /// True when an UPDATE writes the column by which a row belongs to its patient.
     fn assigns_key(&self, change: &Node, oid: crate::catalog::Oid) -> Outcome<bool> {
-        let path = &self.table(oid)?.rule.path;
-        let owner = path.steps.first().map_or(path.key.as_str(), |s| s.column.as_str());
-        Ok(change.kind == "UpdateStmt" && change.nodes("target_list").any(|t| t.str("name") == owner))
+        let owners = self.table(oid)?.rule.owner_columns();
+        let assigned = |t: &Node| owners.contains(&t.str("name"));
+        Ok(change.kind == "UpdateStmt" && change.nodes("target_list").any(assigned))
+    }
+
+    /// Fails when a filtered role writes a column that makes rows of other tables somebody's.
+    fn writes_no_link(&self, statement: &Node, field: &str, oid: Oid) -> Outcome {
+        let context = self.cx.context;
+        let named: Vec<&str> = statement.nodes(field).map(|t| t.str("name")).collect();
+        let link = |column: &str| context.bound.is_link(oid, column);
+        let all = statement.kind == "InsertStmt" && named.is_empty();
+        let written = match context.catalog.relation(oid) {
+            Some(relation) if all => relation.columns.iter().any(|c| link(&c.name)),
+            Some(_) => named.into_iter().any(link),
+            None => true,
+        };
+        if written { fail("a column that decides whose rows of other tables are") } else { Ok(()) }
     }
 
     /// Demands the check of the written row's patient as a hidden column of RETURNING.

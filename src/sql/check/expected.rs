@@ -4,8 +4,8 @@ use super::types::{Block, Item, columns_of};
 use super::{Checker, Demand, Outcome, fail};
 use crate::catalog::Oid;
 use crate::policy::{
-    BoundTable, DerivedShape, RESERVED_PREFIX, bound_keys, derived_table, guard_conjunct, key_expression,
-    new_key_check,
+    Access, BoundTable, DerivedShape, RESERVED_PREFIX, bound_keys, derived_table, guard_conjunct,
+    key_expression, key_rows, new_key_check,
 };
 use crate::sql::parse::{is_reserved, parse_ours};
 use crate::sql::tree::{Node, Tree};
@@ -37,10 +37,20 @@ impl Checker<'_> {
         Ok(tree)
     }
 
-    /// True when `node` is the witness expression of this occurrence.
+    /// True when `node` is the witness expression of this occurrence, or its keys as rows.
     pub(super) fn is_witness(&self, node: &Node, oid: Oid, alias: &str) -> Outcome<bool> {
-        let table = self.table(oid)?;
-        Ok(!table.rule.path.steps.is_empty() && expression(&key_expression(table, alias))? == *node)
+        let (table, policy) = (self.table(oid)?, &self.cx.context.bound.policy);
+        if table.rule.own_key().is_some() {
+            return Ok(false);
+        }
+        let access = self.cx.context.bound.access(self.cx.context.role, oid);
+        let filter = matches!(access, Access::Protected { filter: true, .. }).then_some(self.cx.params);
+        let text = match node.kind {
+            "SubLink" => key_expression(policy, table, alias, filter),
+            "FuncCall" if table.rule.is_many() => key_rows(policy, table, alias, filter),
+            _ => return Ok(false),
+        };
+        Ok(expression(&text)? == *node)
     }
 
     /// The check that RETURNING of a written row must contain.
@@ -64,8 +74,9 @@ impl Checker<'_> {
         }
         let Some(demand) = self.demand(range)?.filter(|d| !d.masks.is_empty()) else { return Ok(false) };
         let context = self.cx.context;
-        let expected = bound_keys(&context.bound.policy, self.table(demand.oid)?, alias, None, &[]);
-        if without_condition(node) != expression(&expected)? {
+        let filter = demand.filter.then_some(self.cx.params);
+        let expected = bound_keys(&context.bound.policy, self.table(demand.oid)?, alias, filter, &[]);
+        if without_condition(node) != without_condition(&expression(&expected)?) {
             return Ok(false);
         }
         let mut conditions = conjuncts(select.field("where_clause"));

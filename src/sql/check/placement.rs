@@ -333,22 +333,11 @@ impl Checker<'_> {
         Ok(self.shows_owner(query, &demand, inner)?.then_some(demand.oid))
     }
 
-    /// True when the select list shows the column that the witness starts from, unmasked, exactly
-    /// once and under its own name.
+    /// True when the select list shows the columns that the witness starts from, unmasked, exactly
+    /// once and under their own names.
     fn shows_owner(&self, query: &Node, demand: &Demand<'_>, inner: &str) -> Outcome<bool> {
-        let path = &self.table(demand.oid)?.rule.path;
-        let owner = path.steps.first().map_or(path.key.as_str(), |s| s.column.as_str());
-        let mut named = query.nodes("target_list").filter(|t| t.str("name") == owner);
-        let star = |t: &Node| t.node("val").is_none_or(|v| v.kind == "ColumnRef" && t.str("name").is_empty());
-        Ok(match (named.next().and_then(|t| t.node("val")), named.next()) {
-            (Some(value), None) => {
-                value.kind == "ColumnRef"
-                    && value.list("fields").len() == 2
-                    && value.names("fields") == [inner, owner]
-                    && !query.nodes("target_list").any(star)
-            }
-            _ => false,
-        })
+        let owners = self.table(demand.oid)?.rule.owner_columns();
+        Ok(owners.into_iter().all(|owner| shows_column(query, owner, inner)))
     }
 
     /// The item, when `query` is exactly the masked form of a protected relation.
@@ -444,5 +433,20 @@ impl Checker<'_> {
             rest.retain(|n| **n != guard);
         }
         Ok(rest)
+    }
+}
+
+/// True when the select list shows the column of `inner` exactly once, under its own name.
+fn shows_column(query: &Node, column: &str, inner: &str) -> bool {
+    let mut named = query.nodes("target_list").filter(|t| t.str("name") == column);
+    let star = |t: &Node| t.node("val").is_none_or(|v| v.kind == "ColumnRef" && t.str("name").is_empty());
+    match (named.next().and_then(|t| t.node("val")), named.next()) {
+        (Some(value), None) => {
+            value.kind == "ColumnRef"
+                && value.list("fields").len() == 2
+                && value.names("fields") == [inner, column]
+                && !query.nodes("target_list").any(star)
+        }
+        _ => false,
     }
 }

@@ -392,7 +392,7 @@ fn masked(shape: DerivedShape<'_>) -> String {
     let clinic = Clinic::masked();
     let relation = &clinic.catalog.relations[&1];
     let own = clinic.role.masks.values().flatten().map(|(c, m)| (c.as_str(), m)).collect();
-    let masks = TableMasks { own, outside: None, owner: "mrn" };
+    let masks = TableMasks { own, outside: None, owners: vec!["mrn"] };
     derived_table(&clinic.bound.policy, &clinic.bound.tables[&1], relation, &masks, "__glass_r1", shape)
 }
 

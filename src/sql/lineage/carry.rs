@@ -14,7 +14,6 @@ use super::Analysis;
 use super::columns::{Block, single};
 use super::functions::{Calls, is_volatile};
 use super::tree::{FromItem, avoids};
-use crate::policy::key_expression;
 use crate::sql::plan::{
     CteNames, Look, Occurrence, Placeholders, PlanInput, any_expr, any_query, any_relation, fold, ident,
     look, occurrence_of,
@@ -103,8 +102,8 @@ pub(super) fn carry_query(
 
 /// The witness of a write: RETURNING items, and the occurrences they do not cover.
 pub(crate) struct WriteWitness {
-    /// SQL texts of keys.
-    pub(crate) keys: Vec<String>,
+    /// SQL texts of keys; true for a set of them.
+    pub(crate) keys: Vec<(String, bool)>,
     /// Occurrences whose patients these keys do not tell.
     pub(crate) untold: Vec<usize>,
 }
@@ -124,7 +123,7 @@ pub(crate) fn carry_write(
         let Some(n) = block.items[*i].occurrence else { continue };
         let o = &occurrences[n];
         if !o.sampled && o.key_is_clear() {
-            keys.push(key_expression(o.table, &o.alias));
+            keys.push((input.witness(o), o.table.rule.is_many()));
             told[n] = true;
         }
     }

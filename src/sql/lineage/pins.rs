@@ -57,7 +57,7 @@ impl Known {
     ) -> Option<Values> {
         let n = block.items[i].occurrence?;
         let table = occurrences[n].table;
-        let values = self.along(i, &table.rule.path, 0, block, occurrences, input)?;
+        let values = self.along(i, table.rule.single()?, 0, block, occurrences, input)?;
         let key_type = input.policy.policy.key_type;
         values
             .iter()

@@ -8,7 +8,6 @@ use sqlparser::ast::{Expr, JoinConstraint, Query, TableFactor, TableWithJoins};
 
 use super::carry::{Carrier, Hidden, Level, Reason, With};
 use super::columns::{output_columns, table_item};
-use crate::policy::key_expression;
 use crate::sql::plan::{Look, Side, fold, ident, look, occurrence_of, side};
 
 /// One item.
@@ -102,7 +101,7 @@ impl Carrier<'_, '_> {
                         return Err("TABLESAMPLE");
                     }
                     if o.key_is_clear() {
-                        item.hidden.push((key_expression(o.table, &o.alias), None, false));
+                        item.hidden.push((self.input.witness(o), None, o.table.rule.is_many()));
                     } else if item.protected {
                         return Err("MASKED_KEY");
                     }

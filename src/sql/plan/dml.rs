@@ -7,7 +7,7 @@ use sqlparser::ast::{
 };
 
 use super::{Occurrence, Placeholders, PlanError, PlanInput, any_expr, fold, ident};
-use crate::policy::{GuardParams, key_expression, new_key_check};
+use crate::policy::{GuardParams, new_key_check};
 use crate::sql::lineage::{Analysis, Evidence, WriteWitness, carry_write};
 
 /// A write with its witnesses.
@@ -31,6 +31,9 @@ pub(super) fn witness(
         reads_no_mask(ast, target)?;
     }
     let write = written(ast)?;
+    if let Some(target) = target {
+        writes_no_link(write, target, input)?;
+    }
     if target.is_none() && input.role.is_restricted() && !matches!(write, Statement::Delete(_)) {
         return Err(PlanError::guard(
             "it would copy rows of protected tables into a table without a rule",
@@ -72,8 +75,8 @@ pub(super) fn witness(
         let text = new_key_check(&input.policy.policy, target.table, &target.alias, params);
         add(text, "__glass_c1".to_owned());
     }
-    for (i, key) in told.keys.into_iter().enumerate() {
-        add(key, format!("__glass_k{}", i + 1));
+    for (i, (key, set)) in told.keys.into_iter().enumerate() {
+        add(key, format!("__glass_{}{}", if set { 's' } else { 'k' }, i + 1));
     }
     let returning = match write {
         Statement::Insert(insert) => &mut insert.returning,
@@ -120,7 +123,8 @@ fn told(write: &Statement, occurrences: &[Occurrence<'_>], input: &PlanInput<'_>
             delete.selection.as_ref()
         }
         _ => {
-            let keys = occurrences.iter().filter(|o| o.target).map(|o| key_expression(o.table, &o.alias));
+            let targets = occurrences.iter().filter(|o| o.target);
+            let keys = targets.map(|o| (input.witness(o), o.table.rule.is_many()));
             return WriteWitness {
                 keys: keys.collect(),
                 untold: (0..occurrences.len()).filter(|n| !occurrences[*n].target).collect(),
@@ -152,15 +156,46 @@ fn inserts(insert: &Insert, target: &Occurrence<'_>) -> Result<bool, PlanError> 
 
 /// True when an assignment changes the key, or the column that leads to it.
 fn assigns_key(assignments: &[Assignment], target: &Occurrence<'_>) -> bool {
-    let path = &target.table.rule.path;
-    let key = path.steps.first().map_or(&path.key, |s| &s.column);
+    let owners = target.table.rule.owner_columns();
+    assigns(assignments, |column| owners.contains(&column))
+}
+
+/// True when an assignment is to a column that `is_one` says, or that cannot be told.
+fn assigns(assignments: &[Assignment], is_one: impl Fn(&str) -> bool) -> bool {
     assignments.iter().any(|a| {
         let names = match &a.target {
             AssignmentTarget::ColumnName(name) => std::slice::from_ref(name),
             AssignmentTarget::Tuple(names) => names.as_slice(),
         };
-        names.iter().any(|n| n.0.first().and_then(|p| p.as_ident()).is_none_or(|i| fold(i) == *key))
+        names.iter().any(|n| n.0.first().and_then(|p| p.as_ident()).is_none_or(|i| is_one(&fold(i))))
     })
+}
+
+/// Refuses to a filtered role what would make rows of other tables its patients'.
+fn writes_no_link(
+    write: &Statement,
+    target: &Occurrence<'_>,
+    input: &PlanInput<'_>,
+) -> Result<(), PlanError> {
+    let link = |column: &str| input.policy.is_link(target.relation.oid, column);
+    let writes = match write {
+        Statement::Insert(insert) if insert.columns.is_empty() => {
+            target.relation.columns.iter().any(|c| link(&c.name))
+        }
+        Statement::Insert(insert) => insert
+            .columns
+            .iter()
+            .any(|n| n.0.first().and_then(|p| p.as_ident()).is_none_or(|i| link(&fold(i)))),
+        Statement::Update(update) => assigns(&update.assignments, link),
+        _ => false,
+    };
+    if writes && target.filter {
+        return Err(PlanError::guard(
+            format!("a column of {} that decides whose rows of other tables are", target.table.name),
+            "leave the column out; a role that sees every patient can write it",
+        ));
+    }
+    Ok(())
 }
 
 /// Refuses a write on a masked table that might read a masked column, judged by name.

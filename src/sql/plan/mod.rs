@@ -27,7 +27,7 @@ use super::lineage::{self, Evidence};
 use super::objects::Wrap;
 use super::{Footprint, GuardedPlan, Lineage, StatementKind, Strategy, cannot_guard};
 use crate::catalog::{Catalog, Namespace};
-use crate::policy::{BoundPolicy, GuardParams, RESERVED_PREFIX, Refusal, Role, Variant};
+use crate::policy::{BoundPolicy, GuardParams, RESERVED_PREFIX, Refusal, Role, Variant, key_expression};
 
 /// What a rewrite depends on.
 #[derive(Debug, Clone, Copy)]
@@ -51,6 +51,14 @@ pub struct PlanInput<'a> {
     pub fence: bool,
     /// Which pins may stand for what the rows would tell.
     pub pins: TrustedPins,
+}
+
+impl PlanInput<'_> {
+    /// The witness of an occurrence's rows.
+    pub(super) fn witness(&self, o: &Occurrence<'_>) -> String {
+        let filter = o.filter.then(|| GuardParams::after(self.client_params, self.variant));
+        key_expression(&self.policy.policy, o.table, &o.alias, filter)
+    }
 }
 
 /// Which pins may stand for what the rows would tell.

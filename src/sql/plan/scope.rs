@@ -52,8 +52,7 @@ impl Occurrence<'_> {
 
     /// True when the columns the witness starts from are readable outside a derived table.
     pub(crate) fn key_is_clear(&self) -> bool {
-        let path = &self.table.rule.path;
-        !self.renamed && self.clear(path.steps.first().map_or(&path.key, |s| &s.column))
+        !self.renamed && self.table.rule.owner_columns().into_iter().all(|c| self.clear(c))
     }
 }
 

@@ -52,13 +52,10 @@ fn catalog() -> Catalog {
 
 fn policy() -> Policy {
     let name = |n: &str| QualifiedName::new("clinic", n);
-    let rule = |n: &str, steps: Vec<Step>| TableRule {
-        name: name(n),
-        class: "all".to_owned(),
-        path: KeyPath { steps, key: "patient_id".to_owned() },
+    let rule = |n: &str, steps: Vec<Step>| {
+        TableRule::new(name(n), "all", KeyPath { steps, key: "patient_id".to_owned() })
     };
-    let step =
-        Step { column: "visit_id".to_owned(), table: name("visit"), references: "visit_id".to_owned() };
+    let step = Step::new("visit_id", name("visit"), "visit_id");
     Policy {
         version: "".into(),
         key_type: KeyType::Int8,

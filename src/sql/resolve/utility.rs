@@ -242,9 +242,7 @@ pub(super) fn temporary_name(range: &Node, context: &Context<'_>) -> bool {
     let name = range.str("relname");
     let bound = context.bound;
     let taken = bound.tables.values().any(|t| {
-        t.name.name == name
-            || t.rule.name.name == name
-            || t.rule.path.steps.iter().any(|s| s.table.name == name)
+        t.name.name == name || t.rule.name.name == name || t.rule.steps().any(|s| s.table.name == name)
     }) || bound.policy.assignment.relation.name == name
         || bound.policy.reference.iter().any(|r| r.name == name)
         || bound
