@@ -389,3 +389,71 @@ proptest! {
         let _ = read(&text);
     }
 }
+
+/// The example's commented entries, uncommented.
+fn with_paths() -> String {
+    let from = EXAMPLE.find("# [[table]]").expect("commented entries");
+    let to = EXAMPLE.find("[reference]").expect("what follows");
+    let entries: Vec<&str> = EXAMPLE[from..to].lines().filter_map(|l| l.strip_prefix("# ")).collect();
+    let entries = entries.into_iter().filter(|l| !l.starts_with("The way")).collect::<Vec<_>>().join("\n");
+    format!("{}{entries}\n{}", &EXAMPLE[..from], &EXAMPLE[to..])
+}
+
+#[test]
+fn paths_to_several_patients_and_by_value() {
+    let text = with_paths();
+    let config = read(&text).unwrap_or_else(|e| panic!("{e}"));
+    assert_eq!(config.warnings, vec![]);
+    let rule = |name: &str| config.policy.tables.iter().find(|t| t.name.name == name).expect("an entry");
+    assert!(rule("address").is_many() && rule("address").own_key().is_none());
+    assert_eq!(rule("cost").owner_columns(), ["domain", "event_id"]);
+    assert!(!rule("cost").is_many() && rule("cost").single().is_none());
+
+    // Each changes what the policy means, and with it the version.
+    let mut versions = vec![config.policy.version.clone()];
+    for (old, new) in [
+        ("many = true }", "many = false }"),
+        ("many = true }]\n", "many = true }]\npatients = \"all\"\n"),
+        ("is = [\"Visit\"]", "is = [\"Visit\", \"Stay\"]"),
+        ("is = [\"Lab\"]", "is = \"Order\""),
+        (
+            "table = \"clinic.visit\", references = \"visit_id\"",
+            "table = \"clinic.stay\", references = \"visit_id\"",
+        ),
+    ] {
+        let other = text.replacen(old, new, 1);
+        assert_ne!(other, text, "{old}");
+        versions.push(read(&other).unwrap_or_else(|e| panic!("{old}: {e}")).policy.version.clone());
+    }
+    let distinct: std::collections::BTreeSet<_> = versions.iter().collect();
+    assert_eq!(distinct.len(), versions.len());
+
+    for (old, new, expected) in [
+        ("is = [\"Lab\"]", "is = [\"Visit\"]", "two alternatives for \"Visit\""),
+        ("is = [\"Lab\"]", "is = []", "`is` has no value"),
+        ("is = [\"Lab\"]\n", "", "has no `is`"),
+        ("is = [\"Lab\"]", "ist = [\"Lab\"]", "unknown key `ist`"),
+        ("column = \"domain\"\nis = [\"Lab\"]", "column = \"dom\"\nis = [\"Lab\"]", "look at one `column`"),
+        (
+            "via = [{ column = \"event_id\", table = \"clinic.lab_order\"",
+            "via = [{ column = \"order\", table = \"clinic.lab_order\"",
+            "look at one `column`",
+        ),
+        (
+            "via = [{ column = \"event_id\", table = \"clinic.lab_order\", references = \"order_id\" }]\n",
+            "",
+            "needs `via`",
+        ),
+        ("class = \"financial\"", "class = \"financial\"\nkey = \"k\"", "`key` beside `when`"),
+        ("many = true }", "many = \"yes\" }", "`many`"),
+    ] {
+        let other = text.replacen(old, new, 1);
+        assert_ne!(other, text, "{old}");
+        let printed = read(&other).expect_err(new).to_string();
+        assert!(printed.contains(expected), "{old} -> {new}: {printed}");
+    }
+    let warned =
+        read(&text.replacen("class = \"financial\"", "class = \"financial\"\npatients = \"all\"", 1));
+    let warnings = warned.unwrap_or_else(|e| panic!("{e}")).warnings;
+    assert!(warnings.iter().any(|w| w.message.contains("`patients` has no effect")), "{warnings:?}");
+}
