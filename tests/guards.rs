@@ -347,7 +347,8 @@ async fn masks_keep_the_columns_type_and_hide_its_value() {
         // As a column of the table's stand-in, modifier included.
         let relation = w.catalog.relation(table.oid).expect("relation");
         let shape = DerivedShape::default();
-        let masks = TableMasks { own: vec![(column, &mask)], outside: None, owners: table.rule.owner_columns() };
+        let masks =
+            TableMasks { own: vec![(column, &mask)], outside: None, owners: table.rule.owner_columns() };
         let derived = derived_table(&w.bound.policy, table, relation, &masks, "r", shape);
         let view = format!(
             "CREATE TEMP VIEW stand_in AS SELECT * FROM {derived} AS d; \

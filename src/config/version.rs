@@ -7,8 +7,8 @@ use sha2::{Digest, Sha256};
 
 use crate::catalog::QualifiedName;
 use crate::policy::{
-    Alternative, Assignment, GlassProfile, Identifier, KeyPath, KeyType, Mask, MaskPreset, Masking, Membership,
-    Outside, Path, Patients, Policy, Role, Scope, Step, TableRule,
+    Alternative, Assignment, GlassProfile, Identifier, KeyPath, KeyType, Mask, MaskPreset, Masking,
+    Membership, Outside, Path, Patients, Policy, Role, Scope, Step, TableRule,
 };
 
 /// First 16 hexadecimal digits of the SHA-256 of the policy's canonical form.

@@ -182,6 +182,21 @@ pub struct Role {
 }
 
 impl Role {
+    /// A role of this name and scope with nothing else said.
+    pub fn new(name: &str, scope: Scope) -> Self {
+        Self {
+            name: name.into(),
+            scope,
+            outside: Outside::Hide,
+            classes: None,
+            masks: BTreeMap::new(),
+            masking: Masking::default(),
+            functions: BTreeSet::new(),
+            break_glass: None,
+            privacy_officer: false,
+        }
+    }
+
     /// True for a role whose statements are subject to the deny lists: every role but those that
     /// see all patients and have neither masks nor a list of classes.
     pub fn is_restricted(&self) -> bool {

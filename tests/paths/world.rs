@@ -135,19 +135,6 @@ fn policy() -> Policy {
     }
 }
 
-fn role(name: &str, scope: Scope) -> Role {
-    Role {
-        name: name.into(),
-        scope,
-        outside: Outside::Hide,
-        classes: None,
-        masks: BTreeMap::new(),
-        functions: BTreeSet::new(),
-        break_glass: None,
-        privacy_officer: false,
-    }
-}
-
 /// xorshift, so that a seed is a database.
 pub(crate) struct Dice(u64);
 
@@ -233,8 +220,8 @@ impl World {
         assert_eq!(bound.problems, Vec::<String>::new());
         Self {
             client,
-            nurse: Arc::new(role("nurse", Scope::Assigned)),
-            dba: Arc::new(role("dba", Scope::All)),
+            nurse: Arc::new(Role::new("nurse", Scope::Assigned)),
+            dba: Arc::new(Role::new("dba", Scope::All)),
             catalog: Arc::new(catalog),
             bound: Arc::new(bound),
             forget: Vec::new(),
