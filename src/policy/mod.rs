@@ -187,6 +187,8 @@ impl Role {
         Self {
             name: name.into(),
             scope,
+            mode: PolicyMode::Enforce,
+            rows_withheld: WithheldNotice::Always,
             outside: Outside::Hide,
             classes: None,
             masks: BTreeMap::new(),

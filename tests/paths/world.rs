@@ -131,7 +131,7 @@ fn policy() -> Policy {
         roles: BTreeMap::new(),
         membership: Membership::default(),
         profiles: BTreeMap::new(),
-        notice_withheld: false,
+        mode: PolicyMode::Enforce,
     }
 }
 
@@ -308,6 +308,7 @@ impl World {
                 temp_views: vec![],
             }),
             variant: Variant::Assigned,
+            watched: None,
         };
         decide(sql, &context).unwrap().statements[0].verdict.clone()
     }
