@@ -222,15 +222,15 @@ async fn rows_outside_are_shown_once_and_the_join_is_dropped_where_nothing_maske
     {
         let table = w.table(name);
         let relation = w.catalog.relation(table.oid).expect("relation");
-        let owner = table.rule.path.owner();
-        let masks = TableMasks { own: vec![], outside: Some(&outside), owner };
+        let owners = table.rule.owner_columns();
+        let masks = TableMasks { own: vec![], outside: Some(&outside), owners };
         let derived = |params| {
             let shape = DerivedShape { inside: Some(params), ..DerivedShape::default() };
             derived_table(&w.bound.policy, table, relation, &masks, "__glass_r1", shape)
         };
         let alias = "__glass_r1";
-        let whole =
-            format!("SELECT {} FROM {} AS {alias}", key_expression(table, alias), table.name.to_sql());
+        let key = key_expression(&w.bound.policy, table, alias, None);
+        let whole = format!("SELECT {key} FROM {} AS {alias}", table.name.to_sql());
         let all = w.client.query(&whole, &[]).await.expect("every row").len();
         for (principal, grants, clear) in [
             ("nina", None, 2),
