@@ -18,7 +18,7 @@ impl Decider<'_> {
     pub(super) fn redacted(&self) -> Option<Verdict> {
         let Context { role, policy, catalog, namespace, .. } = self.context;
         let context = resolve::Context { role, bound: policy, catalog, namespace };
-        let query = super::redact::redacted(self.statement)?;
+        let query = super::redact::redacted(self.statement, catalog, namespace)?;
         if resolve::decide(&query, &context) != Decision::Verbatim {
             return None;
         }

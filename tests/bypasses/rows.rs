@@ -172,7 +172,7 @@ pub(crate) const ROWS: &[Row] = &[
     row(78, Refused, &["SET client_min_messages = debug5; SET debug_print_plan = on"]),
     row(78, Refused, &["SET client_min_messages = log"]),
     row(78, Refused, &["SET auto_explain.log_analyze = on"]),
-    row(79, Either, &["SELECT query FROM pg_stat_activity WHERE query LIKE '%CANARY-other%'"]),
+    row(79, Either, &["SELECT query FROM pg_stat_activity WHERE query LIKE '%CANARY-' || 'other%'"]),
     row(79, Refused, &["SELECT * FROM pg_stat_statements"]),
     row(80, Either, &["SELECT ctid, xmin FROM patients"]),
     row(80, Refused, &["SELECT get_raw_page('patients', 0)"]),

@@ -379,6 +379,34 @@ impl Checker<'_> {
         };
         match safe_call(name)? {
             SafeCall::Text(arity) => (types.len() == arity && texts(0..arity)).then_some(Ty::Text),
+            SafeCall::Trim => (matches!(types.len(), 1 | 2) && texts(0..types.len())).then_some(Ty::Text),
+            SafeCall::Concat => texts(0..types.len()).then_some(Ty::Text),
+            SafeCall::ConcatWith => {
+                let constant = args.first().is_some_and(|a| string_const(a).is_some());
+                (constant && texts(0..types.len())).then_some(Ty::Text)
+            }
+            SafeCall::SplitPart => {
+                (types.len() == 3 && texts(0..2) && constant_int(2, 1)).then_some(Ty::Text)
+            }
+            SafeCall::Pad => {
+                const LONGEST: i64 = 10_000;
+                let short = !constant_int(1, LONGEST + 1) && constant_int(1, 0);
+                let ok =
+                    matches!(types.len(), 2 | 3) && texts(0..1) && short && (types.len() == 2 || texts(2..3));
+                ok.then_some(Ty::Text)
+            }
+            SafeCall::Absolute => match types.as_slice() {
+                [ty @ (Ty::Numeric | Ty::Float)] => Some(*ty),
+                _ => None,
+            },
+            SafeCall::ArraySize => {
+                let ok = types.first() == Some(&Ty::Array)
+                    && match *name {
+                        "cardinality" => types.len() == 1,
+                        _ => types.len() == 2 && constant_int(1, 0),
+                    };
+                ok.then_some(Ty::Int(4))
+            }
             SafeCall::TextToInt(arity) => (types.len() == arity && texts(0..arity)).then_some(Ty::Int(4)),
             SafeCall::TextToBool => (types.len() == 2 && texts(0..2)).then_some(Ty::Bool),
             SafeCall::TextAndCount => {

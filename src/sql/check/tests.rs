@@ -249,6 +249,15 @@ fn ordinary_conditions_need_no_fence() {
         "p.visits = -1",
         "length(p.name) > 3",
         "greatest(p.visits, 2) = 2",
+        "btrim(p.name, ' .') <> ''",
+        "concat(p.name, ' ', p.ssn) = $1",
+        "concat_ws(', ', p.name, p.ssn) LIKE 'S%'",
+        "split_part(p.name, ' ', 1) = 'Ann'",
+        "lpad(p.ssn, 9, '0') = '000000001'",
+        "rpad(p.name, 3) = 'Ann'",
+        "abs(p.weight) > 3",
+        "abs(p.score) > 0.5",
+        "cardinality('{1,2}'::int8[]) = 2",
     ] {
         let condition = if condition == "mrn = 1" { "ssn = '1'" } else { condition };
         let text =
@@ -312,6 +321,14 @@ const LEAKS: &[&str] = &[
     "p.visits IN (p.weight, p.score)",
     "p.visits = ANY (ARRAY[p.weight, p.score])",
     "p.weight IN (SELECT 1.5::float8 FROM ward)",
+    // An integer has a smallest value; a separator can be nested, a length beyond memory, a field number 0.
+    "abs(p.visits) > 3",
+    "concat_ws(p.name, p.ssn, 'x') = 'x'",
+    "concat(p.name, p.visits) = 'x'",
+    "split_part(p.name, ' ', 0) = 'Ann'",
+    "split_part(p.name, ' ', p.visits) = 'Ann'",
+    "lpad(p.ssn, 1000000000, '0') = 'x'",
+    "rpad(p.ssn, p.visits) = 'x'",
 ];
 
 #[test]

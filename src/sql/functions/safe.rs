@@ -8,6 +8,21 @@
 pub(crate) enum SafeCall {
     /// This many texts to a text.
     Text(usize),
+    /// One or two texts to a text.
+    Trim,
+    /// Any number of texts to a text, as long as all of them together.
+    Concat,
+    /// A constant separator and any number of texts: a separator that is computed could be nested into a length beyond
+    /// every limit.
+    ConcatWith,
+    /// Two texts and a constant count from 1 on.
+    SplitPart,
+    /// A text, a constant length that memory always suffices for and, maybe, a text to fill with.
+    Pad,
+    /// One number that has no smallest value: an integer's cannot be turned around.
+    Absolute,
+    /// An array and, maybe, a constant dimension. The elements are not looked at.
+    ArraySize,
     /// This many texts to an integer.
     TextToInt(usize),
     /// Two texts to a boolean.
@@ -34,7 +49,14 @@ pub(crate) enum SafeCall {
 pub(crate) fn safe_call(name: &str) -> Option<SafeCall> {
     use SafeCall as S;
     Some(match name {
-        "lower" | "upper" | "initcap" | "btrim" | "ltrim" | "rtrim" | "reverse" | "md5" => S::Text(1),
+        "lower" | "upper" | "initcap" | "reverse" | "md5" => S::Text(1),
+        "btrim" | "ltrim" | "rtrim" => S::Trim,
+        "concat" => S::Concat,
+        "concat_ws" => S::ConcatWith,
+        "split_part" => S::SplitPart,
+        "lpad" | "rpad" => S::Pad,
+        "abs" => S::Absolute,
+        "array_length" | "cardinality" => S::ArraySize,
         // Not replace or quote_*: nested, they make a short value too long for memory.
         "translate" => S::Text(3),
         "length" | "char_length" | "character_length" | "octet_length" | "bit_length" => S::TextToInt(1),

@@ -76,6 +76,8 @@ const FREE: &[&str] = &[
     "default_text_search_config",
     "gin_fuzzy_search_limit",
     "array_nulls",
+    // Functions cannot be created by a restricted role.
+    "check_function_bodies",
     "quote_all_identifiers",
     "default_toast_compression",
     "enable_seqscan",
@@ -111,6 +113,11 @@ pub(crate) fn setting(name: &str) -> Setting {
         // On is the default, and off the wish to see more: PostgreSQL itself then fails what it would
         // filter. It is refused as what it is; pg_dump has `--enable-row-security`.
         "row_security" => Setting::OneOf(ON),
+        // Back to who logged in.
+        "role" => Setting::OneOf(&["none"]),
+        // What the server has anyway: scripts of pg_dump begin with these.
+        "default_table_access_method" => Setting::OneOf(&["heap"]),
+        "default_tablespace" => Setting::OneOf(&[""]),
         "backslash_quote" | "escape_string_warning" => Setting::Denied,
         n if FREE.contains(&n) => Setting::Free,
         n => match n.split_once('.') {
@@ -163,7 +170,6 @@ mod tests {
     #[test]
     fn b38_b39_b78_b86_b87_settings() {
         for name in [
-            "role",
             "session_authorization",
             "session_replication_role",
             "debug_print_plan",
@@ -172,8 +178,6 @@ mod tests {
             "auto_explain.log_analyze",
             "local_preload_libraries",
             "dynamic_library_path",
-            "default_tablespace",
-            "check_function_bodies",
             "glass.user",
             "unknown_setting",
         ] {
@@ -188,6 +192,13 @@ mod tests {
         }
         for other in ["latin1", "SQL_ASCII", "utf16", "", "default"] {
             assert!(!setting_allowed("client_encoding", other), "{other}");
+        }
+        for (name, harmless, other) in [
+            ("role", "none", "dba"),
+            ("default_tablespace", "", "fast"),
+            ("default_table_access_method", "heap", "own"),
+        ] {
+            assert!(setting_allowed(name, harmless) && !setting_allowed(name, other), "{name}");
         }
         assert!(setting_allowed("row_security", "on") && !setting_allowed("row_security", "off"));
     }

@@ -81,7 +81,6 @@ const STRUCTURE: &[&str] = &[
     "pg_views",
     "pg_foreign_server",
     "pg_user_mapping",
-    "pg_sequences",
 ];
 
 /// True for a system relation that a restricted role may read; `None` when the schema is no system schema.

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use super::kinds::known_kind;
 use crate::catalog::{Catalog, Namespace, Oid, Resolved};
 use crate::sql::functions::system_relation_allowed;
+use crate::sql::redact::is_withheld;
 use crate::sql::tree::{Node, Tree};
 
 /// What a statement does with a relation.
@@ -304,6 +305,8 @@ impl Walker<'_> {
     fn other(&mut self, node: &Node, ctes: &Ctes) {
         match node.kind {
             "RangeVar" => self.relation(node, Usage::Read, ctes),
+            // Ours, or the same text written by hand.
+            "RangeSubselect" if is_withheld(node, self.catalog) => return,
             // FOR UPDATE OF names aliases; SELECT INTO names what does not exist yet.
             "LockingClause" => return,
             "IntoClause" => {

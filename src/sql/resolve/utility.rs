@@ -45,7 +45,7 @@ pub(super) fn decide(root: &Node, context: &Context<'_>) -> Decision {
         "CopyStmt" => copy(root, context),
         "CreateTableAsStmt" => create_table_as(root, context),
         "CreateStmt" => create_table(root, context),
-        "IndexStmt" | "TruncateStmt" | "LockStmt" => own_relations(root, context),
+        "IndexStmt" | "TruncateStmt" | "LockStmt" | "VacuumStmt" => own_relations(root, context),
         "DropStmt" => drop(root, context),
         _ => refused(
             &format!("{} is not open to role {}", words(root.kind), context.role.name),
@@ -276,10 +276,12 @@ fn create_table(root: &Node, context: &Context<'_>) -> Decision {
     mentions(&all, context).map_or(Decision::Verbatim, Decision::Refused)
 }
 
-/// CREATE INDEX, TRUNCATE and LOCK of relations that hold nothing of patients.
+/// CREATE INDEX, TRUNCATE, LOCK, VACUUM and ANALYZE of relations that hold nothing of patients.
 fn own_relations(root: &Node, context: &Context<'_>) -> Decision {
     let mut all = survey(root, context.catalog, context.namespace);
-    for kind in ["IndexStmt", "TruncateStmt", "LockStmt", "IndexElem", "DefElem"] {
+    for kind in
+        ["IndexStmt", "TruncateStmt", "LockStmt", "VacuumStmt", "VacuumRelation", "IndexElem", "DefElem"]
+    {
         all.unknown_kinds.remove(kind);
     }
     if let Some(refusal) = mentions(&all, context) {
@@ -287,6 +289,10 @@ fn own_relations(root: &Node, context: &Context<'_>) -> Decision {
     }
     let mut ranges: Vec<&Node> = root.nodes("relations").collect();
     ranges.extend(root.node("relation"));
+    ranges.extend(root.nodes("rels").filter_map(|r| r.node("relation")));
+    if ranges.is_empty() {
+        return refused("it is about the whole database", "name the tables");
+    }
     // ACCESS SHARE (1) is the lock that every query takes.
     let as_a_query_does = root.kind == "LockStmt" && root.int("mode") == 1;
     named(&ranges, Usage::Other, context, || {
