@@ -86,7 +86,7 @@ async fn what_may_run_below_the_filter_does_not_fail() {
             MOMENTS,
             &[
                 "isfinite(x)",
-                // Fails in the first century of the calendar: limitation 14.
+                // Fails in the first century of the calendar: limitation 17.
                 "date_trunc('second', y), date_trunc('week', y), date_trunc('century', y) FROM (SELECT greatest(x, '4600-01-01 BC') AS y",
                 "extract(year FROM x), extract(epoch FROM x), date_part('dow', x), extract(isoyear FROM x), x::text",
                 "x > now() - interval '7 days', x = current_date",
