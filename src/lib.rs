@@ -4,11 +4,13 @@
 //! reply, `sql` decides what becomes of it under `policy`, `ledger` makes its record durable,
 //! and only then does the reply leave. Arrows run one way:
 //! `cli -> session -> sql, ledger, glass -> policy -> catalog, config`; `wire` knows none of them.
+//! `discover` stands aside: it writes a first configuration from a catalog, for `cli`.
 
 pub mod audit;
 pub mod catalog;
 pub mod cli;
 pub mod config;
+pub mod discover;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzzing;

@@ -92,12 +92,25 @@ pub enum ConnectError {
 /// [`ConnectError`], with what to do about it in its text.
 pub async fn connect(upstream: &Upstream) -> Result<tokio_postgres::Client, ConnectError> {
     let password = read_password(&upstream.service_password_file)?;
+    connect_with(upstream, Some(&password)).await
+}
+
+/// The same with a password that stands in no file, or with none.
+///
+/// # Errors
+/// As [`connect`].
+pub async fn connect_with(
+    upstream: &Upstream,
+    password: Option<&str>,
+) -> Result<tokio_postgres::Client, ConnectError> {
     let mut config = tokio_postgres::Config::new();
+    if let Some(password) = password {
+        config.password(password);
+    }
     config
         .host(&upstream.host)
         .port(upstream.port)
         .user(&upstream.service_user)
-        .password(password)
         .dbname(&upstream.service_database)
         .application_name("pgglass")
         .connect_timeout(upstream.connect_timeout)

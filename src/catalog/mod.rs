@@ -9,14 +9,16 @@ mod connect;
 mod facts;
 mod load;
 mod service;
+mod survey;
 
 use std::collections::{HashMap, HashSet};
 
 pub(crate) use connect::read_password;
-pub use connect::{ConnectError, connect};
+pub use connect::{ConnectError, connect, connect_with};
 pub use facts::{Domain, Facts, ForeignKey, facts};
 pub use load::{CatalogError, fingerprint, load};
 pub use service::{Service, ServiceError, StoredVerifier};
+pub use survey::{Group, Groups, Survey, groups, survey};
 
 /// An object identifier of the server's catalog.
 pub type Oid = u32;

@@ -2,20 +2,28 @@
 //! and says what each role sees. It changes nothing.
 
 mod accounts;
+mod explain;
 mod files;
 mod overview;
+mod replay;
 mod server;
 
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use serde::Serialize;
 
 use super::{DOUBTFUL, FAILED};
+use crate::catalog::Catalog;
 use crate::config::{self, Config, Diagnostic};
 use crate::policy::{Finding, Level};
+use explain::Explanation;
 use overview::TableView;
+use replay::Replay;
+
+pub use replay::{CatalogSource, ReplayArgs};
 
 pub(crate) use server::{CheckError, hold_against_server};
 
@@ -25,7 +33,14 @@ pub(crate) use server::{CheckError, hold_against_server};
 /// role sees; then everything that is wrong or likely forgotten: keys of the wrong type, paths over
 /// columns that are not unique, masks that do not fit, tables that a foreign key ties to a patient
 /// but that have no entry, missing rights of the service account. `pgglass serve` refuses to start
-/// on the same errors. Exit status 0: no errors; 1: errors; 2: warnings only, under --strict.
+/// on the same errors.
+///
+/// With --explain it says in words what every line of the policy means. With --replay it decides statements that were
+/// recorded (a ledger, or a file) once more under this configuration, and says which would change verdict: not run any
+/// more, run although refused before, filtered or masked otherwise. It runs none of them, reads no row, and prints
+/// neither parameters nor constants.
+///
+/// Exit status 0: no errors; 1: errors; 2: under --strict, warnings only, or a statement that would change.
 #[derive(Debug, Clone, clap::Args)]
 pub struct CheckArgs {
     /// The configuration file
@@ -43,6 +58,14 @@ pub struct CheckArgs {
     /// Print the result as one JSON object
     #[arg(long)]
     pub json: bool,
+
+    /// Say in words what every line of the policy means: patients, assignments, tables, roles, masks, break-glass
+    #[arg(long)]
+    pub explain: bool,
+
+    /// What is replayed
+    #[command(flatten)]
+    pub replay: ReplayArgs,
 }
 
 /// Everything a check found.
@@ -60,6 +83,12 @@ struct Report {
     findings: Vec<Finding>,
     /// Protected tables, when the database was looked at.
     tables: Vec<TableView>,
+    /// What the policy means, when asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    explanation: Vec<Explanation>,
+    /// What recorded statements would become, when asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    replay: Option<Replay>,
     errors: usize,
     warnings: usize,
 }
@@ -74,9 +103,16 @@ pub(crate) fn run(args: CheckArgs) -> ExitCode {
             report.not_enforced = config.policy.not_enforced();
             report.policy_version = Some(config.policy.version.to_string());
             report.diagnostics.clone_from(&config.warnings);
+            if args.explain {
+                report.explanation = explain::explain(&config.policy);
+            }
+            let mut catalog = None;
             if !args.offline {
                 report.findings = files::look(&config);
-                look_at_server(&config, &mut report);
+                catalog = look_at_server(&config, &mut report);
+            }
+            if let Some(file) = &args.replay.replay {
+                replay_file(&args, file, &config, catalog.as_ref(), &mut report);
             }
         }
     }
@@ -84,15 +120,46 @@ pub(crate) fn run(args: CheckArgs) -> ExitCode {
     let printed = if args.json { report.json() } else { report.text() };
     // A reader that went away (`| head`) is no failure of the check.
     let _ = writeln!(std::io::stdout(), "{printed}");
+    let changes = report.replay.as_ref().is_some_and(Replay::has_changes);
     match (report.errors, report.warnings) {
+        (0, _) if args.strict && (changes || report.warnings > 0) => ExitCode::from(DOUBTFUL),
         (0, 0) => ExitCode::SUCCESS,
-        (0, _) if args.strict => ExitCode::from(DOUBTFUL),
         (0, _) => ExitCode::SUCCESS,
         _ => ExitCode::from(FAILED),
     }
 }
 
-fn look_at_server(config: &Config, report: &mut Report) {
+/// Replays a file; what keeps it from being replayed is an error of the report.
+fn replay_file(
+    args: &CheckArgs,
+    file: &Path,
+    config: &Config,
+    catalog: Option<&Arc<Catalog>>,
+    report: &mut Report,
+) {
+    let error = match (catalog, args.replay.catalog, args.offline) {
+        (None, CatalogSource::Server, false) => {
+            "the server's catalog could not be read (above); --catalog none does without".to_owned()
+        }
+        _ => match replay::replay(&args.replay, file, config, catalog) {
+            Ok(replay) => {
+                report.replay = Some(replay);
+                return;
+            }
+            Err(error) => error.to_string(),
+        },
+    };
+    report.findings.push(Finding {
+        level: Level::Error,
+        code: "replay",
+        subject: String::new(),
+        message: error,
+        help: None,
+    });
+}
+
+/// The catalog, when it could be read.
+fn look_at_server(config: &Config, report: &mut Report) -> Option<Arc<Catalog>> {
     let looked = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -102,8 +169,12 @@ fn look_at_server(config: &Config, report: &mut Report) {
         Ok(checked) => {
             report.tables = overview::tables(&checked.bound);
             report.findings.extend(checked.findings);
+            Some(Arc::new(checked.catalog))
         }
-        Err(error) => report.findings.push(error.finding()),
+        Err(error) => {
+            report.findings.push(error.finding());
+            None
+        }
     }
 }
 
@@ -128,6 +199,15 @@ impl Report {
         if !self.tables.is_empty() {
             parts.push("Protected tables".to_owned());
             parts.extend(self.tables.iter().map(ToString::to_string));
+            parts.push(String::new());
+        }
+        if !self.explanation.is_empty() {
+            parts.push("What the policy says".to_owned());
+            parts.extend(self.explanation.iter().map(ToString::to_string));
+            parts.push(String::new());
+        }
+        if let Some(replay) = &self.replay {
+            parts.push(replay.to_string());
             parts.push(String::new());
         }
         parts.extend(self.diagnostics.iter().map(ToString::to_string));

@@ -1,6 +1,7 @@
 //! The command line: one file a command. This file only parses arguments and dispatches.
 
 mod check;
+mod discover;
 mod keygen;
 mod logging;
 mod report;
@@ -11,7 +12,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-pub use check::CheckArgs;
+pub use check::{CatalogSource, CheckArgs, ReplayArgs};
+pub use discover::DiscoverArgs;
 pub use keygen::KeygenArgs;
 pub use logging::LogFormat;
 pub use report::{PatientReportArgs, ReportCommand, ReportFormat};
@@ -38,6 +40,7 @@ EXIT STATUS
 EXAMPLES
     pgglass keygen --out secrets/ledger.key --name ward-proxy-1
     pgglass check --config pgglass.toml
+    pgglass check --config new.toml --replay ledger --against pgglass.toml
     pgglass serve --config pgglass.toml
     pgglass verify --directory ledger --public-key ledger.pub
     pgglass report patient 884213 --directory ledger --format csv";
@@ -63,6 +66,8 @@ pub struct Cli {
 enum Command {
     /// Serve clients until SIGTERM or SIGINT
     Serve(ServeArgs),
+    /// Write a first configuration for a database, from its catalog
+    Discover(DiscoverArgs),
     /// Check a configuration, and the database it is meant for, without serving
     Check(CheckArgs),
     /// Verify that a ledger is whole and unchanged, trusting only a public key
@@ -83,6 +88,7 @@ pub fn main() -> ExitCode {
     }
     match cli.command {
         Command::Serve(args) => serve::run(args),
+        Command::Discover(args) => discover::run(args),
         Command::Check(args) => check::run(args),
         Command::Verify(args) => verify::run(args),
         Command::Report(command) => report::run(command),
@@ -123,6 +129,6 @@ mod tests {
             Cli::try_parse_from(line.split_whitespace()).unwrap_or_else(|e| panic!("{line}: {e}"));
             count += 1;
         }
-        assert_eq!(count, 5);
+        assert_eq!(count, 6);
     }
 }

@@ -23,6 +23,9 @@ use std::time::Duration;
 pub use diagnostic::{ConfigErrors, Diagnostic, Place, Severity};
 pub use login::{Account, LoginMethod, LoginSettings, UpstreamLogin};
 
+pub(crate) use server::is_loopback;
+
+use crate::catalog::QualifiedName;
 use crate::policy::Policy;
 use diagnostic::Findings;
 use reader::Section;
@@ -182,6 +185,18 @@ pub fn load(path: impl AsRef<Path>) -> Result<Config, ConfigErrors> {
         failed(format!("not UTF-8 text (at byte {at})"), Some("save the file as UTF-8".to_owned()))
     })?;
     parse(&text, path)
+}
+
+/// A name as configurations write them: `schema.name`, a part with a dot or a quote in double quotes. A name of one
+/// part has an empty schema.
+pub(crate) fn name_of(text: &str) -> Option<QualifiedName> {
+    match reader::split_name(text, 2).as_deref() {
+        Some([schema, name]) => Some(QualifiedName::new(schema.as_str(), name.as_str())),
+        _ => match reader::split_name(text, 1).as_deref() {
+            Some([name]) => Some(QualifiedName::new("", name.as_str())),
+            _ => None,
+        },
+    }
 }
 
 /// Reads a configuration text; `file` is where it is said to come from.

@@ -334,7 +334,7 @@ pub(super) fn unknown(
 
 /// Splits `schema.name`, each part optionally in double quotes (`clinic."Lab.Result"`), letter case
 /// kept: names are written as the catalog stores them. `parts` is how many there must be.
-fn split_name(text: &str, parts: usize) -> Option<Vec<String>> {
+pub(super) fn split_name(text: &str, parts: usize) -> Option<Vec<String>> {
     let mut out = vec![String::new()];
     let mut chars = text.chars().peekable();
     let mut quoted = false;

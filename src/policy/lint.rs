@@ -6,6 +6,8 @@ mod forgotten;
 mod masks;
 mod types;
 
+pub(crate) use types::family as column_family;
+
 use std::collections::BTreeSet;
 
 use super::{BoundPolicy, KeyPath, Scope, TableRule};
@@ -79,7 +81,7 @@ struct Lint<'a> {
 }
 
 /// Schemas of the server's own.
-fn is_system_schema(schema: &str) -> bool {
+pub(crate) fn is_system_schema(schema: &str) -> bool {
     schema == "information_schema" || schema.starts_with("pg_")
 }
 

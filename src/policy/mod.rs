@@ -19,6 +19,8 @@ use guard::col;
 pub use guard::*;
 pub use hipaa::{HipaaIdentifier, identifier_of, mask_for};
 pub use lint::{Finding, Level, lint};
+pub(crate) use lint::{column_family, is_system_schema};
+pub(crate) use mask::without_modifier;
 pub use mask::{
     Mask, MaskOf, REDACTED, WITHHELD, ZIP3_SMALL_2000, ZIP3_SMALL_2010, mask_expression, mask_join,
     masked_type, zip3_small,
@@ -28,7 +30,7 @@ pub use path::{Alternative, KeyPath, Path, Patients, Step, TableRule};
 pub use preset::{MaskPreset, Masking, OutsideMasks, Proposal, TableMasks, proposals};
 pub use refusal::{GlsCode, Refusal};
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -264,4 +266,16 @@ pub struct Policy {
     pub profiles: BTreeMap<String, GlassProfile>,
     /// The mode of roles that name none.
     pub mode: PolicyMode,
+}
+
+impl Policy {
+    /// The role of a user who logs in and is a member of `groups`: the one that names the user, else the first in file
+    /// order that names one of the groups, else the default. `None`: the login is refused.
+    pub fn role_at_login(&self, user: &str, groups: Option<&HashSet<String>>) -> Option<&Role> {
+        let membership = &self.membership;
+        let member = |group: &String| groups.is_some_and(|g| g.contains(group));
+        let by_group = || membership.groups.iter().find(|(group, _)| member(group)).map(|(_, role)| role);
+        let name = membership.users.get(user).or_else(by_group).or(membership.default.as_ref())?;
+        self.roles.get(name)
+    }
 }

@@ -256,18 +256,8 @@ impl World {
     /// The role of a principal, or `None` when the policy has none for it.
     pub fn find_role(&self, user: &str) -> Option<Arc<Role>> {
         let rules = self.rules.load();
-        let policy = &rules.policy.policy;
         let groups = rules.catalog.memberships.get(user);
-        let name = policy
-            .membership
-            .users
-            .get(user)
-            .or_else(|| {
-                let member = |group: &String| groups.is_some_and(|g| g.contains(group));
-                policy.membership.groups.iter().find(|(group, _)| member(group)).map(|(_, role)| role)
-            })
-            .or(policy.membership.default.as_ref())?;
-        policy.roles.get(name).map(|role| Arc::new(role.clone()))
+        rules.policy.policy.role_at_login(user, groups).map(|role| Arc::new(role.clone()))
     }
 
     /// The role of a principal; one that may see nothing when the policy has none any more.

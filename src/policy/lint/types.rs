@@ -19,7 +19,7 @@ pub(super) fn fits_key(key: KeyType, base: &str) -> bool {
 }
 
 /// Types with one name here compare with `pg_catalog.=`.
-pub(super) fn family(base: &str) -> &str {
+pub(crate) fn family(base: &str) -> &str {
     match base {
         "smallint" | "integer" | "bigint" => "integer",
         "text" | "character varying" | "name" => "text",
