@@ -7,6 +7,7 @@ pub mod check;
 pub mod copy;
 mod copy_options;
 pub mod effects;
+mod fixed_names;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fixture;
 mod functions;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::check::{self, CheckContext, CheckFailure};
 use super::effects::{Effects, effects, moves_names};
+use super::fixed_names;
 use super::objects::{self, Object, Wrap};
 use super::observed::{self, Observed, Would};
 use super::parse::{self, Statement};
@@ -116,7 +117,7 @@ pub(super) fn decide_parsed(parsed: &parse::Parsed, context: &Context) -> Planne
         .iter()
         .map(|s| Decider { statement: s, context, pins: TrustedPins::All }.decide())
         .collect();
-    after_names_moved(&mut statements, context.role.is_restricted());
+    after_names_moved(&mut statements, parsed, context);
     if let Some(role) = &context.watched {
         observe(&mut statements, parsed, &context.enforced(role));
     }
@@ -149,19 +150,30 @@ fn observe(statements: &mut [PlannedStatement], parsed: &parse::Parsed, enforced
 
 /// Names are resolved before anything of a text runs. What comes after a statement that can change
 /// their meaning (`SET search_path`, DDL) may touch other relations than were found: for a
-/// restricted role it is refused, for others it is recorded as touching anything.
-fn after_names_moved(statements: &mut [PlannedStatement], restricted: bool) {
+/// restricted role it is refused, unless all its names are fixed; for others it is recorded as touching anything.
+fn after_names_moved(statements: &mut [PlannedStatement], parsed: &parse::Parsed, context: &Context) {
     let Some(moved) = statements.iter().position(|s| s.effects.changes_namespace) else { return };
-    let after = statements.iter_mut().skip(moved + 1).filter(|s| s.effects.reads_names);
-    for statement in after.filter(|s| s.unknown_relation || !matches!(s.verdict, Verdict::Refused(_))) {
-        statement.verdict = if restricted {
-            Verdict::Refused(cannot_guard(
-                "it follows, in one message, a statement that can change the meaning of names",
-                "Send the statements one by one.",
-            ))
-        } else {
-            Verdict::Unattributed { footprint: Footprint::default(), reason: "NAMES_MAY_CHANGE" }
+    let restricted = context.role.is_restricted();
+    // New objects can mean more than another path does.
+    let mut only_the_path = restricted;
+    for (i, (statement, Statement { root, .. })) in statements.iter_mut().zip(&parsed.statements).enumerate()
+    {
+        let fixed = |s: &PlannedStatement| {
+            only_the_path && !s.unknown_relation && fixed_names::are_fixed(root, &context.catalog)
         };
+        let open = statement.unknown_relation || !matches!(statement.verdict, Verdict::Refused(_));
+        if i > moved && statement.effects.reads_names && open && !fixed(statement) {
+            statement.verdict = if restricted {
+                Verdict::Refused(cannot_guard(
+                    "it follows, in one message, a statement that can change the meaning of names",
+                    "Send the statements one by one, or write every relation with its schema.",
+                ))
+            } else {
+                Verdict::Unattributed { footprint: Footprint::default(), reason: "NAMES_MAY_CHANGE" }
+            };
+        }
+        let path = matches!(root.kind, "VariableSetStmt" | "DiscardStmt" | "SelectStmt");
+        only_the_path &= !statement.effects.changes_namespace || path && !root.has("into_clause");
     }
 }
 

@@ -405,6 +405,8 @@ fn what_a_pool_sends_to_clean_a_connection_goes_through() {
         "SET SESSION AUTHORIZATION DEFAULT;RESET ALL;CLOSE ALL;UNLISTEN *;SELECT pg_advisory_unlock_all();DISCARD SEQUENCES;DISCARD TEMP",
         "DISCARD SEQUENCES; DISCARD TEMP; DISCARD PLANS",
         "SELECT pg_advisory_unlock_all(); CLOSE ALL; UNLISTEN *; RESET ALL;",
+        "RESET ALL; SELECT 1 + 1",
+        "SET search_path TO other; SELECT count(*) FROM clinic.patient p WHERE lower(p.name) = 'x'",
     ] {
         let planned = decide(text, &context).unwrap();
         assert!(planned.refusal().is_none(), "{text}: {:?}", planned.refusal());
@@ -413,7 +415,8 @@ fn what_a_pool_sends_to_clean_a_connection_goes_through() {
     for text in [
         "SET search_path TO clinic; SELECT count(*) FROM ward",
         "SET search_path TO clinic; SELECT count(*) FROM ward_that_only_clinic_has",
-        "RESET ALL; SELECT 1 + 1",
+        "RESET ALL; SELECT count(*) FROM clinic.patient, ward",
+        "CREATE TEMP TABLE t (a int); SELECT count(*) FROM clinic.patient",
         "RESET ALL; SELECT 'a'::t",
     ] {
         let refusal = decide(text, &context).unwrap().refusal().expect(text);

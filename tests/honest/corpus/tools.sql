@@ -321,3 +321,6 @@ COPY (SELECT * FROM clinic.drug) TO STDOUT WITH (FORMAT csv, HEADER)
 CREATE TEMP TABLE scratch (id int, t text)
 CREATE TEMPORARY TABLE scratch2 AS SELECT 1 AS a
 ANALYZE clinic.ward
+SET search_path = glass; SELECT count(*) FROM clinic.patient
+SELECT set_config('search_path', '', false); SELECT count(*) FROM clinic.patient p WHERE p.name LIKE 'A%'
+RESET ALL; SELECT count(*) FROM clinic.patient
