@@ -72,6 +72,7 @@ pub(super) fn read(
         out.masking.preset = Some(MaskPreset::SafeHarbor { zip3_small: Arc::clone(&settings.zip3_small) });
     }
     outside(s, tables, settings, findings, &mut out);
+    out.masking.min_cell = s.integer(findings, "min_cell", 2..=10_000);
     let section = s.section(findings, "masks");
     for (name, value) in section.entries() {
         let Some(table) = qualified(findings, &name) else { continue };

@@ -145,7 +145,10 @@ impl Canonical {
                 self.mask("mask", table, column, Some(mask));
             }
         }
-        let Masking { preset, clear, outside } = masking;
+        let Masking { preset, clear, outside, min_cell } = masking;
+        if let Some(least) = min_cell {
+            self.line("min_cell", &[&least.to_string()]);
+        }
         match preset {
             None => {}
             Some(MaskPreset::SafeHarbor { zip3_small }) => {

@@ -4,6 +4,7 @@
 //! against a catalog snapshot, by OID. Reload is a value swap. What cannot be read denies.
 
 mod bound;
+mod cells;
 mod guard;
 mod hipaa;
 mod lint;
@@ -15,6 +16,7 @@ mod refusal;
 mod way;
 
 pub use bound::{Access, BoundPolicy, BoundTable, Denial};
+pub use cells::{CELL_AGGREGATES, cell_condition};
 use guard::col;
 pub use guard::*;
 pub use hipaa::{HipaaIdentifier, identifier_of, mask_for};

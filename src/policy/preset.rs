@@ -35,6 +35,8 @@ pub struct Masking {
     pub clear: BTreeMap<QualifiedName, BTreeSet<String>>,
     /// What rows of patients outside the assignment show with `outside = "mask"`, by table.
     pub outside: BTreeMap<QualifiedName, OutsideMasks>,
+    /// Least number of patients behind every row of an answer.
+    pub min_cell: Option<u32>,
 }
 
 /// The columns of a table that rows of patients outside the assignment show: as a mask, or as they are
@@ -84,10 +86,10 @@ impl<'a> TableMasks<'a> {
 }
 
 impl Masking {
-    /// True when it masks nothing of patients inside.
+    /// True when patients inside are shown as they are.
     pub fn is_empty(&self) -> bool {
-        let Masking { preset, clear: _, outside: _ } = self;
-        preset.is_none()
+        let Masking { preset, clear: _, outside: _, min_cell } = self;
+        preset.is_none() && min_cell.is_none()
     }
 }
 

@@ -30,6 +30,8 @@ pub enum GlsCode {
     LedgerUnavailable,
     /// The statement cannot be guarded.
     CannotGuard,
+    /// The answer could rest on too few patients.
+    SmallCell,
     /// What enforcing the policy would have done with a statement (a warning).
     WouldEnforce,
 }
@@ -50,6 +52,7 @@ impl GlsCode {
             GlsCode::NotMapped => "GLS-220",
             GlsCode::LedgerUnavailable => "GLS-230",
             GlsCode::CannotGuard => "GLS-240",
+            GlsCode::SmallCell => "GLS-241",
             GlsCode::WouldEnforce => "GLS-250",
         }
     }

@@ -472,6 +472,9 @@ impl Decider<'_> {
     }
 
     fn not_guarded(&self, plan: &GuardedPlan, failure: &CheckFailure) -> Refusal {
+        if let (CheckFailure::Cell(what), Some(least)) = (failure, self.context.role.masking.min_cell) {
+            return too_few(what, least);
+        }
         tracing::warn!(%failure, text = %plan.text, "the checker refused a plan");
         cannot_guard(
             failure,
@@ -493,6 +496,15 @@ impl Decider<'_> {
         classes.dedup();
         Footprint { relations, classes }
     }
+}
+
+/// GLS-241: what of the statement could rest on too few patients, and a form that works.
+fn too_few(what: &str, least: u32) -> Refusal {
+    let message = format!("every row of an answer must rest on at least {least} patients: {what}");
+    Refusal::new(crate::policy::GlsCode::SmallCell, message).with_hint(
+        "SELECT keys, count(*), sum(column), avg(column) FROM tables joined by = WHERE plain comparisons GROUP BY keys; \
+         what is computed from the groups goes around it: SELECT ... FROM (SELECT ...) AS g.",
+    )
 }
 
 /// The same text when the snapshot of the catalog may be wrong: what reads is recorded as touching anything.

@@ -14,6 +14,7 @@ mod names;
 mod observe;
 mod own_objects;
 mod p1_transparency;
+mod p2_cells;
 mod p2_copy;
 mod p2_enforcement;
 mod p2_leaks;

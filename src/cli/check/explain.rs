@@ -187,7 +187,12 @@ fn role(role: &Role, policy: &Policy) -> Vec<String> {
             says.push(format!("Only tables of class {}; others are closed.", words.join(", ")));
         }
     }
-    let Masking { preset, clear, outside: shown_outside } = masking;
+    let Masking { preset, clear, outside: shown_outside, min_cell } = masking;
+    if let Some(least) = min_cell {
+        says.push(format!(
+            "Sees groups of at least {least} patients only; what could tell fewer is refused with GLS-241."
+        ));
+    }
     if preset.is_some() {
         says.push(
             "Columns that hold one of the 18 identifiers of HIPAA, by their names and types, are masked (safe_harbor)."

@@ -129,6 +129,12 @@ impl Checker<'_> {
         // A sublink may become a semi-join: conditions of this block then stand beside its guard.
         from.exposed |= conditions.iter().any(|c| !self.is_exempt(c) && self.mentions_filtered(c, env));
         let block = Block { items: &from.items, ctes: &env.ctes, parent: env.block };
+        let least = self.cx.context.role.masking.min_cell;
+        let least = least.filter(|_| !from.cells.keyed.is_empty() || from.cells.keyless);
+        if let Some(least) = least {
+            from.cells.other |= from.unsafe_using;
+            self.cell_block(select, &block, &from.cells, &conditions, least)?;
+        }
         let exposed = env.exposed || from.exposed;
         if exposed && from.unsafe_using {
             self.needs_fence("USING or NATURAL over columns that do not compare safely");
@@ -149,7 +155,8 @@ impl Checker<'_> {
             };
         self.list(select, &block, env, list_exposed, exposed)?;
         let columns = self.output_columns(select, &block);
-        Ok(Facts { exposed: from.exposed && !fenced, columns })
+        // Conditions on groups are pushed into HAVING, beside the one that withholds the small ones.
+        Ok(Facts { exposed: (from.exposed || least.is_some()) && !fenced, columns })
     }
 
     /// Select list, GROUP BY, ORDER BY, DISTINCT, windows, LIMIT, VALUES.

@@ -5,6 +5,7 @@
 //! nothing of the rewriter and trusts nothing from it. What it does not understand fails.
 
 mod block;
+mod cells;
 mod dml;
 #[cfg(test)]
 mod exempt_tests;
@@ -45,6 +46,9 @@ pub enum CheckFailure {
     /// filtered yet. Plan again with a fence.
     #[error("evaluated before the filter: {0}")]
     NeedsFence(String),
+    /// Its answer could rest on fewer patients than the role's `min_cell`: GLS-241.
+    #[error("{0}")]
+    Cell(String),
     /// Not acceptable in any way.
     #[error("{0}")]
     Failed(String),
@@ -67,9 +71,13 @@ pub fn check(text: &str, context: &CheckContext<'_>) -> Result<(), CheckFailure>
         guards: HashMap::new(),
         exempt: HashSet::new(),
         guarded: 0,
+        cells: 0,
         masked: false,
         fence: None,
     };
+    if kind != StatementKind::Select && context.context.role.masking.min_cell.is_some() {
+        return Err(CheckFailure::Cell("it writes, or names single rows".to_owned()));
+    }
     checker.statement(&statement.root, &block::Env::default(), block::Place::Top)?;
     checker.remainder(&statement.root, kind)?;
     match checker.fence {
@@ -100,6 +108,8 @@ pub(super) struct Checker<'a> {
     exempt: HashSet<*const Node>,
     /// Protected occurrences that were found guarded (or need no guard), derived tables included.
     guarded: usize,
+    /// Blocks that group patients, for a role with `min_cell`.
+    cells: usize,
     /// A masked form was seen.
     masked: bool,
     /// The first reason for a fence.

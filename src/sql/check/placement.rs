@@ -7,6 +7,7 @@
 use pg_query::protobuf::JoinType;
 
 use super::block::{Env, Place, is_fence};
+use super::cells::Cells;
 use super::expected::conjuncts;
 use super::safe::{comparable, is_number};
 use super::types::{Block, Columns, Item, Ty, builtin, columns_of};
@@ -33,6 +34,8 @@ pub(super) struct From<'n> {
     pub(super) conditions: Vec<&'n Node>,
     /// USING or NATURAL compares columns whose comparison could fail.
     pub(super) unsafe_using: bool,
+    /// What `min_cell` has to know of it.
+    pub(super) cells: Cells,
     /// Base-table occurrences with a filter, under any alias, for the alias-capture rule.
     filtered: Vec<String>,
 }
@@ -45,6 +48,7 @@ impl<'n> From<'n> {
             lateral_exposed,
             conditions: Vec::new(),
             unsafe_using: false,
+            cells: Cells::default(),
             filtered: Vec::new(),
         }
     }
@@ -148,11 +152,13 @@ impl Checker<'_> {
                 let Some(relation) = node.node("relation") else {
                     return fail("TABLESAMPLE without a table");
                 };
+                from.cells.other = true;
                 from.conditions.extend(node.nodes("args"));
                 from.conditions.extend(node.node("repeatable"));
                 self.item_of(relation, env, from)
             }
             "RangeFunction" => {
+                from.cells.other = true;
                 for function in node.nodes("functions") {
                     from.conditions
                         .extend(function.nodes("items").filter(|n| n.kind != "List" && !constant_rows(n)));
@@ -163,6 +169,7 @@ impl Checker<'_> {
                 Ok(Vec::new())
             }
             "RangeTableFunc" | "JsonTable" => {
+                from.cells.other = true;
                 from.conditions.extend(node.children());
                 let alias = alias_of(node).unwrap_or_default().to_owned();
                 from.items.push(Item { alias, oid: None, columns: None });
@@ -199,10 +206,13 @@ impl Checker<'_> {
             && let Some(cte) = env.ctes.iter().rev().find(|c| c.name == name)
         {
             from.exposed |= cte.exposed;
+            from.cells.other = true;
             from.items.push(Item { alias, oid: None, columns: renamed(cte.columns.clone(), node) });
             return Ok(Vec::new());
         }
+        from.cells.tables += 1;
         let Some(demand) = self.demand(node)? else {
+            from.cells.other |= !self.is_table(node);
             let columns = renamed(self.plain_columns(node), node);
             from.items.push(Item { alias, oid: None, columns });
             return Ok(Vec::new());
@@ -218,6 +228,7 @@ impl Checker<'_> {
             columns: renamed(columns, node),
         });
         self.guarded += 1;
+        from.cells.keyed.push((demand.oid, alias.clone()));
         if !demand.filter {
             return Ok(Vec::new());
         }
@@ -291,9 +302,13 @@ impl Checker<'_> {
         let alias = alias_of(node).unwrap_or_default().to_owned();
         if let Some(item) = self.masked_table(query, env, &alias, from)? {
             let oid = item.oid.filter(|_| !renames(node));
+            from.cells.tables += 1;
+            from.cells.keyless |= oid.is_none();
+            from.cells.keyed.extend(oid.map(|oid| (oid, alias.clone())));
             from.items.push(Item { columns: renamed(item.columns, node), oid, ..item });
             return Ok(Vec::new());
         }
+        from.cells.other = true;
         let stands_for = self.stands_for(query, env)?.filter(|_| !renames(node));
         let facts = if node.flag("lateral") {
             let items = from.items.clone();

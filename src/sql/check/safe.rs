@@ -12,7 +12,7 @@ use super::types::{Block, Ty, of_type_name};
 use crate::sql::functions::{SafeCall, safe_call};
 use crate::sql::tree::Node;
 
-const AGGREGATES: [&str; 19] = [
+pub(super) const AGGREGATES: [&str; 19] = [
     "count",
     "sum",
     "avg",

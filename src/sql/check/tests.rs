@@ -22,7 +22,7 @@ fn run(clinic: &Clinic, text: &str) -> Seen {
     match check(&sql, &clinic.check_context()) {
         Ok(()) => Seen::Pass,
         Err(CheckFailure::NeedsFence(_)) => Seen::Fence,
-        Err(CheckFailure::Failed(_)) => Seen::Fail,
+        Err(CheckFailure::Failed(_) | CheckFailure::Cell(_)) => Seen::Fail,
     }
 }
 
@@ -528,6 +528,71 @@ fn rows_outside_are_shown_only_in_the_masked_form() {
             "INSERT INTO patients (mrn, ssn) VALUES (1, $1)",
         ],
     );
+}
+
+/// A role that sees every patient, but no group of fewer than eleven; `{patients p}` is the condition on
+/// its patients, `{patients p column}` that on those with a value in the column.
+fn cells(text: &str) -> Result<(), CheckFailure> {
+    let mut clinic = Clinic::new();
+    clinic.role.scope = Scope::All;
+    clinic.role.masking.min_cell = Some(11);
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some((before, (inside, after))) =
+        rest.split_once('{').and_then(|(b, a)| Some((b, a.split_once('}')?)))
+    {
+        let words: Vec<&str> = inside.split(' ').collect();
+        let oid = clinic.catalog.by_name[&crate::catalog::QualifiedName::new("public", words[0])];
+        let column = words.get(2).map(|c| crate::catalog::quote_ident(c));
+        out += before;
+        let (policy, table) = (&clinic.bound.policy, &clinic.bound.tables[&oid]);
+        out += &crate::policy::cell_condition(policy, table, words[1], column.as_deref(), 11);
+        rest = after;
+    }
+    check(&(out + rest), &clinic.check_context())
+}
+
+#[test]
+fn groups_are_held_to_the_least_number_of_patients() {
+    for good in [
+        "SELECT sex, count(*) FROM patients p GROUP BY sex HAVING {patients p}",
+        "SELECT avg(weight) FROM patients p WHERE active HAVING {patients p} AND {patients p weight}",
+        "SELECT w.name, count(*) FROM ward w JOIN notes n ON n.mrn = w.mrn GROUP BY w.name HAVING {notes n}",
+        "SELECT unit, count(value) AS n FROM results r JOIN orders o USING (order_id) WHERE o.code = 'x' GROUP BY 1 \
+         HAVING (count(*) > 5) AND {results r} AND {orders o} AND {results r value} AND {orders o value}",
+        "SELECT 100 * n / sum(n) OVER () FROM (SELECT sex, count(*) AS n FROM patients p GROUP BY sex HAVING {patients p}) g",
+        "SELECT 1 / n FROM (SELECT sex, count(*) AS n FROM patients p GROUP BY sex HAVING {patients p} OFFSET 0) g WHERE 1 / n > 0",
+    ] {
+        assert_eq!(cells(good), Ok(()), "{good}");
+    }
+    for bad in [
+        "SELECT sex, count(*) FROM patients p GROUP BY sex",
+        "SELECT avg(weight) FROM patients p HAVING {patients p}",
+        "SELECT avg(weight) FROM patients p HAVING {patients p} AND {patients p visits}",
+        "SELECT sex, count(*) FROM patients p GROUP BY sex HAVING {patients p} OR true",
+        "SELECT sex, count(*) FROM patients p, notes n WHERE n.mrn = p.mrn GROUP BY sex HAVING {patients p}",
+        "SELECT p.sex, count(*) FROM patients p, patients q WHERE q.mrn = p.mrn GROUP BY 1 HAVING {patients p}",
+        "SELECT name FROM patients p HAVING {patients p}",
+        "SELECT count(*) FROM (SELECT * FROM patients p OFFSET 0) p HAVING {patients p}",
+        "SELECT count(*) FROM (SELECT sex FROM patients p GROUP BY sex HAVING {patients p}) x, patients y",
+        "SELECT ARRAY(SELECT name FROM patients) AS __glass_b1",
+        "WITH RECURSIVE r AS (SELECT 1 AS n UNION ALL SELECT n FROM r, patients p GROUP BY n HAVING {patients p}) SELECT * FROM r",
+        "DELETE FROM notes",
+        "INSERT INTO notes (mrn) VALUES (1)",
+    ] {
+        assert!(cells(bad).is_err(), "{bad}");
+    }
+    let good = "SELECT sex, count(*) FROM patients p GROUP BY sex HAVING {patients p}";
+    assert!(
+        cells(&good.replace(
+            "{patients p}",
+            "pg_catalog.count(DISTINCT p.mrn::pg_catalog.text) OPERATOR(pg_catalog.>=) 10"
+        ))
+        .is_err()
+    );
+    // A condition above the groups that could fail on one that is not shown is not pushed down.
+    let above = "SELECT 1 FROM (SELECT sex, count(*) AS n FROM patients p GROUP BY sex HAVING {patients p}) g WHERE 1 / n > 0";
+    assert!(matches!(cells(above), Err(CheckFailure::NeedsFence(_))));
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! `check`. It refuses early, with a form that works, so that people get a useful text; it is not
 //! the place that keeps a row from leaving.
 
+mod cells;
 mod depth;
 mod dml;
 mod place;
@@ -141,9 +142,12 @@ fn rewrite_here(mut ast: Statement, input: &PlanInput<'_>) -> Result<GuardedPlan
     let kind = kind_of(&ast)?;
     let occurrences = scope::tag(&mut ast, input)?;
     let params = GuardParams::after(input.client_params, input.variant);
+    let mut texts = Placeholders::default();
+    if let Some(least) = input.role.masking.min_cell {
+        cells::conditions(&mut ast, &occurrences, least, input, &mut texts)?;
+    }
     let mut analysis = lineage::analyse(&ast, &occurrences, input);
     analysis.trust(input.pins);
-    let mut texts = Placeholders::default();
     let dml = !matches!(kind, StatementKind::Select);
     let (evidence, rows_are_witnesses) = if dml {
         let done = dml::witness(&mut ast, &occurrences, &analysis, params, input, &mut texts)?;

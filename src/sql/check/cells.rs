@@ -1,0 +1,293 @@
+//! `min_cell`: every row of an answer rests on at least so many patients. The block that reads
+//! protected tables must merge their rows into groups, each group must fulfil the policy's condition in
+//! HAVING, and nothing may be evaluated before HAVING that could fail, or hand out a single value, or
+//! cut overlapping groups out of which a small one can be subtracted. What stands above the block sees
+//! only groups that are shown, and may be anything; what the planner could push into the block and could
+//! fail asks for a fence.
+//!
+//! Not for what several statements tell together.
+
+use super::expected::conjuncts;
+use super::types::Block;
+use super::{CheckFailure, Checker, Outcome};
+use crate::catalog::Oid;
+use crate::policy::CELL_AGGREGATES;
+use crate::sql::resolve::Resolution;
+use crate::sql::tree::{Node, Tree};
+
+/// The protected occurrences of a FROM clause, as far as cells care.
+#[derive(Debug, Default)]
+pub(super) struct Cells {
+    /// Relation and alias; its key can be read under the alias.
+    pub(super) keyed: Vec<(Oid, String)>,
+    /// One whose key is masked.
+    pub(super) keyless: bool,
+    /// Something other than tables: functions, VALUES, subqueries, samples.
+    pub(super) other: bool,
+    /// Tables of every kind.
+    pub(super) tables: usize,
+}
+
+fn cell<T>(what: impl Into<String>) -> Outcome<T> {
+    Err(CheckFailure::Cell(what.into()))
+}
+
+/// What the aggregates of a block read: the arguments, each once.
+#[derive(Default)]
+struct Aggregates<'n> {
+    found: bool,
+    arguments: Vec<&'n Node>,
+}
+
+impl Checker<'_> {
+    /// Checks a block that reads protected tables in its own FROM, for a role with `min_cell`.
+    pub(super) fn cell_block(
+        &mut self,
+        select: &Node,
+        block: &Block<'_>,
+        cells: &Cells,
+        conditions: &[&Node],
+        least: u32,
+    ) -> Outcome {
+        self.cells += 1;
+        if self.cells > 1 {
+            return cell("two blocks of it group patients: one could be subtracted from the other");
+        }
+        if block.parent.is_some() {
+            return cell("it groups patients in a subquery of an expression, or LATERAL");
+        }
+        if cells.other {
+            return cell("it groups patients over a function, VALUES, TABLESAMPLE or a subquery");
+        }
+        if cells.keyless {
+            return cell(
+                "the patient key of a table is masked for this role, so its patients cannot be counted",
+            );
+        }
+        for (oid, alias) in &cells.keyed {
+            if self.table(*oid)?.rule.is_many() {
+                return cell(format!("a row of \"{alias}\" can belong to several patients"));
+            }
+        }
+        if select.has("locking_clause") {
+            return cell("FOR UPDATE and FOR SHARE name single rows");
+        }
+        for condition in conditions {
+            if self.safe(condition, block).is_none() {
+                return cell("a condition could fail on the row of a single patient, which tells its value");
+            }
+            if cells.tables > 1 && !joins_plainly(condition) {
+                return cell(
+                    "a condition compares columns of two tables by other than =: groups could overlap, and a \
+                     small one be subtracted",
+                );
+            }
+        }
+        let mut aggregates = Aggregates::default();
+        for field in ["target_list", "sort_clause", "window_clause", "distinct_clause", "group_clause"] {
+            for node in select.nodes(field) {
+                self.aggregates(node, &mut aggregates)?;
+            }
+        }
+        self.groups(select, block)?;
+        for key in select.nodes("sort_clause").chain(select.nodes("distinct_clause")) {
+            let mut inside = Aggregates::default();
+            self.aggregates(key, &mut inside)?;
+            let key = key.node("node").unwrap_or(key);
+            let plain = matches!(key.kind, "ColumnRef" | "AConst");
+            if !inside.found && !plain && self.safe(key, block).is_none() {
+                return cell("a sorting key could fail on the row of a single patient");
+            }
+        }
+        if select.list("group_clause").is_empty() && !aggregates.found {
+            return cell("it shows rows of single patients");
+        }
+        let having = conjuncts(select.field("having_clause"));
+        let (ours, own): (Vec<&Node>, Vec<&Node>) = having.into_iter().partition(|c| is_our_count(c));
+        for condition in own {
+            self.aggregates(condition, &mut aggregates)?;
+            if !self.compares_with_constant(condition) && self.safe(condition, block).is_none() {
+                return cell("HAVING may compare an aggregate with a constant, and nothing that could fail");
+            }
+        }
+        let mut wanted = Vec::new();
+        for (oid, alias) in &cells.keyed {
+            wanted.push(self.cell_condition(*oid, alias, None, least)?);
+            for argument in &aggregates.arguments {
+                wanted.push(self.cell_condition(*oid, alias, Some(&column_text(argument)), least)?);
+            }
+        }
+        if wanted.iter().any(|w| !ours.contains(&w)) {
+            return cell(
+                "a group is not held to the least number of patients (name in the select list what ORDER BY \
+                 aggregates)",
+            );
+        }
+        // What only looks like ours could compute anything.
+        if ours.iter().any(|c| !wanted.contains(c)) {
+            return cell("HAVING counts in a form that is reserved");
+        }
+        ours.into_iter().for_each(|c| self.exempt(c));
+        Ok(())
+    }
+
+    /// An aggregate on one side of a comparison, a constant or parameter on the other.
+    fn compares_with_constant(&self, condition: &Node) -> bool {
+        let names = condition.names("name");
+        let [operator @ ("=" | "<>" | "<" | "<=" | ">" | ">=")] = names.as_slice() else { return false };
+        let (Some(l), Some(r)) = (condition.node("lexpr"), condition.node("rexpr")) else { return false };
+        let aggregate = |n: &Node| n.kind == "FuncCall" && !n.has("over") && self.is_aggregate(n);
+        let constant = |n: &Node| matches!(n.kind, "AConst" | "ParamRef");
+        condition.kind == "AExpr"
+            && !self.cx.context.catalog.foreign_operators.contains(*operator)
+            && ((aggregate(l) && constant(r)) || (constant(l) && aggregate(r)))
+    }
+
+    /// Grouping keys are computed for every row.
+    fn groups(&self, select: &Node, block: &Block<'_>) -> Outcome {
+        for key in select.nodes("group_clause") {
+            if key.kind == "GroupingSet" {
+                return cell(
+                    "ROLLUP, CUBE and GROUPING SETS: a total less the groups shown tells the one that is not",
+                );
+            }
+            let targets: Vec<&Node> = select.nodes("target_list").collect();
+            let ordinal = key.node("val").filter(|_| key.kind == "AConst").map(|v| v.int("ival"));
+            let by_ordinal =
+                ordinal.and_then(|i| usize::try_from(i).ok()?.checked_sub(1)).and_then(|i| targets.get(i));
+            let name = match key.names("fields").as_slice() {
+                [name] if key.kind == "ColumnRef" => Some(*name),
+                _ => None,
+            };
+            let by_name = targets.iter().filter(|t| name.is_some_and(|n| t.str("name") == n));
+            for target in by_name.chain(by_ordinal) {
+                if target.node("val").is_none_or(|v| v.kind != "ColumnRef" && self.safe(v, block).is_none()) {
+                    return cell("a grouping key could fail on the row of a single patient");
+                }
+            }
+            if key.kind != "AConst" && key.kind != "ColumnRef" && self.safe(key, block).is_none() {
+                return cell("a grouping key could fail on the row of a single patient");
+            }
+        }
+        Ok(())
+    }
+
+    /// Every aggregate in `node` is one of the allowed, of a bare column.
+    fn aggregates<'n>(&self, node: &'n Node, out: &mut Aggregates<'n>) -> Outcome {
+        match node.kind {
+            "SelectStmt" | "SubLink" => {
+                return cell("a subquery in an expression of the block that groups patients");
+            }
+            "FuncCall" if !node.has("over") && self.is_aggregate(node) => {
+                out.found = true;
+                return self.aggregate(node, out);
+            }
+            _ => {}
+        }
+        node.children().into_iter().try_for_each(|child| self.aggregates(child, out))
+    }
+
+    fn is_aggregate(&self, call: &Node) -> bool {
+        let name = call.names("funcname").last().copied().unwrap_or_default();
+        let overloads = self.cx.context.catalog.functions.get(name);
+        CELL_AGGREGATES.contains(&name)
+            || super::safe::AGGREGATES.contains(&name)
+            || call.flag("agg_within_group")
+            || call.has("agg_filter")
+            || call.flag("agg_distinct")
+            || call.has("agg_order")
+            || overloads.is_some_and(|all| all.iter().any(|f| f.kind == 'a'))
+    }
+
+    fn aggregate<'n>(&self, call: &'n Node, out: &mut Aggregates<'n>) -> Outcome {
+        let names = call.names("funcname");
+        let name = names.last().copied().unwrap_or_default();
+        let built_in = matches!(names.as_slice(), [_] | ["pg_catalog", _]);
+        let foreign = self.cx.context.catalog.functions.get(name);
+        let foreign = foreign.is_some_and(|all| all.iter().any(|f| f.schema != "pg_catalog"));
+        if !built_in || foreign || !CELL_AGGREGATES.contains(&name) {
+            return cell(format!("{name}() can hand out the value of a single patient"));
+        }
+        if ["agg_filter", "agg_order"].iter().any(|f| call.has(f)) || call.flag("agg_within_group") {
+            return cell(format!("{name}() with FILTER or ORDER BY: a part of a group can be smaller"));
+        }
+        if call.flag("agg_distinct") && name != "count" {
+            return cell(format!("{name}(DISTINCT ...) can hand out the value of a single patient"));
+        }
+        match call.nodes("args").collect::<Vec<_>>().as_slice() {
+            [] if call.flag("agg_star") && name == "count" => Ok(()),
+            [column] if is_column(column) => {
+                if !out.arguments.contains(column) {
+                    out.arguments.push(column);
+                }
+                Ok(())
+            }
+            _ => cell(format!(
+                "{name}() of an expression: one that is 0 but for a single patient tells that patient's value"
+            )),
+        }
+    }
+
+    fn cell_condition(&self, oid: Oid, alias: &str, argument: Option<&str>, least: u32) -> Outcome<Node> {
+        let policy = &self.cx.context.bound.policy;
+        let table = self.table(oid)?;
+        super::expected::expression(&crate::policy::cell_condition(policy, table, alias, argument, least))
+    }
+
+    /// True when the relation that a name in FROM means is a table or the like, not a WITH query.
+    pub(super) fn is_table(&self, range: &Node) -> bool {
+        let schema = Some(range.str("schemaname")).filter(|s| !s.is_empty());
+        let context = self.cx.context;
+        crate::sql::resolve::resolve_name(context.catalog, context.namespace, schema, range.str("relname"))
+            .iter()
+            .all(|r| matches!(r, Resolution::User(_) | Resolution::System(_)))
+    }
+}
+
+/// `column` or `alias.column`.
+fn is_column(node: &Node) -> bool {
+    node.kind == "ColumnRef" && {
+        let fields = node.list("fields");
+        (1..=2).contains(&fields.len())
+            && fields.iter().all(|f| f.as_node().is_some_and(|n| n.kind == "String"))
+    }
+}
+
+/// The column as SQL text.
+fn column_text(column: &Node) -> String {
+    column.names("fields").into_iter().map(crate::catalog::quote_ident).collect::<Vec<_>>().join(".")
+}
+
+/// Shaped like a condition of the policy's: `pg_catalog.count(DISTINCT ...) OPERATOR(pg_catalog.>=) n`.
+fn is_our_count(condition: &Node) -> bool {
+    condition.kind == "AExpr"
+        && condition.names("name") == ["pg_catalog", ">="]
+        && condition
+            .node("lexpr")
+            .is_some_and(|l| l.names("funcname") == ["pg_catalog", "count"] && l.flag("agg_distinct"))
+}
+
+/// True when a condition over several tables cuts no overlapping groups: an equality of two columns, or a
+/// condition on columns of one table.
+fn joins_plainly(condition: &Node) -> bool {
+    let mut columns = Vec::new();
+    columns_in(condition, &mut columns);
+    let equality = condition.kind == "AExpr"
+        && condition.names("name") == ["="]
+        && [condition.node("lexpr"), condition.node("rexpr")].iter().all(|s| s.is_some_and(is_column));
+    let aliases: Vec<&Tree> = columns
+        .iter()
+        .filter(|c| c.list("fields").len() == 2)
+        .filter_map(|c| c.list("fields").first())
+        .collect();
+    equality
+        || columns.len() <= 1
+        || (aliases.len() == columns.len() && aliases.windows(2).all(|w| w.first() == w.last()))
+}
+
+fn columns_in<'n>(node: &'n Node, out: &mut Vec<&'n Node>) {
+    if node.kind == "ColumnRef" {
+        out.push(node);
+    }
+    node.children().into_iter().for_each(|child| columns_in(child, out));
+}

@@ -1,0 +1,283 @@
+//! `min_cell`: every row of an answer rests on at least so many patients. The oracle counts the patients
+//! behind every group directly; what could tell a single patient is refused, and says so.
+
+use crate::common::{Postgres, Proxy};
+use crate::support::{clear, replaced, told};
+use crate::wire::Wire;
+
+const LEAST: i64 = 11;
+
+fn cells(config: String) -> String {
+    replaced(
+        clear(config),
+        "scope = \"all\"\nclasses = [\"demographics\", \"visits\", \"problems\"]",
+        "scope = \"all\"\nmin_cell = 11",
+    )
+}
+
+/// Keys, aggregates, FROM and WHERE of a block, the condition under which a row counts for the aggregate,
+/// and the patient of its rows.
+const GROUPS: &[(&str, &str, &str, &str)] = &[
+    ("sex", "count(*)", "clinic.patient p", "p.patient_id"),
+    ("date_trunc('year', birth_date)", "count(*)", "clinic.patient p", "p.patient_id"),
+    (
+        "left(zip, 3), sex",
+        "count(*), count(DISTINCT language)",
+        "clinic.patient p WHERE sex IN ('F', 'X')",
+        "p.patient_id",
+    ),
+    ("icd10", "count(*), count(DISTINCT patient_id)", "clinic.problem p", "p.patient_id"),
+    ("icd10, title", "count(onset)", "clinic.problem p WHERE onset IS NOT NULL", "p.patient_id"),
+    ("kind, ward_id", "avg(charge), sum(charge), count(*)", "clinic.encounter p", "p.patient_id"),
+    (
+        "w.name",
+        "count(*), stddev(e.charge)",
+        "clinic.ward w JOIN clinic.encounter e ON e.ward_id = w.ward_id",
+        "e.patient_id",
+    ),
+    (
+        "analyte, unit",
+        "count(*), avg(value)",
+        "clinic.lab_result r JOIN clinic.lab_order o USING (order_id) WHERE value IS NOT NULL",
+        "o.patient_id",
+    ),
+    (
+        "d.name",
+        "count(*)",
+        "clinic.drug d JOIN clinic.medication_order m ON m.drug_id = d.drug_id AND m.status = 'active'",
+        "m.patient_id",
+    ),
+    (
+        "p.language, n.kind",
+        "count(*)",
+        "clinic.patient p, clinic.note n WHERE n.patient_id = p.patient_id",
+        "n.patient_id",
+    ),
+];
+
+#[test]
+fn groups_of_fewer_patients_are_not_shown() {
+    let database = Postgres::shared().demo();
+    let proxy = Proxy::start_with(&database, cells);
+    let mut analyst = Wire::through(&proxy, &database, "bill_eva");
+    let owner = |sql: &str| database.server().psql(database.name(), sql);
+    let (mut shown, mut withheld) = (0, 0);
+    for (keys, aggregates, from, patient) in GROUPS {
+        let group = (1..=keys.split(", ").count()).map(|i| i.to_string()).collect::<Vec<_>>().join(", ");
+        let group = if keys.starts_with("date_trunc") {
+            "1".to_owned()
+        } else if keys.starts_with("left(") {
+            "1, 2".to_owned()
+        } else {
+            group
+        };
+        for extended in [false, true] {
+            let sql = format!("SELECT {keys}, {aggregates} FROM {from} GROUP BY {group} ORDER BY {group}");
+            let got = if extended { analyst.extended(&sql, &[]) } else { analyst.query(&sql) };
+            assert!(got.failure().is_none(), "{sql}: {:?}", got.failure());
+            let rows: Vec<String> = got
+                .rows()
+                .iter()
+                .map(|r| r.iter().map(|c| c.clone().unwrap_or_default()).collect::<Vec<_>>().join("|"))
+                .collect();
+            let text = owner(&format!(
+                "\\pset format unaligned\n\\pset tuples_only on\nSELECT {keys}, {aggregates} FROM {from} GROUP BY {group} HAVING count(DISTINCT {patient}) >= {LEAST} \
+                 ORDER BY {group}"
+            ));
+            let expected: Vec<&str> = text.lines().filter(|l| l.contains('|')).collect();
+            assert_eq!(rows, expected, "{sql}");
+            let all = owner(&format!(
+                "\\pset format unaligned\n\\pset tuples_only on\nSELECT {keys}, '|' FROM {from} GROUP BY {group}"
+            ));
+            shown += rows.len();
+            withheld += all.lines().filter(|l| l.contains('|')).count() - rows.len();
+        }
+    }
+    assert!(shown > 100 && withheld > 10, "{shown} shown, {withheld} withheld");
+    let sql = "SELECT sex, count(*) FROM clinic.patient GROUP BY sex";
+    analyst.query(sql);
+    assert!(told(&proxy, sql).patients.len() > 1000);
+}
+
+/// What aggregates pass over does not count: a sum over two patients' values is no sum over a group's.
+#[test]
+fn a_value_of_few_patients_is_not_hidden_in_a_large_group() {
+    let database = Postgres::shared().demo();
+    database.server().psql(
+        database.name(),
+        "UPDATE clinic.patient SET address = NULL WHERE patient_id > 880010; \
+         UPDATE clinic.lab_result SET value = NULL; UPDATE clinic.lab_result SET value = 7.77 WHERE result_id = \
+         (SELECT min(result_id) FROM clinic.lab_result JOIN clinic.lab_order USING (order_id) WHERE patient_id IS NOT NULL)",
+    );
+    let proxy = Proxy::start_with(&database, cells);
+    let mut analyst = Wire::through(&proxy, &database, "bill_eva");
+    for sql in [
+        "SELECT count(address) FROM clinic.patient",
+        "SELECT sex, count(*), count(address) FROM clinic.patient GROUP BY sex",
+        "SELECT count(DISTINCT address) FROM clinic.patient",
+        "SELECT avg(value), sum(value), count(*) FROM clinic.lab_result",
+        "SELECT count(*) FROM clinic.patient WHERE patient_id <= 880010",
+        "SELECT count(*) FROM clinic.patient WHERE mrn = 'MRN0000001'",
+        "SELECT count(*), count(r.value) FROM clinic.patient p LEFT JOIN clinic.lab_order o USING (patient_id) \
+         LEFT JOIN clinic.lab_result r ON r.order_id = o.order_id AND r.value IS NOT NULL",
+        "SELECT count(*) FROM clinic.patient p LEFT JOIN clinic.allergy a ON a.patient_id = p.patient_id AND a.allergy_id = 1",
+        "SELECT * FROM (SELECT sex, avg(patient_id) AS a, count(address) FROM clinic.patient GROUP BY sex) g WHERE a > 0",
+    ] {
+        let got = analyst.query(sql);
+        assert!(
+            got.failure().is_none() && got.rows().is_empty(),
+            "{sql}: {:?} {:?}",
+            got.rows(),
+            got.failure()
+        );
+    }
+    // The same with enough of them.
+    let got = analyst.query("SELECT count(mrn), count(*) FROM clinic.patient");
+    assert_eq!(got.rows().len(), 1);
+}
+
+#[test]
+fn what_is_computed_from_shown_groups_is_free() {
+    let database = Postgres::shared().demo();
+    let proxy = Proxy::start_with(&database, cells);
+    let mut analyst = Wire::through(&proxy, &database, "bill_eva");
+    for sql in [
+        "SELECT sex, count(*), round(100.0 * count(*) / sum(count(*)) OVER (), 1) AS percent FROM clinic.patient GROUP BY sex",
+        "SELECT * FROM (SELECT icd10, count(*) AS n FROM clinic.problem GROUP BY icd10) g WHERE 100 / n < 50 ORDER BY n DESC LIMIT 3",
+        "WITH g AS (SELECT kind, avg(charge) AS a FROM clinic.encounter GROUP BY kind) SELECT a.kind, b.kind, a.a - b.a FROM g a, g b",
+        "SELECT icd10, count(*) FROM clinic.problem GROUP BY icd10 HAVING count(*) > 20 ORDER BY count(*) DESC",
+        "SELECT max(n), min(n) FROM (SELECT ward_id, count(*) AS n FROM clinic.encounter GROUP BY ward_id) g",
+        "SELECT kind, count(*), rank() OVER (ORDER BY count(*) DESC) FROM clinic.encounter GROUP BY kind",
+        "COPY (SELECT sex, count(*) FROM clinic.patient GROUP BY sex) TO STDOUT",
+    ] {
+        let got = analyst.query(sql);
+        assert!(got.failure().is_none(), "{sql}: {:?}", got.failure());
+    }
+    // Conditions on groups that would fail on one that is not shown: its size, its key.
+    let owner = |sql: &str| database.server().psql(database.name(), sql);
+    let first = owner(
+        "\\pset format unaligned\n\\pset tuples_only on\nSELECT left(zip, 5) FROM clinic.patient GROUP BY 1 HAVING count(*) < 11 LIMIT 1",
+    );
+    let zip = first.lines().map(str::trim).find(|l| l.len() == 5).expect("a ZIP code of few").to_owned();
+    for sql in [
+        format!("SELECT * FROM (SELECT zip, count(*) AS n FROM clinic.patient GROUP BY zip) g WHERE 1 / (CASE WHEN zip = '{zip}' THEN 0 ELSE 1 END) > 0"),
+        format!("WITH g AS (SELECT zip, count(*) AS n FROM clinic.patient GROUP BY zip) SELECT n FROM g WHERE (CASE WHEN zip = '{zip}' THEN zip || 'x' ELSE '1' END)::int = 1"),
+        "SELECT * FROM (SELECT zip, count(*) AS n FROM clinic.patient GROUP BY zip) g WHERE 1 / (n - 1) >= 0".to_owned(),
+        "SELECT * FROM (SELECT zip, count(*) AS n FROM clinic.patient GROUP BY zip) g JOIN clinic.ward w ON w.ward_id = 1 / (n - 1)".to_owned(),
+    ] {
+        let got = analyst.query(&sql);
+        assert!(got.failure().is_none(), "{sql}: {:?}", got.failure());
+    }
+    // Of a share, the groups that are not shown are no part.
+    let rows = analyst
+        .query("SELECT sum(share) FROM (SELECT count(*) / sum(count(*)) OVER () AS share FROM clinic.problem GROUP BY icd10) g")
+        .rows();
+    let sum: f64 = rows[0][0].as_deref().and_then(|v| v.parse().ok()).expect("a number");
+    assert!((sum - 1.0).abs() < 1e-6, "{sum}");
+}
+
+#[test]
+fn what_could_tell_a_single_patient_is_refused() {
+    let database = Postgres::shared().demo();
+    database.server().psql(database.name(), "GRANT ALL ON ALL TABLES IN SCHEMA clinic TO billing");
+    let proxy = Proxy::start_with(&database, cells);
+    let mut analyst = Wire::through(&proxy, &database, "bill_eva");
+    for (sql, why) in [
+        ("SELECT * FROM clinic.patient", "rows of single patients"),
+        ("SELECT name FROM clinic.patient WHERE patient_id = 880003", "rows of single patients"),
+        ("SELECT DISTINCT zip FROM clinic.patient", "rows of single patients"),
+        ("SELECT rank() OVER (ORDER BY birth_date) FROM clinic.patient", "rows of single patients"),
+        ("COPY clinic.patient TO STDOUT", "rows of single patients"),
+        ("DECLARE c CURSOR FOR SELECT name FROM clinic.patient", "rows of single patients"),
+        ("SELECT max(birth_date) FROM clinic.patient", "max()"),
+        ("SELECT sex, min(name) FROM clinic.patient GROUP BY sex", "min()"),
+        ("SELECT array_agg(name) FROM clinic.patient", "array_agg()"),
+        ("SELECT string_agg(name, ',') FROM clinic.patient", "string_agg()"),
+        ("SELECT json_agg(p) FROM clinic.patient p", "json_agg()"),
+        ("SELECT mode() WITHIN GROUP (ORDER BY zip) FROM clinic.patient", "mode()"),
+        (
+            "SELECT percentile_disc(0) WITHIN GROUP (ORDER BY charge) FROM clinic.encounter",
+            "percentile_disc()",
+        ),
+        ("SELECT bool_or(sex = 'X') FROM clinic.patient", "bool_or()"),
+        (
+            "SELECT sum(CASE WHEN mrn = 'MRN0000001' THEN patient_id ELSE 0 END) FROM clinic.patient",
+            "of an expression",
+        ),
+        ("SELECT count(*) FILTER (WHERE mrn = 'MRN0000001') FROM clinic.patient", "FILTER"),
+        ("SELECT sum(DISTINCT charge) FROM clinic.encounter", "DISTINCT"),
+        ("SELECT sex, count(*) FROM clinic.patient GROUP BY ROLLUP (sex)", "ROLLUP"),
+        ("SELECT sex, count(*) FROM clinic.patient GROUP BY GROUPING SETS ((sex), ())", "ROLLUP"),
+        (
+            "SELECT count(*) FROM clinic.patient UNION ALL SELECT count(*) FROM clinic.patient WHERE mrn <> 'MRN0000001'",
+            "two blocks",
+        ),
+        (
+            "SELECT (SELECT count(*) FROM clinic.patient p WHERE p.patient_id <> w.ward_id) FROM clinic.ward w",
+            "subquery of an expression",
+        ),
+        (
+            "SELECT w.ward_id, x.n FROM clinic.ward w, LATERAL (SELECT count(*) AS n FROM clinic.patient p WHERE p.patient_id > w.ward_id) x",
+            "LATERAL",
+        ),
+        (
+            "SELECT w.ward_id, count(*) FROM clinic.ward w JOIN clinic.encounter e ON e.ward_id <= w.ward_id GROUP BY w.ward_id",
+            "other than =",
+        ),
+        (
+            "SELECT w.ward_id, count(*) FROM clinic.ward w, clinic.encounter e WHERE e.ward_id = w.ward_id OR w.ward_id = 1 GROUP BY 1",
+            "other than =",
+        ),
+        (
+            "SELECT g, count(*) FROM clinic.patient, generate_series(1, 5) g WHERE patient_id > g GROUP BY g",
+            "over a function",
+        ),
+        (
+            "SELECT x.n, count(*) FROM clinic.encounter e JOIN (VALUES (1), (2)) x (n) ON x.n = e.ward_id GROUP BY 1",
+            "over a function",
+        ),
+        (
+            "SELECT count(*) FROM clinic.patient WHERE 1 / (CASE WHEN mrn = 'MRN0000001' THEN 0 ELSE 1 END) > 0",
+            "could fail",
+        ),
+        ("SELECT count(*) FROM clinic.patient GROUP BY 1 / (patient_id - 880001)", "could fail"),
+        ("SELECT 1 / (patient_id - 880001), count(*) FROM clinic.patient GROUP BY 1", "could fail"),
+        ("SELECT count(*) FROM clinic.problem GROUP BY icd10 HAVING 1 / (count(*) - 3) > 0", "HAVING"),
+        (
+            "SELECT count(*) FROM clinic.problem GROUP BY icd10 HAVING pg_catalog.count(DISTINCT 1 / (problem_id - 3)) OPERATOR(pg_catalog.>=) 1",
+            "reserved",
+        ),
+        ("SELECT count(*) FROM clinic.patient GROUP BY zip HAVING to_number(zip, '99999') > 1", "HAVING"),
+        ("SELECT zip, count(*) FROM clinic.patient GROUP BY zip ORDER BY zip::int", "sorting key"),
+        ("SELECT count(*) FROM clinic.problem GROUP BY icd10 HAVING max(title) > 'a'", "max()"),
+        ("SELECT count(*) FROM clinic.problem GROUP BY icd10 ORDER BY max(title)", "max()"),
+        (
+            "SELECT count(*) FROM clinic.patient WHERE patient_id IN (SELECT patient_id FROM clinic.problem WHERE icd10 = 'I10')",
+            "",
+        ),
+        (
+            "SELECT avg(n) FROM (SELECT patient_id, count(*) AS n FROM clinic.note GROUP BY patient_id) x WHERE patient_id = 880003",
+            "-",
+        ),
+        ("UPDATE clinic.patient SET name = 'x' WHERE patient_id = 880003", "writes"),
+        ("DELETE FROM clinic.note WHERE patient_id = 880003", "writes"),
+        ("EXPLAIN SELECT count(*) FROM clinic.patient", ""),
+    ] {
+        let got = analyst.query(sql);
+        if why == "-" {
+            // One patient a group: nothing is shown.
+            assert!(got.rows().iter().flatten().flatten().next().is_none(), "{sql}: {:?}", got.rows());
+            continue;
+        }
+        let failure = got.failure().unwrap_or_else(|| panic!("{sql}: {:?}", got.rows()));
+        assert!(
+            failure.message.contains("GLS-24") && failure.message.contains(why),
+            "{sql}: {}",
+            failure.message
+        );
+        assert!(got.rows().is_empty(), "{sql}");
+        analyst.query("ROLLBACK");
+    }
+    // What is not about patients is untouched.
+    assert_eq!(analyst.query("SELECT max(name) FROM clinic.ward").rows().len(), 1);
+}
