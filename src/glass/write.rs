@@ -13,9 +13,11 @@ use crate::sql::StatementKind;
 pub fn variant_for(kind: StatementKind, grants: &Grants) -> Variant {
     match kind {
         StatementKind::Select if !grants.patients.is_empty() => Variant::Granted,
-        StatementKind::Select | StatementKind::Insert | StatementKind::Update | StatementKind::Delete => {
-            Variant::Assigned
-        }
+        StatementKind::Select
+        | StatementKind::Insert
+        | StatementKind::Update
+        | StatementKind::Delete
+        | StatementKind::With => Variant::Assigned,
     }
 }
 
@@ -26,7 +28,7 @@ pub fn variant_for(kind: StatementKind, grants: &Grants) -> Variant {
 pub fn read_only_refusal(kind: StatementKind, grants: &Grants, sought: &[String]) -> Option<Refusal> {
     match kind {
         StatementKind::Select => None,
-        StatementKind::Insert | StatementKind::Update | StatementKind::Delete => {
+        StatementKind::Insert | StatementKind::Update | StatementKind::Delete | StatementKind::With => {
             sought.iter().any(|key| grants.patients.binary_search(key).is_ok()).then(|| {
                 Refusal::new(GlsCode::ReadOnly, "a break-glass session is read only; nothing was changed")
             })
@@ -44,7 +46,9 @@ mod tests {
         assert_eq!(variant_for(StatementKind::Select, &grants), Variant::Granted);
         assert_eq!(variant_for(StatementKind::Select, &Grants::default()), Variant::Assigned);
         assert_eq!(read_only_refusal(StatementKind::Select, &grants, &["20".into()]), None);
-        for write in [StatementKind::Insert, StatementKind::Update, StatementKind::Delete] {
+        let writes =
+            [StatementKind::Insert, StatementKind::Update, StatementKind::Delete, StatementKind::With];
+        for write in writes {
             assert_eq!(variant_for(write, &grants), Variant::Assigned);
             let refusal = read_only_refusal(write, &grants, &["3".into(), "20".into()]).unwrap();
             assert!(refusal.to_string().starts_with("GLS-205"));

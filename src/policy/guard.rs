@@ -134,6 +134,12 @@ pub fn key_rows(policy: &Policy, table: &BoundTable, alias: &str, filter: Option
     if table.rule.is_many() { format!("pg_catalog.unnest({key})") } else { key }
 }
 
+/// True for a row under `alias` that is visible: the filter in a form that looks one row's patient up,
+/// for places that are evaluated row by row (CASE).
+pub fn visible_condition(policy: &Policy, table: &BoundTable, alias: &str, params: GuardParams) -> String {
+    format!("({})", way::may_write(table, alias, &visible_keys(policy, params)))
+}
+
 /// A RETURNING expression that lets a written row pass (NULL) when it is visible and otherwise
 /// raises 22P02 with a text that starts with `GLS-201`, which undoes the statement. The text depends
 /// on the row, so the planner cannot evaluate it early.
@@ -144,6 +150,13 @@ pub fn new_key_check(policy: &Policy, table: &BoundTable, alias: &str, params: G
         way::may_write(table, alias, &visible_keys(policy, params)),
         row.join(", ' ', "),
     )
+}
+
+/// The check of a row proposed for insertion when another one is in its way (ON CONFLICT DO UPDATE):
+/// true when its patient is visible, an error as in [`new_key_check`] when not. Without it, 0 rows and
+/// no error would tell that a patient exists who is not the user's.
+pub fn proposed_key_check(policy: &Policy, table: &BoundTable, params: GuardParams) -> String {
+    format!("({}) IS NULL", new_key_check(policy, table, "excluded", params))
 }
 
 /// What a derived table in place of a protected relation contains besides its columns.

@@ -359,6 +359,8 @@ impl<C: Stream, S: Stream> Session<C, S> {
             cursor.found |= run.found;
         }
         let affected = match tag {
+            // A write that stands inside a query of ours: a row for each that it wrote.
+            _ if plan.has_marker => run.moved,
             ServerTag::CommandComplete => message::CommandTag::decode(frame.body())?.rows.unwrap_or(0),
             _ => 0,
         };
@@ -407,14 +409,14 @@ impl<C: Stream, S: Stream> Session<C, S> {
                 if matches!(plan.wrap, Wrap::Move(_)) {
                     message::command_complete(&format!("MOVE {}", run.moved))?
                 } else if plan.has_marker && matches!(parsed.command, "SELECT" | "FETCH" | "COPY") {
-                    message::command_complete(&format!("{} {}", parsed.command, run.rows))?
+                    message::command_complete(&own_tag(&plan, parsed.command, &run))?
                 } else {
                     frame.into_raw()
                 }
             }
             // The row that says that there is none.
             ServerTag::PortalSuspended if plan.has_marker && run.moved == 0 && plan.wrap == Wrap::Plain => {
-                message::command_complete("SELECT 0")?
+                message::command_complete(&own_tag(&plan, "SELECT", &run))?
             }
             _ => frame.into_raw(),
         };
@@ -576,3 +578,14 @@ fn is_notification(body: &[u8]) -> bool {
 
 /// The code a run ends with when the policy under it changed.
 pub(super) const POLICY_CHANGED: GlsCode = GlsCode::SessionEnded;
+
+/// The tag of the client's own statement, which stands inside a query of ours (PostgreSQL,
+/// `BuildQueryCompletionString`: INSERT has an OID, always 0).
+fn own_tag(plan: &GuardedPlan, command: &str, run: &Run) -> String {
+    match plan.kind {
+        StatementKind::Select | StatementKind::With => format!("{command} {}", run.rows),
+        StatementKind::Insert => format!("INSERT 0 {}", run.moved),
+        StatementKind::Update => format!("UPDATE {}", run.moved),
+        StatementKind::Delete => format!("DELETE {}", run.moved),
+    }
+}

@@ -201,10 +201,13 @@ impl Clinic {
     }
 
     #[cfg(test)]
-    /// Replaces `{table alias}` by the guard, `{new table alias}` by the new-key check and
+    /// Replaces `{table alias}` by the guard, `{new table alias}` by the new-key check,
+    /// `{visible table alias}` by the look at one row's patient and
     /// `{key table alias}` by the witness.
     pub(crate) fn fill(&self, text: &str) -> String {
-        use crate::policy::{guard_conjunct, key_expression, new_key_check};
+        use crate::policy::{
+            guard_conjunct, key_expression, new_key_check, proposed_key_check, visible_condition,
+        };
         let mut out = String::new();
         let mut rest = text;
         while let Some((before, after)) = rest.split_once('{') {
@@ -220,6 +223,8 @@ impl Clinic {
             out.push_str(&match words.as_slice() {
                 ["new", t, a] => new_key_check(policy, table(t), a, params),
                 ["key", t, a] => key_expression(policy, table(t), a, Some(params)),
+                ["proposed", t] => proposed_key_check(policy, table(t), params),
+                ["visible", t, a] => visible_condition(policy, table(t), a, params),
                 [t, a] if self.catalog.by_name.contains_key(&name(t)) => {
                     guard_conjunct(policy, table(t), a, params)
                 }

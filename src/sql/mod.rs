@@ -43,6 +43,8 @@ pub enum StatementKind {
     Update,
     /// DELETE.
     Delete,
+    /// A query whose WITH writes.
+    With,
 }
 
 /// How the record learns the patients of a statement.

@@ -37,13 +37,22 @@ pub struct Statement {
 impl Statement {
     /// The kind, when it is one that can carry a guard.
     pub fn kind(&self) -> Option<StatementKind> {
-        match self.root.kind {
-            "SelectStmt" => Some(StatementKind::Select),
-            "InsertStmt" => Some(StatementKind::Insert),
-            "UpdateStmt" => Some(StatementKind::Update),
-            "DeleteStmt" => Some(StatementKind::Delete),
-            _ => None,
+        kind_of(&self.root)
+    }
+}
+
+/// The kind of a statement that can carry a guard.
+pub fn kind_of(root: &Node) -> Option<StatementKind> {
+    let writes = |cte: &Node| cte.node("ctequery").is_some_and(|q| q.kind != "SelectStmt");
+    match root.kind {
+        "SelectStmt" if root.node("with_clause").is_some_and(|w| w.nodes("ctes").any(writes)) => {
+            Some(StatementKind::With)
         }
+        "SelectStmt" => Some(StatementKind::Select),
+        "InsertStmt" => Some(StatementKind::Insert),
+        "UpdateStmt" => Some(StatementKind::Update),
+        "DeleteStmt" => Some(StatementKind::Delete),
+        _ => None,
     }
 }
 

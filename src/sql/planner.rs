@@ -392,7 +392,9 @@ impl Decider<'_> {
         // Break-glass is read only: a write never gets the granted patients into its guard.
         let variant = match kind {
             StatementKind::Select => *variant,
-            StatementKind::Insert | StatementKind::Update | StatementKind::Delete => Variant::Assigned,
+            StatementKind::Insert | StatementKind::Update | StatementKind::Delete | StatementKind::With => {
+                Variant::Assigned
+            }
         };
         if self.statement.max_param > GuardParams::MOST {
             return Err(cannot_guard(

@@ -167,4 +167,48 @@ pub(crate) const CHANGES: &[(&str, &str)] = &[
         "INSERT INTO clinic.note (patient_id, author, kind, written_at, body) VALUES (880003, 'nurse_amy', 'nursing', now(), 'seen')",
         "SELECT count(*) FROM clinic.note WHERE body = 'seen'",
     ),
+    (
+        "INSERT INTO clinic.problem VALUES (900100, 880003, 'X', 'new', NULL, 'active') ON CONFLICT (problem_id) DO NOTHING",
+        "SELECT count(*) FROM clinic.problem WHERE title = 'new'",
+    ),
+    (
+        "INSERT INTO clinic.problem SELECT * FROM clinic.problem WHERE patient_id = 880003 ON CONFLICT DO NOTHING",
+        "SELECT count(*) FROM clinic.problem",
+    ),
+    (
+        "INSERT INTO clinic.problem AS p SELECT * FROM clinic.problem ON CONFLICT (problem_id) DO UPDATE SET title = excluded.title || '!' WHERE p.status = 'active' RETURNING problem_id, title",
+        "SELECT count(*) FROM clinic.problem WHERE title LIKE '%!'",
+    ),
+    (
+        "DELETE FROM clinic.allergy a WHERE NOT EXISTS (SELECT 1 FROM clinic.problem p WHERE p.patient_id = a.patient_id AND p.status = 'active')",
+        "SELECT count(*) FROM clinic.allergy",
+    ),
+    (
+        "UPDATE clinic.problem SET title = (SELECT count(*)::text FROM clinic.patient) WHERE 10 / (patient_id - 880001) >= 0 RETURNING problem_id AS p, title",
+        "SELECT count(*) FROM clinic.problem WHERE title = '25'",
+    ),
+    (
+        "WITH d AS (DELETE FROM clinic.allergy RETURNING *) SELECT count(*), min(patient_id) FROM d",
+        "SELECT count(*) FROM clinic.allergy",
+    ),
+    (
+        "WITH d AS (DELETE FROM clinic.allergy WHERE severity = 'mild' RETURNING allergy_id, patient_id) SELECT d.* FROM d ORDER BY 1",
+        "SELECT count(*) FROM clinic.allergy",
+    ),
+    (
+        "WITH d AS (DELETE FROM clinic.allergy), i AS (INSERT INTO clinic.problem VALUES (900101, 880003, 'X', 'new', NULL, 'active') RETURNING patient_id) UPDATE clinic.problem SET title = 'both' WHERE patient_id IN (SELECT patient_id FROM i)",
+        "SELECT (SELECT count(*) FROM clinic.allergy), count(*) FROM clinic.problem WHERE title IN ('both', 'new')",
+    ),
+    (
+        "UPDATE clinic.problem SET patient_id = 880003",
+        "SELECT count(*) FROM clinic.problem WHERE patient_id = 880003",
+    ),
+    (
+        "SELECT patient_id, name FROM clinic.patient WHERE 10 / (patient_id - 880001) >= 0 ORDER BY 1 FOR UPDATE",
+        "SELECT 1",
+    ),
+    (
+        "SELECT patient_id, name FROM clinic.patient ORDER BY 1 LIMIT 3 FOR NO KEY UPDATE SKIP LOCKED",
+        "SELECT 1",
+    ),
 ];

@@ -234,6 +234,18 @@ fn a_change_names_whose_rows_it_changed() {
             "INSERT INTO clinic.note (patient_id, author, kind, written_at, body) VALUES (880039, 'a', 'b', now(), 'c')",
             &["880039"],
         ),
+        (
+            "WITH i AS (INSERT INTO clinic.note (patient_id, author, kind, written_at, body) VALUES (880039, 'a', 'b', now(), 'c')) SELECT 1",
+            &["880039"],
+        ),
+        (
+            "INSERT INTO clinic.patient SELECT * FROM clinic.patient WHERE patient_id = 880051 ON CONFLICT DO NOTHING",
+            &["880051"],
+        ),
+        (
+            "UPDATE clinic.problem SET patient_id = 880015 WHERE patient_id = (SELECT min(patient_id) FROM clinic.patient)",
+            &["880003", "880015"],
+        ),
     ] {
         amy.ok(sql);
         let told = told(&proxy, sql);

@@ -21,6 +21,18 @@ const STATEMENTS: &[(&str, &str)] = &[
     ("DELETE FROM clinic.problem WHERE icd10 < 'F' RETURNING 1", "icd10 < 'F'"),
     ("DELETE FROM clinic.problem WHERE icd10 < 'F'", "icd10 < 'F'"),
     ("UPDATE clinic.problem SET title = 'x' WHERE icd10 = 'none'", "false"),
+    (
+        "UPDATE clinic.problem SET title = 'x' WHERE patient_id IN (SELECT patient_id FROM clinic.patient) AND icd10 < 'F'",
+        "icd10 < 'F'",
+    ),
+    (
+        "DELETE FROM clinic.problem WHERE patient_id NOT IN (SELECT patient_id FROM clinic.patient) AND icd10 < 'F' RETURNING 1",
+        "false",
+    ),
+    (
+        "WITH d AS (DELETE FROM clinic.problem WHERE icd10 < 'F' RETURNING problem_id) SELECT problem_id FROM d ORDER BY 1",
+        "icd10 < 'F'",
+    ),
     ("SELECT count(*) FROM clinic.problem HAVING count(*) < 0", "true"),
     ("SELECT status, count(*) FROM clinic.problem GROUP BY 1 ORDER BY 1", "true"),
     ("SELECT patient_id FROM clinic.problem WHERE icd10 = 'none'", "false"),

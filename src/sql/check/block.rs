@@ -4,7 +4,7 @@
 use pg_query::protobuf::{CteMaterialize, SetOperation};
 
 use super::expected::conjuncts;
-use super::placement::From;
+use super::placement::{From, Pending};
 use super::safe::{has_aggregate, is_number};
 use super::types::{Block, Columns, Ty};
 use super::{Checker, Outcome, fail};
@@ -119,6 +119,7 @@ impl Checker<'_> {
             return self.set_operation(select, &Env { defines, ..env.clone() }, place, fenced);
         }
         let mut from = From::new(false);
+        from.locks = select.has("locking_clause");
         from.lateral_exposed = select.nodes("from_clause").any(|f| self.mentions_filtered(f, env));
         let mut pending = Vec::new();
         for item in select.nodes("from_clause") {
@@ -126,21 +127,26 @@ impl Checker<'_> {
         }
         let mut conditions = self.claim(conjuncts(select.field("where_clause")), &pending, "WHERE")?;
         conditions.append(&mut from.conditions);
-        // A sublink may become a semi-join: conditions of this block then stand beside its guard.
-        from.exposed |= conditions.iter().any(|c| !self.is_exempt(c) && self.mentions_filtered(c, env));
+        // Asked for every table of the block, or it counts for none.
+        let rows = if pending.len() == from.filtered.len() { pending.as_slice() } else { &[] };
+        let plain = conditions.clone();
+        let conditions = self.judged(conditions, rows, env, &mut from)?;
         let block = Block { items: &from.items, ctes: &env.ctes, parent: env.block };
         let least = self.cx.context.role.masking.min_cell;
         let least = least.filter(|_| !from.cells.keyed.is_empty() || from.cells.keyless);
         if let Some(least) = least {
             from.cells.other |= from.unsafe_using;
-            self.cell_block(select, &block, &from.cells, &conditions, least)?;
+            self.cell_block(select, &block, &from.cells, &plain, least)?;
         }
-        let exposed = env.exposed || from.exposed;
+        let others = env.exposed || from.exposed;
+        let own = from.exposed || !from.filtered.is_empty();
+        let exposed = env.exposed || own;
         if exposed && from.unsafe_using {
             self.needs_fence("USING or NATURAL over columns that do not compare safely");
         }
-        for condition in conditions {
-            self.expression(condition, &block, env, exposed, "a condition")?;
+        for (condition, behind) in conditions {
+            let early = if behind { others } else { exposed };
+            self.expression(condition, &block, env, early, "a condition")?;
         }
         // HAVING without an aggregate is moved to WHERE (subquery_planner).
         for condition in conjuncts(select.field("having_clause")) {
@@ -154,9 +160,30 @@ impl Checker<'_> {
                 Place::Sublink => true,
             };
         self.list(select, &block, env, list_exposed, exposed)?;
+        for (alias, masked) in &from.unread {
+            self.reads_unmasked(select, masked, alias, false)?;
+        }
         let columns = self.output_columns(select, &block);
         // Conditions on groups are pushed into HAVING, beside the one that withholds the small ones.
-        Ok(Facts { exposed: (from.exposed || least.is_some()) && !fenced, columns })
+        Ok(Facts { exposed: (own || least.is_some()) && !fenced, columns })
+    }
+
+    /// The conditions of a block, each with whether it stands behind a look at the patients of all `rows`.
+    pub(super) fn judged<'n>(
+        &mut self,
+        conditions: Vec<&'n Node>,
+        rows: &[Pending],
+        env: &Env<'_>,
+        from: &mut From<'_>,
+    ) -> Outcome<Vec<(&'n Node, bool)>> {
+        let mut judged = Vec::with_capacity(conditions.len());
+        for condition in conditions {
+            let inside = self.behind_visible(condition, rows)?;
+            judged.push((inside.unwrap_or(condition), inside.is_some()));
+        }
+        // A sublink may become a semi-join: conditions of this block then stand beside its guard.
+        from.exposed |= judged.iter().any(|(c, _)| !self.is_exempt(c) && self.mentions_filtered(c, env));
+        Ok(judged)
     }
 
     /// Select list, GROUP BY, ORDER BY, DISTINCT, windows, LIMIT, VALUES.
@@ -364,7 +391,7 @@ impl Checker<'_> {
     }
 
     /// True when `node` names a filtered relation that no fence covers.
-    fn mentions_filtered(&self, node: &Node, env: &Env<'_>) -> bool {
+    pub(super) fn mentions_filtered(&self, node: &Node, env: &Env<'_>) -> bool {
         if node.kind == "SelectStmt" && is_fence(node) {
             return false;
         }

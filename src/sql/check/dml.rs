@@ -1,5 +1,7 @@
 //! INSERT, UPDATE, DELETE: the target's guard, the check of new keys, and masks on targets.
 
+use pg_query::protobuf::OnConflictAction;
+
 use super::block::{Env, Facts, Place};
 use super::expected::conjuncts;
 use super::placement::{From, Pending};
@@ -34,29 +36,77 @@ impl Checker<'_> {
     pub(super) fn insert(&mut self, insert: &Node, env: &Env<'_>) -> Outcome<Facts> {
         let env = &self.with(insert, env)?;
         let (item, demand) = self.target(insert)?;
-        let (filter, oid) = demand.as_ref().map_or((false, None), |d| (d.filter, Some(d.oid)));
+        let filtered = demand.as_ref().filter(|d| d.filter).map(|d| d.oid);
         let masked: Vec<String> =
             demand.iter().flat_map(|d| &d.masks.own).map(|(c, _)| (*c).to_owned()).collect();
-        if oid.is_some() && insert.has("on_conflict_clause") && self.cx.context.role.is_restricted() {
-            return fail("ON CONFLICT on a protected relation");
-        }
         if let Some(source) = insert.node("select_stmt") {
             self.select(source, env, Place::Top)?;
         }
-        if let (true, Some(oid)) = (filter, oid) {
+        if let Some(oid) = filtered {
             self.writes_no_link(insert, "cols", oid)?;
             self.new_key_in_returning(insert, oid, &item.alias)?;
         }
-        let items = [item];
-        let block = Block { items: &items, ctes: &env.ctes, parent: env.block };
+        let mut items = vec![item];
         if let Some(conflict) = insert.node("on_conflict_clause") {
-            self.expression(conflict, &block, env, false, "ON CONFLICT")?;
+            self.on_conflict(conflict, filtered, &masked, &mut items, env)?;
         }
+        let block = Block { items: &items, ctes: &env.ctes, parent: env.block };
         self.returning(insert, &block, env)?;
-        if let Some(returning) = insert.node("returning_clause") {
-            self.reads_unmasked(returning, &masked, &items[0].alias)?;
+        if let (Some(returning), Some(target)) = (insert.node("returning_clause"), items.first()) {
+            self.reads_unmasked(returning, &masked, &target.alias, false)?;
         }
         Ok(Facts::default())
+    }
+
+    /// ON CONFLICT: a row in the way is changed only when its own guard holds. `items` is the target.
+    fn on_conflict(
+        &mut self,
+        conflict: &Node,
+        filtered: Option<Oid>,
+        masked: &[String],
+        items: &mut Vec<Item>,
+        env: &Env<'_>,
+    ) -> Outcome {
+        let action =
+            i32::try_from(conflict.int("action")).ok().and_then(|a| OnConflictAction::try_from(a).ok());
+        let Some(target) = items.first().cloned() else { return fail("ON CONFLICT without a target") };
+        let pending: Vec<Pending> =
+            filtered.iter().map(|oid| Pending { oid: *oid, alias: target.alias.clone() }).collect();
+        let conditions = match action {
+            Some(OnConflictAction::OnconflictNothing) => Vec::new(),
+            Some(OnConflictAction::OnconflictUpdate) => {
+                self.claim(conjuncts(conflict.field("where_clause")), &pending, "DO UPDATE")?
+            }
+            Some(OnConflictAction::OnconflictNone | OnConflictAction::Undefined) | None => {
+                return fail("ON CONFLICT with an unknown action");
+            }
+        };
+        let mut conditions = conditions;
+        if let (Some(oid), Some(OnConflictAction::OnconflictUpdate)) = (filtered, action) {
+            let expected = self.proposed_key(oid)?;
+            let found = conditions.iter().position(|c| **c == expected);
+            let Some(found) = found else { return fail("the patient of a proposed row is not checked") };
+            self.exempt(conditions.remove(found));
+            self.writes_no_link(conflict, "target_list", oid)?;
+        }
+        // Visible here only: what was proposed for insertion, the client's own.
+        let excluded = Item { alias: "excluded".to_owned(), oid: None, columns: target.columns.clone() };
+        let both = [target.clone(), excluded];
+        let block = Block { items: &both, ctes: &env.ctes, parent: env.block };
+        for condition in conditions {
+            match self.behind_visible(condition, &pending)? {
+                Some(inside) => self.expression(inside, &block, env, false, "DO UPDATE")?,
+                None => {
+                    self.expression(condition, &block, env, filtered.is_some(), "a condition of DO UPDATE")?;
+                }
+            }
+        }
+        for node in conflict.nodes("target_list").chain(conflict.node("infer")) {
+            for value in node.children() {
+                self.expression(value, &block, env, false, "DO UPDATE")?;
+            }
+        }
+        self.reads_unmasked(conflict, masked, &target.alias, target.alias != "excluded")
     }
 
     pub(super) fn change(&mut self, change: &Node, env: &Env<'_>) -> Outcome<Facts> {
@@ -66,16 +116,15 @@ impl Checker<'_> {
         let masked: Vec<String> =
             demand.iter().flat_map(|d| &d.masks.own).map(|(c, _)| (*c).to_owned()).collect();
         let filtered = demand.as_ref().filter(|d| d.filter).map(|d| d.oid);
-        let mut from = From::new(false);
-        from.lateral_exposed = filtered.is_some();
+        let sources = || ["from_clause", "using_clause"].into_iter().flat_map(|f| change.nodes(f));
+        // FROM cannot name the target.
+        let mut from = From::new(sources().any(|f| self.mentions_filtered(f, env)));
         from.items.push(item);
-        from.exposed = filtered.is_some();
-        let mut pending: Vec<Pending> =
+        let own: Vec<Pending> =
             filtered.iter().map(|oid| Pending { oid: *oid, alias: alias.clone() }).collect();
-        for field in ["from_clause", "using_clause"] {
-            for node in change.nodes(field) {
-                pending.extend(self.item_of(node, env, &mut from)?);
-            }
+        let mut pending = own.clone();
+        for node in sources() {
+            pending.extend(self.item_of(node, env, &mut from)?);
         }
         let mut conditions = self.claim(conjuncts(change.field("where_clause")), &pending, "WHERE")?;
         conditions.append(&mut from.conditions);
@@ -87,16 +136,19 @@ impl Checker<'_> {
         if let Some(oid) = filtered.filter(|_| change.kind == "UpdateStmt") {
             self.writes_no_link(change, "target_list", oid)?;
         }
+        let conditions = self.judged(conditions, &own, env, &mut from)?;
         let block = Block { items: &from.items, ctes: &env.ctes, parent: env.block };
-        let exposed = env.exposed || from.exposed;
+        let others = env.exposed || from.exposed || !from.filtered.is_empty();
+        let exposed = others || filtered.is_some();
         if exposed && from.unsafe_using {
             self.needs_fence("USING or NATURAL over columns that do not compare safely");
         }
-        for condition in conditions {
+        for (condition, behind) in conditions {
             if condition.kind == "CurrentOfExpr" {
                 return fail("WHERE CURRENT OF");
             }
-            self.expression(condition, &block, env, exposed, "a condition")?;
+            let early = if behind { others } else { exposed };
+            self.expression(condition, &block, env, early, "a condition")?;
         }
         for target in change.nodes("target_list") {
             for value in target.children() {
@@ -105,7 +157,7 @@ impl Checker<'_> {
         }
         self.returning(change, &block, env)?;
         // Last: by now the masked forms of other occurrences are exempt.
-        self.reads_unmasked(change, &masked, &alias)?;
+        self.reads_unmasked(change, &masked, &alias, false)?;
         Ok(Facts::default())
     }
 
@@ -126,7 +178,7 @@ impl Checker<'_> {
     }
 
     /// True when an UPDATE writes the column by which a row belongs to its patient.
-    fn assigns_key(&self, change: &Node, oid: crate::catalog::Oid) -> Outcome<bool> {
+    fn assigns_key(&self, change: &Node, oid: Oid) -> Outcome<bool> {
         let owners = self.table(oid)?.rule.owner_columns();
         let assigned = |t: &Node| owners.contains(&t.str("name"));
         Ok(change.kind == "UpdateStmt" && change.nodes("target_list").any(assigned))
@@ -147,7 +199,7 @@ impl Checker<'_> {
     }
 
     /// Demands the check of the written row's patient as a hidden column of RETURNING.
-    fn new_key_in_returning(&mut self, statement: &Node, oid: crate::catalog::Oid, alias: &str) -> Outcome {
+    fn new_key_in_returning(&mut self, statement: &Node, oid: Oid, alias: &str) -> Outcome {
         let expected = self.new_key(oid, alias)?;
         let prefix = format!("{RESERVED_PREFIX}c");
         let found = statement.node("returning_clause").and_then(|r| {
@@ -163,8 +215,15 @@ impl Checker<'_> {
     }
 
     /// Fails when a masked column of the target can be read anywhere in `node`, by name, star or
-    /// whole row. A target cannot be replaced by its masked form.
-    fn reads_unmasked(&self, node: &Node, masked: &[String], alias: &str) -> Outcome {
+    /// whole row. A target cannot be replaced by its masked form. `proposed`: `excluded` is the row
+    /// proposed for insertion, the client's own.
+    pub(super) fn reads_unmasked(
+        &self,
+        node: &Node,
+        masked: &[String],
+        alias: &str,
+        proposed: bool,
+    ) -> Outcome {
         if masked.is_empty() || self.is_exempt(node) {
             return Ok(());
         }
@@ -173,6 +232,9 @@ impl Checker<'_> {
             "AStar" => return fail("a star reads masked columns of the target"),
             "ColumnRef" | "AIndirection" => {
                 let names = [node.names("fields"), node.names("indirection")].concat();
+                if proposed && matches!(node.names("fields").as_slice(), ["excluded", _]) {
+                    return Ok(());
+                }
                 // `alias.column` names the alias first; only a last or lone name is what is read.
                 if names.last().is_some_and(|n| hits(n)) {
                     return fail(format!("masked column or row of \"{alias}\" is read"));
@@ -184,15 +246,17 @@ impl Checker<'_> {
             _ => {}
         }
         for (_, value) in &node.fields {
-            self.value_reads_unmasked(value, masked, alias)?;
+            self.value_reads_unmasked(value, masked, alias, proposed)?;
         }
         Ok(())
     }
 
-    fn value_reads_unmasked(&self, value: &Tree, masked: &[String], alias: &str) -> Outcome {
+    fn value_reads_unmasked(&self, value: &Tree, masked: &[String], alias: &str, proposed: bool) -> Outcome {
         match value {
-            Tree::Node(n) => self.reads_unmasked(n, masked, alias),
-            Tree::List(items) => items.iter().try_for_each(|i| self.value_reads_unmasked(i, masked, alias)),
+            Tree::Node(n) => self.reads_unmasked(n, masked, alias, proposed),
+            Tree::List(items) => {
+                items.iter().try_for_each(|i| self.value_reads_unmasked(i, masked, alias, proposed))
+            }
             Tree::Null | Tree::Int(_) | Tree::Float(_) | Tree::Str(_) => Ok(()),
         }
     }

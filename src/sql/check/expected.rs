@@ -1,11 +1,12 @@
 //! The trees that policy generates, for comparison: guards, witnesses, key checks, masked tables.
 
+use super::placement::Pending;
 use super::types::{Block, Item, columns_of};
 use super::{Checker, Demand, Outcome, fail};
 use crate::catalog::Oid;
 use crate::policy::{
     Access, BoundTable, DerivedShape, RESERVED_PREFIX, bound_keys, derived_table, guard_conjunct,
-    key_expression, key_rows, new_key_check,
+    key_expression, key_rows, new_key_check, proposed_key_check, visible_condition,
 };
 use crate::sql::parse::{is_reserved, parse_ours};
 use crate::sql::tree::{Node, Tree};
@@ -57,6 +58,46 @@ impl Checker<'_> {
     pub(super) fn new_key(&self, oid: Oid, alias: &str) -> Outcome<Node> {
         let policy = &self.cx.context.bound.policy;
         expression(&new_key_check(policy, self.table(oid)?, alias, self.cx.params))
+    }
+
+    /// The check of a proposed row that a row in its way must not make pass unseen.
+    pub(super) fn proposed_key(&self, oid: Oid) -> Outcome<Node> {
+        let policy = &self.cx.context.bound.policy;
+        expression(&proposed_key_check(policy, self.table(oid)?, self.cx.params))
+    }
+
+    /// What stands inside `CASE WHEN <visible> AND ... THEN inside END`, where each of `rows` is asked
+    /// for and nothing else, so that `inside` is evaluated on visible rows alone: CASE keeps its order
+    /// (manual, 4.2.14), and without ELSE it is not true for other rows.
+    pub(super) fn behind_visible<'n>(
+        &mut self,
+        condition: &'n Node,
+        rows: &[Pending],
+    ) -> Outcome<Option<&'n Node>> {
+        let [Tree::Node(when)] = condition.list("args") else { return Ok(None) };
+        if condition.kind != "CaseExpr"
+            || condition.has("arg")
+            || condition.has("defresult")
+            || rows.is_empty()
+        {
+            return Ok(None);
+        }
+        let asked = conjuncts(when.field("expr"));
+        for row in rows {
+            let policy = &self.cx.context.bound.policy;
+            let text = visible_condition(policy, self.table(row.oid)?, &row.alias, self.cx.params);
+            let expected = Tree::Node(expression(&text)?);
+            for part in conjuncts(&expected) {
+                if !asked.iter().any(|a| *a == part) {
+                    return Ok(None);
+                }
+                asked.iter().filter(|a| **a == part).for_each(|a| self.exempt(a));
+            }
+        }
+        if !asked.iter().all(|a| self.is_exempt(a)) {
+            return fail("another condition beside that of visible rows");
+        }
+        Ok(when.node("result"))
     }
 
     /// True when `node` is the bound of a masked relation, or one of a role with `min_cell`: its visible keys, and nothing else of its

@@ -26,8 +26,12 @@ pub(super) struct Pending {
 /// A FROM clause as it is walked.
 pub(super) struct From<'n> {
     pub(super) items: Vec<Item>,
-    /// A filtered occurrence can be reached from here without a fence in between.
+    /// A filtered occurrence inside a subquery or WITH query can be reached without a fence in between.
     pub(super) exposed: bool,
+    /// Rows are locked where they stand: a table with masks may be named when none of those is read.
+    pub(super) locks: bool,
+    /// Such tables: alias and masked columns.
+    pub(super) unread: Vec<(String, Vec<String>)>,
     /// The same for what LATERAL items see, known before the walk.
     pub(super) lateral_exposed: bool,
     /// ON conjuncts that are no guards, and function arguments: evaluated beside the filter.
@@ -37,7 +41,7 @@ pub(super) struct From<'n> {
     /// What `min_cell` has to know of it.
     pub(super) cells: Cells,
     /// Base-table occurrences with a filter, under any alias, for the alias-capture rule.
-    filtered: Vec<String>,
+    pub(super) filtered: Vec<String>,
 }
 
 impl<'n> From<'n> {
@@ -45,6 +49,8 @@ impl<'n> From<'n> {
         Self {
             items: Vec::new(),
             exposed: false,
+            locks: false,
+            unread: Vec::new(),
             lateral_exposed,
             conditions: Vec::new(),
             unsafe_using: false,
@@ -218,7 +224,11 @@ impl Checker<'_> {
             return Ok(Vec::new());
         };
         if !demand.masks.is_empty() {
-            return fail(format!("\"{alias}\" is read without its masks"));
+            if !from.locks || renames(node) || demand.masks.outside.is_some() {
+                return fail(format!("\"{alias}\" is read without its masks"));
+            }
+            let masked = demand.masks.own.iter().map(|(c, _)| (*c).to_owned()).collect();
+            from.unread.push((alias.clone(), masked));
         }
         let context = self.cx.context;
         let columns = context.catalog.relation(demand.oid).map(|r| columns_of(r, context.catalog));
@@ -236,7 +246,6 @@ impl Checker<'_> {
         if node.node("alias").is_some_and(|a| !a.list("colnames").is_empty()) {
             return fail(format!("\"{alias}\" renames the columns that its guard reads"));
         }
-        from.exposed = true;
         from.filtered.push(alias.clone());
         Ok(vec![Pending { oid: demand.oid, alias }])
     }
@@ -376,6 +385,10 @@ impl Checker<'_> {
         let Some(demand) = self.demand(range)?.filter(|d| !d.masks.is_empty()) else { return Ok(None) };
         let inner = alias_of(range).unwrap_or_default();
         if !self.is_masked_table(query, &demand, inner)? {
+            if query.has("locking_clause") {
+                // Judged as a block that locks.
+                return Ok(None);
+            }
             return fail(format!("\"{}\" is not masked as the policy demands", range.str("relname")));
         }
         self.exempt(query);
@@ -391,7 +404,7 @@ impl Checker<'_> {
         let (Some(left), Some(right)) = (node.node("larg"), node.node("rarg")) else {
             return fail("a join without two sides");
         };
-        let first = from.filtered.len();
+        let (first, unread) = (from.filtered.len(), from.unread.len());
         let start = from.items.len();
         let mut pending = self.item_of(left, env, from)?;
         let middle = from.items.len();
@@ -399,9 +412,9 @@ impl Checker<'_> {
         let (lefts, rights) = from.items.split_at(middle);
         let lefts = lefts.get(start..).unwrap_or_default();
         from.unsafe_using |= !compares_safely(node, lefts, rights);
-        if node.has("alias") && from.filtered.len() > first {
+        if node.has("alias") && (from.filtered.len() > first || from.unread.len() > unread) {
             // `(a JOIN b ON ..) AS j` hides a and b: the guard's `a.key` would be an outer a.
-            return fail("a join alias hides the alias of a filtered relation");
+            return fail("a join alias hides the alias of a guarded relation");
         }
         let on = conjuncts(node.field("quals"));
         let kind = i32::try_from(node.int("jointype")).ok().and_then(|k| JoinType::try_from(k).ok());

@@ -64,6 +64,14 @@ const PLACED: &[&str] = &[
     "INSERT INTO results AS r VALUES (1, 2) RETURNING r.value, {new results r} AS __glass_c1, {key results r} AS __glass_k1",
     "INSERT INTO notes (mrn) SELECT p.mrn FROM patients p WHERE {patients p} RETURNING {new notes notes} AS __glass_c1",
     "WITH x AS (DELETE FROM notes n WHERE {notes n} RETURNING *) SELECT * FROM x",
+    "INSERT INTO patients (mrn) VALUES (1) ON CONFLICT DO NOTHING RETURNING {new patients patients} AS __glass_c1",
+    "INSERT INTO patients (mrn) VALUES (1) ON CONFLICT (mrn) DO UPDATE SET name = excluded.name WHERE {patients patients} AND {proposed patients} RETURNING {new patients patients} AS __glass_c1",
+    "INSERT INTO patients AS p (mrn) VALUES (1) ON CONFLICT (mrn) DO UPDATE SET mrn = 2 WHERE (p.visits > 3) AND {patients p} AND {proposed patients} RETURNING {new patients p} AS __glass_c1",
+    "INSERT INTO patients AS p (mrn) VALUES (1) ON CONFLICT (mrn) DO UPDATE SET mrn = 2 WHERE (CASE WHEN {visible patients p} THEN (1 / p.visits > 3) END) AND {patients p} AND {proposed patients} RETURNING {new patients p} AS __glass_c1",
+    "UPDATE patients p SET name = 'x' WHERE CASE WHEN {visible patients p} THEN (1 / p.visits > 3) END AND {patients p}",
+    "DELETE FROM results r WHERE CASE WHEN {visible results r} THEN (1 / r.value > 3) END AND {results r}",
+    "WITH x AS (INSERT INTO notes (mrn) VALUES (1) RETURNING {new notes notes} AS __glass_c1, mrn) SELECT * FROM x",
+    "SELECT p.mrn FROM patients p, notes n WHERE CASE WHEN {visible patients p} AND {visible notes n} THEN (1 / p.visits > n.id) END AND {patients p} AND {notes n} FOR UPDATE",
     "SELECT q.*, CASE WHEN row_number() OVER () = 1 THEN w.b END AS __glass_s1, q.__glass_m1 FROM (SELECT ARRAY(SELECT DISTINCT __glass_r1.mrn::pg_catalog.text FROM public.patients AS __glass_r1 WHERE {patients __glass_r1} AND (__glass_r1.mrn = $1)) AS b) w LEFT JOIN (SELECT *, true AS __glass_m1 FROM (SELECT p.name FROM patients p WHERE p.mrn = $1 AND {patients p}) q0 OFFSET 0) q ON true",
     "SELECT * FROM ward w",
     "SELECT * FROM tmp",
@@ -82,6 +90,18 @@ fn guards_elsewhere_fail() {
         Seen::Fail,
         &Clinic::new(),
         &[
+            "INSERT INTO patients (mrn) VALUES (1) ON CONFLICT DO NOTHING",
+            "INSERT INTO patients (mrn) VALUES (1) ON CONFLICT (mrn) DO UPDATE SET name = 'x' RETURNING {new patients patients} AS __glass_c1",
+            "INSERT INTO patients (mrn) VALUES (1) ON CONFLICT (mrn) DO UPDATE SET name = 'x' WHERE {patients patients} RETURNING {new patients patients} AS __glass_c1",
+            "INSERT INTO patients (mrn) VALUES (1) ON CONFLICT (mrn) DO UPDATE SET name = 'x' WHERE {patients excluded} RETURNING {new patients patients} AS __glass_c1",
+            "INSERT INTO patients (mrn) VALUES (1) ON CONFLICT (mrn) DO UPDATE SET name = 'x' WHERE {patients patients} OR true RETURNING {new patients patients} AS __glass_c1",
+            "INSERT INTO patients (mrn) VALUES (1) ON CONFLICT (mrn) DO UPDATE SET name = 'x' WHERE {patients patients}",
+            "WITH x AS (INSERT INTO notes (mrn) VALUES (1) RETURNING mrn) SELECT * FROM x",
+            "WITH x AS (UPDATE notes SET mrn = 1 WHERE {notes notes} RETURNING mrn) SELECT * FROM x",
+            "WITH x AS (DELETE FROM notes n) SELECT 1",
+            "DELETE FROM patients p WHERE CASE WHEN {visible patients p} THEN true END",
+            "DELETE FROM patients p WHERE CASE WHEN {patients p} THEN (1 / p.visits > 3) END AND {patients p}",
+            "DELETE FROM patients p WHERE CASE WHEN {visible patients p} AND p.visits / 0 = 1 THEN true END AND {patients p}",
             "SELECT * FROM patients",
             "SELECT * FROM public.patients",
             "SELECT * FROM \"patients\" p",
@@ -116,7 +136,6 @@ fn guards_elsewhere_fail() {
             "INSERT INTO patients (mrn) VALUES ($1) RETURNING {new patients patients} AS c1",
             "INSERT INTO patients (mrn) VALUES ($1) RETURNING {new notes patients} AS __glass_c1, true AS __glass_c2, {new patients p} AS __glass_c3",
             "INSERT INTO notes (mrn) SELECT p.mrn FROM patients p RETURNING {new notes notes} AS __glass_c1",
-            "INSERT INTO patients (mrn) VALUES (1) ON CONFLICT DO NOTHING RETURNING {new patients patients} AS __glass_c1",
             "UPDATE patients p SET name = 'x'",
             "UPDATE patients p SET mrn = 2 WHERE {patients p}",
             "UPDATE patients p SET (name, mrn) = ('x', 2) WHERE {patients p}",
@@ -723,3 +742,54 @@ const WORDS: &[&str] = &[
     "FULL JOIN",
     "TABLE notes",
 ];
+
+#[test]
+fn only_a_look_at_the_patient_first_stands_for_a_fence() {
+    let clinic = Clinic::new();
+    for text in [
+        "DELETE FROM patients p WHERE 1 / p.visits > 3 AND {patients p}",
+        "DELETE FROM patients p WHERE CASE WHEN {visible patients p} THEN true ELSE (1 / p.visits > 3) END AND {patients p}",
+        "DELETE FROM patients p WHERE CASE WHEN p.visits > 1 THEN (1 / p.visits > 3) END AND {patients p}",
+        "DELETE FROM patients p WHERE CASE WHEN {visible patients p} THEN (1 / p.visits > 3) WHEN 1 / p.visits > 2 THEN true END AND {patients p}",
+        "DELETE FROM patients p USING notes n WHERE CASE WHEN {visible patients p} THEN (1 / p.visits > n.id) END AND {patients p} AND {notes n}",
+        "DELETE FROM ward w WHERE 1 / w.id > 1 AND w.mrn IN (SELECT p.mrn FROM patients p WHERE {patients p})",
+        "INSERT INTO patients AS p (mrn) VALUES (1) ON CONFLICT (mrn) DO UPDATE SET mrn = 2 WHERE (1 / p.visits > 3) AND {patients p} AND {proposed patients} RETURNING {new patients p} AS __glass_c1",
+        "SELECT p.mrn FROM patients p, notes n WHERE CASE WHEN {visible patients p} THEN (1 / p.visits > n.id) END AND {patients p} AND {notes n} FOR UPDATE",
+        "SELECT p.mrn FROM patients p, (SELECT n.id FROM notes n WHERE {notes n}) n WHERE CASE WHEN {visible patients p} THEN (1 / p.visits > n.id) END AND {patients p} FOR UPDATE",
+    ] {
+        assert_ne!(run(&clinic, text), Seen::Pass, "{text}");
+    }
+}
+
+#[test]
+fn rows_of_masked_tables_are_locked_where_no_masked_column_is_read() {
+    let clinic = Clinic::masked();
+    all(
+        Seen::Pass,
+        &clinic,
+        &[
+            "SELECT p.mrn, p.name FROM patients p WHERE p.mrn = 1 AND {patients p} FOR UPDATE",
+            "SELECT count(*) FROM (SELECT mrn FROM patients p WHERE {patients p} FOR SHARE) x",
+            "INSERT INTO patients (mrn, ssn) VALUES (1, 'x') ON CONFLICT (mrn) DO UPDATE SET ssn = excluded.ssn WHERE {patients patients} AND {proposed patients} RETURNING {new patients patients} AS __glass_c1",
+        ],
+    );
+    all(
+        Seen::Fail,
+        &clinic,
+        &[
+            "SELECT p.mrn, p.name FROM patients p WHERE p.mrn = 1 AND {patients p}",
+            "SELECT p.ssn FROM patients p WHERE {patients p} FOR UPDATE",
+            "SELECT * FROM patients p WHERE {patients p} FOR UPDATE",
+            "SELECT p FROM patients p WHERE {patients p} FOR UPDATE",
+            "SELECT p.mrn FROM patients p WHERE ssn = 'x' AND {patients p} FOR UPDATE",
+            "SELECT p.mrn FROM patients p WHERE {patients p} ORDER BY p.ssn FOR UPDATE",
+            "SELECT b FROM patients AS p (a, b) WHERE {patients p} FOR UPDATE",
+            "SELECT j.b FROM (patients p JOIN ward w ON true) AS j (a, b) WHERE {patients p} FOR UPDATE",
+            "SELECT x.ssn FROM (SELECT p.* FROM patients p WHERE {patients p} FOR UPDATE) x",
+            "INSERT INTO patients (mrn) VALUES (1) ON CONFLICT (mrn) DO UPDATE SET name = patients.ssn WHERE {patients patients} AND {proposed patients} RETURNING {new patients patients} AS __glass_c1",
+            "INSERT INTO patients (mrn) VALUES (1) ON CONFLICT (mrn) DO UPDATE SET name = 'x' WHERE (patients.ssn = 'y') AND {patients patients} AND {proposed patients} RETURNING {new patients patients} AS __glass_c1",
+            "UPDATE patients excluded SET name = excluded.ssn WHERE {patients excluded}",
+            "INSERT INTO patients AS excluded (mrn) VALUES (1) RETURNING excluded.ssn, {new patients excluded} AS __glass_c1",
+        ],
+    );
+}

@@ -5,9 +5,9 @@
 //! count as not protected here: deleting any other patient's row does not change them.
 
 use sqlparser::ast::{
-    Distinct, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, LimitClause, ObjectName, OrderBy,
-    Query, Select, SelectItem, SelectItemQualifiedWildcardKind, SetExpr, SetOperator, SetQuantifier,
-    Statement, TableWithJoins, Visit, WildcardAdditionalOptions,
+    Distinct, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, JoinConstraint, JoinOperator,
+    LimitClause, ObjectName, OrderBy, Query, Select, SelectItem, SelectItemQualifiedWildcardKind, SetExpr,
+    SetOperator, SetQuantifier, Statement, TableWithJoins, Visit, WildcardAdditionalOptions,
 };
 
 use super::Analysis;
@@ -16,7 +16,7 @@ use super::functions::{Calls, is_volatile};
 use super::tree::{FromItem, avoids};
 use crate::sql::plan::{
     CteNames, Look, Occurrence, Placeholders, PlanInput, any_expr, any_query, any_relation, fold, ident,
-    look, occurrence_of,
+    look, occurrence_of, side,
 };
 
 /// Why keys are not carried.
@@ -100,12 +100,12 @@ pub(super) fn carry_query(
     Ok(())
 }
 
-/// The witness of a write: RETURNING items, and the occurrences they do not cover.
+/// The witness of a write: RETURNING items, and the occurrences they cover.
 pub(crate) struct WriteWitness {
     /// SQL texts of keys; true for a set of them.
     pub(crate) keys: Vec<(String, bool)>,
-    /// Occurrences whose patients these keys do not tell.
-    pub(crate) untold: Vec<usize>,
+    /// Occurrences whose patients these keys tell.
+    pub(crate) told: Vec<usize>,
 }
 
 /// The keys that a write over `trees` can return: those of its target and of the tables joined to
@@ -117,18 +117,36 @@ pub(crate) fn carry_write(
     input: &PlanInput<'_>,
 ) -> WriteWitness {
     let block = Block::new(trees.iter().copied(), selection, occurrences, &CteNames::default(), input);
-    let mut told = vec![false; occurrences.len()];
+    let mut told = Vec::new();
     let mut keys = Vec::new();
     for i in &block.live {
         let Some(n) = block.items[*i].occurrence else { continue };
         let o = &occurrences[n];
         if !o.sampled && o.key_is_clear() {
             keys.push((input.witness(o), o.table.rule.is_many()));
-            told[n] = true;
+            told.push(n);
         }
     }
-    let untold = (0..occurrences.len()).filter(|n| !told[*n]).collect();
-    WriteWitness { keys, untold }
+    WriteWitness { keys, told }
+}
+
+/// True for USING and NATURAL, and for what is not known.
+fn merges(operator: &JoinOperator) -> bool {
+    !matches!(side(operator), Ok((_, JoinConstraint::On(_) | JoinConstraint::None)))
+}
+
+/// The items over which a write's RETURNING can put a star, with their columns where those are known.
+pub(crate) fn returned_columns(
+    trees: &[&TableWithJoins],
+    occurrences: &[Occurrence<'_>],
+    input: &PlanInput<'_>,
+) -> Vec<(String, Option<Vec<String>>)> {
+    let block = Block::new(trees.iter().copied(), None, occurrences, &CteNames::default(), input);
+    // A star shows the columns of USING and NATURAL once.
+    let merged = trees.iter().any(|t| t.joins.iter().any(|j| merges(&j.join_operator)));
+    // A plain name may be that of a WITH query.
+    let known = |i: &super::columns::Item| !merged && (i.occurrence.is_some() || i.relation.is_none());
+    block.items.into_iter().map(|i| (i.alias.clone(), known(&i).then_some(i.columns).flatten())).collect()
 }
 
 impl Carrier<'_, '_> {

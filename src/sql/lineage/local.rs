@@ -4,11 +4,11 @@
 
 use std::collections::HashMap;
 
-use sqlparser::ast::{BinaryOperator, Expr, Ident, Statement, UnaryOperator, Value};
+use sqlparser::ast::{BinaryOperator, Expr, Ident, Statement, TableWithJoins, UnaryOperator, Value};
 
-use super::columns::{Block, Conjunct};
+use super::columns::{Block, Conjunct, conjuncts};
 use crate::policy::our_alias;
-use crate::sql::plan::{Look, Occurrence, PlanInput, look};
+use crate::sql::plan::{CteNames, Look, Occurrence, PlanInput, look};
 
 /// How often each parameter stands in the statement, by number.
 pub(super) type ParamUses = HashMap<u16, usize>;
@@ -52,9 +52,44 @@ pub(super) fn conjuncts_on(
         .collect()
 }
 
+/// Splits a condition over `trees` into conjuncts that compare columns of one type with each other or
+/// with constants, and the rest.
+pub(crate) fn split_plain(
+    trees: &[&TableWithJoins],
+    selection: &Expr,
+    occurrences: &[Occurrence<'_>],
+    input: &PlanInput<'_>,
+) -> (Vec<Expr>, Vec<Expr>) {
+    let block = Block::new(trees.iter().copied(), None, occurrences, &CteNames::default(), input);
+    let no_own = |op: &BinaryOperator| {
+        let name = op.to_string();
+        ["=", "<>", "<", "<=", ">", ">="].contains(&name.as_str())
+            && !input.catalog.foreign_operators.contains(&name)
+    };
+    // The type of a column, None for a constant.
+    let side = |e: &Expr| -> Option<Option<String>> {
+        if let Some((i, name)) = block.column(e) {
+            let relation = input.catalog.relation(block.items.get(i)?.relation?)?;
+            let column = relation.column(&name).filter(|c| c.builtin_type && compares(&c.type_sql))?;
+            return Some(Some(column.type_sql.clone()));
+        }
+        matches!(e, Expr::Value(_)).then_some(None)
+    };
+    let plain = |e: &Expr| match e {
+        Expr::BinaryOp { left, op, right } if no_own(op) => match (side(left), side(right)) {
+            (Some(Some(a)), Some(Some(b))) => a == b,
+            (Some(Some(_)), Some(None)) | (Some(None), Some(Some(_))) => true,
+            _ => false,
+        },
+        Expr::IsNull(e) | Expr::IsNotNull(e) => matches!(side(e), Some(Some(_))),
+        _ => false,
+    };
+    conjuncts(selection).into_iter().cloned().partition(|e| plain(e))
+}
+
 /// True for types whose comparison with a constant can neither fail nor be somebody's own: the
 /// copy stands beside the filter, not above it.
-fn compares(type_sql: &str) -> bool {
+pub(crate) fn compares(type_sql: &str) -> bool {
     const TYPES: [&str; 14] = [
         "smallint",
         "integer",

@@ -11,7 +11,8 @@ mod local;
 mod pins;
 mod tree;
 
-pub(super) use carry::{WriteWitness, carry_write};
+pub(super) use carry::{WriteWitness, carry_write, returned_columns};
+pub(super) use local::{compares, split_plain};
 pub(super) use pins::Values;
 
 use std::collections::HashSet;
@@ -142,6 +143,7 @@ impl Reader<'_, '_> {
                 if let Some(source) = &insert.source {
                     self.query(source, ctes, outer);
                 }
+                self.nested(&insert.on, ctes, outer);
                 self.nested(&insert.returning, ctes, outer);
             }
             Statement::Update(update) => {

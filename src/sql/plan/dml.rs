@@ -1,23 +1,27 @@
-//! INSERT, UPDATE and DELETE: RETURNING items that name the patients of the rows written and
-//! check new keys, and what cannot be written through a guard. Not for filters (see `place`).
+//! INSERT, UPDATE and DELETE, at the top or in WITH: RETURNING items that name the patients of the rows
+//! written and check new keys, what else has to be collected, and what cannot be written through a guard.
+//! Not for filters (see `place`).
 
 use sqlparser::ast::{
-    Assignment, AssignmentTarget, Expr, FromTable, Insert, OnConflictAction, OnInsert, SelectItem, SetExpr,
-    Statement, TableWithJoins, UpdateTableFromKind,
+    Assignment, AssignmentTarget, ConflictTarget, Expr, FromTable, Insert, OnConflict, OnConflictAction,
+    OnInsert, SelectItem, SetExpr, Statement, TableFactor, TableObject, TableWithJoins, UpdateTableFromKind,
+    Value,
 };
 
-use super::{Occurrence, Placeholders, PlanError, PlanInput, any_expr, fold, ident};
-use crate::policy::{GuardParams, new_key_check};
-use crate::sql::lineage::{Analysis, Evidence, WriteWitness, carry_write};
+use super::{Occurrence, Placeholders, PlanError, PlanInput, any_expr, fold, ident, occurrence_of, with};
+use crate::policy::{GuardParams, bound_keys, new_key_check, our_alias};
+use crate::sql::lineage::{Analysis, Evidence, WriteWitness, carry_write, compares};
 
 /// A write with its witnesses.
 pub(super) struct Done {
     pub(super) evidence: Evidence,
     /// The client asked for no rows.
     pub(super) rows_are_witnesses: bool,
+    /// Sets of keys (`text[]` expressions) that the statement has to be wrapped with.
+    pub(super) sets: Vec<String>,
 }
 
-/// Adds witnesses and key checks to the tagged write `ast`.
+/// Adds witnesses and key checks to the tagged statement `ast`, which writes at the top or in its WITH.
 pub(super) fn witness(
     ast: &mut Statement,
     occurrences: &[Occurrence<'_>],
@@ -26,86 +30,80 @@ pub(super) fn witness(
     input: &PlanInput<'_>,
     texts: &mut Placeholders,
 ) -> Result<Done, PlanError> {
-    let target = occurrences.iter().find(|o| o.target);
-    if let Some(target) = target.filter(|o| !o.masks.is_empty()) {
-        reads_no_mask(ast, target)?;
+    let told = vec![false; occurrences.len()];
+    let mut writer = Writer {
+        occurrences,
+        analysis,
+        params,
+        input,
+        texts,
+        told,
+        sets: Vec::new(),
+        reasons: Vec::new(),
+        checks: 0,
+        keys: 0,
+    };
+    if let Statement::Query(query) = ast
+        && let Some(clause) = &mut query.with
+    {
+        with::writes(clause, &mut writer)?;
     }
-    let write = written(ast)?;
-    if let Some(target) = target {
-        writes_no_link(write, target, input)?;
-    }
-    if target.is_none() && input.role.is_restricted() && !matches!(write, Statement::Delete(_)) {
-        return Err(PlanError::guard(
-            "it would copy rows of protected tables into a table without a rule",
-            "read the rows with a query of their own",
-        ));
-    }
-    let told = told(write, occurrences, input);
-    if let Some(n) = told.untold.iter().find(|n| analysis.pinned[**n].is_none()) {
-        return Err(PlanError::guard(
-            format!(
-                "a write reads {} where its patients cannot be told (a subquery, WITH or an outer join)",
-                occurrences[*n].table.name
-            ),
-            "join the table in FROM or USING, or name the patient: key = constant",
-        ));
-    }
-    let check = match (&*write, target) {
-        (Statement::Insert(insert), Some(target)) => inserts(insert, target)?,
-        (Statement::Update(update), Some(target)) => {
-            let changes = assigns_key(&update.assignments, target);
-            let old_is_pinned =
-                occurrences.iter().zip(&analysis.pinned).any(|(o, pinned)| o.target && pinned.is_some());
-            if changes && !old_is_pinned {
-                return Err(PlanError::guard(
-                    format!("an UPDATE of the patient key of {}", target.table.name),
-                    "name the present patient in WHERE: key = constant",
-                ));
-            }
-            changes
+    let mut done = Done { evidence: Evidence::Pinned, rows_are_witnesses: false, sets: Vec::new() };
+    let mut keys = 0;
+    if let Some(write) = written(ast) {
+        let items = writer.hidden(write)?;
+        keys = items.len();
+        let returning = returning_of(write)?;
+        done.rows_are_witnesses = returning.is_none();
+        if !items.is_empty() {
+            returning.get_or_insert_default().extend(items);
         }
-        _ => false,
-    };
-    let mut items: Vec<SelectItem> = Vec::new();
-    let mut add = |text: String, name: String| {
-        let expr = Expr::Identifier(texts.stand_for(text));
-        items.push(SelectItem::ExprWithAlias { expr, alias: ident(name) });
-    };
-    if let Some(target) = target.filter(|o| check && o.filter) {
-        let text = new_key_check(&input.policy.policy, target.table, &target.alias, params);
-        add(text, "__glass_c1".to_owned());
     }
-    for (i, (key, set)) in told.keys.into_iter().enumerate() {
-        add(key, format!("__glass_{}{}", if set { 's' } else { 'k' }, i + 1));
-    }
-    let returning = match write {
-        Statement::Insert(insert) => &mut insert.returning,
-        Statement::Update(update) => &mut update.returning,
-        Statement::Delete(delete) => &mut delete.returning,
-        _ => return Err(PlanError::guard("this kind of write", "")),
-    };
-    let client_reads = returning.is_some();
-    if !items.is_empty() {
-        returning.get_or_insert_default().extend(items);
-    }
-    let rows_are_witnesses = !client_reads && returning.is_some();
-    let evidence = if analysis.all_pinned() { Evidence::Pinned } else { Evidence::Carried };
-    Ok(Done { evidence, rows_are_witnesses })
-}
-
-/// The write itself, below a WITH.
-fn written(ast: &mut Statement) -> Result<&mut Statement, PlanError> {
-    if let Statement::Query(query) = ast {
-        return match query.body.as_mut() {
-            SetExpr::Insert(inner) | SetExpr::Update(inner) | SetExpr::Delete(inner) => written(inner),
-            _ => Err(PlanError::guard("this kind of write", "")),
+    writer.bound_the_rest()?;
+    done.sets = writer.sets;
+    let reasons = writer.reasons;
+    if done.sets.is_empty() {
+        done.rows_are_witnesses &= keys > 0;
+    } else if let Some(write) = written(ast) {
+        // What is wrapped has to have a row for every row written.
+        let one = SelectItem::ExprWithAlias {
+            expr: Expr::Value(Value::Boolean(true).into()),
+            alias: ident("__glass_c0"),
         };
+        returning_of(write)?.get_or_insert_with(|| vec![one]);
     }
-    Ok(ast)
+    done.evidence = match (reasons.is_empty(), analysis.all_pinned()) {
+        (false, _) => Evidence::Bound(reasons),
+        (true, true) => Evidence::Pinned,
+        (true, false) => Evidence::Carried,
+    };
+    Ok(done)
 }
 
-/// The keys a write can return, and the occurrences those do not cover.
-fn told(write: &Statement, occurrences: &[Occurrence<'_>], input: &PlanInput<'_>) -> WriteWitness {
+/// The write at the top, below a WITH.
+fn written(ast: &mut Statement) -> Option<&mut Statement> {
+    match ast {
+        Statement::Query(query) => match query.body.as_mut() {
+            SetExpr::Insert(inner) | SetExpr::Update(inner) | SetExpr::Delete(inner) => written(inner),
+            _ => None,
+        },
+        Statement::Insert(_) | Statement::Update(_) | Statement::Delete(_) => Some(ast),
+        _ => None,
+    }
+}
+
+/// The RETURNING clause of a write.
+pub(super) fn returning_of(write: &mut Statement) -> Result<&mut Option<Vec<SelectItem>>, PlanError> {
+    match write {
+        Statement::Insert(insert) => Ok(&mut insert.returning),
+        Statement::Update(update) => Ok(&mut update.returning),
+        Statement::Delete(delete) => Ok(&mut delete.returning),
+        _ => Err(PlanError::guard("this kind of write", "")),
+    }
+}
+
+/// The FROM items of an UPDATE or DELETE, its target first, and its condition; of an INSERT none.
+pub(super) fn trees(write: &Statement) -> (Vec<&TableWithJoins>, Option<&Expr>) {
     let mut trees: Vec<&TableWithJoins> = Vec::new();
     let selection = match write {
         Statement::Update(update) => {
@@ -122,36 +120,182 @@ fn told(write: &Statement, occurrences: &[Occurrence<'_>], input: &PlanInput<'_>
             trees.extend(from.iter().chain(delete.using.iter().flatten()));
             delete.selection.as_ref()
         }
-        _ => {
-            let targets = occurrences.iter().filter(|o| o.target);
-            let keys = targets.map(|o| (input.witness(o), o.table.rule.is_many()));
-            return WriteWitness {
-                keys: keys.collect(),
-                untold: (0..occurrences.len()).filter(|n| !occurrences[*n].target).collect(),
-            };
-        }
+        _ => None,
     };
-    carry_write(&trees, selection, occurrences, input)
+    (trees, selection)
 }
 
-/// True (new rows are checked), or why this INSERT cannot be guarded.
-fn inserts(insert: &Insert, target: &Occurrence<'_>) -> Result<bool, PlanError> {
-    let Some(on) = &insert.on else { return Ok(true) };
-    let refuse = || {
-        PlanError::guard(
-            format!("ON CONFLICT on {}: a row that is not shown could decide the outcome", target.table.name),
-            "use UPDATE, and INSERT when no row was found",
-        )
+/// The occurrence that a write changes, if that is protected.
+fn target_of(write: &Statement) -> Option<usize> {
+    let name = match write {
+        Statement::Insert(Insert { table: TableObject::TableName(name), .. }) => name,
+        _ => match &trees(write).0.first()?.relation {
+            TableFactor::Table { name, .. } => name,
+            _ => return None,
+        },
     };
-    let OnInsert::OnConflict(conflict) = on else { return Err(refuse()) };
-    match &conflict.action {
-        OnConflictAction::DoUpdate(update)
-            if !target.filter && !assigns_key(&update.assignments, target) && update.selection.is_none() =>
-        {
-            Ok(true)
+    occurrence_of(name)
+}
+
+/// Collects what the record needs of every write of a statement.
+pub(super) struct Writer<'a, 'b> {
+    pub(super) occurrences: &'a [Occurrence<'b>],
+    analysis: &'a Analysis,
+    params: GuardParams,
+    pub(super) input: &'a PlanInput<'b>,
+    pub(super) texts: &'a mut Placeholders,
+    /// By occurrence: its patients are told by the rows of its write.
+    told: Vec<bool>,
+    /// `text[]` expressions: keys of rows that no reply shows, bounds.
+    pub(super) sets: Vec<String>,
+    reasons: Vec<&'static str>,
+    checks: usize,
+    keys: usize,
+}
+
+impl Writer<'_, '_> {
+    /// The hidden RETURNING items of one write.
+    pub(super) fn hidden(&mut self, write: &Statement) -> Result<Vec<SelectItem>, PlanError> {
+        let occurrences = self.occurrences;
+        let target = target_of(write);
+        let o = target.map(|n| &occurrences[n]);
+        if let Some(o) = o.filter(|o| !o.masks.is_empty()) {
+            reads_no_mask(write, o)?;
         }
-        OnConflictAction::DoUpdate(_) | OnConflictAction::DoNothing => Err(refuse()),
+        if o.is_none() && self.input.role.is_restricted() && !matches!(write, Statement::Delete(_)) {
+            return Err(PlanError::guard(
+                "it would copy rows of protected tables into a table without a rule",
+                "read the rows with a query of their own, or write to a table that is mapped to patients",
+            ));
+        }
+        if let Some(o) = o {
+            writes_no_link(write, o, self.input)?;
+        }
+        let (trees, selection) = trees(write);
+        let seen = match write {
+            Statement::Update(_) | Statement::Delete(_) => {
+                carry_write(&trees, selection, occurrences, self.input)
+            }
+            _ => WriteWitness {
+                keys: o.map(|o| (self.input.witness(o), o.table.rule.is_many())).into_iter().collect(),
+                told: target.into_iter().collect(),
+            },
+        };
+        seen.told.iter().for_each(|n| self.told[*n] = true);
+        let new_keys = match (write, target) {
+            (Statement::Insert(insert), Some(n)) => {
+                self.conflict(insert, n)?;
+                true
+            }
+            (Statement::Update(update), Some(n)) => {
+                let changes = assigns_key(&update.assignments, &occurrences[n]);
+                if changes && self.analysis.pinned[n].is_none() {
+                    // RETURNING tells whose the row is now, the bound whose it was.
+                    self.before(n, &self.analysis.local[n].clone(), "KEY_CHANGED");
+                }
+                changes
+            }
+            _ => false,
+        };
+        let mut items = Vec::new();
+        if let Some(o) = o.filter(|o| new_keys && o.filter) {
+            let check = new_key_check(&self.input.policy.policy, o.table, &o.alias, self.params);
+            items.push(self.item(check, 'c'));
+        }
+        for (key, set) in seen.keys {
+            items.push(self.item(key, if set { 's' } else { 'k' }));
+        }
+        Ok(items)
     }
+
+    fn item(&mut self, text: String, kind: char) -> SelectItem {
+        let count = if kind == 'c' { &mut self.checks } else { &mut self.keys };
+        *count += 1;
+        let alias = ident(format!("__glass_{kind}{count}"));
+        SelectItem::ExprWithAlias { expr: Expr::Identifier(self.texts.stand_for(text)), alias }
+    }
+
+    /// Records the rows of occurrence `n` as they were before the write.
+    fn before(&mut self, n: usize, local: &[String], reason: &'static str) {
+        let o = &self.occurrences[n];
+        let filter = o.filter.then_some(self.params);
+        self.sets.push(bound_keys(&self.input.policy.policy, o.table, &our_alias(n + 1), filter, local));
+        if !self.reasons.contains(&reason) {
+            self.reasons.push(reason);
+        }
+    }
+
+    /// The bounds of what no write tells and no pin covers.
+    fn bound_the_rest(&mut self) -> Result<(), PlanError> {
+        let open = |n: &usize| !self.told[*n] && self.analysis.pinned[*n].is_none();
+        let rest: Vec<usize> = (0..self.occurrences.len()).filter(open).collect();
+        if !self.input.role.is_restricted() && (!rest.is_empty() || !self.sets.is_empty()) {
+            return Err(PlanError::guard("a write that also reads other rows of patients", ""));
+        }
+        for n in rest {
+            let local = self.analysis.local[n].clone();
+            self.before(n, &local, "WRITE_READS");
+        }
+        Ok(())
+    }
+
+    /// What ON CONFLICT adds to the record: the row that is in the way decides, and shows only when it
+    /// is updated.
+    fn conflict(&mut self, insert: &Insert, n: usize) -> Result<(), PlanError> {
+        let Some(on) = &insert.on else { return Ok(()) };
+        let OnInsert::OnConflict(conflict) = on else {
+            return Err(PlanError::guard("ON DUPLICATE KEY", "use ON CONFLICT"));
+        };
+        let shown = match &conflict.action {
+            OnConflictAction::DoNothing => false,
+            OnConflictAction::DoUpdate(update) => {
+                update.selection.is_none() && !assigns_key(&update.assignments, &self.occurrences[n])
+            }
+        };
+        if !shown {
+            let local = in_the_way(insert, conflict, &self.occurrences[n], n);
+            self.before(n, &local, "ON_CONFLICT");
+        }
+        Ok(())
+    }
+}
+
+/// Conditions that a row in the way of this INSERT meets, over our alias: its conflict columns have
+/// one of the inserted values, where those stand in the text. None is always right.
+fn in_the_way(insert: &Insert, conflict: &OnConflict, o: &Occurrence<'_>, n: usize) -> Vec<String> {
+    let (Some(ConflictTarget::Columns(by)), Some(source)) = (&conflict.conflict_target, &insert.source)
+    else {
+        return Vec::new();
+    };
+    let SetExpr::Values(values) = source.body.as_ref() else { return Vec::new() };
+    if o.relation.has_triggers_or_rules || !o.masks.is_empty() {
+        return Vec::new();
+    }
+    let names: Vec<String> = match insert.columns.as_slice() {
+        [] => o.relation.columns.iter().map(|c| c.name.clone()).collect(),
+        given => given
+            .iter()
+            .map(|c| c.0.last().and_then(|p| p.as_ident()).map(fold).unwrap_or_default())
+            .collect(),
+    };
+    let one = |name: String| {
+        let column = o.relation.column(&name).filter(|c| c.builtin_type && compares(&c.type_sql))?;
+        let at = names.iter().position(|n| *n == name)?;
+        let values = values.rows.iter().map(|row| match row.get(at)? {
+            Expr::Value(v) => match &v.value {
+                Value::Number(..) | Value::Placeholder(_) => Some(v.to_string()),
+                Value::SingleQuotedString(text) if !text.contains('\\') => Some(v.to_string()),
+                _ => None,
+            },
+            _ => None,
+        });
+        // As INSERT converts it: an assignment and an explicit cast differ in what they refuse only.
+        let list: Option<Vec<String>> =
+            values.map(|v| Some(format!("{}::{}", v?, column.type_sql))).collect();
+        let alias = crate::catalog::quote_ident(&our_alias(n + 1));
+        Some(format!("{alias}.{} IN ({})", crate::catalog::quote_ident(&name), list?.join(", ")))
+    };
+    by.iter().filter_map(|c| one(fold(c))).collect()
 }
 
 /// True when an assignment changes the key, or the column that leads to it.
@@ -179,13 +323,18 @@ fn writes_no_link(
 ) -> Result<(), PlanError> {
     let link = |column: &str| input.policy.is_link(target.relation.oid, column);
     let writes = match write {
-        Statement::Insert(insert) if insert.columns.is_empty() => {
-            target.relation.columns.iter().any(|c| link(&c.name))
+        Statement::Insert(insert) => {
+            let named = match insert.columns.as_slice() {
+                [] => target.relation.columns.iter().any(|c| link(&c.name)),
+                given => {
+                    given.iter().any(|n| n.0.first().and_then(|p| p.as_ident()).is_none_or(|i| link(&fold(i))))
+                }
+            };
+            named
+                || matches!(&insert.on, Some(OnInsert::OnConflict(OnConflict {
+                    action: OnConflictAction::DoUpdate(update), ..
+                })) if assigns(&update.assignments, link))
         }
-        Statement::Insert(insert) => insert
-            .columns
-            .iter()
-            .any(|n| n.0.first().and_then(|p| p.as_ident()).is_none_or(|i| link(&fold(i)))),
         Statement::Update(update) => assigns(&update.assignments, link),
         _ => false,
     };
@@ -198,31 +347,46 @@ fn writes_no_link(
     Ok(())
 }
 
-/// Refuses a write on a masked table that might read a masked column, judged by name.
-fn reads_no_mask(ast: &Statement, target: &Occurrence<'_>) -> Result<(), PlanError> {
+/// True when an expression might read a masked column of `o`, judged by name.
+pub(super) fn reads_mask(expr: &Expr, o: &Occurrence<'_>) -> bool {
     let reads = |name: &sqlparser::ast::Ident| {
         let name = fold(name);
-        !target.clear(&name) || name == target.alias
+        !o.clear(&name) || name == o.alias
     };
-    let found = any_expr(ast, &mut |expr| match expr {
+    match expr {
         Expr::Identifier(name) => reads(name),
         Expr::CompoundIdentifier(parts) => parts.last().is_some_and(reads),
         Expr::QualifiedWildcard(..) | Expr::Wildcard(_) => true,
         _ => false,
-    });
+    }
+}
+
+/// Refuses a write on a masked table that might read a masked column.
+fn reads_no_mask(write: &Statement, target: &Occurrence<'_>) -> Result<(), PlanError> {
+    let mut judge = |expr: &Expr| reads_mask(expr, target);
+    // What was proposed for insertion is the client's own.
+    let mut judge_conflict = |expr: &Expr| match expr {
+        Expr::CompoundIdentifier(parts) if parts.first().is_some_and(|p| fold(p) == "excluded") => false,
+        other => reads_mask(other, target),
+    };
     let star = |items: &Option<Vec<SelectItem>>| {
         items
             .iter()
             .flatten()
             .any(|i| matches!(i, SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..)))
     };
-    let all = match ast {
-        Statement::Insert(insert) => star(&insert.returning),
-        Statement::Update(update) => star(&update.returning),
-        Statement::Delete(delete) => star(&delete.returning),
+    let found = match write {
+        // The rows it inserts are read by a query of its own, which has its masks.
+        Statement::Insert(insert) => {
+            any_expr(&insert.on, &mut judge_conflict)
+                || any_expr(&insert.returning, &mut judge)
+                || star(&insert.returning)
+        }
+        Statement::Update(update) => any_expr(write, &mut judge) || star(&update.returning),
+        Statement::Delete(delete) => any_expr(write, &mut judge) || star(&delete.returning),
         _ => true,
     };
-    if found || all {
+    if found {
         return Err(PlanError::guard(
             format!("a write on {} that reads a column masked for this role", target.table.name),
             "name only columns that are not masked",

@@ -7,12 +7,14 @@
 mod cells;
 mod depth;
 mod dml;
+mod lock;
 mod place;
 mod scope;
 #[cfg(test)]
 mod tests;
 mod text;
 mod walk;
+mod with;
 mod wrap;
 
 pub(super) use place::{Side, side};
@@ -115,11 +117,11 @@ pub fn reparse(text: &str) -> Result<(Statement, String), PlanError> {
 }
 
 fn parse_and_print(text: &str) -> Result<(Statement, String), PlanError> {
-    let mut statements =
-        Parser::parse_sql(&PostgreSqlDialect {}, text).map_err(|e| PlanError::Parse(e.to_string()))?;
+    let mut statements = Parser::parse_sql(&PostgreSqlDialect {}, &lock::encoded(text))
+        .map_err(|e| PlanError::Parse(e.to_string()))?;
     match (statements.pop(), statements.is_empty()) {
         (Some(statement), true) => {
-            let printed = statement.to_string();
+            let printed = lock::decoded(statement.to_string());
             Ok((statement, printed))
         }
         _ => Err(PlanError::Parse("exactly one statement is expected".to_owned())),
@@ -148,22 +150,26 @@ fn rewrite_here(mut ast: Statement, input: &PlanInput<'_>) -> Result<GuardedPlan
     }
     let mut analysis = lineage::analyse(&ast, &occurrences, input);
     analysis.trust(input.pins);
-    let dml = !matches!(kind, StatementKind::Select);
-    let (evidence, rows_are_witnesses) = if dml {
-        let done = dml::witness(&mut ast, &occurrences, &analysis, params, input, &mut texts)?;
-        (done.evidence, done.rows_are_witnesses)
-    } else {
-        (lineage::choose(&mut ast, &occurrences, &analysis, input, &mut texts), false)
+    let (evidence, rows_are_witnesses, sets) = match kind {
+        StatementKind::Select => {
+            (lineage::choose(&mut ast, &occurrences, &analysis, input, &mut texts), false, Vec::new())
+        }
+        StatementKind::Insert | StatementKind::Update | StatementKind::Delete | StatementKind::With => {
+            let done = dml::witness(&mut ast, &occurrences, &analysis, params, input, &mut texts)?;
+            (done.evidence, done.rows_are_witnesses, done.sets)
+        }
     };
     place::guards(&mut ast, &occurrences, &analysis, params, input, &mut texts)?;
-    let mut sql = texts.fill(&ast.to_string());
-    let mut has_marker = false;
+    let mut has_marker = !sets.is_empty();
+    let mut sql = if has_marker { wrap::write(ast, &texts, &sets) } else { texts.fill(&ast.to_string()) };
     let lineage = match evidence {
         Evidence::Pinned => Lineage { strategy: Strategy::Pinned, exact: true, reasons: Vec::new() },
         Evidence::Carried => Lineage { strategy: Strategy::Carried, exact: true, reasons: Vec::new() },
         Evidence::Bound(reasons) => {
-            sql = wrap::bound(&sql, &occurrences, &analysis, params, input);
-            has_marker = true;
+            if !has_marker {
+                sql = wrap::bound(&sql, &occurrences, &analysis, params, input);
+                has_marker = true;
+            }
             Lineage { strategy: Strategy::Bound, exact: false, reasons }
         }
     };
@@ -171,7 +177,7 @@ fn rewrite_here(mut ast: Statement, input: &PlanInput<'_>) -> Result<GuardedPlan
     let guarded = shows_outside || occurrences.iter().any(|o| o.filter);
     Ok(GuardedPlan {
         origin: std::sync::OnceLock::new(),
-        text: sql,
+        text: lock::decoded(sql),
         kind,
         client_params: input.client_params,
         principal_param: guarded.then_some(params.principal),
@@ -196,7 +202,7 @@ fn kind_of(ast: &Statement) -> Result<StatementKind, PlanError> {
         Statement::Query(query) => match query.body.as_ref() {
             SetExpr::Insert(inner) | SetExpr::Update(inner) | SetExpr::Delete(inner) => kind_of(inner),
             SetExpr::Select(_) | SetExpr::Query(_) | SetExpr::SetOperation { .. } | SetExpr::Values(_) => {
-                Ok(StatementKind::Select)
+                Ok(if with::in_with(ast) { StatementKind::With } else { StatementKind::Select })
             }
             SetExpr::Merge(_) => Err(merge()),
             SetExpr::Table(_) => Err(table_command()),

@@ -4,14 +4,18 @@
 //! fenced, a derived table stands in place of the table. Not for what the guard says.
 
 use sqlparser::ast::{
-    BinaryOperator, Expr, FromTable, JoinConstraint, JoinOperator, ObjectName, ObjectNamePart, Select,
-    Statement, TableFactor, TableWithJoins, UpdateTableFromKind,
+    BinaryOperator, CaseWhen, Expr, FromTable, JoinConstraint, JoinOperator, ObjectName, ObjectNamePart,
+    OnConflict, OnConflictAction, OnInsert, Query, Select, Statement, TableFactor, TableObject,
+    TableWithJoins, UpdateTableFromKind,
 };
 
+use sqlparser::ast::helpers::attached_token::AttachedToken;
+
+use super::dml::{reads_mask, trees};
 use super::walk::{Edit, edit};
-use super::{Occurrence, Placeholders, PlanError, PlanInput, occurrence_of};
-use crate::policy::{DerivedShape, GuardParams, derived_table, guard_conjunct, our_alias};
-use crate::sql::lineage::Analysis;
+use super::{Occurrence, Placeholders, PlanError, PlanInput, any_expr, lock, occurrence_of};
+use crate::policy::{DerivedShape, GuardParams, derived_table, guard_conjunct, our_alias, visible_condition};
+use crate::sql::lineage::{Analysis, split_plain};
 
 /// Puts the guard of every occurrence into `ast` and its real name in place of its tag.
 pub(super) fn guards(
@@ -23,25 +27,54 @@ pub(super) fn guards(
     texts: &mut Placeholders,
 ) -> Result<(), PlanError> {
     let mut derived = Vec::with_capacity(occurrences.len());
-    for o in occurrences {
-        if o.target && o.filter && input.fence {
-            return Err(PlanError::guard(
-                format!("a condition of this write could read hidden rows of {}", o.table.name),
-                "use plain comparisons in the condition, or name the rows by their key",
-            ));
-        }
+    let locked = locked_in(ast, occurrences)?;
+    for (n, o) in occurrences.iter().enumerate() {
         let replace = !o.masks.is_empty() || (o.filter && (input.fence || o.renamed));
-        derived.push(replace && !o.target);
+        derived.push(replace && !o.target && !locked.contains(&n));
     }
-    let mut placer = Placer { occurrences, derived, params, input, texts };
+    let mut placer = Placer { occurrences, derived, locked, params, input, texts };
     edit(ast, &mut placer)?;
     edit(ast, &mut Namer { placer, analysis })
+}
+
+/// The occurrences that locking clauses lock and that keep their place for it; an error where one cannot.
+fn locked_in(ast: &mut Statement, occurrences: &[Occurrence<'_>]) -> Result<Vec<usize>, PlanError> {
+    struct Locks<'a, 'b>(&'a [Occurrence<'b>], Vec<usize>);
+    impl Edit for Locks<'_, '_> {
+        fn query(&mut self, query: &mut Query) -> Result<(), PlanError> {
+            for n in lock::locked(query, &|n| self.0[n].alias.clone()) {
+                let Some(o) = self.0.get(n) else { continue };
+                let reads = !o.masks.is_empty()
+                    && (o.masks.outside.is_some()
+                        || query.to_string().contains('*')
+                        || any_expr(query, &mut |e| reads_mask(e, o)));
+                if !reads && !o.renamed {
+                    self.1.push(n);
+                } else if !lock::all_rows(query) {
+                    return Err(PlanError::guard(
+                        format!(
+                            "it locks rows of {} that it reads masked or under other names",
+                            o.table.name
+                        ),
+                        "name columns that are not masked, or lock all rows of one table: no join, LIMIT or \
+                         subquery",
+                    ));
+                }
+            }
+            Ok(())
+        }
+    }
+    let mut locks = Locks(occurrences, Vec::new());
+    edit(ast, &mut locks)?;
+    Ok(locks.1)
 }
 
 struct Placer<'a, 'b> {
     occurrences: &'a [Occurrence<'b>],
     /// By occurrence: a derived table stands in its place and holds the guard.
     derived: Vec<bool>,
+    /// Occurrences that a locking clause locks.
+    locked: Vec<usize>,
     params: GuardParams,
     input: &'a PlanInput<'b>,
     texts: &'a mut Placeholders,
@@ -125,6 +158,59 @@ impl Placer<'_, '_> {
         *selection = Some(if pending.is_empty() { condition } else { self.and(condition, pending) });
     }
 
+    /// `condition` in a form that is evaluated on visible rows of these occurrences alone.
+    fn behind_visible(&mut self, condition: Expr, rows: &[usize]) -> Expr {
+        let visible = rows.iter().map(|n| {
+            let o = &self.occurrences[*n];
+            visible_condition(&self.input.policy.policy, o.table, &o.alias, self.params)
+        });
+        let text = visible.collect::<Vec<_>>().join(" AND ");
+        let when = CaseWhen {
+            condition: Expr::Identifier(self.texts.stand_for(text)),
+            result: Expr::Nested(Box::new(condition)),
+        };
+        Expr::Case {
+            case_token: AttachedToken::empty(),
+            end_token: AttachedToken::empty(),
+            operand: None,
+            conditions: vec![when],
+            else_result: None,
+        }
+    }
+
+    /// A target has no derived form. Behind a fence, what is more than a plain comparison in the
+    /// condition of its write stands behind the look at its patient.
+    fn fence_target(&mut self, write: &Statement) -> Option<Expr> {
+        let (trees, selection) = trees(write);
+        let TableFactor::Table { name, .. } = &trees.first()?.relation else { return None };
+        let n = occurrence_of(name).filter(|n| self.occurrences[*n].filter)?;
+        self.fence_condition(&trees, selection?, &[n])
+    }
+
+    fn fence_condition(
+        &mut self,
+        trees: &[&TableWithJoins],
+        selection: &Expr,
+        rows: &[usize],
+    ) -> Option<Expr> {
+        if !self.input.fence {
+            return None;
+        }
+        let (plain, rest) = split_plain(trees, selection, self.occurrences, self.input);
+        let nested = |e: Expr| if matches!(e, Expr::Nested(_)) { e } else { Expr::Nested(Box::new(e)) };
+        let all = |exprs: Vec<Expr>| {
+            exprs.into_iter().map(nested).reduce(|a, b| Expr::BinaryOp {
+                left: Box::new(a),
+                op: BinaryOperator::And,
+                right: Box::new(b),
+            })
+        };
+        let case = self.behind_visible(all(rest)?, rows);
+        let mut conditions = plain;
+        conditions.push(case);
+        all(conditions)
+    }
+
     /// The occurrences of a FROM list whose guards belong into WHERE.
     fn from(&mut self, from: &mut [TableWithJoins]) -> Result<Vec<usize>, PlanError> {
         let mut pending = Vec::new();
@@ -185,8 +271,12 @@ impl Placer<'_, '_> {
     }
 
     fn write(&mut self, statement: &mut Statement) -> Result<(), PlanError> {
+        let fenced = self.fence_target(statement);
         match statement {
             Statement::Update(update) => {
+                if fenced.is_some() {
+                    update.selection = fenced;
+                }
                 let mut pending = self.tree(&mut update.table)?;
                 if let Some(UpdateTableFromKind::BeforeSet(from) | UpdateTableFromKind::AfterSet(from)) =
                     &mut update.from
@@ -196,12 +286,36 @@ impl Placer<'_, '_> {
                 self.filter(&mut update.selection, pending);
             }
             Statement::Delete(delete) => {
+                if fenced.is_some() {
+                    delete.selection = fenced;
+                }
                 let (FromTable::WithFromKeyword(from) | FromTable::WithoutKeyword(from)) = &mut delete.from;
                 let mut pending = self.from(from)?;
                 if let Some(using) = &mut delete.using {
                     pending.extend(self.from(using)?);
                 }
                 self.filter(&mut delete.selection, pending);
+            }
+            Statement::Insert(insert) => {
+                if let TableObject::TableName(name) = &insert.table
+                    && let Some(n) = occurrence_of(name).filter(|n| self.occurrences[*n].filter)
+                    && let Some(OnInsert::OnConflict(OnConflict {
+                        action: OnConflictAction::DoUpdate(update),
+                        ..
+                    })) = &mut insert.on
+                {
+                    if let Some(condition) = update.selection.take_if(|_| self.input.fence) {
+                        update.selection = Some(self.behind_visible(condition, &[n]));
+                    }
+                    self.filter(&mut update.selection, vec![n]);
+                    let o = &self.occurrences[n];
+                    let check = proposed_key_check(&self.input.policy.policy, o.table, self.params);
+                    update.selection = update.selection.take().map(|guarded| Expr::BinaryOp {
+                        left: Box::new(Expr::Identifier(self.texts.stand_for(check))),
+                        op: BinaryOperator::And,
+                        right: Box::new(Expr::Nested(Box::new(guarded))),
+                    });
+                }
             }
             _ => {}
         }
@@ -216,6 +330,13 @@ impl Edit for Placer<'_, '_> {
 
     fn select(&mut self, select: &mut Select) -> Result<(), PlanError> {
         let pending = self.from(&mut select.from)?;
+        if pending.iter().any(|n| self.locked.contains(n)) {
+            let trees: Vec<&TableWithJoins> = select.from.iter().collect();
+            let fenced = select.selection.as_ref().and_then(|s| self.fence_condition(&trees, s, &pending));
+            if fenced.is_some() {
+                select.selection = fenced;
+            }
+        }
         self.filter(&mut select.selection, pending);
         Ok(())
     }

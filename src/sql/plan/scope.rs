@@ -9,6 +9,7 @@ use sqlparser::ast::{
 };
 
 use super::walk::{Edit, edit};
+use super::with::modifies;
 use super::{PlanError, PlanInput, each_query_mut, ident, merge, table_command};
 use crate::catalog::{Relation, Resolved};
 use crate::policy::{Access, BoundTable, TableMasks};
@@ -91,7 +92,7 @@ pub(crate) fn occurrence_of(name: &ObjectName) -> Option<usize> {
 
 /// Tags every occurrence in `ast` and returns them by number.
 pub(super) fn tag<'a>(ast: &mut Statement, input: &PlanInput<'a>) -> Result<Vec<Occurrence<'a>>, PlanError> {
-    let mut tagger = Tagger { input: *input, found: Vec::new(), qualified: Vec::new() };
+    let mut tagger = Tagger { input: *input, found: Vec::new(), qualified: Vec::new(), inside: false };
     tagger.statement(ast, &CteNames::default())?;
     let mut strip = Unqualify(tagger.qualified);
     if !strip.0.is_empty() {
@@ -105,6 +106,8 @@ struct Tagger<'a> {
     found: Vec<Occurrence<'a>>,
     /// Tables named `schema.table` without an alias: their columns may be written with the schema.
     qualified: Vec<(String, String)>,
+    /// Inside the statement's own WITH or body: a WITH that writes cannot stand there.
+    inside: bool,
 }
 
 impl<'a> Tagger<'a> {
@@ -184,6 +187,7 @@ impl<'a> Tagger<'a> {
             return Err(PlanError::guard("a clause that PostgreSQL does not have", ""));
         }
         let mut ctes = ctes.clone();
+        let inside = std::mem::replace(&mut self.inside, true);
         if let Some(with) = &mut query.with {
             if with.recursive {
                 // Every name of a WITH RECURSIVE is visible in every query of it.
@@ -192,10 +196,10 @@ impl<'a> Tagger<'a> {
             for cte in &mut with.cte_tables {
                 let before = self.found.len();
                 self.query(&mut cte.query, &ctes)?;
-                if self.found.len() > before && !reads_only(&cte.query) {
+                if self.found.len() > before && modifies(&cte.query) && inside {
                     return Err(PlanError::guard(
-                        "a data-modifying WITH query on protected tables",
-                        "run it as a statement of its own",
+                        "a data-modifying WITH query inside another query",
+                        "write it at the beginning of the statement",
                     ));
                 }
                 if !with.recursive {
@@ -374,15 +378,6 @@ impl<'a> Tagger<'a> {
                 Ok(Some(alias))
             }
         }
-    }
-}
-
-/// False for a WITH query that writes.
-fn reads_only(query: &Query) -> bool {
-    match query.body.as_ref() {
-        SetExpr::Insert(_) | SetExpr::Update(_) | SetExpr::Delete(_) | SetExpr::Merge(_) => false,
-        SetExpr::Query(inner) => reads_only(inner),
-        SetExpr::Select(_) | SetExpr::SetOperation { .. } | SetExpr::Values(_) | SetExpr::Table(_) => true,
     }
 }
 

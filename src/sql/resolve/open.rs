@@ -5,8 +5,8 @@ use super::survey::{Occurrence, Resolution, Usage, survey};
 use super::{Context, Decision, ProtectedOccurrence, SessionObject, Survey, has_protected_child, ruled};
 use crate::catalog::{QualifiedName, RelationKind};
 use crate::policy::Access;
-use crate::sql::StatementKind;
 use crate::sql::functions::builtin_allowed;
+use crate::sql::parse::kind_of;
 use crate::sql::tree::Node;
 
 /// Built-in functions that read rows which the statement does not name.
@@ -70,34 +70,32 @@ fn known(
     let if_protected = |reason| {
         if relations.is_empty() { Decision::Verbatim } else { unattributed(reason) }
     };
-    let kind = match root.kind {
-        "SelectStmt" => StatementKind::Select,
-        "InsertStmt" => StatementKind::Insert,
-        "UpdateStmt" => StatementKind::Update,
-        "DeleteStmt" => StatementKind::Delete,
-        "DoStmt" => return unattributed("DO"),
-        "CallStmt" => return unattributed("CALL"),
-        "FetchStmt" | "ClosePortalStmt" => {
-            return Decision::Session(SessionObject::Cursor(root.str("portalname").to_owned()));
-        }
-        "ExecuteStmt" => return Decision::Session(SessionObject::Prepared(root.str("name").to_owned())),
-        "MergeStmt" => return with_opaque(if_protected("MERGE"), survey, unattributed, context),
-        "CopyStmt" => {
-            let by_client = !root.flag("is_program") && !root.has("filename");
-            if by_client && !relations.is_empty() && !opaque(survey, context) {
-                return Decision::Copy { relations };
+    let Some(kind) = kind_of(root) else {
+        return match root.kind {
+            "DoStmt" => unattributed("DO"),
+            "CallStmt" => unattributed("CALL"),
+            "FetchStmt" | "ClosePortalStmt" => {
+                Decision::Session(SessionObject::Cursor(root.str("portalname").to_owned()))
             }
-            return with_opaque(if_protected("COPY"), survey, unattributed, context);
-        }
-        "DeclareCursorStmt" => return with_opaque(if_protected("CURSOR"), survey, unattributed, context),
-        "PrepareStmt" => return with_opaque(if_protected("PREPARE"), survey, unattributed, context),
-        "CreateTableAsStmt" => {
-            return with_opaque(if_protected("CREATE_TABLE_AS"), survey, unattributed, context);
-        }
-        // Without ANALYZE nothing is run; with it, rows are read.
-        "ExplainStmt" => return with_opaque(if_protected("EXPLAIN"), survey, unattributed, context),
-        "RefreshMatViewStmt" => return unattributed("REFRESH"),
-        _ => return if_protected("DDL"),
+            "ExecuteStmt" => Decision::Session(SessionObject::Prepared(root.str("name").to_owned())),
+            "MergeStmt" => with_opaque(if_protected("MERGE"), survey, unattributed, context),
+            "CopyStmt" => {
+                let by_client = !root.flag("is_program") && !root.has("filename");
+                if by_client && !relations.is_empty() && !opaque(survey, context) {
+                    return Decision::Copy { relations };
+                }
+                with_opaque(if_protected("COPY"), survey, unattributed, context)
+            }
+            "DeclareCursorStmt" => with_opaque(if_protected("CURSOR"), survey, unattributed, context),
+            "PrepareStmt" => with_opaque(if_protected("PREPARE"), survey, unattributed, context),
+            "CreateTableAsStmt" => {
+                with_opaque(if_protected("CREATE_TABLE_AS"), survey, unattributed, context)
+            }
+            // Without ANALYZE nothing is run; with it, rows are read.
+            "ExplainStmt" => with_opaque(if_protected("EXPLAIN"), survey, unattributed, context),
+            "RefreshMatViewStmt" => unattributed("REFRESH"),
+            _ => if_protected("DDL"),
+        };
     };
     if opaque(survey, context) {
         return unattributed(opaque_reason(survey, context));

@@ -8,6 +8,7 @@ use super::{
 };
 use crate::policy::{Access, Denial, Refusal};
 use crate::sql::functions::CLOSED_COLUMNS;
+use crate::sql::parse::kind_of;
 use crate::sql::tree::Node;
 use crate::sql::{StatementKind, cannot_guard};
 
@@ -16,11 +17,9 @@ const SYSTEM_COLUMNS: [&str; 6] = ["ctid", "xmin", "xmax", "cmin", "cmax", "tabl
 
 pub(super) fn decide(root: &Node, context: &Context<'_>) -> Decision {
     match root.kind {
-        "SelectStmt" => query(root, Some(StatementKind::Select), context),
-        "InsertStmt" => query(root, Some(StatementKind::Insert), context),
-        "UpdateStmt" => query(root, Some(StatementKind::Update), context),
-        "DeleteStmt" => query(root, Some(StatementKind::Delete), context),
-        "MergeStmt" => query(root, None, context),
+        "SelectStmt" | "InsertStmt" | "UpdateStmt" | "DeleteStmt" | "MergeStmt" => {
+            query(root, kind_of(root), context)
+        }
         _ => utility::decide(root, context),
     }
 }
@@ -137,13 +136,6 @@ pub(crate) fn guarded(
     }
     if survey.current_of {
         return refuse("WHERE CURRENT OF with a protected table", "name the row by its primary key");
-    }
-    let targets_protected = protected.iter().any(|p| p.usage != Usage::Read);
-    if survey.on_conflict && targets_protected {
-        return refuse(
-            "ON CONFLICT tells whether a hidden row exists",
-            "use INSERT, and UPDATE when it reports a duplicate key",
-        );
     }
     let copies = survey.occurrences.iter().find(|o| {
         matches!(o.usage, Usage::InsertTarget | Usage::UpdateTarget | Usage::MergeTarget)
