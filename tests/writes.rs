@@ -84,6 +84,7 @@ fn nurse() -> Role {
         outside: Outside::Hide,
         classes: None,
         masks: BTreeMap::new(),
+        masking: Default::default(),
         functions: BTreeSet::new(),
         break_glass: None,
         privacy_officer: false,

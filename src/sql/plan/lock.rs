@@ -4,7 +4,7 @@
 
 use sqlparser::ast::{Query, SetExpr, TableFactor, TableWithJoins};
 
-use super::{any_query, occurrence_of};
+use super::occurrence_of;
 
 /// What stands for a clause that the parser does not know: `FOR UPDATE OF` and a name that holds it. Whoever
 /// writes such a name himself gets a statement that does not read as the client's, which is refused.
@@ -114,13 +114,10 @@ pub(super) fn locked(query: &Query, aliases: &dyn Fn(usize) -> String) -> Vec<us
     found
 }
 
-/// True when a derived table in place of the only table of `query` locks the same rows: what it locks is
-/// what passes the conditions, and those the server moves into it.
+/// True when a derived table in the place of one whose rows `query` locks keeps its meaning: it locks the
+/// visible rows, more than those returned, but none is left out for another session by a LIMIT outside.
 pub(super) fn all_rows(query: &Query) -> bool {
-    let SetExpr::Select(select) = query.body.as_ref() else { return false };
-    let one = matches!(select.from.as_slice(), [tree] if tree.joins.is_empty());
-    let subquery = any_query(&select.selection, &mut |_| true);
-    one && !subquery && query.limit_clause.is_none() && query.fetch.is_none()
+    query.limit_clause.is_none() && query.fetch.is_none()
 }
 
 fn tables(tree: &TableWithJoins, found: &mut Vec<usize>) {

@@ -14,7 +14,10 @@ use sqlparser::ast::helpers::attached_token::AttachedToken;
 use super::dml::{reads_mask, trees};
 use super::walk::{Edit, edit};
 use super::{Occurrence, Placeholders, PlanError, PlanInput, any_expr, lock, occurrence_of};
-use crate::policy::{DerivedShape, GuardParams, derived_table, guard_conjunct, our_alias, visible_condition};
+use crate::policy::{
+    DerivedShape, GuardParams, derived_table, guard_conjunct, our_alias, proposed_key_check,
+    visible_condition,
+};
 use crate::sql::lineage::{Analysis, split_plain};
 
 /// Puts the guard of every occurrence into `ast` and its real name in place of its tag.
@@ -56,8 +59,7 @@ fn locked_in(ast: &mut Statement, occurrences: &[Occurrence<'_>]) -> Result<Vec<
                             "it locks rows of {} that it reads masked or under other names",
                             o.table.name
                         ),
-                        "name columns that are not masked, or lock all rows of one table: no join, LIMIT or \
-                         subquery",
+                        "name columns that are not masked, or leave out LIMIT",
                     ));
                 }
             }
