@@ -73,7 +73,7 @@ fn policy() -> Policy {
         roles: BTreeMap::new(),
         membership: Membership::default(),
         profiles: BTreeMap::new(),
-        notice_withheld: false,
+        mode: Default::default(),
     }
 }
 
@@ -88,6 +88,8 @@ fn nurse() -> Role {
         functions: BTreeSet::new(),
         break_glass: None,
         privacy_officer: false,
+        mode: Default::default(),
+        rows_withheld: Default::default(),
     }
 }
 
@@ -345,6 +347,7 @@ async fn world(server: &Server) -> World {
         catalog: Arc::new(catalog),
         namespace: Arc::new(namespace),
         variant: Variant::Assigned,
+        watched: None,
     };
     World { client, context }
 }

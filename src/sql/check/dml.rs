@@ -46,9 +46,9 @@ impl Checker<'_> {
             self.writes_no_link(insert, "cols", oid)?;
             self.new_key_in_returning(insert, oid, &item.alias)?;
         }
-        let mut items = vec![item];
+        let items = [item];
         if let Some(conflict) = insert.node("on_conflict_clause") {
-            self.on_conflict(conflict, filtered, &masked, &mut items, env)?;
+            self.on_conflict(conflict, filtered, &masked, &items, env)?;
         }
         let block = Block { items: &items, ctes: &env.ctes, parent: env.block };
         self.returning(insert, &block, env)?;
@@ -64,7 +64,7 @@ impl Checker<'_> {
         conflict: &Node,
         filtered: Option<Oid>,
         masked: &[String],
-        items: &mut Vec<Item>,
+        items: &[Item],
         env: &Env<'_>,
     ) -> Outcome {
         let action =

@@ -219,7 +219,10 @@ fn kind_of(ast: &Statement) -> Result<StatementKind, PlanError> {
 }
 
 pub(super) fn merge() -> PlanError {
-    PlanError::guard("MERGE on protected tables", "use separate INSERT, UPDATE and DELETE statements")
+    PlanError::guard(
+        "MERGE on protected tables",
+        "use INSERT ... ON CONFLICT DO UPDATE, or WITH u AS (UPDATE ... FROM ... RETURNING ...) INSERT ... SELECT",
+    )
 }
 
 pub(super) fn table_command() -> PlanError {

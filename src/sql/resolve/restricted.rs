@@ -126,7 +126,10 @@ pub(crate) fn guarded(
 ) -> Result<StatementKind, Box<Refusal>> {
     let refuse = |what: &str, instead: &str| Err(Box::new(cannot_guard(what, instead)));
     let Some(kind) = kind else {
-        return refuse("MERGE with a protected table", "use UPDATE ... FROM and INSERT ... SELECT");
+        return refuse(
+            "MERGE with a protected table",
+            "use INSERT ... ON CONFLICT DO UPDATE, or WITH u AS (UPDATE ... FROM ... RETURNING ...) INSERT ... SELECT",
+        );
     };
     if survey.into {
         return refuse(

@@ -82,6 +82,34 @@ fn b57_b58_copies_between_client_and_protected_tables_are_planned() {
     expect(&clinic, "copy", &copies);
 }
 
+/// What escapes the map of rows to patients is refused with a form that does not.
+#[test]
+fn copies_of_protected_rows_are_refused_with_what_to_use_instead() {
+    let clinic = Clinic::new();
+    for text in [
+        "CREATE TABLE t AS SELECT ssn FROM patients",
+        "CREATE TEMP TABLE t AS SELECT ssn FROM patients",
+        "SELECT ssn INTO TEMP t FROM patients",
+        "SELECT ssn INTO t FROM patients",
+        "INSERT INTO ward (name) SELECT ssn FROM patients",
+        "INSERT INTO tmp SELECT ssn FROM patients",
+        "INSERT INTO secret SELECT ssn FROM patients",
+        "UPDATE ward SET name = p.ssn FROM patients p",
+        "WITH x AS (INSERT INTO tmp SELECT ssn FROM patients) SELECT 1",
+        "MERGE INTO ward USING patients p ON true WHEN MATCHED THEN UPDATE SET name = ssn",
+        "CREATE VIEW v AS SELECT ssn FROM patients",
+        "CREATE MATERIALIZED VIEW v AS SELECT ssn FROM patients",
+    ] {
+        let parsed = crate::sql::parse::parse(text).expect(text);
+        match super::decide(&parsed.statements[0], &clinic.context()) {
+            super::Decision::Refused(refusal) => {
+                assert!(refusal.hint.as_deref().is_some_and(|h| !h.is_empty()), "{text}: {refusal}");
+            }
+            other => panic!("{text}: {other:?}"),
+        }
+    }
+}
+
 #[test]
 fn b26_to_b34_and_b53_to_b90_are_refused() {
     expect(
