@@ -326,9 +326,9 @@ fn writes_no_link(
         Statement::Insert(insert) => {
             let named = match insert.columns.as_slice() {
                 [] => target.relation.columns.iter().any(|c| link(&c.name)),
-                given => {
-                    given.iter().any(|n| n.0.first().and_then(|p| p.as_ident()).is_none_or(|i| link(&fold(i))))
-                }
+                given => given
+                    .iter()
+                    .any(|n| n.0.first().and_then(|p| p.as_ident()).is_none_or(|i| link(&fold(i)))),
             };
             named
                 || matches!(&insert.on, Some(OnInsert::OnConflict(OnConflict {
