@@ -39,16 +39,11 @@ INSERT INTO glass.assigned VALUES ('u', 1), ('u', 2), ('u', 4), ('v', 5);
 SET search_path = clinic, public; SET jit = off;";
 
 fn table(name: &str, steps: &[(&str, &str, &str)]) -> TableRule {
-    let step = |(column, table, references): &(&str, &str, &str)| Step {
-        column: (*column).to_owned(),
-        table: QualifiedName::new("clinic", *table),
-        references: (*references).to_owned(),
+    let step = |(column, table, references): &(&str, &str, &str)| {
+        Step::new(*column, QualifiedName::new("clinic", *table), *references)
     };
-    TableRule {
-        name: QualifiedName::new("clinic", name),
-        class: "all".to_owned(),
-        path: KeyPath { steps: steps.iter().map(step).collect(), key: "patient_id".to_owned() },
-    }
+    let path = KeyPath { steps: steps.iter().map(step).collect(), key: "patient_id".to_owned() };
+    TableRule::new(QualifiedName::new("clinic", name), "all", path)
 }
 
 fn policy() -> Policy {
