@@ -94,20 +94,10 @@ fn context() -> Context {
         membership: Membership::default(),
         profiles: BTreeMap::new(),
         mode: Default::default(),
+        sources: Vec::new(),
+        deny: Default::default(),
     };
-    let role = Role {
-        name: "nurse".into(),
-        scope: Scope::Assigned,
-        outside: Outside::Block,
-        classes: None,
-        masks: BTreeMap::new(),
-        masking: Default::default(),
-        functions: BTreeSet::new(),
-        break_glass: None,
-        privacy_officer: false,
-        mode: Default::default(),
-        rows_withheld: Default::default(),
-    };
+    let role = Role { outside: Outside::Block, ..Role::new("nurse", Scope::Assigned) };
     let bound = BoundPolicy::bind(Arc::new(policy), &catalog, None);
     assert!(bound.problems.is_empty(), "{:?}", bound.problems);
     Context {

@@ -82,6 +82,8 @@ fn policy() -> Policy {
         membership: Default::default(),
         profiles: Default::default(),
         mode: Default::default(),
+        sources: Vec::new(),
+        deny: Default::default(),
     }
 }
 

@@ -208,7 +208,7 @@ fn mistakes_that_one_value_shows() {
         ("outside = \"block\"", "outside = \"maks\"", "did you mean `mask`?"),
         (
             "outside = \"block\"",
-            "outside = \"mask\"\n[role.nurse.outside_masks.\"clinic.patent\"]\n[role.nurse.x]",
+            "outside = \"mask\"\n[role.nurse.outside_masks.\"clinic.patent\"]",
             "did you mean `clinic.patient`?",
         ),
         ("[reference]", "[masks]\nzip3_small = [\"3O6\"]\n[reference]", "`3O6` is no three-digit ZIP area"),
@@ -456,4 +456,85 @@ fn paths_to_several_patients_and_by_value() {
         read(&text.replacen("class = \"financial\"", "class = \"financial\"\npatients = \"all\"", 1));
     let warnings = warned.unwrap_or_else(|e| panic!("{e}")).warnings;
     assert!(warnings.iter().any(|w| w.message.contains("`patients` has no effect")), "{warnings:?}");
+}
+
+/// The example's comments may say the same further up.
+fn replace_last(text: &str, old: &str, new: &str) -> String {
+    let at = text.rfind(old).unwrap_or_else(|| panic!("no {old:?}"));
+    format!("{}{new}{}", &text[..at], &text[at + old.len()..])
+}
+
+#[test]
+fn sources_denied_tables_and_terms() {
+    let more = "[[assignment.source]]\nquery = \"SELECT d.who, s.patient FROM hr.duty d JOIN hr.stay s ON s.ward = d.ward\"\n\
+                [[assignment.source]]\nrelation = \"glass.on_call\"\nprincipal = \"who\"\npatient = \"patient\"\n\
+                [deny]\ntables = [\"clinic.sealed\"]\n\
+                [role.nurse.when]\nnetworks = [\"10.0.0.0/8\", \"::1\"]\ncertificate = \"required\"\nhours = \"22:00-06:00\"\n\
+                days = [\"mon\", \"sun\"]\ntimezone = \"UTC\"\notherwise = \"billing\"\n";
+    let outside = "outside = { default = \"block\", labs = \"hide\" }";
+    let text = EXAMPLE
+        .replace("outside = \"block\"", outside)
+        .replace("[role.billing]", "[role.billing]\nallow_denied = [\"clinic.sealed\"]");
+    let text = format!("{text}\n{more}");
+    let config = read(&text).unwrap_or_else(|e| panic!("{e}"));
+    let policy = &config.policy;
+    assert_eq!(policy.sources.len(), 2);
+    assert!(policy.is_assignment(&pgglass::catalog::QualifiedName::new("hr", "stay")));
+    let (nurse, billing) = (&policy.roles["nurse"], &policy.roles["billing"]);
+    assert_eq!((nurse.outside_in("labs"), nurse.outside_in("visits")), (Outside::Hide, Outside::Block));
+    assert_eq!((nurse.denied.len(), billing.denied.len()), (1, 0));
+    let terms = nurse.when.as_ref().expect("terms");
+    assert_eq!(
+        (terms.networks.len(), terms.certificate, terms.otherwise.as_deref()),
+        (2, true, Some("billing"))
+    );
+
+    let mut versions = vec![policy.version.clone()];
+    for (old, new) in [
+        ("hr.stay s", "hr.stays s"),
+        ("\"glass.on_call\"", "\"glass.on_calls\""),
+        ("tables = [\"clinic.sealed\"]", "tables = [\"clinic.sealed\", \"clinic.secret\"]"),
+        ("allow_denied = [\"clinic.sealed\"]", "allow_denied = []"),
+        ("labs = \"hide\"", "visits = \"hide\""),
+        ("10.0.0.0/8", "10.0.0.0/9"),
+        ("certificate = \"required\"", "certificate = \"any\""),
+        ("22:00-06:00", "22:00-06:30"),
+        ("[\"mon\", \"sun\"]", "[\"mon\"]"),
+        ("timezone = \"UTC\"", "timezone = \"Europe/Berlin\""),
+        ("otherwise = \"billing\"\n", ""),
+    ] {
+        let other = replace_last(&text, old, new);
+        assert_ne!(other, text, "{old}");
+        match read(&other) {
+            Ok(config) => versions.push(config.policy.version.clone()),
+            // A machine without tzdata.
+            Err(e) => assert!(e.to_string().contains("no time zone"), "{old}: {e}"),
+        }
+    }
+    let distinct: std::collections::BTreeSet<_> = versions.iter().collect();
+    assert_eq!(distinct.len(), versions.len());
+
+    for (old, new, expected) in [
+        ("SELECT d.who", "SELECT d.*, d.who", "two columns"),
+        ("SELECT d.who", "SELECT hr.f(d.who)", "function hr.f is not allowed"),
+        ("query = ", "patient = \"p\"\nquery = ", "`patient` beside `query`"),
+        ("query = ", "quer = ", "unknown key `quer`"),
+        ("labs = \"hide\"", "lab = \"hide\"", "no [[table]] is of class"),
+        ("labs = \"hide\"", "labs = \"show\"", "`outside` of `labs`"),
+        ("10.0.0.0/8", "10.0.0.1/8", "is no network"),
+        ("22:00-06:00", "22-06", "are no hours"),
+        ("22:00-06:00", "06:00-06:00", "are no hours"),
+        ("\"mon\"", "\"monday\"", "there is no day"),
+        ("timezone = \"UTC\"", "timezone = \"Mars/Olympus\"", "no time zone"),
+        ("otherwise = \"billing\"", "otherwise = \"biling\"", "there is no role"),
+        ("otherwise = \"billing\"", "otherwise = \"nurse\"", "terms of its own"),
+        ("networks = ", "network = ", "unknown key `network`"),
+        ("tables = [\"clinic.sealed\"]", "table = [\"clinic.sealed\"]", "unknown key `table`"),
+        ("[deny]", "[denied]", "unknown key `denied`"),
+    ] {
+        let other = replace_last(&text, old, new);
+        assert_ne!(other, text, "{old}");
+        let printed = read(&other).expect_err(new).to_string();
+        assert!(printed.contains(expected), "{old} -> {new}: {printed}");
+    }
 }

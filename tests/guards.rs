@@ -77,6 +77,8 @@ fn policy() -> Policy {
         membership: Default::default(),
         profiles: Default::default(),
         mode: Default::default(),
+        sources: Vec::new(),
+        deny: Default::default(),
     }
 }
 
@@ -248,8 +250,11 @@ async fn rows_outside_are_shown_once_and_the_join_is_dropped_where_nothing_maske
             assert_eq!(shown.iter().flatten().count(), clear, "{principal}: {query}");
         }
         // Only the column that tells whose row it is: no masked column is read.
-        let lean =
-            format!("SELECT d.\"{owner}\" FROM {} AS d", derived(GuardParams::after(0, Variant::Assigned)));
+        let lean = format!(
+            "SELECT d.\"{}\" FROM {} AS d",
+            masks.owners[0],
+            derived(GuardParams::after(0, Variant::Assigned))
+        );
         w.client.batch_execute(&format!("PREPARE lean AS {lean}")).await.expect("prepared");
         let plan = w.client.simple_query("EXPLAIN EXECUTE lean ('nina')").await.expect("plan");
         let plan = format!("{plan:?}");

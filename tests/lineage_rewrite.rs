@@ -37,19 +37,7 @@ fn table(name: &str, class: &str, steps: &[(&str, &str, &str)]) -> TableRule {
 }
 
 fn role(name: &str, scope: Scope) -> Role {
-    Role {
-        name: name.into(),
-        scope,
-        outside: Outside::Hide,
-        classes: None,
-        masks: BTreeMap::new(),
-        masking: Default::default(),
-        functions: BTreeSet::new(),
-        break_glass: None,
-        privacy_officer: false,
-        mode: Default::default(),
-        rows_withheld: Default::default(),
-    }
+    Role::new(name, scope)
 }
 
 fn policy() -> Policy {
@@ -78,6 +66,8 @@ fn policy() -> Policy {
         membership: Membership::default(),
         profiles: BTreeMap::new(),
         mode: Default::default(),
+        sources: Vec::new(),
+        deny: Default::default(),
     }
 }
 

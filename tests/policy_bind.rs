@@ -88,6 +88,7 @@ fn access(bound: &BoundPolicy, role: &str, oid: Oid) -> &'static str {
         Access::Denied(Denial::NotMapped) => "not mapped",
         Access::Denied(Denial::ClassNotAllowed) => "class",
         Access::Denied(Denial::ScopeNone) => "none",
+        Access::Denied(Denial::Denied) => "denied",
     }
 }
 
@@ -357,4 +358,99 @@ fn foreign_keys_in_a_circle_end() {
     let forgotten: Vec<&str> =
         found.iter().filter(|(_, code, _)| *code == "forgotten").map(|(_, _, s)| s.as_str()).collect();
     assert_eq!(forgotten, ["clinic.a", "clinic.b"]);
+}
+
+/// Adds a relation of another kind than a table.
+fn add_kind(catalog: &mut Catalog, oid: Oid, name: &str, kind: RelationKind) {
+    add(catalog, oid, "clinic", name, &["patient_id"], &[]);
+    catalog.relations.get_mut(&oid).expect("just added").kind = kind;
+}
+
+#[test]
+fn views_that_reach_protected_tables_are_told() {
+    let mut c = catalog();
+    add_kind(&mut c, 201, "labs_v", RelationKind::View);
+    add_kind(&mut c, 202, "over_labs_v", RelationKind::View);
+    add_kind(&mut c, 203, "labs_m", RelationKind::MaterializedView);
+    add_kind(&mut c, 204, "wards_v", RelationKind::View);
+    add_kind(&mut c, 205, "far_away", RelationKind::ForeignTable);
+    let mut f = facts();
+    // The third reads itself in a circle, as recursive views do not, and must end all the same.
+    f.views = vec![(201, RESULT), (201, WARD), (202, 201), (203, 202), (203, 203), (204, WARD)];
+    let found = findings(&c, &f);
+    let about: Vec<_> =
+        found.iter().filter(|x| x.1 == "view-of-patients").map(|x| (x.0, x.2.as_str())).collect();
+    let notes = ["clinic.labs_m", "clinic.labs_v", "clinic.over_labs_v"].map(|n| (Level::Note, n));
+    assert_eq!(about, notes);
+
+    let text =
+        EXAMPLE.replace("\"clinic.drug\"]", "\"clinic.drug\", \"clinic.over_labs_v\", \"clinic.far_away\"]");
+    let policy = parse(&text, Path::new("pgglass.toml")).expect("the example").policy;
+    let bound = BoundPolicy::bind(policy, &c, None);
+    let found: Vec<_> = lint(&bound, &c, &f).into_iter().map(|x| (x.level, x.code, x.subject)).collect();
+    assert!(
+        found.contains(&(Level::Warning, "view-of-patients", "clinic.over_labs_v".to_owned())),
+        "{found:?}"
+    );
+    assert!(found.contains(&(Level::Note, "foreign-table", "clinic.far_away".to_owned())), "{found:?}");
+}
+
+#[test]
+fn partitions_follow_through_levels_and_a_detached_one_is_closed() {
+    let mut c = catalog();
+    add(&mut c, 301, "clinic", "result_2024", &["result_id", "order_id"], &[RESULT]);
+    add(&mut c, 302, "clinic", "result_2024_q1", &["result_id", "order_id"], &[301]);
+    let bound = BoundPolicy::bind(policy(), &c, None);
+    let nurse = &bound.policy.roles["nurse"];
+    for oid in [301, 302] {
+        assert!(matches!(bound.access(nurse, oid), Access::Protected { filter: true, .. }), "{oid}");
+    }
+    // Detached: a table without an entry, and closed to restricted roles; attached again, it follows again.
+    let mut detached = c.clone();
+    detached.relations.get_mut(&302).expect("there").parents.clear();
+    let later = BoundPolicy::bind(Arc::clone(&bound.policy), &detached, Some(&bound));
+    assert_eq!(later.access(nurse, 302), Access::Denied(Denial::NotMapped));
+    let again = BoundPolicy::bind(Arc::clone(&bound.policy), &c, Some(&later));
+    assert!(matches!(again.access(nurse, 302), Access::Protected { filter: true, .. }));
+    // A new table under the old name has the rule, and so has the old one under its new name.
+    let mut renamed = c.clone();
+    renamed.by_name.remove(&QualifiedName::new("clinic", "lab_result"));
+    let old = renamed.relations.get_mut(&RESULT).expect("there");
+    old.name = QualifiedName::new("clinic", "lab_result_old");
+    renamed.by_name.insert(QualifiedName::new("clinic", "lab_result_old"), RESULT);
+    add(&mut renamed, 303, "clinic", "lab_result", &["result_id", "order_id"], &[]);
+    let after = BoundPolicy::bind(Arc::clone(&bound.policy), &renamed, Some(&bound));
+    for oid in [RESULT, 301, 302, 303] {
+        assert!(matches!(after.access(nurse, oid), Access::Protected { filter: true, .. }), "{oid}");
+    }
+    // The column the path begins with is renamed: closed to everyone, partitions too.
+    let mut changed = c.clone();
+    for oid in [RESULT, 301, 302] {
+        let columns = &mut changed.relations.get_mut(&oid).expect("there").columns;
+        columns.iter_mut().filter(|c| c.name == "order_id").for_each(|c| c.name = "ord".into());
+    }
+    let closed = BoundPolicy::bind(Arc::clone(&bound.policy), &changed, Some(&bound));
+    let dba = &bound.policy.roles["dba"];
+    for oid in [RESULT, 301, 302] {
+        assert_eq!(closed.access(dba, oid), Access::Denied(Denial::NotMapped), "{oid}");
+    }
+}
+
+#[test]
+fn denied_tables_come_first_and_take_their_partitions_along() {
+    let mut c = catalog();
+    add(&mut c, 301, "clinic", "drug_1", &["drug_id"], &[106]);
+    let text = EXAMPLE.replace("groups = [\"dba\"]", "groups = [\"dba\"]\nallow_denied = [\"clinic.visit\"]");
+    let text = format!("{text}\n[deny]\ntables = [\"clinic.visit\", \"clinic.drug\"]\n");
+    let policy = parse(&text, Path::new("pgglass.toml")).expect("the example").policy;
+    let bound = BoundPolicy::bind(policy, &c, None);
+    let (nurse, dba) = (&bound.policy.roles["nurse"], &bound.policy.roles["dba"]);
+    for oid in [VISIT, 106, 301] {
+        assert_eq!(bound.access(nurse, oid), Access::Denied(Denial::Denied), "{oid}");
+    }
+    assert!(matches!(bound.access(dba, VISIT), Access::Protected { .. }));
+    assert_eq!(bound.access(dba, 106), Access::Denied(Denial::Denied));
+    assert!(dba.is_restricted(), "clinic.drug is denied to it");
+    let found: Vec<_> = lint(&bound, &c, &facts()).into_iter().map(|f| (f.code, f.subject)).collect();
+    assert!(found.contains(&("denied", "dba".to_owned())), "{found:?}");
 }

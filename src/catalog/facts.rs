@@ -39,6 +39,8 @@ pub struct Facts {
     pub foreign_keys: Vec<ForeignKey>,
     /// Names of user triggers and rules.
     pub triggers: BTreeMap<Oid, Vec<String>>,
+    /// What views and materialized views read: the view, and relations its query names.
+    pub views: Vec<(Oid, Oid)>,
     /// Relations with row-level security enabled.
     pub row_security: BTreeSet<Oid>,
     /// Domains by type OID.
@@ -85,6 +87,14 @@ SELECT tgrelid, tgname::pg_catalog.text FROM pg_catalog.pg_trigger WHERE NOT tgi
 UNION ALL
 SELECT ev_class, rulename::pg_catalog.text FROM pg_catalog.pg_rewrite WHERE rulename <> '_RETURN'
  ORDER BY 1, 2";
+
+const VIEWS: &str = "\
+SELECT DISTINCT r.ev_class, d.refobjid
+  FROM pg_catalog.pg_rewrite r
+  JOIN pg_catalog.pg_depend d
+    ON d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND d.objid = r.oid
+   AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid <> r.ev_class
+ WHERE r.rulename = '_RETURN' ORDER BY 1, 2";
 
 const DOMAINS: &str = "\
 WITH RECURSIVE d (oid, base, constrained) AS (
@@ -134,6 +144,7 @@ pub async fn facts(
             Ok((r.try_get(0)?, Domain { base_sql: r.try_get(1)?, constrained: r.try_get(2)? }))
         })
         .await?,
+        views: rows(client, "views", VIEWS, &[], |r| Ok((r.try_get(0)?, r.try_get(1)?))).await?,
         row_security: rows(client, "row security", ROW_SECURITY, &[], |r| r.try_get(0)).await?,
         roles: rows(client, "roles", ROLES, &[], |r| r.try_get(0)).await?,
         unreadable: rows(client, "rights", UNREADABLE, &[&readers, &relations], |r| {

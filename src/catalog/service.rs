@@ -14,7 +14,7 @@ use tokio_postgres::{Client, Row, Statement};
 
 use super::{ConnectError, QualifiedName, connect, quote_ident};
 use crate::config::Upstream;
-use crate::policy::{Assignment, Identifier, KeyType, Policy};
+use crate::policy::{Identifier, Policy, assigned_keys};
 
 /// Why a question has no answer. Whoever asks must take it for "no".
 #[derive(Debug, thiserror::Error)]
@@ -131,7 +131,7 @@ impl Service {
     /// Those of any question.
     pub async fn assigned(&self, policy: &Policy, principal: &str, key: &str) -> Result<bool, ServiceError> {
         let Some(key) = policy.key_type.canonical(key) else { return Ok(false) };
-        let query = assigned_query(&policy.assignment, policy.key_type);
+        let query = assigned_query(policy);
         let rows = self.ask("assignment", &query, &[&principal, &key]).await?;
         Ok(!rows.is_empty())
     }
@@ -145,7 +145,7 @@ impl Service {
         policy: &Policy,
         principal: &str,
     ) -> Result<Vec<String>, ServiceError> {
-        let query = assigned_patients_query(&policy.assignment);
+        let query = assigned_patients_query(policy);
         let rows = self.ask("assignment", &query, &[&principal]).await?;
         rows.iter()
             .map(|row| row.try_get(0).map_err(|source| ServiceError::Query { what: "assignment", source }))
@@ -162,7 +162,7 @@ impl Service {
         principal: &str,
         keys: &[String],
     ) -> Result<Vec<String>, ServiceError> {
-        let query = assigned_among_query(&policy.assignment, policy.key_type);
+        let query = assigned_among_query(policy);
         let rows = self.ask("assignment", &query, &[&principal, &keys]).await?;
         rows.iter()
             .map(|row| row.try_get(0).map_err(|source| ServiceError::Query { what: "assignment", source }))
@@ -344,52 +344,26 @@ const COLUMN_TYPE: &str = "\
 SELECT pg_catalog.format_type(atttypid, NULL) FROM pg_catalog.pg_attribute
  WHERE attrelid = pg_catalog.to_regclass($1) AND attname = $2 AND attnum > 0 AND NOT attisdropped";
 
-/// The condition under which assignment rows of alias `a` hold now.
-fn valid_now(a: &Assignment) -> String {
-    let mut text = String::new();
-    for (column, op) in [(&a.valid_from, "<="), (&a.valid_to, ">")] {
-        if let Some(c) = column.as_deref().map(|c| format!("a.{}", quote_ident(c))) {
-            text.push_str(&format!(
-                " AND ({c} IS NULL OR {c} OPERATOR(pg_catalog.{op}) pg_catalog.statement_timestamp())"
-            ));
-        }
-    }
-    text
+/// The principal's patients, by the text that guards have too.
+fn assigned_patients_query(policy: &Policy) -> String {
+    format!("SELECT v.k::pg_catalog.text FROM ({}) AS v (k)", assigned_keys(policy, "$1::pg_catalog.text"))
 }
 
-fn assigned_patients_query(a: &Assignment) -> String {
+/// One row when the assignment holds now.
+fn assigned_query(policy: &Policy) -> String {
     format!(
-        "SELECT a.{}::pg_catalog.text FROM {} AS a WHERE a.{} OPERATOR(pg_catalog.=) $1::pg_catalog.text{}",
-        quote_ident(&a.patient),
-        a.relation.to_sql(),
-        quote_ident(&a.principal),
-        valid_now(a),
+        "SELECT 1 FROM ({}) AS v (k) WHERE v.k OPERATOR(pg_catalog.=) ($2::pg_catalog.text)::{} LIMIT 1",
+        assigned_keys(policy, "$1::pg_catalog.text"),
+        policy.key_type.sql()
     )
 }
 
-/// One row when the assignment holds now; the same conditions as the guard's.
-fn assigned_query(a: &Assignment, key: KeyType) -> String {
-    let col = |c: &str| format!("a.{}", quote_ident(c));
-    let mut text = format!(
-        "SELECT 1 FROM {} AS a WHERE {} OPERATOR(pg_catalog.=) $1::pg_catalog.text \
-         AND {} OPERATOR(pg_catalog.=) ($2::pg_catalog.text)::{}",
-        a.relation.to_sql(),
-        col(&a.principal),
-        col(&a.patient),
-        key.sql()
-    );
-    text.push_str(&valid_now(a));
-    text.push_str(" LIMIT 1");
-    text
-}
-
 /// Those of an array of keys for which the assignment holds now.
-fn assigned_among_query(a: &Assignment, key: KeyType) -> String {
+fn assigned_among_query(policy: &Policy) -> String {
     format!(
-        "{} AND a.{} OPERATOR(pg_catalog.=) ANY (($2::pg_catalog.text[])::{}[])",
-        assigned_patients_query(a),
-        quote_ident(&a.patient),
-        key.sql()
+        "{} WHERE v.k OPERATOR(pg_catalog.=) ANY (($2::pg_catalog.text[])::{}[])",
+        assigned_patients_query(policy),
+        policy.key_type.sql()
     )
 }
 

@@ -81,6 +81,9 @@ struct Report {
     diagnostics: Vec<Diagnostic>,
     /// What is wrong with the files it names and with the database.
     findings: Vec<Finding>,
+    /// What holds beside the tables, in words.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    rules: Vec<String>,
     /// Protected tables, when the database was looked at.
     tables: Vec<TableView>,
     /// What the policy means, when asked for.
@@ -167,6 +170,7 @@ fn look_at_server(config: &Config, report: &mut Report) -> Option<Arc<Catalog>> 
         .and_then(|runtime| runtime.block_on(hold_against_server(config)));
     match looked {
         Ok(checked) => {
+            report.rules = overview::rules(&checked.bound.policy);
             report.tables = overview::tables(&checked.bound);
             report.findings.extend(checked.findings);
             Some(Arc::new(checked.catalog))
@@ -199,6 +203,11 @@ impl Report {
         if !self.tables.is_empty() {
             parts.push("Protected tables".to_owned());
             parts.extend(self.tables.iter().map(ToString::to_string));
+            parts.push(String::new());
+        }
+        if !self.rules.is_empty() {
+            parts.push("Rules".to_owned());
+            parts.extend(self.rules.iter().map(|rule| format!("  {rule}")));
             parts.push(String::new());
         }
         if !self.explanation.is_empty() {

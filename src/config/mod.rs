@@ -4,6 +4,7 @@
 //! at once, each with its place. It reads one file and nothing else: whether certificates, keys
 //! and tables exist is found out by `pgglass check` and by whoever opens them.
 
+mod assignment;
 mod diagnostic;
 mod login;
 mod masks;
@@ -12,6 +13,7 @@ mod reader;
 mod roles;
 mod server;
 mod tables;
+mod terms;
 mod units;
 mod version;
 

@@ -10,10 +10,11 @@ use toml::de::DeValue;
 use super::diagnostic::Findings;
 use super::reader::{Section, qualified, qualified_column};
 use super::tables::{self, Tables};
-use super::{masks, roles, version};
+use super::{assignment, masks, roles, version};
 use crate::catalog::QualifiedName;
 use crate::policy::{
-    Assignment, GlassProfile, Identifier, KeyType, Policy, PolicyMode, RESERVED_PREFIX, WithheldNotice,
+    Assignment, GlassProfile, Identifier, KeyType, Policy, PolicyMode, RESERVED_PREFIX, Source,
+    WithheldNotice,
 };
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -24,8 +25,9 @@ pub(super) fn read(top: &mut Section<'_>, findings: &mut Findings<'_>) -> Option
     let key_type = key_type(&mut patient, findings);
     let identifiers = identifiers(&mut patient, &tables, findings);
     patient.finish(findings);
-    let assignment = assignment(top, findings);
-    let reference = reference(top, &tables, assignment.as_ref(), findings);
+    let (assignment, sources) = assignment::read(top, findings);
+    let reference = reference(top, &tables, assignment.as_ref(), &sources, findings);
+    let deny = deny(top, findings);
     if let Some(a) = assignment.as_ref().filter(|a| tables.contains(&a.get_ref().relation)) {
         findings.error_help(
             a.span(),
@@ -41,12 +43,15 @@ pub(super) fn read(top: &mut Section<'_>, findings: &mut Findings<'_>) -> Option
     let rows_withheld = rows_withheld(&mut notices, findings).unwrap_or_default();
     notices.finish(findings);
     let defaults = roles::Defaults { mode: policy_mode, rows_withheld };
-    let (roles, membership) = roles::read(top, &tables, &profiles, &settings, defaults, findings);
+    let roles_need = roles::Given { settings: &settings, deny: &deny, defaults };
+    let (roles, membership) = roles::read(top, &tables, &profiles, &roles_need, findings);
     let mut policy = Policy {
         version: "".into(),
         key_type: key_type?,
         identifiers,
         assignment: assignment?.into_inner(),
+        sources,
+        deny,
         tables: tables.into_rules(),
         reference,
         roles,
@@ -176,24 +181,11 @@ fn identifiers(s: &mut Section<'_>, tables: &Tables, findings: &mut Findings<'_>
     out
 }
 
-fn assignment(top: &mut Section<'_>, findings: &mut Findings<'_>) -> Option<Spanned<Assignment>> {
-    let mut s = top.section(findings, "assignment");
-    let relation = relation(&mut s, findings, "relation", "\"glass.assigned\"");
-    let principal = required_column(&mut s, findings, "principal", "\"user_name\"");
-    let patient = required_column(&mut s, findings, "patient", "\"patient_id\"");
-    let valid_from = column(&mut s, findings, "valid_from").map(Spanned::into_inner);
-    let valid_to = column(&mut s, findings, "valid_to").map(Spanned::into_inner);
-    s.finish(findings);
-    let relation = relation?;
-    let span = relation.span();
-    let (relation, principal, patient) = (relation.into_inner(), principal?, patient?);
-    Some(Spanned::new(span, Assignment { relation, principal, patient, valid_from, valid_to }))
-}
-
 fn reference(
     top: &mut Section<'_>,
     tables: &Tables,
     assignment: Option<&Spanned<Assignment>>,
+    sources: &[Source],
     findings: &mut Findings<'_>,
 ) -> BTreeSet<QualifiedName> {
     let mut s = top.section(findings, "reference");
@@ -210,10 +202,25 @@ fn reference(
         if assignment.is_some_and(|a| a.get_ref().relation == name) {
             findings.error(text.span(), format!("{name} is the assignment relation; it names patients"));
         }
+        if sources.iter().any(|s| s.relations().contains(&name)) {
+            findings.error_help(
+                text.span(),
+                format!("{name} is read by an assignment source: it says who sees whom"),
+                "remove it: clients of restricted roles never read it, unless it has a [[table]] entry",
+            );
+        }
         out.insert(name);
     }
     s.finish(findings);
     out
+}
+
+/// `[deny]`: what is closed to every role that does not name it in `allow_denied`.
+fn deny(top: &mut Section<'_>, findings: &mut Findings<'_>) -> BTreeSet<QualifiedName> {
+    let mut s = top.section(findings, "deny");
+    let names = s.strings(findings, "tables").unwrap_or_default();
+    s.finish(findings);
+    names.iter().filter_map(|text| qualified(findings, text)).collect()
 }
 
 fn profiles(top: &mut Section<'_>, findings: &mut Findings<'_>) -> BTreeMap<String, GlassProfile> {

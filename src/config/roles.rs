@@ -3,12 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use toml::Spanned;
+use toml::de::DeValue;
 
 use super::diagnostic::Findings;
 use super::masks::{self, MaskSettings};
-use super::policy::own_name;
+use super::policy::{is_table, own_name};
 use super::reader::{Section, qualified, unknown};
 use super::tables::Tables;
+use super::terms;
+use crate::catalog::QualifiedName;
 use crate::policy::{GlassProfile, Membership, Outside, PolicyMode, Role, Scope, WithheldNotice};
 
 /// What holds for a role that says nothing else.
@@ -18,15 +21,22 @@ pub(super) struct Defaults {
     pub(super) rows_withheld: WithheldNotice,
 }
 
+/// What else of the file a role depends on.
+pub(super) struct Given<'a> {
+    pub(super) settings: &'a MaskSettings,
+    pub(super) deny: &'a BTreeSet<QualifiedName>,
+    pub(super) defaults: Defaults,
+}
+
 pub(super) fn read(
     top: &mut Section<'_>,
     tables: &Tables,
     profiles: &BTreeMap<String, GlassProfile>,
-    settings: &MaskSettings,
-    defaults: Defaults,
+    given: &Given<'_>,
     findings: &mut Findings<'_>,
 ) -> (BTreeMap<String, Role>, Membership) {
     let mut roles = BTreeMap::new();
+    let mut places = BTreeMap::new();
     let mut members = Members::default();
     let section = top.section(findings, "role");
     let span = section.span.clone();
@@ -34,11 +44,13 @@ pub(super) fn read(
         own_name(findings, "role", &name);
         let mut s = Section::of(findings, format!("[role.{}]", name.get_ref()), value);
         members.read(&mut s, &name, findings);
-        if let Some(role) = role(&mut s, name.get_ref(), tables, profiles, settings, defaults, findings) {
+        if let Some(role) = role(&mut s, name.get_ref(), tables, profiles, given, findings) {
+            places.insert(name.get_ref().clone(), s.key_span("when"));
             roles.insert(name.get_ref().clone(), role);
         }
         s.finish(findings);
     }
+    terms::together(&roles, &places, findings);
     if roles.is_empty() {
         findings.warning(span, "no role is defined: nobody can log in", "add a [role.NAME]");
     }
@@ -95,8 +107,7 @@ fn role(
     name: &str,
     tables: &Tables,
     profiles: &BTreeMap<String, GlassProfile>,
-    settings: &MaskSettings,
-    defaults: Defaults,
+    given: &Given<'_>,
     findings: &mut Findings<'_>,
 ) -> Option<Role> {
     const SCOPES: [(&str, Scope); 3] =
@@ -105,9 +116,10 @@ fn role(
     if scope.is_none() && s.take("scope").is_none() {
         s.missing(findings, "scope", "\"assigned\"");
     }
-    const OUTSIDE: [(&str, Outside); 3] =
-        [("hide", Outside::Hide), ("block", Outside::Block), ("mask", Outside::Mask)];
-    let outside = s.choice(findings, "outside", &OUTSIDE);
+    let Given { settings, deny, defaults } = *given;
+    let when = terms::read(s, findings);
+    let (outside, outside_of) = outside(s, tables, findings);
+    let denied = denied(s, deny, findings);
     let classes = classes(s, tables, findings);
     let masks = masks::read(s, tables, settings, findings);
     let mut functions = BTreeSet::new();
@@ -120,7 +132,8 @@ fn role(
     let rows_withheld = super::policy::rows_withheld(s, findings).unwrap_or(defaults.rows_withheld);
     let scope = scope?.into_inner();
 
-    let masks_outside = matches!(outside.as_ref().map(Spanned::get_ref), Some(Outside::Mask));
+    let masks_outside = matches!(outside.as_ref().map(Spanned::get_ref), Some(Outside::Mask))
+        || outside_of.values().any(|o| *o == Outside::Mask);
     for (table, span) in masks.outside_places.iter().filter(|_| !masks_outside) {
         findings.warning(
             span.clone(),
@@ -164,6 +177,9 @@ fn role(
         name: name.into(),
         scope,
         outside: outside.map_or(Outside::Hide, Spanned::into_inner),
+        when,
+        outside_of,
+        denied,
         classes,
         masks: masks.named,
         masking: masks.masking,
@@ -173,6 +189,67 @@ fn role(
         mode,
         rows_withheld,
     })
+}
+
+/// The words of `outside`.
+const OUTSIDE: [(&str, Outside); 3] =
+    [("hide", Outside::Hide), ("block", Outside::Block), ("mask", Outside::Mask)];
+
+/// `outside`: a word, or a table of class to word, with `default` for the others.
+fn outside(
+    s: &mut Section<'_>,
+    tables: &Tables,
+    findings: &mut Findings<'_>,
+) -> (Option<Spanned<Outside>>, BTreeMap<String, Outside>) {
+    let Some(value) = s.take("outside").filter(|v| is_table(v)) else {
+        return (s.choice(findings, "outside", &OUTSIDE), BTreeMap::new());
+    };
+    let mut default = None;
+    let mut of = BTreeMap::new();
+    let known = tables.classes();
+    for (class, value) in Section::of(findings, "`outside`".to_owned(), value).entries() {
+        let word = match value.get_ref() {
+            DeValue::String(word) => OUTSIDE.iter().find(|(w, _)| w == word).map(|(_, o)| *o),
+            _ => None,
+        };
+        let Some(word) = word else {
+            let words: Vec<&str> = OUTSIDE.iter().map(|(w, _)| *w).collect();
+            findings.error_help(
+                value.span(),
+                format!("`outside` of `{}` is none of the words", class.get_ref()),
+                format!("one of {}", words.join(", ")),
+            );
+            continue;
+        };
+        if class.get_ref() == "default" {
+            default = Some(Spanned::new(value.span(), word));
+        } else if known.contains(&class.get_ref().as_str()) {
+            of.insert(class.into_inner(), word);
+        } else {
+            unknown(findings, class.span(), "no [[table]] is of class", class.get_ref(), &known);
+        }
+    }
+    (default.or_else(|| Some(Spanned::new(value.span(), Outside::Hide))), of)
+}
+
+/// The denied relations that the role does not name in `allow_denied`.
+fn denied(
+    s: &mut Section<'_>,
+    deny: &BTreeSet<QualifiedName>,
+    findings: &mut Findings<'_>,
+) -> BTreeSet<QualifiedName> {
+    let mut left = deny.clone();
+    for text in s.strings(findings, "allow_denied").unwrap_or_default() {
+        let Some(name) = qualified(findings, &text) else { continue };
+        if !left.remove(&name) && !deny.contains(&name) {
+            findings.warning(
+                text.span(),
+                format!("{name} is not denied"),
+                "remove it, or name it in deny.tables",
+            );
+        }
+    }
+    left
 }
 
 fn classes(s: &mut Section<'_>, tables: &Tables, findings: &mut Findings<'_>) -> Option<BTreeSet<String>> {

@@ -7,8 +7,9 @@ use sha2::{Digest, Sha256};
 
 use crate::catalog::QualifiedName;
 use crate::policy::{
-    Alternative, Assignment, GlassProfile, Identifier, KeyPath, KeyType, Mask, MaskPreset, Masking,
-    Membership, Outside, Path, Patients, Policy, Role, Scope, Step, TableRule,
+    Alternative, Assignment, AssignmentQuery, GlassProfile, Hours, Identifier, KeyPath, KeyType, Mask,
+    MaskPreset, Masking, Membership, Network, Outside, Path, Patients, Policy, Role, Scope, Source, Step,
+    TableRule, Terms,
 };
 
 /// First 16 hexadecimal digits of the SHA-256 of the policy's canonical form.
@@ -30,6 +31,8 @@ fn canonical(policy: &Policy) -> String {
         key_type,
         identifiers,
         assignment,
+        sources,
+        deny,
         tables,
         reference,
         roles,
@@ -47,10 +50,16 @@ fn canonical(policy: &Policy) -> String {
     for Identifier { table, column } in identifiers {
         out.line("identifier", &[&table.to_sql(), column]);
     }
-    let Assignment { relation, principal, patient, valid_from, valid_to } = assignment;
-    out.line("assignment", &[&relation.to_sql(), principal, patient]);
-    out.line("valid_from", &valid_from.iter().map(String::as_str).collect::<Vec<_>>());
-    out.line("valid_to", &valid_to.iter().map(String::as_str).collect::<Vec<_>>());
+    out.assignment(assignment);
+    for source in sources {
+        match source {
+            Source::Relation(assignment) => out.assignment(assignment),
+            Source::Query(AssignmentQuery { sql, relations: _, columns: _ }) => out.line("query", &[sql]),
+        }
+    }
+    for name in deny {
+        out.line("deny", &[&name.to_sql()]);
+    }
     let mut tables: Vec<&TableRule> = tables.iter().collect();
     tables.sort_by(|a, b| a.name.cmp(&b.name));
     tables.into_iter().for_each(|table| out.table(table));
@@ -85,6 +94,28 @@ impl Canonical {
         self.text.push('\n');
     }
 
+    fn terms(&mut self, terms: Option<&Terms>) {
+        let Some(Terms { networks, certificate, hours, otherwise }) = terms else { return };
+        for Network { address, bits } in networks {
+            self.line("network", &[&address.to_string(), &bits.to_string()]);
+        }
+        self.line("certificate", &[if *certificate { "required" } else { "" }]);
+        if let Some(Hours { minutes, days, timezone: _, timezone_name }) = hours {
+            let (from, to) = minutes.map_or_else(Default::default, |(a, b)| (a.to_string(), b.to_string()));
+            self.line("hours", &[&from, &to, timezone_name]);
+            let days = days.as_ref().map(|d| d.iter().map(u8::to_string).collect::<Vec<_>>().join(","));
+            self.line("days", &[days.as_deref().unwrap_or("every")]);
+        }
+        self.line("otherwise", &otherwise.iter().map(String::as_str).collect::<Vec<_>>());
+    }
+
+    fn assignment(&mut self, assignment: &Assignment) {
+        let Assignment { relation, principal, patient, valid_from, valid_to } = assignment;
+        self.line("assignment", &[&relation.to_sql(), principal, patient]);
+        self.line("valid_from", &valid_from.iter().map(String::as_str).collect::<Vec<_>>());
+        self.line("valid_to", &valid_to.iter().map(String::as_str).collect::<Vec<_>>());
+    }
+
     fn table(&mut self, table: &TableRule) {
         let TableRule { name, class, path, patients } = table;
         let patients = match patients {
@@ -115,7 +146,10 @@ impl Canonical {
         let Role {
             name,
             scope,
+            when,
             outside,
+            outside_of,
+            denied,
             classes,
             masks,
             masking,
@@ -130,12 +164,19 @@ impl Canonical {
             Scope::All => "all",
             Scope::None => "none",
         };
-        let outside = match outside {
+        let word = |outside: &Outside| match outside {
             Outside::Hide => "hide",
             Outside::Block => "block",
             Outside::Mask => "mask",
         };
-        self.line("role", &[name, scope, outside, if *privacy_officer { "officer" } else { "" }]);
+        self.line("role", &[name, scope, word(outside), if *privacy_officer { "officer" } else { "" }]);
+        self.terms(when.as_ref());
+        for (class, outside) in outside_of {
+            self.line("outside", &[class, word(outside)]);
+        }
+        for name in denied {
+            self.line("denied", &[&name.to_sql()]);
+        }
         match classes {
             None => self.line("every class", &[]),
             Some(classes) => self.line("classes", &classes.iter().map(String::as_str).collect::<Vec<_>>()),

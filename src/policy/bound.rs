@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::preset::masks_on;
-use super::{KeyPath, Mask, Outside, OutsideMasks, Path, Policy, Role, Scope, TableMasks, TableRule};
+use super::{KeyPath, Mask, Outside, OutsideMasks, Path, Policy, Role, Scope, Source, TableMasks, TableRule};
 use crate::catalog::{Catalog, Oid, QualifiedName, Relation};
 
 /// What rows of patients outside show of a table that the role's `outside_masks` do not name.
@@ -32,6 +32,8 @@ pub enum Denial {
     ClassNotAllowed,
     /// The role's scope is `none`.
     ScopeNone,
+    /// `[deny]`, and the role does not have it in `allow_denied`.
+    Denied,
 }
 
 /// What a role may do with a relation.
@@ -67,10 +69,14 @@ pub struct BoundPolicy {
     /// Relations declared free of patients, by OID.
     pub reference: HashSet<Oid>,
     /// Columns whose value makes rows of *other* tables a patient's (the far end of a step that
-    /// reaches many): a role that is filtered may not write them, or it would help itself to rows.
+    /// reaches many), or a patient somebody's (what an assignment
+    /// source's query reads): a role that is filtered may not write them, or it would help itself to rows.
     pub links: HashMap<Oid, BTreeSet<String>>,
-    /// The assignment relation, never readable by clients of restricted roles.
-    pub assignment: Option<Oid>,
+    /// Relations that say who is assigned to whom, never readable by clients of restricted roles; those
+    /// that a query of `[[assignment.source]]` reads may have a rule of their own.
+    pub assignments: HashSet<Oid>,
+    /// Relations of `[deny]` by OID, with the configured name; children follow.
+    pub denied: HashMap<Oid, QualifiedName>,
     /// Protected relations whose rule does not hold (a missing key column ...): closed to everyone.
     pub broken: HashSet<Oid>,
     /// Masks that a preset of a role proposes, and those the role names, by role and relation.
@@ -86,7 +92,8 @@ impl BoundPolicy {
     pub fn bind(policy: Arc<Policy>, catalog: &Catalog, previous: Option<&BoundPolicy>) -> Self {
         let mut bound = BoundPolicy {
             epoch: previous.map_or(1, |p| p.epoch + 1),
-            assignment: catalog.lookup(&policy.assignment.relation).map(|r| r.oid),
+            assignments: HashSet::new(),
+            denied: HashMap::new(),
             policy,
             tables: HashMap::new(),
             reference: HashSet::new(),
@@ -96,7 +103,8 @@ impl BoundPolicy {
             problems: Vec::new(),
         };
         let policy = Arc::clone(&bound.policy);
-        bound.check_assignment(catalog);
+        bound.bind_sources(catalog);
+        bound.bind_denied(catalog, previous.filter(|p| p.policy == policy));
         for rule in &policy.tables {
             bound.bind_rule(&Arc::new(rule.clone()), catalog, previous);
         }
@@ -120,17 +128,51 @@ impl BoundPolicy {
         bound
     }
 
-    fn check_assignment(&mut self, catalog: &Catalog) {
-        let a = &self.policy.assignment;
-        let Some(relation) = catalog.lookup(&a.relation) else {
-            self.problems.push(format!("assignment relation {} does not exist in the database", a.relation));
-            return;
-        };
-        let columns = [Some(&a.principal), Some(&a.patient), a.valid_from.as_ref(), a.valid_to.as_ref()];
-        for column in columns.into_iter().flatten() {
-            if relation.column(column).is_none() {
-                self.problems.push(format!("assignment relation {} has no column {column}", a.relation));
+    fn bind_sources(&mut self, catalog: &Catalog) {
+        for source in self.policy.all_sources() {
+            for name in source.relations() {
+                match catalog.lookup(name) {
+                    Some(relation) => _ = self.assignments.insert(relation.oid),
+                    None => {
+                        self.problems
+                            .push(format!("assignment relation {name} does not exist in the database"));
+                    }
+                }
             }
+            let Source::Relation(a) = source else { continue };
+            let Some(relation) = catalog.lookup(&a.relation) else { continue };
+            let columns = [Some(&a.principal), Some(&a.patient), a.valid_from.as_ref(), a.valid_to.as_ref()];
+            for column in columns.into_iter().flatten() {
+                if relation.column(column).is_none() {
+                    self.problems.push(format!("assignment relation {} has no column {column}", a.relation));
+                }
+            }
+        }
+    }
+
+    /// Denied relations, their partitions and children; a rename does not open one.
+    fn bind_denied(&mut self, catalog: &Catalog, previous: Option<&BoundPolicy>) {
+        for name in &self.policy.deny {
+            match catalog.lookup(name) {
+                Some(relation) => _ = self.denied.insert(relation.oid, name.clone()),
+                None => self.problems.push(format!("denied table {name} does not exist in the database")),
+            }
+        }
+        let earlier = previous.into_iter().flat_map(|p| &p.denied);
+        for (oid, name) in earlier.filter(|(oid, _)| catalog.relation(**oid).is_some()) {
+            self.denied.entry(*oid).or_insert_with(|| name.clone());
+        }
+        loop {
+            let found: Vec<(Oid, QualifiedName)> = catalog
+                .relations
+                .values()
+                .filter(|r| !self.denied.contains_key(&r.oid))
+                .filter_map(|r| Some((r.oid, r.parents.iter().find_map(|p| self.denied.get(p))?.clone())))
+                .collect();
+            if found.is_empty() {
+                return;
+            }
+            self.denied.extend(found);
         }
     }
 
@@ -212,6 +254,13 @@ impl BoundPolicy {
                 }
             }
         }
+        for source in self.policy.all_sources() {
+            let columns = source.columns();
+            for relation in source.relations().iter().filter_map(|name| catalog.lookup(name)) {
+                let read = relation.columns.iter().filter(|c| columns.contains(&c.name.as_str()));
+                links.entry(relation.oid).or_default().extend(read.map(|c| c.name.clone()));
+            }
+        }
         let mut todo: Vec<Oid> = links.keys().copied().collect();
         while let Some(parent) = todo.pop() {
             let columns = links.get(&parent).cloned().unwrap_or_default();
@@ -259,10 +308,13 @@ impl BoundPolicy {
 
     /// What `role` may do with the user relation `oid`. System catalogs are not decided here.
     pub fn access<'a>(&'a self, role: &'a Role, oid: Oid) -> Access<'a> {
+        if self.denied.get(&oid).is_some_and(|name| role.denied.contains(name)) {
+            return Access::Denied(Denial::Denied);
+        }
         if self.broken.contains(&oid) {
             return Access::Denied(Denial::NotMapped);
         }
-        if self.assignment == Some(oid) {
+        if self.assignments.contains(&oid) && !self.tables.contains_key(&oid) {
             return if role.is_restricted() { Access::Denied(Denial::NotMapped) } else { Access::Free };
         }
         let Some(table) = self.tables.get(&oid) else {
@@ -275,10 +327,11 @@ impl BoundPolicy {
         if role.classes.as_ref().is_some_and(|classes| !classes.contains(&table.rule.class)) {
             return Access::Denied(Denial::ClassNotAllowed);
         }
+        let word = role.outside_in(&table.rule.class);
         let (filter, outside) = match role.scope {
             Scope::None => return Access::Denied(Denial::ScopeNone),
             Scope::All => (false, None),
-            Scope::Assigned if role.outside == Outside::Mask => {
+            Scope::Assigned if word == Outside::Mask => {
                 (false, Some(role.masking.outside.get(&table.rule.name).unwrap_or(&NOTHING)))
             }
             Scope::Assigned => (true, None),
@@ -291,7 +344,7 @@ impl BoundPolicy {
         let own = self.masks_of(role, table).into_iter().flatten();
         let own = own.map(|(column, mask)| (column.as_str(), mask)).collect();
         let masks = TableMasks { own, outside, owners: table.rule.owner_columns() };
-        Access::Protected { table, filter, masks, block: filter && role.outside == Outside::Block }
+        Access::Protected { table, filter, masks, block: filter && word == Outside::Block }
     }
 }
 

@@ -8,7 +8,8 @@
 
 use super::mask::clear_expression;
 use super::{
-    BoundTable, KeyType, Mask, MaskOf, Policy, RESERVED_PREFIX, TableMasks, mask_expression, mask_join, way,
+    BoundTable, KeyType, Mask, MaskOf, Policy, RESERVED_PREFIX, TableMasks, assigned_keys, mask_expression,
+    mask_join, way,
 };
 use crate::catalog::{Relation, quote_ident};
 
@@ -58,44 +59,9 @@ pub(super) fn col(alias: &str, column: &str) -> String {
     format!("{}.{}", quote_ident(alias), quote_ident(column))
 }
 
-/// The assignment rows of the principal that hold now, as `FROM ... WHERE ...` text.
-fn assigned_from_where(policy: &Policy, params: GuardParams) -> String {
-    format!(
-        "FROM {} AS {} WHERE {}",
-        policy.assignment.relation.to_sql(),
-        quote_ident(&format!("{RESERVED_PREFIX}a")),
-        assigned_where(policy, params),
-    )
-}
-
-/// What holds for those rows. Now is the time of the statement: `now()` stands still inside a
-/// transaction, and an assignment would not run out.
-fn assigned_where(policy: &Policy, params: GuardParams) -> String {
-    let a = &policy.assignment;
-    let alias = format!("{RESERVED_PREFIX}a");
-    let mut text = format!(
-        "{} OPERATOR(pg_catalog.=) ${}::pg_catalog.text",
-        col(&alias, &a.principal),
-        params.principal
-    );
-    for (column, op) in [(&a.valid_from, "<="), (&a.valid_to, ">")] {
-        if let Some(column) = column {
-            let c = col(&alias, column);
-            text.push_str(&format!(
-                " AND ({c} IS NULL OR {c} OPERATOR(pg_catalog.{op}) pg_catalog.statement_timestamp())"
-            ));
-        }
-    }
-    text
-}
-
 /// The subquery that yields every patient key the principal may see.
 fn visible_keys(policy: &Policy, params: GuardParams) -> String {
-    let assigned = format!(
-        "SELECT {} {}",
-        col(&format!("{RESERVED_PREFIX}a"), &policy.assignment.patient),
-        assigned_from_where(policy, params)
-    );
+    let assigned = assigned_keys(policy, &format!("${}::pg_catalog.text", params.principal));
     match params.grants {
         None => assigned,
         Some(n) => {
@@ -249,7 +215,7 @@ impl Inside {
         let Some(params) = params else {
             return Inside { joins: String::new(), condition: "false".to_owned() };
         };
-        let Some(path) = table.rule.single() else {
+        let Some(path) = table.rule.single().filter(|_| policy.sources.is_empty()) else {
             // No join could tell them without doubling rows.
             let condition = way::may_write(table, alias, &visible_keys(policy, params));
             return Inside { joins: String::new(), condition };
@@ -274,7 +240,7 @@ impl Inside {
             " LEFT JOIN {} AS {} ON {} AND {patient} OPERATOR(pg_catalog.=) {key}",
             policy.assignment.relation.to_sql(),
             quote_ident(&assigned),
-            assigned_where(policy, params),
+            policy.assignment.holds_now(&format!("${}::pg_catalog.text", params.principal)),
         ));
         let mut condition = format!("{patient} OPERATOR(pg_catalog.=) {key}");
         if let Some(n) = params.grants {

@@ -2,9 +2,11 @@
 //! forgotten, what would slow every statement down. Pure: catalog and facts in, findings out.
 //! `pgglass check` prints them, and the proxy does not start while there is an error.
 
+mod assignment;
 mod forgotten;
 mod masks;
 mod types;
+mod views;
 
 pub(crate) use types::family as column_family;
 
@@ -54,7 +56,8 @@ pub struct Finding {
 pub fn lint(bound: &BoundPolicy, catalog: &Catalog, facts: &Facts) -> Vec<Finding> {
     let mut lint = Lint { bound, catalog, facts, findings: Vec::new() };
     lint.problems();
-    lint.assignment();
+    lint.assignments();
+    lint.denied();
     for table in &bound.policy.tables {
         lint.table(table);
     }
@@ -66,6 +69,7 @@ pub fn lint(bound: &BoundPolicy, catalog: &Catalog, facts: &Facts) -> Vec<Findin
     lint.rights();
     lint.forgotten();
     lint.unmapped();
+    lint.views();
     lint.server();
     let mut findings = lint.findings;
     findings.sort();
@@ -109,62 +113,6 @@ impl<'a> Lint<'a> {
         for problem in &self.bound.problems {
             let level = if problem.starts_with("reference table") { Level::Warning } else { Level::Error };
             self.push(level, "does-not-exist", "", problem, "correct the name, or create it in the database");
-        }
-    }
-
-    fn assignment(&mut self) {
-        let policy = &self.bound.policy;
-        let a = &policy.assignment;
-        let Some(relation) = self.catalog.lookup(&a.relation) else { return };
-        if let Some(column) = relation.column(&a.patient) {
-            self.key_column(&a.relation, column);
-        }
-        if let Some(column) = relation.column(&a.principal) {
-            let base = self.base_type(column);
-            if !types::is_text(base) && base != "name" {
-                let message = format!("the principal's column is of type {base}, not text");
-                self.push(Level::Error, "principal-type", &a.relation, message, "make it text");
-            }
-        }
-        for name in [&a.valid_from, &a.valid_to].into_iter().flatten() {
-            let Some(column) = relation.column(name) else { continue };
-            let base = self.base_type(column);
-            if base != "timestamp with time zone" {
-                // Compared with now(), any other type depends on the TimeZone of the client's session.
-                let message =
-                    format!("column {name} is of type {base}; a client could move it with SET TimeZone");
-                self.push(Level::Error, "validity-type", &a.relation, message, "make it timestamptz");
-            }
-        }
-        let is_table = matches!(relation.kind, RelationKind::Table | RelationKind::PartitionedTable);
-        if !is_table {
-            let message = "the assignment relation is no table: every statement runs its query again";
-            self.push(Level::Warning, "assignment-kind", &a.relation, message, "keep assignments in a table");
-        } else if !self.facts.is_unique(relation.oid, &[&a.principal, &a.patient]) {
-            let message = format!("no unique index over ({}, {})", a.principal, a.patient);
-            let help = format!(
-                "CREATE UNIQUE INDEX ON {} ({}, {});",
-                a.relation.to_sql(),
-                crate::catalog::quote_ident(&a.principal),
-                crate::catalog::quote_ident(&a.patient)
-            );
-            self.push(Level::Error, "assignment-not-unique", &a.relation, message, help);
-        }
-        match self.facts.assignment_rows {
-            Some(true) => {}
-            Some(false) => {
-                let message = "no patient is assigned to anybody: restricted roles see nothing";
-                self.push(Level::Warning, "assignment-empty", &a.relation, message, "");
-            }
-            None => {
-                let message = "the service account cannot read the assignment relation";
-                let help = format!("GRANT SELECT ON {} TO the service account;", a.relation.to_sql());
-                self.push(Level::Error, "assignment-unreadable", &a.relation, message, help);
-            }
-        }
-        if self.facts.row_security.contains(&relation.oid) {
-            let message = "row-level security on the assignment relation can hide assignments from guards";
-            self.push(Level::Warning, "row-security", &a.relation, message, "");
         }
     }
 
@@ -317,7 +265,7 @@ impl BoundPolicy {
         let is_guarded = |role: &String| policy.roles.get(role).is_some_and(|r| r.scope == Scope::Assigned);
         let users = policy.membership.users.iter().filter(|(_, role)| is_guarded(role)).map(|(u, _)| u);
         let groups = policy.membership.groups.iter().filter(|(_, role)| is_guarded(role)).map(|(g, _)| g);
-        let mut relations: BTreeSet<Oid> = self.assignment.into_iter().collect();
+        let mut relations: BTreeSet<Oid> = self.assignments.iter().copied().collect();
         for step in policy.tables.iter().flat_map(TableRule::steps) {
             relations.extend(catalog.lookup(&step.table).map(|r| r.oid));
         }

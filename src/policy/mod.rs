@@ -13,6 +13,8 @@ mod mode;
 mod path;
 mod preset;
 mod refusal;
+mod source;
+mod terms;
 mod way;
 
 pub use bound::{Access, BoundPolicy, BoundTable, Denial};
@@ -31,6 +33,8 @@ pub use mode::PolicyMode;
 pub use path::{Alternative, KeyPath, Path, Patients, Step, TableRule};
 pub use preset::{MaskPreset, Masking, OutsideMasks, Proposal, TableMasks, proposals};
 pub use refusal::{GlsCode, Refusal};
+pub use source::{AssignmentQuery, Source, assigned_keys};
+pub use terms::{DAYS, Hours, Network, Place, Terms};
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
@@ -62,6 +66,16 @@ impl KeyType {
             KeyType::Int8 => "pg_catalog.int8",
             KeyType::Text => "pg_catalog.text",
             KeyType::Uuid => "pg_catalog.uuid",
+        }
+    }
+
+    /// True for a type (`pg_type.typname`) that holds keys of this one.
+    pub fn takes(self, type_name: &str) -> bool {
+        match self {
+            KeyType::Int4 => type_name == "int4",
+            KeyType::Int8 => type_name == "int8",
+            KeyType::Text => matches!(type_name, "text" | "varchar"),
+            KeyType::Uuid => type_name == "uuid",
         }
     }
 
@@ -165,8 +179,14 @@ pub struct Role {
     pub name: Arc<str>,
     /// Whose rows it sees.
     pub scope: Scope,
-    /// What happens outside the assignment.
+    /// Where and when it is this role; `None`: always.
+    pub when: Option<Terms>,
+    /// What happens outside the assignment, where the class of the table says nothing else.
     pub outside: Outside,
+    /// The same for single classes.
+    pub outside_of: BTreeMap<String, Outside>,
+    /// Denied relations that are closed to this role: those of `[deny]` without its `allow_denied`.
+    pub denied: BTreeSet<QualifiedName>,
     /// Table classes the role may read; `None` means every class.
     pub classes: Option<BTreeSet<String>>,
     /// Column masks: table, then column.
@@ -193,7 +213,10 @@ impl Role {
             scope,
             mode: PolicyMode::Enforce,
             rows_withheld: WithheldNotice::Always,
+            when: None,
             outside: Outside::Hide,
+            outside_of: BTreeMap::new(),
+            denied: BTreeSet::new(),
             classes: None,
             masks: BTreeMap::new(),
             masking: Masking::default(),
@@ -204,12 +227,23 @@ impl Role {
     }
 
     /// True for a role whose statements are subject to the deny lists: every role but those that
-    /// see all patients and have neither masks nor a list of classes.
+    /// see all patients, have neither masks nor a list of classes, and are denied no table.
     pub fn is_restricted(&self) -> bool {
         self.scope != Scope::All
             || !self.masks.is_empty()
             || !self.masking.is_empty()
             || self.classes.is_some()
+            || !self.denied.is_empty()
+    }
+
+    /// True when rows of patients outside are shown masked in some class of tables.
+    pub fn masks_outside(&self) -> bool {
+        self.outside == Outside::Mask || self.outside_of.values().any(|o| *o == Outside::Mask)
+    }
+
+    /// What happens outside the assignment in tables of this class.
+    pub fn outside_in(&self, class: &str) -> Outside {
+        self.outside_of.get(class).copied().unwrap_or(self.outside)
     }
 }
 
@@ -256,6 +290,10 @@ pub struct Policy {
     pub identifiers: Vec<Identifier>,
     /// Assignments.
     pub assignment: Assignment,
+    /// Further assignments: the union counts.
+    pub sources: Vec<Source>,
+    /// Relations closed to every role but those that name them.
+    pub deny: BTreeSet<QualifiedName>,
     /// Protected tables.
     pub tables: Vec<TableRule>,
     /// Relations declared free of patients.

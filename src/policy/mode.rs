@@ -40,7 +40,10 @@ impl Role {
         let Role {
             name,
             scope: _,
+            when: _,
             outside: _,
+            outside_of: _,
+            denied: _,
             classes: _,
             masks: _,
             masking: _,
@@ -53,7 +56,10 @@ impl Role {
         Role {
             name: name.clone(),
             scope: Scope::All,
+            when: None,
             outside: Outside::Hide,
+            outside_of: Default::default(),
+            denied: BTreeSet::new(),
             classes: None,
             masks: Default::default(),
             masking: Default::default(),
@@ -114,17 +120,12 @@ mod tests {
     fn nurse(mode: PolicyMode) -> Role {
         let table = QualifiedName { schema: "clinic".into(), name: "patient".into() };
         Role {
-            name: "nurse".into(),
-            scope: Scope::Assigned,
             outside: Outside::Block,
             classes: Some(BTreeSet::from(["labs".to_owned()])),
             masks: BTreeMap::from([(table, BTreeMap::from([("ssn".to_owned(), Mask::Null)]))]),
-            masking: Default::default(),
-            functions: BTreeSet::new(),
             break_glass: Some("clinical".into()),
-            privacy_officer: false,
             mode,
-            rows_withheld: WithheldNotice::Always,
+            ..Role::new("nurse", Scope::Assigned)
         }
     }
 

@@ -22,6 +22,8 @@ pub enum GlsCode {
     SecondFactor,
     /// The approval is pending.
     ApprovalPending,
+    /// The role may not be used here or now.
+    OutsideTerms,
     /// The session ended.
     SessionEnded,
     /// A relation that is neither mapped to patients nor declared free of them, or is denied.
@@ -48,6 +50,7 @@ impl GlsCode {
             GlsCode::Quota => "GLS-206",
             GlsCode::SecondFactor => "GLS-207",
             GlsCode::ApprovalPending => "GLS-208",
+            GlsCode::OutsideTerms => "GLS-209",
             GlsCode::SessionEnded => "GLS-210",
             GlsCode::NotMapped => "GLS-220",
             GlsCode::LedgerUnavailable => "GLS-230",

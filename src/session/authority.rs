@@ -31,6 +31,9 @@ impl<C: Stream, S: Stream> Session<C, S> {
     pub(super) async fn refresh_context(&mut self) -> Result<Result<(), Refusal>, Ended> {
         self.refresh_rules();
         self.refresh_grants();
+        if let Some(refusal) = &self.unmet {
+            return Ok(Err(refusal.clone()));
+        }
         if self.namespace.is_none() {
             self.quiesce().await?;
         }
@@ -53,12 +56,19 @@ impl<C: Stream, S: Stream> Session<C, S> {
     /// Policy, catalog and role as they are now.
     pub(super) fn refresh_rules(&mut self) {
         let rules = self.world.rules();
-        if Arc::ptr_eq(&rules.policy, &self.context.policy) {
+        let same = Arc::ptr_eq(&rules.policy, &self.context.policy);
+        if same && !self.has_hours {
             return;
         }
+        let (role, unmet) = self.world.role_at(&self.principal, self.place, jiff::Timestamp::now());
+        self.unmet = unmet;
+        if same && role.name == self.role.name {
+            return;
+        }
+        self.has_hours = self.world.role_has_hours(&self.principal);
         self.context.policy = Arc::clone(&rules.policy);
         self.context.catalog = Arc::clone(&rules.catalog);
-        let (role, watched) = super::observed::in_force(self.world.role_of(&self.principal));
+        let (role, watched) = super::observed::in_force(role);
         self.role = role;
         self.context.role = Arc::clone(&self.role);
         self.context.watched = watched;

@@ -23,7 +23,7 @@ use crate::catalog::Namespace;
 use crate::glass::{ConnectionId, Grants, NoticesSeen};
 use crate::ledger::Priority;
 use crate::ledger::record::{Body, ConnectionEvent, From, Observed, ObservedVerdict, Tls, Who};
-use crate::policy::{GlsCode, Role, Variant};
+use crate::policy::{GlsCode, Place, Role, Variant};
 use crate::sql::planner::Context;
 use crate::wire::client::{self, AcceptError, AcceptSettings, Accepted, Login, Method};
 use crate::wire::frame::Limits;
@@ -116,6 +116,7 @@ async fn open(world: &Arc<World>, entry: &Entry, mut login: Login) -> Result<(),
         tls: login.tls.as_ref().map(|t| Tls { version: t.version.clone(), cipher: t.cipher.clone() }),
         application_name: login.parameters.get("application_name").cloned(),
     };
+    let from_where = place_of(&login);
     let admitted = admit(world, &login).and_then(|role| {
         let server_as = entry.upstream_login(&login, &role.name)?;
         let place = world.crowd.enter(&login.user, entry.max_per_user)?;
@@ -194,6 +195,7 @@ async fn open(world: &Arc<World>, entry: &Entry, mut login: Login) -> Result<(),
         encoding,
         conforming_strings: conforming == "on",
         account_of,
+        place: from_where,
     });
     let session = Box::pin(session.drive());
     tracing::debug!(bytes = size_of_val(&*session), "session begins");
@@ -266,12 +268,15 @@ pub(super) struct Opening<C, S> {
     pub(super) conforming_strings: bool,
     /// The role whose account it is logged in as upstream, if it is one.
     pub(super) account_of: Option<Arc<str>>,
+    /// Where the client is.
+    pub(super) place: Place,
 }
 
 impl<C: Stream, S: Stream> Session<C, S> {
     /// A session that both sides have been welcomed to and that waits for its first statement.
     pub(super) fn new(opening: Opening<C, S>) -> Self {
         let Opening { world, client, server, connection, identity, target, context, .. } = opening;
+        let has_hours = world.role_has_hours(&identity.who.principal);
         let shutdown = world.shutdown.subscribe();
         let finishing = *shutdown.borrow() != Phase::Serving;
         Self {
@@ -322,6 +327,9 @@ impl<C: Stream, S: Stream> Session<C, S> {
             told_withheld: false,
             idle: Idle::default(),
             account_of: opening.account_of,
+            has_hours,
+            place: opening.place,
+            unmet: None,
             world,
         }
     }
@@ -359,6 +367,11 @@ fn record_login(
     world.note(body, if failure.is_some() { Priority::Reserve } else { Priority::Ordinary });
 }
 
+/// Where a login comes from.
+fn place_of(login: &Login) -> Place {
+    Place { address: Some(login.peer.ip()), certificate: login.certificate.is_some() }
+}
+
 /// Whether a user that proved who it is may go on, and as what.
 fn admit(world: &World, login: &Login) -> Result<Arc<Role>, Report> {
     if *world.shutdown.borrow() != Phase::Serving {
@@ -369,7 +382,7 @@ fn admit(world: &World, login: &Login) -> Result<Arc<Role>, Report> {
         return Err(Report::fatal("3D000", format!("database \"{}\" does not exist", login.database))
             .detail(format!("This is pgglass, which fronts the database \"{}\".", world.database)));
     }
-    let Some(role) = world.find_role(&login.user) else {
+    let Some(base) = world.find_role(&login.user) else {
         return Err(Report::fatal(
             "28000",
             format!("user \"{}\" has no role in the policy of pgglass", login.user),
@@ -378,7 +391,16 @@ fn admit(world: &World, login: &Login) -> Result<Arc<Role>, Report> {
             "Ask whoever runs pgglass to add the user, or a database role it is a member of, to a [role].",
         ));
     };
-    if role.is_restricted() && !role.is_watched() {
+    let policy = &world.rules().policy.policy;
+    let role = policy.under_terms(&base, place_of(login), jiff::Timestamp::now()).map_err(|refusal| {
+        let report = Report::fatal("28000", refusal.to_string());
+        match &refusal.hint {
+            Some(hint) => report.hint(hint.clone()),
+            None => report,
+        }
+    })?;
+    // With terms it may become another role while the session lasts.
+    if (role.is_restricted() || base.when.is_some()) && !base.is_watched() {
         police(&login.parameters)?;
     }
     Ok(role)

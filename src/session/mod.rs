@@ -55,7 +55,7 @@ use crate::catalog::Namespace;
 use crate::glass::{ConnectionId, Grants, NoticesSeen};
 use crate::ledger::Priority;
 use crate::ledger::record::EventId;
-use crate::policy::Role;
+use crate::policy::{Place, Refusal, Role};
 use crate::sql::cache::Plans;
 use crate::sql::planner::Context;
 use crate::wire::frame::{Frame, Header, Piece};
@@ -215,6 +215,12 @@ pub struct Session<C, S> {
     idle: Idle,
     /// The role whose account the session is logged in to the server as; `None` when it is the user's own.
     account_of: Option<Arc<str>>,
+    /// Where the client is.
+    place: Place,
+    /// The principal's role depends on the time: it is looked at before every statement.
+    has_hours: bool,
+    /// Why nothing is run now: the terms of the role are not met.
+    unmet: Option<Refusal>,
     finishing: bool,
 }
 

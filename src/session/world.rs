@@ -16,7 +16,7 @@ use crate::config::Upstream;
 use crate::glass::{Applied, ConnectionId, Desk, Grants, Notice, NoticesSeen, ResolvedPatient, Transition};
 use crate::ledger::record::{Body, EventId, EventIds, Record};
 use crate::ledger::{Ledger, LedgerError, Priority, Receipt};
-use crate::policy::{BoundPolicy, GlsCode, Outside, Policy, PolicyMode, Refusal, Role, Scope};
+use crate::policy::{BoundPolicy, GlsCode, Outside, Place, Policy, Refusal, Role, Scope};
 use crate::sql::cache::{PlanCache, Plans};
 use crate::sql::planner::Context;
 use crate::wire::cancel::CancelRegistry;
@@ -260,23 +260,26 @@ impl World {
         rules.policy.policy.role_at_login(user, groups).map(|role| Arc::new(role.clone()))
     }
 
-    /// The role of a principal; one that may see nothing when the policy has none any more.
-    pub fn role_of(&self, user: &str) -> Arc<Role> {
-        self.find_role(user).unwrap_or_else(|| {
+    /// The role of a principal at a place and time, and why nothing is run, if so: its role's terms are
+    /// not met. One that may see nothing when the policy has none any more.
+    pub fn role_at(&self, user: &str, place: Place, now: jiff::Timestamp) -> (Arc<Role>, Option<Refusal>) {
+        let nobody = |name: &str| {
             Arc::new(Role {
-                name: "(none)".into(),
-                scope: Scope::None,
                 outside: Outside::Block,
                 classes: Some(std::collections::BTreeSet::new()),
-                masks: std::collections::BTreeMap::new(),
-                masking: Default::default(),
-                functions: std::collections::BTreeSet::new(),
-                break_glass: None,
-                privacy_officer: false,
-                mode: PolicyMode::Enforce,
-                rows_withheld: Default::default(),
+                ..Role::new(name, Scope::None)
             })
-        })
+        };
+        let Some(role) = self.find_role(user) else { return (nobody("(none)"), None) };
+        match self.rules.load().policy.policy.under_terms(&role, place, now) {
+            Ok(role) => (role, None),
+            Err(refusal) => (nobody(&format!("({})", role.name)), Some(refusal)),
+        }
+    }
+
+    /// True when the principal's role depends on the time.
+    pub fn role_has_hours(&self, user: &str) -> bool {
+        self.find_role(user).is_some_and(|role| role.when.as_ref().is_some_and(|t| t.hours.is_some()))
     }
 
     /// Plans made in contexts equal to this one.

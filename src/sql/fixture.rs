@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use crate::catalog::{Catalog, Column, Function, Namespace, QualifiedName, Relation, RelationKind};
 use crate::policy::{
-    Assignment, BoundPolicy, KeyPath, KeyType, Mask, Membership, Outside, Policy, Role, Scope, Step,
-    TableRule,
+    Assignment, BoundPolicy, KeyPath, KeyType, Mask, Membership, Policy, Role, Scope, Step, TableRule,
 };
 #[cfg(test)]
 use crate::policy::{GuardParams, Variant};
@@ -52,19 +51,7 @@ fn relation(oid: u32, n: &str, kind: RelationKind, columns: &[(&str, &str)]) -> 
 }
 
 pub(crate) fn role(scope: Scope) -> Role {
-    Role {
-        name: "nurse".into(),
-        scope,
-        outside: Outside::Hide,
-        classes: None,
-        masks: BTreeMap::new(),
-        masking: Default::default(),
-        functions: BTreeSet::from([name("fmt")]),
-        break_glass: None,
-        privacy_officer: false,
-        mode: Default::default(),
-        rows_withheld: Default::default(),
-    }
+    Role { functions: BTreeSet::from([name("fmt")]), ..Role::new("nurse", scope) }
 }
 
 fn function(schema: &str, args: &[u32]) -> Function {
@@ -170,6 +157,8 @@ impl Clinic {
             membership: Membership::default(),
             profiles: BTreeMap::new(),
             mode: Default::default(),
+            sources: Vec::new(),
+            deny: Default::default(),
         };
         let bound = BoundPolicy::bind(Arc::new(policy), &catalog, None);
         let namespace = Namespace {

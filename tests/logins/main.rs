@@ -11,4 +11,5 @@ mod accounts;
 mod certificates;
 mod lifetime;
 mod support;
+mod terms;
 mod verifiers;

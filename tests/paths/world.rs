@@ -31,6 +31,10 @@ CREATE TABLE clinic.cost (cost_id int8 PRIMARY KEY, kind text, ward int, domain 
 CREATE TABLE clinic.fact (fact_id int8 PRIMARY KEY, kind text, ward int, dom int, ref int8);
 CREATE TABLE glass.assigned (user_name text, patient_id int8, UNIQUE (user_name, patient_id));
 INSERT INTO glass.assigned VALUES ('u', 1), ('u', 2), ('u', 4), ('v', 5);
+CREATE TABLE glass.more (who name, patient int8, UNIQUE (who, patient));
+INSERT INTO glass.more VALUES ('u', 1), ('u', 2), ('v', 6);
+CREATE TABLE glass.team (team int, who text); CREATE TABLE glass.stay (team int, patient int8);
+INSERT INTO glass.team VALUES (1, 'u'), (2, 'v'); INSERT INTO glass.stay VALUES (1, 4), (1, NULL), (2, 3);
 CREATE VIEW model.owner (t, id, p) AS
     SELECT 'patient', patient_id, patient_id FROM clinic.patient
     UNION ALL SELECT 'visit', visit_id, patient_id FROM clinic.visit
@@ -75,7 +79,8 @@ fn one(p: i64) -> (String, String) {
     (format!("{its} AND (t = 'conference' OR NOT {others})"), format!("patient_id = {p}"))
 }
 
-fn policy() -> Policy {
+/// With `sources`, three of them share the assignments.
+fn policy(sources: bool) -> Policy {
     let table = |n: &str| QualifiedName::new("clinic", n);
     let step = |c: &str, t: &str, r: &str, many: bool| Step { many, ..Step::new(c, table(t), r) };
     let path = |steps: Vec<Step>| KeyPath { steps, key: "patient_id".to_owned() };
@@ -132,6 +137,26 @@ fn policy() -> Policy {
         membership: Membership::default(),
         profiles: BTreeMap::new(),
         mode: PolicyMode::Enforce,
+        // Patient 1 is assigned twice, 2 and 4 by one source each.
+        sources: if !sources {
+            Vec::new()
+        } else {
+            vec![
+            Source::Relation(Assignment {
+                relation: QualifiedName::new("glass", "more"),
+                principal: "who".to_owned(),
+                patient: "patient".to_owned(),
+                valid_from: None,
+                valid_to: None,
+            }),
+            Source::Query(AssignmentQuery {
+                sql: "SELECT t.who, s.patient FROM glass.team t JOIN glass.stay s ON s.team OPERATOR(pg_catalog.=) t.team".to_owned(),
+                relations: vec![QualifiedName::new("glass", "stay"), QualifiedName::new("glass", "team")],
+                columns: ["patient", "team", "who"].map(str::to_owned).to_vec(),
+            }),
+        ]
+        },
+        deny: Default::default(),
     }
 }
 
@@ -211,12 +236,16 @@ pub(crate) struct World {
 }
 
 impl World {
-    pub(crate) async fn new() -> Self {
+    pub(crate) async fn new(sources: bool) -> Self {
         let pg = Postgres::start();
         let client = pg.connect().await;
         client.batch_execute(SCHEMA).await.unwrap();
+        if sources {
+            let one = "DELETE FROM glass.assigned WHERE user_name = 'u' AND patient_id <> 1";
+            client.batch_execute(one).await.unwrap();
+        }
         let catalog = load(&pg.connect().await, 1).await.unwrap();
-        let bound = BoundPolicy::bind(Arc::new(policy()), &catalog, None);
+        let bound = BoundPolicy::bind(Arc::new(policy(sources)), &catalog, None);
         assert_eq!(bound.problems, Vec::<String>::new());
         Self {
             client,

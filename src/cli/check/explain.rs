@@ -9,8 +9,8 @@ use serde::Serialize;
 
 use crate::catalog::QualifiedName;
 use crate::policy::{
-    Alternative, Assignment, GlassProfile, Identifier, KeyPath, Mask, Masking, Membership, Outside, Path,
-    Patients, Policy, PolicyMode, Role, Scope, Step, TableRule, WithheldNotice,
+    Alternative, Assignment, AssignmentQuery, GlassProfile, Identifier, KeyPath, Mask, Masking, Membership,
+    Outside, Path, Patients, Policy, PolicyMode, Role, Scope, Source, Step, TableRule, WithheldNotice,
 };
 
 /// What a part of the policy means.
@@ -36,6 +36,8 @@ pub(super) fn explain(policy: &Policy) -> Vec<Explanation> {
         key_type,
         identifiers,
         assignment,
+        sources,
+        deny,
         tables,
         reference,
         roles,
@@ -61,6 +63,15 @@ pub(super) fn explain(policy: &Policy) -> Vec<Explanation> {
     out.extend(
         tables.iter().map(|rule| section(&format!("[[table]] {}", rule.name), table(rule, roles.values()))),
     );
+    for source in sources {
+        out.push(section("[[assignment.source]]", further(source)));
+    }
+    if !deny.is_empty() {
+        let names: Vec<String> = deny.iter().map(ToString::to_string).collect();
+        let says =
+            format!("Closed to every role that does not name them in allow_denied: {}.", names.join(", "));
+        out.push(section("[deny]", vec![says]));
+    }
     out.push(section("[reference]", referenced(reference)));
     out.extend(roles.values().map(|r| section(&format!("[role.{}]", r.name), role(r, policy))));
     out.push(section("Who gets which role", logins(membership)));
@@ -68,6 +79,25 @@ pub(super) fn explain(policy: &Policy) -> Vec<Explanation> {
         profiles.values().map(|p| section(&format!("[break_glass.{}]", p.name), profile(p, roles.values()))),
     );
     out
+}
+
+/// A further source of assignments.
+fn further(source: &Source) -> Vec<String> {
+    match source {
+        Source::Relation(assignment) => assigned(assignment),
+        Source::Query(AssignmentQuery { sql, relations, columns }) => {
+            let names: Vec<String> = relations.iter().map(ToString::to_string).collect();
+            vec![
+                format!("Every row of this query names a database user and a patient he treats, too: {sql}"),
+                format!(
+                    "{} are closed to restricted roles without a [[table]] entry; with one, filtered roles do not \
+                     write their {}.",
+                    names.join(", "),
+                    columns.join(", ")
+                ),
+            ]
+        }
+    }
 }
 
 fn assigned(assignment: &Assignment) -> Vec<String> {
@@ -154,7 +184,10 @@ fn role(role: &Role, policy: &Policy) -> Vec<String> {
     let Role {
         name: _,
         scope,
+        when: _,
         outside,
+        outside_of,
+        denied,
         classes,
         masks,
         masking,
@@ -179,6 +212,20 @@ fn role(role: &Role, policy: &Policy) -> Vec<String> {
         Scope::All => "Sees rows of every patient; each is recorded.".to_owned(),
         Scope::None => "Sees no row of a patient.".to_owned(),
     }];
+    says.extend(super::overview::terms(role));
+    for (class, outside) in outside_of {
+        says.push(match outside {
+            Outside::Hide => format!("In tables of class {class} other patients do not exist."),
+            Outside::Block => {
+                format!("In tables of class {class} a lookup of another patient is refused with GLS-201.")
+            }
+            Outside::Mask => format!("In tables of class {class} rows of other patients are masked."),
+        });
+    }
+    if !denied.is_empty() {
+        let names: Vec<String> = denied.iter().map(ToString::to_string).collect();
+        says.push(format!("Denied: {}.", names.join(", ")));
+    }
     match classes {
         None if *scope == Scope::None => {}
         None => says.push("Tables of every class.".to_owned()),

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::policy::{Access, BoundPolicy, Denial, KeyPath, Mask, Path, Patients, TableRule};
+use crate::policy::{
+    Access, BoundPolicy, DAYS, Denial, KeyPath, Mask, Path, Patients, Policy, Role, Source, TableRule,
+};
 
 /// One protected table.
 #[derive(Debug, Serialize)]
@@ -29,6 +31,59 @@ struct RoleView {
     /// Column to mask.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     masks: BTreeMap<String, String>,
+}
+
+/// What holds beside the tables: sources of assignments, denied tables, place and time of roles.
+pub(super) fn rules(policy: &Policy) -> Vec<String> {
+    let mut out = Vec::new();
+    if !policy.sources.is_empty() {
+        let sources: Vec<String> = policy
+            .all_sources()
+            .map(|s| match s {
+                Source::Relation(a) => a.relation.to_string(),
+                Source::Query(q) => {
+                    let names: Vec<String> = q.relations.iter().map(ToString::to_string).collect();
+                    format!("a query of {}", names.join(", "))
+                }
+            })
+            .collect();
+        out.push(format!("a patient is assigned if one of these says so: {}", sources.join("; ")));
+    }
+    for name in &policy.deny {
+        let open = policy.roles.values().filter(|r| !r.denied.contains(name)).map(|r| r.name.to_string());
+        let open: Vec<String> = open.collect();
+        let but = if open.is_empty() { String::new() } else { format!(" but {}", open.join(", ")) };
+        out.push(format!("{name} is denied to every role{but}"));
+    }
+    out.extend(policy.roles.values().filter_map(terms));
+    out
+}
+
+/// Place and time of a role in words.
+pub(super) fn terms(role: &Role) -> Option<String> {
+    let terms = role.when.as_ref()?;
+    let mut words = Vec::new();
+    if !terms.networks.is_empty() {
+        let networks = terms.networks.iter().map(|n| format!("{}/{}", n.address, n.bits));
+        words.push(format!("from {}", networks.collect::<Vec<_>>().join(", ")));
+    }
+    if terms.certificate {
+        words.push("with a client certificate".to_owned());
+    }
+    if let Some(hours) = &terms.hours {
+        let clock = |m: u16| format!("{:02}:{:02}", m / 60, m % 60);
+        words.extend(hours.minutes.map(|(from, to)| format!("from {} to {}", clock(from), clock(to))));
+        if let Some(days) = &hours.days {
+            let names = DAYS.iter().filter(|(_, n)| days.contains(n)).map(|(word, _)| *word);
+            words.push(format!("on {}", names.collect::<Vec<_>>().join(", ")));
+        }
+        words.push(format!("by the clock of {}", hours.timezone_name));
+    }
+    let otherwise = match &terms.otherwise {
+        Some(other) => format!("otherwise it is role {other}"),
+        None => "otherwise nothing is run (GLS-209)".to_owned(),
+    };
+    Some(format!("role {} holds {}; {otherwise}", role.name, words.join(", ")))
 }
 
 /// The protected tables in order of name.
@@ -94,6 +149,7 @@ fn role(access: Access<'_>) -> RoleView {
         Access::Denied(Denial::NotMapped) => none("its rule does not hold"),
         Access::Denied(Denial::ClassNotAllowed) => none("class not allowed"),
         Access::Denied(Denial::ScopeNone) => none("scope none"),
+        Access::Denied(Denial::Denied) => none("denied"),
         Access::Protected { filter, masks, block, .. } => RoleView {
             rows: match (filter, block) {
                 (false, _) if masks.outside.is_some() => "mask",

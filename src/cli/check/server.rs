@@ -3,7 +3,7 @@
 
 use crate::catalog::{self, Catalog, CatalogError, ConnectError, Service, ServiceError};
 use crate::config::{Config, UpstreamLogin};
-use crate::policy::{BoundPolicy, Finding, Level, lint};
+use crate::policy::{BoundPolicy, Finding, Level, Source, lint};
 use std::sync::Arc;
 
 /// Why the database could not be looked at.
@@ -77,7 +77,8 @@ pub(crate) async fn hold_against_server(config: &Config) -> Result<Checked, Chec
         };
         readers = accounts.iter().filter(|(role, _)| guarded(role)).map(|(_, a)| a.user.clone()).collect();
     }
-    let assignment = bound.assignment.map(|_| &config.policy.assignment.relation);
+    let assignment =
+        catalog.lookup(&config.policy.assignment.relation).map(|_| &config.policy.assignment.relation);
     let facts = catalog::facts(&client, &readers, &relations, assignment).await?;
     let mut findings = lint(&bound, &catalog, &facts);
     if matches!(config.upstream.login, UpstreamLogin::ServiceAccount(_)) {
@@ -85,10 +86,54 @@ pub(crate) async fn hold_against_server(config: &Config) -> Result<Checked, Chec
         findings
             .retain(|f| f.code != "no-such-role" || !config.policy.membership.users.contains_key(&f.subject));
     }
+    findings.extend(assignment_queries(&client, config).await);
     findings.extend(super::accounts::findings(&client, config).await?);
     findings.extend(auth_query(config).await);
     findings.sort();
     Ok(Checked { catalog, bound, findings })
+}
+
+/// The queries of assignment sources, asked for their columns.
+async fn assignment_queries(client: &tokio_postgres::Client, config: &Config) -> Vec<Finding> {
+    let mut out = Vec::new();
+    for source in &config.policy.sources {
+        let Source::Query(query) = source else { continue };
+        let finding = |message: String| Finding {
+            level: Level::Error,
+            code: "assignment-query",
+            subject: query.relations.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+            message,
+            help: Some(
+                "every guarded statement runs it: its first column is the principal (text), its second \
+                        the patient key"
+                    .to_owned(),
+            ),
+        };
+        match client.prepare(&query.sql).await {
+            Err(error) => {
+                let words = error.as_db_error().map_or_else(|| error.to_string(), |e| e.message().to_owned());
+                out.push(finding(format!("the server does not take the query: {words}")));
+            }
+            Ok(statement) => {
+                let types: Vec<&str> = statement.columns().iter().map(|c| c.type_().name()).collect();
+                let key = config.policy.key_type;
+                let fits = match types.as_slice() {
+                    [principal, patient] => {
+                        matches!(*principal, "text" | "varchar" | "name") && key.takes(patient)
+                    }
+                    _ => false,
+                };
+                if !fits {
+                    out.push(finding(format!(
+                        "the query yields ({}), not (text, {})",
+                        types.join(", "),
+                        key.sql()
+                    )));
+                }
+            }
+        }
+    }
+    out
 }
 
 const AUTH_QUERY_HELP: &str = "\

@@ -5,7 +5,7 @@ mod machine;
 mod recognition;
 mod rules;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -37,17 +37,10 @@ fn profile() -> GlassProfile {
 
 fn role(name: &str, privacy_officer: bool) -> Role {
     Role {
-        name: name.into(),
-        scope: Scope::Assigned,
         outside: Outside::Block,
-        classes: None,
-        masks: BTreeMap::new(),
-        masking: Default::default(),
-        functions: BTreeSet::new(),
         break_glass: Some("clinical".into()),
         privacy_officer,
-        mode: Default::default(),
-        rows_withheld: Default::default(),
+        ..Role::new(name, Scope::Assigned)
     }
 }
 

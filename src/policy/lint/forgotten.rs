@@ -46,7 +46,10 @@ impl Lint<'_> {
 
     fn suggest(&mut self, oid: Oid, path: &KeyPath) {
         let Some(relation) = self.catalog.relation(oid) else { return };
-        if self.bound.assignment == Some(oid) || self.bound.broken.contains(&oid) {
+        if self.bound.assignments.contains(&oid)
+            || self.bound.broken.contains(&oid)
+            || self.bound.denied.contains_key(&oid)
+        {
             return;
         }
         let help = format!("[[table]]\nname = \"{}\"\nclass = \"...\"\n{}", relation.name, entry(path));
@@ -100,7 +103,8 @@ impl Lint<'_> {
             && !self.bound.tables.contains_key(&oid)
             && !self.bound.broken.contains(&oid)
             && !self.bound.reference.contains(&oid)
-            && self.bound.assignment != Some(oid)
+            && !self.bound.assignments.contains(&oid)
+            && !self.bound.denied.contains_key(&oid)
     }
 }
 

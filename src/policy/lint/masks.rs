@@ -3,7 +3,7 @@
 
 use super::{Level, Lint, types};
 use crate::catalog::{Column, QualifiedName, Relation, RelationKind, quote_ident};
-use crate::policy::{Mask, Outside, Proposal, Role, Scope, TableRule, masked_type, proposals};
+use crate::policy::{Mask, Proposal, Role, Scope, TableRule, masked_type, proposals};
 
 impl Lint<'_> {
     pub(super) fn masks(&mut self) {
@@ -36,7 +36,7 @@ impl Lint<'_> {
     /// Rows of patients outside are told by a join over (principal, patient), which must double none.
     pub(super) fn masks_outside(&mut self) {
         let policy = &self.bound.policy;
-        let masks = |r: &&Role| r.scope == Scope::Assigned && r.outside == Outside::Mask;
+        let masks = |r: &&Role| r.scope == Scope::Assigned && r.masks_outside();
         let Some(role) = policy.roles.values().find(masks) else { return };
         let Some(relation) = self.catalog.lookup(&policy.assignment.relation) else { return };
         if !matches!(relation.kind, RelationKind::Table | RelationKind::PartitionedTable) {

@@ -161,6 +161,7 @@ impl Rig {
             encoding: "UTF8".into(),
             conforming_strings: true,
             account_of: None,
+            place: Default::default(),
         });
         drop(entered);
         Self {

@@ -1,7 +1,7 @@
 //! Shapes of rewritten statements, on a small catalog made by hand. The properties are tested
 //! against a real server in `tests/lineage_rewrite.rs`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::*;
@@ -73,23 +73,13 @@ fn policy() -> Policy {
         membership: Membership::default(),
         profiles: BTreeMap::new(),
         mode: Default::default(),
+        sources: Vec::new(),
+        deny: Default::default(),
     }
 }
 
 fn nurse() -> Role {
-    Role {
-        name: "nurse".into(),
-        scope: Scope::Assigned,
-        outside: Outside::Block,
-        classes: None,
-        masks: BTreeMap::new(),
-        masking: Default::default(),
-        functions: BTreeSet::new(),
-        break_glass: None,
-        privacy_officer: false,
-        mode: Default::default(),
-        rows_withheld: Default::default(),
-    }
+    Role { outside: Outside::Block, ..Role::new("nurse", Scope::Assigned) }
 }
 
 fn plan_as(role: &Role, text: &str, client_params: u16, variant: Variant) -> Result<GuardedPlan, PlanError> {

@@ -141,7 +141,7 @@ pub(crate) fn ruled(occurrence: &Occurrence, context: &Context<'_>) -> bool {
 /// reads the child's rows.
 pub(crate) fn has_protected_child(oid: Oid, context: &Context<'_>) -> bool {
     let parents = |oid: Oid| context.catalog.relation(oid).map_or(&[][..], |r| r.parents.as_slice());
-    context.bound.tables.keys().chain(&context.bound.broken).any(|child| {
+    context.bound.tables.keys().chain(&context.bound.broken).chain(context.bound.denied.keys()).any(|child| {
         let mut seen = Vec::new();
         let mut todo = parents(*child).to_vec();
         while let Some(parent) = todo.pop() {
@@ -171,6 +171,10 @@ pub(crate) fn not_mapped(name: &str, denial: Option<Denial>, context: &Context<'
             format!("role {role} may not read the class of data in relation {name}"),
         )
         .with_hint(format!("an administrator adds the class to classes of [role.{role}]")),
+        Some(Denial::Denied) => {
+            Refusal::new(GlsCode::NotMapped, format!("relation {name} is denied to role {role}"))
+                .with_hint(format!("an administrator adds it to allow_denied of [role.{role}]"))
+        }
         Some(Denial::ScopeNone) => {
             Refusal::new(GlsCode::NotMapped, format!("role {role} may not read patient data (relation {name})"))
         }

@@ -211,7 +211,9 @@ fn opaque_relation(survey: &Survey, context: &Context<'_>) -> bool {
         }
         let Resolution::User(oid) = o.resolution else { return false };
         let Some(relation) = context.catalog.relation(oid) else { return false };
-        if context.bound.broken.contains(&oid) {
+        if context.bound.broken.contains(&oid)
+            || context.bound.denied.get(&oid).is_some_and(|n| context.role.denied.contains(n))
+        {
             // Its entry does not fit it (a column renamed): whose rows these are cannot be told.
             return true;
         }

@@ -243,7 +243,8 @@ pub(super) fn temporary_name(range: &Node, context: &Context<'_>) -> bool {
     let bound = context.bound;
     let taken = bound.tables.values().any(|t| {
         t.name.name == name || t.rule.name.name == name || t.rule.steps().any(|s| s.table.name == name)
-    }) || bound.policy.assignment.relation.name == name
+    }) || bound.policy.all_sources().any(|s| s.relations().iter().any(|r| r.name == name))
+        || bound.policy.deny.iter().any(|r| r.name == name)
         || bound.policy.reference.iter().any(|r| r.name == name)
         || bound
             .broken
