@@ -8,6 +8,7 @@ mod classes;
 mod entries;
 mod found;
 mod known;
+mod lists;
 mod paths;
 mod patient;
 mod roles;
