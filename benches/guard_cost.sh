@@ -5,7 +5,8 @@
 # row security policy with the same EXISTS; in turn and several rounds, so that a machine that slows down slows all of
 # them. Prints medians of the time of one execution and their ratios beside the design's; no pass or fail.
 #
-# A ratio below 1 is a statement that returns less, because the user sees less.
+# A ratio below 1 is a statement that returns less, because the user sees less. "at the server" is the text that pgglass
+# sends, sent past it: what the guard costs the server, whatever the build of pgglass (prepared only).
 #
 # usage: PGGLASS=<release build> benches/guard_cost.sh [STATEMENT...]
 #   ROUNDS=3 SECONDS_EACH=1 LABS=1000000 MODES="prepared simple" by default
@@ -35,7 +36,7 @@ INSERT INTO care.patients SELECT p, 'MRN' || p, 'Name of ' || p, p % 200, '1930-
 CREATE INDEX ON care.patients (ward_id);
 CREATE TABLE care.labs (lab_id int8 PRIMARY KEY, patient_id int8 NOT NULL REFERENCES care.patients,
     taken_at timestamptz NOT NULL, analyte text NOT NULL, value numeric(8,2) NOT NULL, code text NOT NULL);
-INSERT INTO care.labs SELECT g, g % 100000 + 1, '2026-01-01'::timestamptz + (g * 7919 % :labs) * (interval '365 days' / :labs),
+INSERT INTO care.labs SELECT g, g % 100000 + 1, '2026-01-01'::timestamptz + (g::int8 * 7919 % :labs) * (interval '365 days' / :labs),
     (ARRAY['sodium','potassium','creatinine','glucose','crp','hb'])[1 + g % 6], (g * 31 % 3000) / 10.0, (g % 1000)::text
     FROM generate_series(0, :labs - 1) g;
 CREATE INDEX ON care.labs (patient_id);
@@ -62,12 +63,13 @@ END;
 GRANT USAGE ON SCHEMA glass TO pgglass;
 GRANT USAGE ON SCHEMA care, policy TO PUBLIC;
 GRANT SELECT ON ALL TABLES IN SCHEMA care, policy TO PUBLIC;
+-- Without COLLATE the comparison is one of "C", as current_user is a name, and no index serves: x400 and more.
 ALTER TABLE care.labs ENABLE ROW LEVEL SECURITY;
 ALTER TABLE care.patients ENABLE ROW LEVEL SECURITY;
 CREATE POLICY team ON care.labs USING (EXISTS (SELECT FROM policy.care_team c
-    WHERE c.user_name = current_user AND c.patient_id = labs.patient_id));
+    WHERE c.user_name = current_user::text COLLATE "default" AND c.patient_id = labs.patient_id));
 CREATE POLICY team ON care.patients USING (EXISTS (SELECT FROM policy.care_team c
-    WHERE c.user_name = current_user AND c.patient_id = patients.patient_id));
+    WHERE c.user_name = current_user::text COLLATE "default" AND c.patient_id = patients.patient_id));
 VACUUM ANALYZE;
 SQL
 }
@@ -114,16 +116,12 @@ declare -A SQL=(
 SELECT analyte, value, taken_at FROM care.labs WHERE lab_id = :g;'
     [patient]='\set p random(1, 25)
 SELECT lab_id, analyte, value, taken_at FROM care.labs WHERE patient_id = :p ORDER BY taken_at DESC;'
-    [report]='\set d random(0, 300)
-SELECT lab_id, patient_id, analyte, value FROM care.labs WHERE taken_at >= timestamptz '"'2026-01-01'"' + :d * interval '"'1 day'"' AND taken_at < timestamptz '"'2026-01-02'"' + :d * interval '"'1 day'"';'
-    [safe]='\set d random(0, 300)
-SELECT lab_id, patient_id, analyte, value FROM care.labs WHERE taken_at >= timestamptz '"'2026-01-01'"' + :d * interval '"'1 day'"' AND taken_at < timestamptz '"'2026-01-02'"' + :d * interval '"'1 day'"' AND value > 100 AND analyte LIKE '"'s%'"';'
-    [unsafe]='\set d random(0, 300)
-SELECT lab_id, patient_id, analyte, value FROM care.labs WHERE taken_at >= timestamptz '"'2026-01-01'"' + :d * interval '"'1 day'"' AND taken_at < timestamptz '"'2026-01-02'"' + :d * interval '"'1 day'"' AND analyte LIKE '"'s%'"' AND code::int > 100;'
+    [report]='SELECT lab_id, patient_id, analyte, value FROM care.labs WHERE taken_at >= '"'2026-04-11 00:00+00'"' AND taken_at < '"'2026-04-12 00:00+00'"';'
+    [safe]='SELECT lab_id, patient_id, analyte, value FROM care.labs WHERE taken_at >= '"'2026-04-11 00:00+00'"' AND taken_at < '"'2026-04-12 00:00+00'"' AND value > 100 AND analyte LIKE '"'s%'"';'
+    [unsafe]='SELECT lab_id, patient_id, analyte, value FROM care.labs WHERE taken_at >= '"'2026-04-11 00:00+00'"' AND taken_at < '"'2026-04-12 00:00+00'"' AND analyte LIKE '"'s%'"' AND code::int > 100;'
     [join]='\set w random(1, 199)
 SELECT p.name, l.analyte, l.value FROM care.patients p JOIN care.labs l ON l.patient_id = p.patient_id WHERE p.ward_id = :w;'
-    [aggregate]='\set m random(0, 10)
-SELECT analyte, count(*), avg(value) FROM care.labs WHERE taken_at >= timestamptz '"'2026-01-01'"' + :m * interval '"'30 days'"' AND taken_at < timestamptz '"'2026-01-31'"' + :m * interval '"'30 days'"' GROUP BY analyte;'
+    [aggregate]='SELECT analyte, count(*), avg(value) FROM care.labs WHERE taken_at >= '"'2026-04-01 00:00+00'"' AND taken_at < '"'2026-05-01 00:00+00'"' GROUP BY analyte;'
     [masked]='\set p random(1, 25)
 SELECT name, ssn, phone, birth_date FROM care.patients WHERE patient_id = :p;'
     [unmasked]='\set p random(1, 25)
@@ -142,21 +140,28 @@ declare -A DESIGN=(
 # micros USER PORT MODE FILE: microseconds of one execution.
 micros() {
     PGPASSWORD="$1-demo" PGSSLMODE=disable \
-        "$PG_BIN/pgbench" -n -M "$3" -T "$SECONDS_EACH" -c 1 -f "$4" -h 127.0.0.1 -p "$2" -U "$1" "$DATABASE" 2>"$STATE/pgbench.err" |
+        "$PG_BIN/pgbench" -n -D "u=${OF:-nobody}" -M "$3" -T "$SECONDS_EACH" -c 1 -f "$4" -h 127.0.0.1 -p "$2" -U "$1" "$DATABASE" 2>"$STATE/pgbench.err" |
         sed -n 's/^tps = \([0-9.]*\).*/\1/p' | awk '{printf "%.1f\n", 1e6 / $1}' | grep . ||
         { cat "$STATE/pgbench.err" >&2; fail "pgbench failed: $1 $4"; }
 }
 median() { sort -g | awk '{v[NR]=$1} END {print (NR % 2) ? v[(NR+1)/2] : (v[NR/2]+v[NR/2+1])/2}'; }
+joined() { printf '%s / ' "$@" | sed 's| / $||'; }
 ratio() { awk -v a="$1" -v b="$2" 'BEGIN {printf "%.2f", a / b}'; }
 
 # compare STATEMENT MODE
 compare() {
-    local name="$1" mode="$2" round way user port words=() rls=() n
+    local name="$1" mode="$2" round way user port words=() rls=() server=() n
     local ways=(direct all) file="$STATE/$1.sql"
     local -A got=() mid=()
     case "$name" in
         masked | unmasked | maskfind) ways+=(clerk) ;;
-        *) for n in "${SIZES[@]}"; do ways+=("u$n" "r$n"); done ;;
+        *)
+            for n in "${SIZES[@]}"; do ways+=("u$n" "r$n"); done
+            if [ "$mode" = prepared ]; then
+                guarded "$name" u500
+                for n in "${SIZES[@]}"; do ways+=("s$n"); done
+            fi
+            ;;
     esac
     for ((round = 0; round < ROUNDS; round++)); do
         for way in "${ways[@]}"; do
@@ -164,6 +169,10 @@ compare() {
                 direct) user=everyone port="$DB_PORT" ;;
                 all) user=everyone port="$PROXY_PORT" ;;
                 r*) user="$way" port="$DB_PORT" ;;
+                s*)
+                    got[$way]+="$(OF="u${way#s}" micros everyone "$DB_PORT" "$mode" "$STATE/$name.guarded.sql")"$'\n'
+                    continue
+                    ;;
                 *) user="$way" port="$PROXY_PORT" ;;
             esac
             got[$way]+="$(micros "$user" "$port" "$mode" "$file")"$'\n'
@@ -176,12 +185,30 @@ compare() {
         for n in "${SIZES[@]}"; do
             words+=("$(ratio "${mid[u$n]}" "${mid[all]}")")
             rls+=("$(ratio "${mid[r$n]}" "${mid[direct]}")")
+            [ "$mode" = prepared ] && server+=("$(ratio "${mid[s$n]}" "${mid[direct]}")")
         done
     fi
-    local joined rls_joined
-    joined="$(printf '%s / ' "${words[@]}")" rls_joined="$(printf '%s / ' "${rls[@]}")"
-    printf '%-10s %-9s %10s %10s   %-30s %-25s %s\n' "$name" "$mode" "${mid[direct]}" "${mid[all]}" \
-        "${joined% / }" "${DESIGN[$name]}" "${rls_joined% / }"
+    [ "${#server[@]}" -gt 0 ] || server=(-)
+    printf '%-10s %-9s %9s %9s   %-26s %-26s %-24s %s\n' "$name" "$mode" "${mid[direct]}" "${mid[all]}" \
+        "$(joined "${words[@]}")" "$(joined "${server[@]}")" "${DESIGN[$name]}" "$(joined "${rls[@]}")"
+}
+
+# guarded STATEMENT USER: the text that pgglass sends for it, with pgbench's variables, into a file of its own.
+guarded() {
+    local name="$1" user="$2" text place n=0
+    psql_direct -d "$DATABASE" -c "ALTER ROLE $user SET log_statement = 'all'"
+    PGPASSWORD="$user-demo" PGSSLMODE=disable "$PG_BIN/pgbench" -n -M prepared -t 1 -c 1 -f "$STATE/$name.sql" \
+        -h 127.0.0.1 -p "$PROXY_PORT" -U "$user" "$DATABASE" >/dev/null 2>&1 || fail "pgbench failed: $name"
+    psql_direct -d "$DATABASE" -c "ALTER ROLE $user RESET log_statement"
+    text="$(grep -aE 'LOG:  execute .*"?care"?\.' "$STATE/database/server.log" | tail -n 1 | sed "s/.*LOG:  execute [^:]*: //" || true)"
+    [ -n "$text" ] || { tail -n 20 "$STATE/database/server.log" >&2; fail "the server's log has no text of $name"; }
+    # Its first parameters are pgbench's, one for each place of a variable; the last one is the user.
+    while read -r place; do
+        n=$((n + 1))
+        text="${text//\$$n/$place}"
+    done < <(sed '/^\\set/d' "$STATE/$name.sql" | grep -oE ':[a-z]\b' || true)
+    text="${text//\$$((n + 1))/:u}"
+    { sed -n '/^\\set/p' "$STATE/$name.sql"; printf '%s;\n' "$text"; } >"$STATE/$name.guarded.sql"
 }
 
 # plans STATEMENT: as the server ran it, after enough executions that a generic plan may have been chosen.
@@ -231,7 +258,7 @@ if [ -n "${PLANS:-}" ]; then
 fi
 printf '\n%d rounds of %d s each, one client; medians of microseconds; guarded over unguarded through pgglass at 25 / 500 / 20,000 / 100,000\n\n' \
     "$ROUNDS" "$SECONDS_EACH"
-printf '%-10s %-9s %10s %10s   %-30s %-25s %s\n' statement mode direct pgglass 'guarded/unguarded' 'design' 'row security/direct'
+printf '%-10s %-9s %9s %9s   %-26s %-26s %-24s %s\n' statement mode direct pgglass guarded/unguarded 'at the server' design 'row security/direct'
 for name in "${ORDER[@]}"; do
     for mode in $MODES; do compare "$name" "$mode"; done
 done

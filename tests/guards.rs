@@ -225,7 +225,6 @@ async fn rows_outside_are_shown_once_and_the_join_is_dropped_where_nothing_maske
         let table = w.table(name);
         let relation = w.catalog.relation(table.oid).expect("relation");
         let owners = table.rule.owner_columns();
-        let owner = owners[0].to_owned();
         let masks = TableMasks { own: vec![], outside: Some(&outside), owners };
         let derived = |params| {
             let shape = DerivedShape { inside: Some(params), ..DerivedShape::default() };

@@ -69,6 +69,8 @@ fn policy() -> Policy {
         membership: Membership::default(),
         profiles: BTreeMap::new(),
         mode: Default::default(),
+        deny: Default::default(),
+        sources: Default::default(),
     }
 }
 
@@ -85,6 +87,9 @@ fn nurse() -> Role {
         privacy_officer: false,
         mode: Default::default(),
         rows_withheld: Default::default(),
+        denied: Default::default(),
+        outside_of: Default::default(),
+        when: Default::default(),
     }
 }
 

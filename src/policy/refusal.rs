@@ -75,12 +75,14 @@ pub struct Refusal {
     pub detail: Option<String>,
     /// What to do next.
     pub hint: Option<String>,
+    /// Where in the client's text, in characters from 1, when that is known.
+    pub position: Option<usize>,
 }
 
 impl Refusal {
     /// A refusal by policy (SQLSTATE 42501, which drivers do not retry).
     pub fn new(code: GlsCode, message: impl Into<String>) -> Self {
-        Self { code, sqlstate: "42501", message: message.into(), detail: None, hint: None }
+        Self { code, sqlstate: "42501", message: message.into(), detail: None, hint: None, position: None }
     }
 
     /// The same refusal with a hint.
@@ -89,9 +91,32 @@ impl Refusal {
         self
     }
 
+    /// What to do next, as the client is told it: the hint, or what can be said of every refusal of this code.
+    pub fn advice(&self) -> Option<String> {
+        let usual = match self.code {
+            GlsCode::CannotGuard if self.sqlstate == "42501" => {
+                Some("Write it with plain joins, subqueries and WITH queries, or ask whoever runs pgglass.")
+            }
+            GlsCode::NotMapped => Some("Ask whoever runs pgglass for a role that may read it."),
+            _ => None,
+        };
+        self.hint.as_deref().or(usual).map(sentence)
+    }
+
     /// The same refusal with a detail line.
     pub fn with_detail(mut self, detail: impl Into<String>) -> Self {
         self.detail = Some(detail.into());
         self
     }
+}
+
+/// With a capital letter and a full stop.
+fn sentence(text: &str) -> String {
+    let mut chars = text.chars();
+    let first = chars.next().map(|c| c.to_ascii_uppercase()).into_iter();
+    let mut sentence: String = first.chain(chars).collect();
+    if sentence.ends_with(|c: char| c.is_alphanumeric() || matches!(c, ')' | ']' | '"')) {
+        sentence.push('.');
+    }
+    sentence
 }

@@ -132,7 +132,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
                 self.world.note(body, Priority::Reserve);
             }
         }
-        report::refusal(refusal, event.as_ref()).error_response()
+        report::refusal(&report::not_run(refusal), event.as_ref()).error_response()
     }
 
     /// Sends a Parse that fails, so that the server's transaction fails as it would for any error.

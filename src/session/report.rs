@@ -20,9 +20,22 @@ pub(super) fn refusal(refusal: &Refusal, event: Option<&EventId>) -> Report {
     if !detail.is_empty() {
         report = report.detail(detail.join(" "));
     }
-    match &refusal.hint {
-        Some(hint) => report.hint(hint.clone()),
+    if let Some(position) = refusal.position {
+        report = report.position(u32::try_from(position).unwrap_or(u32::MAX));
+    }
+    match refusal.advice() {
+        Some(advice) => report.hint(advice),
         None => report,
+    }
+}
+
+/// A refusal of a statement that was not sent to the server.
+pub(super) fn not_run(refusal: &Refusal) -> Refusal {
+    let by_policy = refusal.sqlstate == "42501"
+        && matches!(refusal.code, GlsCode::CannotGuard | GlsCode::NotMapped | GlsCode::NotYourPatient);
+    match refusal.detail {
+        None if by_policy => refusal.clone().with_detail("The statement was not run."),
+        _ => refusal.clone(),
     }
 }
 

@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use dashmap::DashMap;
 
-use super::objects;
 use super::observed;
 use super::parse::{self, Statement};
 use super::planner::{Context, Planned, PlannedStatement, decide_parsed};
 use super::template::{self, Skeleton};
 use super::{GuardedPlan, Verdict};
+use super::{locate, objects};
 use crate::catalog::Namespace;
 use crate::policy::{Refusal, Variant};
 
@@ -95,7 +95,9 @@ impl Plans {
             tried = true;
         }
         let parsed = parse::parse(text).map_err(|e| e.refusal())?;
-        let planned = Arc::new(decide_parsed(&parsed, context));
+        let mut planned = decide_parsed(&parsed, context);
+        locate::refusals(&mut planned, text);
+        let planned = Arc::new(planned);
         if planned.unknown_relation() || text.len() > LONGEST_KEPT {
             return Ok(planned);
         }

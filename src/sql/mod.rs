@@ -15,6 +15,9 @@ mod functions;
 pub(crate) mod honest;
 mod lineage;
 pub mod literal;
+mod locate;
+#[cfg(test)]
+mod messages_tests;
 pub mod object_names;
 pub mod objects;
 pub mod observed;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::check::{self, CheckContext, CheckFailure};
 use super::effects::{Effects, effects, moves_names};
 use super::fixed_names;
+use super::locate;
 use super::objects::{self, Object, Wrap};
 use super::observed::{self, Observed, Would};
 use super::parse::{self, Statement};
@@ -108,7 +109,9 @@ impl PlannedStatement {
 /// # Errors
 /// As [`Plans::decide`](super::cache::Plans::decide).
 pub fn decide(text: &str, context: &Context) -> Result<Planned, Refusal> {
-    Ok(decide_parsed(&parse::parse(text).map_err(|e| e.refusal())?, context))
+    let mut planned = decide_parsed(&parse::parse(text).map_err(|e| e.refusal())?, context);
+    locate::refusals(&mut planned, text);
+    Ok(planned)
 }
 
 pub(super) fn decide_parsed(parsed: &parse::Parsed, context: &Context) -> Planned {

@@ -89,7 +89,7 @@ fn catalog() -> Catalog {
 }
 
 /// A session of `role` in the demonstration's hospital.
-fn session(role: &str) -> Context {
+pub(super) fn session(role: &str) -> Context {
     let text = include_str!("../../demo/pgglass.toml")
         .replace("@LISTEN_PORT@", "6543")
         .replace("@UPSTREAM_PORT@", "5432")

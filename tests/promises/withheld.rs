@@ -5,6 +5,32 @@ use crate::common::{Postgres, Proxy, STRANGER};
 use crate::support::{clear, replaced};
 use crate::wire::{Reply, Wire, bind, execute, parse, sync};
 
+/// Refusals by policy: the record, that nothing was run, where, and a form that works.
+#[test]
+fn a_refusal_says_where_and_what_to_do_next() {
+    let server = Postgres::shared();
+    let database = server.demo();
+    let proxy = Proxy::start_with(&database, hidden);
+    let mut amy = Wire::through(&proxy, &database, "nurse_amy");
+    let field = |reply: &Reply, tag: u8| {
+        let error = reply.messages.iter().find(|m| m.tag == b'E').expect("an error").body.clone();
+        let found = error.split(|b| *b == 0).find(|f| f.first() == Some(&tag));
+        found.map(|f| String::from_utf8_lossy(&f[1..]).into_owned())
+    };
+    for (sql, position) in [
+        ("SELECT 'ä', pg_sleep(1) FROM clinic.patient", Some("13")),
+        ("SELECT 1; SELECT\n ctid FROM clinic.patient", Some("19")),
+        ("LOCK TABLE clinic.patient", None),
+    ] {
+        let reply = amy.query(sql);
+        assert_eq!(reply.refusal().gls().as_deref(), Some("GLS-240"), "{sql}");
+        assert_eq!(field(&reply, b'P').as_deref(), position, "{sql}");
+        let detail = field(&reply, b'D').unwrap_or_default();
+        assert!(detail.starts_with("The statement was not run. Recorded as event "), "{detail}");
+        assert!(field(&reply, b'H').is_some_and(|hint| hint.ends_with('.')), "{sql}");
+    }
+}
+
 fn hidden(config: String) -> String {
     replaced(clear(config), "outside = \"block\"", "outside = \"hide\"")
 }

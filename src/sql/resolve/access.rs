@@ -179,8 +179,18 @@ pub(crate) fn not_mapped(name: &str, denial: Option<Denial>, context: &Context<'
             Refusal::new(GlsCode::NotMapped, format!("role {role} may not read patient data (relation {name})"))
         }
         None => Refusal::new(GlsCode::NotMapped, format!("system relation {name} is closed to role {role}"))
-            .with_hint("it holds column values, row counts or other users' statements; pg_class, pg_attribute, pg_type and information_schema are open"),
+            .with_hint("use pg_class, pg_attribute, pg_type or information_schema, which are open: it holds column values, row counts or other users' statements"),
     }
+}
+
+/// The refusal for the relation that says who treats whom.
+pub(crate) fn assignment_refusal(name: &str, context: &Context<'_>) -> Refusal {
+    let role = &context.role.name;
+    Refusal::new(
+        GlsCode::NotMapped,
+        format!("relation {name} says who treats whom and is closed to role {role}"),
+    )
+    .with_hint("your own patients are those whose rows you see; ask whoever runs pgglass about others")
 }
 
 /// The refusal for an operator of another schema.

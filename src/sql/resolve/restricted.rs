@@ -1,5 +1,6 @@
 //! Decisions for restricted roles: queries and row changes. Utility statements are in `utility`.
 
+use super::access::assignment_refusal;
 use super::access::operator_refusal;
 use super::survey::{Occurrence, Resolution, Usage, survey};
 use super::{
@@ -103,6 +104,9 @@ pub(super) fn relations(occurrences: &[Occurrence], context: &Context<'_>) -> Re
                     return Err(Box::new(not_mapped(&occurrence.written(), denial, context)));
                 }
                 Access::Free => {}
+                Access::Denied(_) if context.bound.assignments.contains(&oid) => {
+                    return Err(Box::new(assignment_refusal(&occurrence.written(), context)));
+                }
                 Access::Denied(denial) => {
                     return Err(Box::new(not_mapped(&occurrence.written(), Some(denial), context)));
                 }

@@ -300,7 +300,10 @@ fn own_relations(root: &Node, context: &Context<'_>) -> Decision {
         if as_a_query_does {
             Decision::Verbatim
         } else {
-            refused("it changes or locks a protected table", "")
+            refused(
+                "it changes or locks a protected table",
+                "lock it IN ACCESS SHARE MODE, as a query does, or use a role that sees all patients and has no masks",
+            )
         }
     })
 }
@@ -327,7 +330,10 @@ fn drop(root: &Node, context: &Context<'_>) -> Decision {
     if relations_only && own {
         return Decision::Verbatim;
     }
-    refused("only temporary tables and tables without patient data can be dropped here", "")
+    refused(
+        "only temporary tables and tables without patient data can be dropped here",
+        "drop it in a role that sees all patients and has no masks",
+    )
 }
 
 fn droppable(schema: Option<&str>, name: &str, root: &Node, context: &Context<'_>) -> bool {
