@@ -275,7 +275,8 @@ pub fn bound_keys(
     )
 }
 
-/// The alias [`bound_keys`] and the rewriter give to a table inside a subquery of ours.
-pub fn our_alias(n: usize) -> String {
-    ours(&format!("r{n}")).trim_matches('"').to_owned()
+/// The alias [`bound_keys`] and the rewriter give to a table inside a subquery of ours. Always the same one: two
+/// expressions of the client's that are equal must stay so (`GROUP BY (SELECT ...)`).
+pub fn our_alias() -> String {
+    ours("r1").trim_matches('"').to_owned()
 }

@@ -46,7 +46,7 @@ fn run(case: &Case, short: u64) {
             let mut ask = |query: &generate::Query| {
                 let expected = play(&mut direct, query, way);
                 let got = play(&mut through, query, way);
-                compare(&expected, &got, query.ordered)
+                compare(&expected, &got, query.ordered, way)
             };
             let comparison = ask(&query);
             let Some(difference) = tally.count(comparison, || query.node.text()) else { continue };

@@ -22,6 +22,8 @@ use crate::tally::{Options, Tally, place};
 #[derive(Debug, Default, Clone)]
 struct Told {
     patients: BTreeSet<String>,
+    /// Named by the client, whoever they are.
+    sought: BTreeSet<String>,
     all: bool,
     exact: Option<bool>,
     ended: bool,
@@ -44,12 +46,12 @@ fn told(directory: &Path) -> BTreeMap<String, Told> {
             Body::Intent { statement, intent } => {
                 let sql = intent.what.sql.trim().to_owned();
                 let entry = told.entry(sql.clone()).or_default();
-                entry.patients.extend(intent.sought);
+                entry.sought.extend(intent.sought);
                 texts.insert(statement, sql);
             }
             Body::Statement { intent, disclosure, .. } => {
                 let entry = told.entry(intent.what.sql.trim().to_owned()).or_default();
-                entry.patients.extend(intent.sought);
+                entry.sought.extend(intent.sought);
                 if let Some(disclosure) = disclosure {
                     entry.disclosed(&disclosure);
                 }
@@ -93,8 +95,8 @@ fn told_of(directory: &Path, texts: &[String]) -> BTreeMap<String, Told> {
 }
 
 /// The patients whose removal changes the answer.
-fn influences(whole: &Answer, without: &[(i64, Answer)], ordered: bool) -> Vec<i64> {
-    let changed = |a: &Answer| matches!(compare(whole, a, ordered), Comparison::Different(_));
+fn influences(whole: &Answer, without: &[(i64, Answer)], ordered: bool, way: Way) -> Vec<i64> {
+    let changed = |a: &Answer| matches!(compare(whole, a, ordered, way), Comparison::Different(_));
     without.iter().filter(|(_, a)| changed(a)).map(|(p, _)| *p).collect()
 }
 
@@ -104,8 +106,11 @@ fn wrong(told: Option<&Told>, influence: &[i64], assigned: Option<&[i64]>) -> Op
         let expected = "a record".to_owned();
         return Some(Difference { what: What::Record, expected, got: "none".to_owned() });
     };
-    let missing: Vec<_> =
-        influence.iter().filter(|p| !told.all && !told.patients.contains(&p.to_string())).collect();
+    let missing: Vec<_> = influence
+        .iter()
+        .map(i64::to_string)
+        .filter(|p| !told.all && !told.patients.contains(p) && !told.sought.contains(p))
+        .collect();
     let outside: Vec<_> = match assigned {
         Some(assigned) => {
             told.patients.iter().filter(|p| !assigned.iter().any(|a| a.to_string() == **p)).collect()
@@ -151,8 +156,8 @@ fn run(name: &'static str, user: &str, restricted: bool, short: u64) {
             let whole = play(&mut direct, query, way);
             let others: Vec<(i64, Answer)> =
                 wires.iter_mut().map(|(p, w)| (*p, play(w, query, way))).collect();
-            let influence = influences(&whole, &others, query.ordered);
-            (compare(&whole, &got, query.ordered), influence)
+            let influence = influences(&whole, &others, query.ordered, way);
+            (compare(&whole, &got, query.ordered, way), influence)
         };
         for n in queries {
             let query = generate::query(mix(&[options.seed, epoch, n, 34]));

@@ -10,8 +10,8 @@ use crate::schema::{HIDING, MASKED};
 use crate::stage::{copy, mix, proxy};
 use crate::tally::{Options, Tally, place};
 
-fn compared(a: &Answer, b: &Answer, ordered: bool) -> Comparison {
-    match compare(a, b, ordered) {
+fn compared(a: &Answer, b: &Answer, ordered: bool, way: Way) -> Comparison {
+    match compare(a, b, ordered, way) {
         Comparison::Refused(reason) => Comparison::Different(Difference {
             what: What::Fails,
             expected: "an answer".to_owned(),
@@ -47,7 +47,7 @@ fn run(name: &'static str, user: &str, short: u64) {
             let way = Way::of(mix(&[options.seed, epoch, n, 17]));
             let mut ask = |query: &generate::Query| {
                 let (first, second) = (play(&mut a, query, way), play(&mut b, query, way));
-                compared(&first, &second, query.ordered)
+                compared(&first, &second, query.ordered, way)
             };
             let comparison = ask(&query);
             let Some(difference) = tally.count(comparison, || query.node.text()) else { continue };

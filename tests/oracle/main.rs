@@ -16,6 +16,7 @@ mod enforcement;
 mod generate;
 mod influence;
 mod interference;
+mod partition;
 mod play;
 mod schema;
 mod sql;

@@ -27,7 +27,7 @@ pub(crate) fn copy() -> Copy {
     let owner = Wire::direct(&database, OWNER);
     let mut copy = Copy { database, owner };
     let name = copy.database.name().to_owned();
-    copy.run(&format!("ALTER DATABASE {name} SET statement_timeout = '10s'"));
+    copy.run(&format!("ALTER DATABASE {name} SET statement_timeout = '4s'"));
     copy.run(&format!("ALTER DATABASE {name} SET jit = off"));
     copy
 }
@@ -53,7 +53,7 @@ impl Copy {
         let mut rng = StdRng::seed_from_u64(seed);
         let name = self.database.name().to_owned();
         let mut sql = format!(
-            "ALTER DATABASE {name} RESET ALL; ALTER DATABASE {name} SET statement_timeout = '10s'; \
+            "ALTER DATABASE {name} RESET ALL; ALTER DATABASE {name} SET statement_timeout = '4s'; \
              ALTER DATABASE {name} SET jit = off;"
         );
         let switches = [

@@ -27,7 +27,7 @@ fn unrestricted() {
             let mut ask = |query: &generate::Query| {
                 let expected = play(&mut direct, query, way);
                 let got = play(&mut through, query, way);
-                compare(&expected, &got, query.ordered)
+                compare(&expected, &got, query.ordered, way)
             };
             let comparison = ask(&query);
             let Some(difference) = tally.count(comparison, || query.node.text()) else { continue };

@@ -191,10 +191,14 @@ impl Checker<'_> {
             return (to != Ty::Unknown).then_some(to);
         }
         let from = self.safe(arg, block)?;
-        // A constant at the end of the calendar would fail, with the time zone only at run time.
+        // What is at the end of the calendar would fail, a constant with the time zone only at run time: dates
+        // go on where timestamps end, and a time zone moves what is last. Every timestamp has a date.
         let calendar = |t: Ty| matches!(t, Ty::Date | Ty::Timestamp | Ty::Timestamptz);
-        if calendar(from) && calendar(to) && from != to && !present(arg) {
-            return None;
+        if calendar(from) && calendar(to) && from != to {
+            let near = if to == Ty::Date { present(arg) } else { moment(arg, 2) };
+            if !near {
+                return None;
+            }
         }
         total_cast(from, to).then_some(to)
     }
@@ -432,7 +436,8 @@ impl Checker<'_> {
             SafeCall::Truncate => match (args.first().and_then(|a| string_const(a)), types.as_slice()) {
                 (Some(unit), [_, ty @ (Ty::Date | Ty::Timestamp | Ty::Timestamptz)])
                     if truncation_unit(unit)
-                        && (*ty != Ty::Date || args.get(1).is_some_and(|a| present(a))) =>
+                        // A date becomes a timestamp, which ends earlier.
+                        && (*ty != Ty::Date || args.get(1).is_some_and(|a| moment(a, 2))) =>
                 {
                     Some(if *ty == Ty::Date { Ty::Timestamptz } else { *ty })
                 }

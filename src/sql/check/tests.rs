@@ -248,6 +248,7 @@ fn ordinary_conditions_need_no_fence() {
         "p.active IS TRUE",
         "p.sex = 'f'",
         "p.sex IN ('f', 'm')",
+        "p.sex = 'f'::public.gender",
         "p.weight > 299.9",
         "p.weight > 80",
         "p.score > 1.5",
@@ -386,6 +387,31 @@ fn b21_b24_b25_leaky_conditions_need_a_fence() {
                 assert_eq!(run(&clinic, &text), Seen::Pass, "{text}");
             }
         }
+    }
+}
+
+#[test]
+fn a_witness_over_a_path_exposes_nothing_to_lateral_items() {
+    let clinic = Clinic::new();
+    let text = "SELECT x.a, x.__glass_k1 FROM ward w, LATERAL (SELECT w.name::int AS a, {key results r} AS __glass_k1 \
+                FROM (SELECT r.order_id AS order_id, r.value AS value FROM results r WHERE {results r} OFFSET 0) r) x";
+    assert_eq!(run(&clinic, text), Seen::Pass, "{:?}", check(&clinic.fill(text), &clinic.check_context()));
+    let bare = text.replace("WHERE {results r} OFFSET 0", "WHERE {results r}");
+    assert_eq!(run(&clinic, &bare), Seen::Fence, "{bare}");
+}
+
+/// Dates go on where timestamps end.
+#[test]
+fn conversions_at_the_end_of_the_calendar_need_a_fence() {
+    let clinic = Clinic::new();
+    for condition in [
+        "p.dob::timestamp = p.seen_at",
+        "p.dob::timestamptz IS NOT DISTINCT FROM p.seen_at",
+        "date_trunc('month', p.dob) = $1",
+        "p.sex = 'f'::public.citext",
+    ] {
+        let text = format!("SELECT p.name FROM patients p WHERE {condition} AND {{patients p}}");
+        assert_eq!(run(&clinic, &text), Seen::Fence, "{text}");
     }
 }
 

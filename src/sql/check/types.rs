@@ -84,10 +84,15 @@ pub(super) fn columns_of(relation: &Relation, catalog: &Catalog) -> Vec<(String,
 pub(super) fn of_type_name(name: &Node, catalog: &Catalog) -> Ty {
     let names = name.names("names");
     let qualified = matches!(names.as_slice(), ["pg_catalog", _]);
-    let Some(last) = names.last().filter(|_| qualified || names.len() == 1) else { return Ty::Unknown };
     if name.flag("setof") || name.flag("pct_type") {
         return Ty::Unknown;
     }
+    // Of another schema: every type of that name is an enum, or it is not known which is meant.
+    if let ([_, last], false) = (names.as_slice(), qualified) {
+        let is_enum = catalog.foreign_types.get(*last) == Some(&'e') && !name.has("array_bounds");
+        return if is_enum { Ty::Enum } else { Ty::Unknown };
+    }
+    let Some(last) = names.last().filter(|_| qualified || names.len() == 1) else { return Ty::Unknown };
     if !qualified && let Some(kind) = catalog.foreign_types.get(*last) {
         return if *kind == 'e' && !name.has("array_bounds") { Ty::Enum } else { Ty::Unknown };
     }

@@ -31,7 +31,7 @@ pub(super) fn param_uses(ast: &Statement) -> ParamUses {
     params.0
 }
 
-/// The local conjuncts of item `i`, occurrence `n`, as text over the alias `our_alias(n + 1)`.
+/// The local conjuncts of item `i`, occurrence `n`, as text over the alias `our_alias()`.
 pub(super) fn conjuncts_on(
     i: usize,
     n: usize,
@@ -40,7 +40,7 @@ pub(super) fn conjuncts_on(
     params: &ParamUses,
     input: &PlanInput<'_>,
 ) -> Vec<String> {
-    let copier = Copier { i, alias: our_alias(n + 1), o: &occurrences[n], block, params, input };
+    let copier = Copier { i, alias: our_alias(), o: &occurrences[n], block, params, input };
     block
         .clauses
         .iter()

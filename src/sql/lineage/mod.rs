@@ -32,7 +32,7 @@ use pins::Level;
 pub(super) struct Analysis {
     /// The key values an occurrence is pinned to, by occurrence.
     pub(super) pinned: Vec<Option<Values>>,
-    /// Safe conjuncts on the occurrence alone, over the alias `our_alias(n + 1)`.
+    /// Safe conjuncts on the occurrence alone, over the alias `our_alias()`.
     pub(super) local: Vec<Vec<String>>,
     /// The patients the statement names.
     pub(super) pins: Vec<Pin>,

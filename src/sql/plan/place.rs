@@ -373,7 +373,7 @@ impl Edit for Namer<'_, '_, '_> {
                     false => &[],
                 },
             };
-            let inner = our_alias(n + 1);
+            let inner = our_alias();
             derived_table(&p.input.policy.policy, o.table, o.relation, &o.masks, &inner, shape)
         } else {
             o.table.name.to_sql()

@@ -244,7 +244,7 @@ fn pins_are_read_through_equalities_and_never_through_outer_joins_from_below() {
 fn bounds_copy_only_what_is_safe_and_local() {
     let text = plan("SELECT DISTINCT kind FROM visit v LEFT JOIN patient p ON p.name = 'x' WHERE v.kind = 'in' AND p.mrn = 'q' AND length(v.kind) > 1").text;
     assert!(text.contains("AND (\"__glass_r1\".\"kind\" = 'in'))"), "{text}");
-    assert!(text.contains("AND (\"__glass_r2\".\"name\" = 'x'))"), "{text}");
+    assert!(text.contains("AND (\"__glass_r1\".\"name\" = 'x'))"), "{text}");
     assert!(!text.contains("\"mrn\" = 'q'") && !text.contains("length(\"__glass"), "{text}");
     let p = plan("SELECT DISTINCT kind FROM visit");
     assert_eq!((p.has_marker, p.lineage.exact, p.lineage.reasons), (true, false, vec!["DISTINCT"]));

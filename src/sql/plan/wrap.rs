@@ -22,7 +22,7 @@ pub(super) fn bound(
     let mut sets = Vec::new();
     for (n, o) in occurrences.iter().enumerate() {
         let filter = o.filter.then_some(params);
-        let keys = bound_keys(&input.policy.policy, o.table, &our_alias(n + 1), filter, &analysis.local[n]);
+        let keys = bound_keys(&input.policy.policy, o.table, &our_alias(), filter, &analysis.local[n]);
         sets.push(keys);
     }
     around(&format!("({guarded})"), &sets)

@@ -21,6 +21,22 @@ impl Joined {
 impl Maker {
     /// FROM and WHERE, and what the rest of the query may refer to.
     pub(super) fn sources(&mut self, depth: u32, outer: &[Leaf]) -> (Node, Scope) {
+        let (trees, scope) = self.trees(depth, outer);
+        let condition = if self.chance(0.6) {
+            let mut all = vec![self.condition(2, &scope)];
+            if self.chance(0.4) {
+                all.push(self.condition(2, &scope));
+            }
+            Some(sql!(Kind::Plain; " WHERE ", Node::list(" AND ", all)))
+        } else {
+            None
+        };
+        let from = sql!(Kind::Plain; " FROM ", trees, Node::maybe(condition));
+        (from, scope)
+    }
+
+    /// A FROM list without the word.
+    pub(super) fn trees(&mut self, depth: u32, outer: &[Leaf]) -> (Node, Scope) {
         let mut trees = Vec::new();
         let mut items: Vec<Item> = Vec::new();
         for _ in 0..if self.chance(0.2) { 2 } else { 1 } {
@@ -36,17 +52,7 @@ impl Maker {
             items,
             grouped: false,
         };
-        let condition = if self.chance(0.6) {
-            let mut all = vec![self.condition(2, &scope)];
-            if self.chance(0.4) {
-                all.push(self.condition(2, &scope));
-            }
-            Some(sql!(Kind::Plain; " WHERE ", Node::list(" AND ", all)))
-        } else {
-            None
-        };
-        let from = sql!(Kind::Plain; " FROM ", Node::list(", ", trees), Node::maybe(condition));
-        (from, scope)
+        (Node::list(", ", trees), scope)
     }
 
     fn tree(&mut self, number: usize, depth: u32, outer: &[Leaf], before: &[Leaf]) -> Joined {

@@ -119,9 +119,31 @@ struct Maker {
 /// The query of a seed.
 pub(crate) fn query(seed: u64) -> Query {
     let mut rng = StdRng::seed_from_u64(seed);
-    let room = rng.random_range(2..=7);
+    let room = rng.random_range(1..=6);
     let mut maker = Maker { rng, aliases: 0, ctes: Vec::new(), tables: tables(), room };
     maker.statement()
+}
+
+/// A query and its three parts by a condition: where that is true, false, unknown.
+pub(crate) fn parted(seed: u64) -> (Query, [Query; 3]) {
+    let mut rng = StdRng::seed_from_u64(seed);
+    let room = rng.random_range(1..=5);
+    let mut maker = Maker { rng, aliases: 0, ctes: Vec::new(), tables: tables(), room };
+    let (from, scope) = maker.trees(1, &[]);
+    let list: Vec<Node> = (0..2)
+        .map(|_| {
+            let ty = maker.fitting_type(&scope);
+            maker.expression(ty, 1, &scope).fixed()
+        })
+        .collect();
+    let condition = maker.condition(2, &scope).fixed();
+    let whole = sql!(Kind::Plain; "SELECT ", Node::list(", ", list), " FROM ", from);
+    let of = |node: Node| Query { node, ordered: false };
+    let parts = ["", "NOT ", "UNKNOWN"].map(|which| {
+        let (before, after) = if which == "UNKNOWN" { ("(", ") IS NULL") } else { (which, "") };
+        of(sql!(Kind::Plain; whole.clone(), " WHERE ", before, "(", condition.clone(), ")", after))
+    });
+    (of(whole), parts)
 }
 
 impl Maker {
