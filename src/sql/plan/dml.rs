@@ -219,7 +219,7 @@ impl Writer<'_, '_> {
     fn before(&mut self, n: usize, local: &[String], reason: &'static str) {
         let o = &self.occurrences[n];
         let filter = o.filter.then_some(self.params);
-        self.sets.push(bound_keys(&self.input.policy.policy, o.table, &our_alias(n + 1), filter, local));
+        self.sets.push(bound_keys(&self.input.policy.policy, o.table, &our_alias(), filter, local));
         if !self.reasons.contains(&reason) {
             self.reasons.push(reason);
         }
@@ -253,7 +253,7 @@ impl Writer<'_, '_> {
             }
         };
         if !shown {
-            let local = in_the_way(insert, conflict, &self.occurrences[n], n);
+            let local = in_the_way(insert, conflict, &self.occurrences[n]);
             self.before(n, &local, "ON_CONFLICT");
         }
         Ok(())
@@ -262,7 +262,7 @@ impl Writer<'_, '_> {
 
 /// Conditions that a row in the way of this INSERT meets, over our alias: its conflict columns have
 /// one of the inserted values, where those stand in the text. None is always right.
-fn in_the_way(insert: &Insert, conflict: &OnConflict, o: &Occurrence<'_>, n: usize) -> Vec<String> {
+fn in_the_way(insert: &Insert, conflict: &OnConflict, o: &Occurrence<'_>) -> Vec<String> {
     let (Some(ConflictTarget::Columns(by)), Some(source)) = (&conflict.conflict_target, &insert.source)
     else {
         return Vec::new();
@@ -292,7 +292,7 @@ fn in_the_way(insert: &Insert, conflict: &OnConflict, o: &Occurrence<'_>, n: usi
         // As INSERT converts it: an assignment and an explicit cast differ in what they refuse only.
         let list: Option<Vec<String>> =
             values.map(|v| Some(format!("{}::{}", v?, column.type_sql))).collect();
-        let alias = crate::catalog::quote_ident(&our_alias(n + 1));
+        let alias = crate::catalog::quote_ident(&our_alias());
         Some(format!("{alias}.{} IN ({})", crate::catalog::quote_ident(&name), list?.join(", ")))
     };
     by.iter().filter_map(|c| one(fold(c))).collect()
