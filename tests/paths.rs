@@ -137,15 +137,18 @@ async fn rows_of_strangers_cannot_be_written_nor_taken() {
         ("INSERT INTO participant VALUES (5, 1)", "GLS-240"),
         ("UPDATE participant SET appointment_id = 5", "GLS-240"),
         ("DELETE FROM participant WHERE appointment_id = 1", "ok"),
-        ("UPDATE cost SET domain = 'Lab'", "GLS-240"),
-        ("UPDATE cost SET ref = 5", "GLS-240"),
+        ("UPDATE cost SET domain = 'Lab'", "GLS-201"),
+        ("UPDATE cost SET ref = 5", "GLS-201"),
         ("COPY cost FROM STDIN", "GLS-240"),
         ("COPY participant FROM STDIN", "GLS-240"),
         (
             "MERGE INTO cost c USING ward w ON false WHEN NOT MATCHED THEN INSERT VALUES (1, 'x', 1, 'Visit', 5)",
             "GLS-240",
         ),
-        ("INSERT INTO cost VALUES (1, 'x', 1, 'Visit', 1) ON CONFLICT DO NOTHING", "GLS-240"),
+        (
+            "INSERT INTO patient (patient_id, name) VALUES (1, 'x') ON CONFLICT (patient_id) DO UPDATE SET address_id = 12",
+            "GLS-240",
+        ),
     ] {
         world.client.batch_execute("BEGIN").await.unwrap();
         let said = match world.decide(&world.nurse, sql) {
