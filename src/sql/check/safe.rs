@@ -200,7 +200,9 @@ impl Checker<'_> {
                 return None;
             }
         }
-        total_cast(from, to).then_some(to)
+        // `numeric(4,2)` has no room for every number.
+        let narrow = to == Ty::Numeric && node.node("type_name").is_some_and(|t| t.has("typmods"));
+        (!narrow && total_cast(from, to)).then_some(to)
     }
 
     fn safe_case(&self, node: &Node, block: &Block<'_>) -> Option<Ty> {

@@ -406,6 +406,8 @@ fn conversions_at_the_end_of_the_calendar_need_a_fence() {
     let clinic = Clinic::new();
     for condition in [
         "p.dob::timestamp = p.seen_at",
+        "p.weight::numeric(4,2) = $1",
+        "p.visits::numeric(4,2) = $1",
         "p.dob::timestamptz IS NOT DISTINCT FROM p.seen_at",
         "date_trunc('month', p.dob) = $1",
         "p.sex = 'f'::public.citext",
