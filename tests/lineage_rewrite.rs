@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use pgglass::catalog::{Catalog, Namespace, QualifiedName};
 use pgglass::policy::*;
-use pgglass::sql::plan::{PlanError, PlanInput, reparse, rewrite};
+use pgglass::sql::plan::{Fence, PlanError, PlanInput, reparse, rewrite};
 use pgglass::sql::{GuardedPlan, PinValue, Strategy};
 use server::{Reply, Server, simple};
 use tokio_postgres::Client;
@@ -234,7 +234,7 @@ struct World {
 }
 
 impl World {
-    fn plan(&self, role: &Role, text: &str, fence: bool) -> Result<GuardedPlan, PlanError> {
+    fn plan(&self, role: &Role, text: &str, fence: Fence) -> Result<GuardedPlan, PlanError> {
         let (ast, _) = reparse(text)?;
         let input = PlanInput {
             text,
@@ -272,7 +272,7 @@ impl World {
     }
 
     /// The properties for one query, one role, one database.
-    async fn query(&self, role: &Role, sql: &str, fence: bool) -> Result<Strategy, String> {
+    async fn query(&self, role: &Role, sql: &str, fence: Fence) -> Result<Strategy, String> {
         let plan = self.plan(role, sql, fence).map_err(|e| format!("no plan: {e}"))?;
         let fail =
             |what: String| Err(format!("{}: {what}\n  {:?}\n  {}", role.name, plan.lineage, plan.text));
@@ -299,7 +299,7 @@ impl World {
 
     /// A write: the reply, and the whole database afterwards.
     async fn write(&self, role: &Role, sql: &str) -> Result<(), String> {
-        let plan = self.plan(role, sql, false).map_err(|e| format!("no plan: {e}"))?;
+        let plan = self.plan(role, sql, Fence::None).map_err(|e| format!("no plan: {e}"))?;
         let state = "SELECT 'p', patient_id, name, age::text FROM patient UNION ALL \
                      SELECT 'e', patient_id, kind, score::text FROM encounter UNION ALL \
                      SELECT 'r', patient_id, code, value::text FROM lab_result LEFT JOIN lab_order USING (order_id) \
@@ -352,9 +352,14 @@ async fn replies_and_records_hold_on_random_databases() {
         dice.roll(2);
         fill(&world.client, &mut dice).await;
         for sql in statements::QUERIES.iter().filter(|s| !failures.contains_key(**s)).collect::<Vec<_>>() {
-            for (role, fence) in
-                [(&nurse, false), (&nurse, true), (&dba, false), (&masked, false), (&masked, true)]
-            {
+            for (role, fence) in [
+                (&nurse, Fence::None),
+                (&nurse, Fence::Blocks),
+                (&nurse, Fence::Tables),
+                (&dba, Fence::None),
+                (&masked, Fence::None),
+                (&masked, Fence::Blocks),
+            ] {
                 match world.query(role, sql, fence).await {
                     Ok(strategy) => {
                         strategies.insert(sql, format!("{strategy:?}"));
@@ -379,7 +384,7 @@ async fn replies_and_records_hold_on_random_databases() {
         "UPDATE encounter SET patient_id = 5 WHERE patient_id = 1",
     ] {
         world.client.batch_execute("INSERT INTO encounter VALUES (900, 1, 'x', 1)").await.ok();
-        let plan = world.plan(&nurse, sql, false).unwrap();
+        let plan = world.plan(&nurse, sql, Fence::None).unwrap();
         match world.run(&plan).await.reply {
             Err(e) if e.starts_with("22P02") && e.contains("GLS-201") => {}
             other => {

@@ -9,7 +9,7 @@ use std::collections::{HashMap, HashSet};
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Row};
 
-use super::{Catalog, Column, Function, Oid, QualifiedName, Relation, RelationKind};
+use super::{Catalog, Column, Function, Oid, QualifiedName, Relation, RelationKind, View};
 
 /// Why no snapshot could be taken.
 #[derive(Debug, thiserror::Error)]
@@ -57,6 +57,20 @@ SELECT a.attrelid, a.attname, a.attnum, a.atttypid, a.atttypmod,
  WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind NOT IN ('i', 'I', 't')
    AND n.nspname !~ '^pg_(toast|temp|toast_temp)(_|$)'
  ORDER BY a.attrelid, a.attnum";
+
+const PRIMARY_KEYS: &str = "\
+SELECT c.conrelid, ARRAY(SELECT a.attname::pg_catalog.text FROM pg_catalog.pg_attribute a
+                          WHERE a.attrelid = c.conrelid AND a.attnum = ANY (c.conkey))
+  FROM pg_catalog.pg_constraint c WHERE c.contype = 'p' AND NOT c.condeferrable";
+
+// The system's own views are decided by name. `pg_get_viewdef` locks what the view reads.
+const VIEWS: &str = "\
+SELECT c.oid, pg_catalog.pg_get_viewdef(c.oid),
+       EXISTS (SELECT FROM pg_catalog.unnest(c.reloptions) o
+                WHERE o LIKE 'security_barrier=%' AND pg_catalog.split_part(o, '=', 2)::pg_catalog.bool)
+  FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+ WHERE c.relkind = 'v' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+   AND (c.oid = $1 OR $1 = 0)";
 
 const FUNCTIONS: &str = "\
 SELECT p.oid, n.nspname, p.proname, p.proargtypes::pg_catalog.oid[], p.prorettype, p.proleakproof,
@@ -111,6 +125,12 @@ h (part, rows, hash) AS (
     UNION ALL
     SELECT 6, count(*), bit_xor(hash_record_extended(ROW(oid, ev_class), 6))
       FROM pg_catalog.pg_rewrite WHERE rulename <> '_RETURN'
+    UNION ALL
+    SELECT 12, count(*), bit_xor(hash_record_extended(ROW(r.oid, r.xmin), 12))
+      FROM pg_catalog.pg_rewrite r JOIN c ON c.oid = r.ev_class WHERE c.relkind = 'v'
+    UNION ALL
+    SELECT 13, count(*), bit_xor(hash_record_extended(ROW(v.oid, v.reloptions), 13))
+      FROM pg_catalog.pg_class v WHERE v.relkind = 'v' AND v.reloptions IS NOT NULL
     UNION ALL
     SELECT 7, count(*), bit_xor(hash_record_extended(ROW(oid, xmin), 7)) FROM pg_catalog.pg_proc
     UNION ALL
@@ -188,8 +208,13 @@ async fn read(client: &Client, epoch: u64) -> Result<Catalog, CatalogError> {
     for (member, role) in pairs {
         memberships.entry(member).or_default().insert(role);
     }
+    let (views, views_missing) = views(client, &relations).await?;
     Ok(Catalog {
         epoch,
+        primary_keys: rows(client, "primary keys", PRIMARY_KEYS, &[], |r| Ok((r.try_get(0)?, r.try_get(1)?)))
+            .await?,
+        views,
+        views_missing,
         server_version,
         relations,
         by_name,
@@ -198,6 +223,56 @@ async fn read(client: &Client, epoch: u64) -> Result<Catalog, CatalogError> {
         foreign_types: rows(client, "types", TYPES, &[], |r| Ok((r.try_get(0)?, letter(r, 1)?))).await?,
         memberships,
     })
+}
+
+/// Longest wait for a table that a view reads: a session that changes it may itself be waiting for us.
+const VIEW_LOCK: &str = "SET lock_timeout = '50ms'";
+/// After so many waits in vain the rest is left out.
+const WAITS: usize = 10;
+
+/// The definitions of views, and whether some are missing because of another session's lock.
+async fn views(
+    client: &Client,
+    relations: &HashMap<Oid, Relation>,
+) -> Result<(HashMap<Oid, View>, bool), CatalogError> {
+    let failed = |source| CatalogError::Query { what: "views", source };
+    client.batch_execute(VIEW_LOCK).await.map_err(failed)?;
+    let mut missing = 0;
+    let all: Oid = 0;
+    let mut found = match rows(client, "views", VIEWS, &[&all], view).await {
+        Ok(found) => found,
+        Err(error) if is_servers(&error) => {
+            let mut found = HashMap::new();
+            for oid in relations.values().filter(|r| r.kind == RelationKind::View).map(|r| r.oid) {
+                match rows::<_, HashMap<Oid, Option<View>>>(client, "views", VIEWS, &[&oid], view).await {
+                    Ok(one) => found.extend(one),
+                    Err(error) if is_servers(&error) => missing += 1,
+                    Err(error) => return Err(error),
+                }
+                if missing >= WAITS {
+                    break;
+                }
+            }
+            missing = missing.max(1);
+            found
+        }
+        Err(error) => return Err(error),
+    };
+    client.batch_execute("RESET lock_timeout").await.map_err(failed)?;
+    let known = found.drain().filter_map(|(oid, view)| Some((oid, view?))).collect();
+    Ok((known, missing > 0))
+}
+
+/// True for an error that the server told (a lock not had, a view dropped meanwhile), not one of the
+/// connection.
+fn is_servers(error: &CatalogError) -> bool {
+    matches!(error, CatalogError::Query { source, .. } if source.code().is_some() && !source.is_closed())
+}
+
+fn view(row: &Row) -> Result<(Oid, Option<View>), tokio_postgres::Error> {
+    let definition: Option<String> = row.try_get(1)?;
+    let barrier = row.try_get(2)?;
+    Ok((row.try_get(0)?, definition.map(|definition| View { definition, barrier })))
 }
 
 async fn server_version(client: &Client) -> Result<u32, CatalogError> {

@@ -155,6 +155,15 @@ pub struct Function {
     pub kind: char,
 }
 
+/// A view.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct View {
+    /// `pg_get_viewdef` under an empty search path: every name outside `pg_catalog` is qualified.
+    pub definition: String,
+    /// `security_barrier`: no condition from outside is evaluated before its own.
+    pub barrier: bool,
+}
+
 /// An immutable snapshot of the server's catalog.
 #[derive(Debug, Clone, Default)]
 pub struct Catalog {
@@ -173,6 +182,12 @@ pub struct Catalog {
     /// Type names (bare) that exist in a schema other than `pg_catalog`, with their `typtype`
     /// (`b` base, `c` composite, `d` domain, `e` enum, `r` range ...); row types of tables excluded.
     pub foreign_types: HashMap<String, char>,
+    /// The columns of primary keys that are not deferrable.
+    pub primary_keys: HashMap<Oid, Vec<String>>,
+    /// What the views of user schemas are made of, where the server could be asked.
+    pub views: HashMap<Oid, View>,
+    /// True when some could not be asked for: another session holds a lock on what they read.
+    pub views_missing: bool,
     /// Role memberships: role name to every role it is a member of, directly or not, itself included.
     pub memberships: HashMap<String, HashSet<String>>,
 }

@@ -134,6 +134,10 @@ pub struct DerivedShape<'a> {
     pub inside: Option<GuardParams>,
     /// End with `OFFSET 0`: nothing outside is evaluated before the filter.
     pub fence: bool,
+    /// `TABLESAMPLE ...`, taken before the filter.
+    pub sample: Option<&'a str>,
+    /// The relation's own rows, not those of its children.
+    pub only: bool,
     /// Add the patient key as a hidden column of this name (reserved prefix included).
     pub witness: Option<&'a str>,
     /// Further conjuncts (SQL text over the relation's alias), pushed in below the fence. They must
@@ -185,10 +189,12 @@ pub fn derived_table(
         shape.filter.iter().map(|p| guard_conjunct(policy, table, inner_alias, *p)).collect();
     conjuncts.extend(shape.local.iter().map(|l| format!("({l})")));
     let mut text = format!(
-        "(SELECT {} FROM {} AS {}{joins}",
+        "(SELECT {} FROM {}{} AS {}{}{joins}",
         items.join(", "),
+        if shape.only { "ONLY " } else { "" },
         relation.name.to_sql(),
-        quote_ident(inner_alias)
+        quote_ident(inner_alias),
+        shape.sample.map(|sample| format!(" {sample}")).unwrap_or_default(),
     );
     if !conjuncts.is_empty() {
         text.push_str(" WHERE ");

@@ -13,6 +13,7 @@ use crate::glass::{self, Call, Decision, Facts, NoParams, ParamValue, ParamValue
 use crate::ledger::Priority;
 use crate::ledger::record::Outcome;
 use crate::policy::{GlsCode, Refusal};
+use crate::sql::parse::messages;
 use crate::wire::message::{self, Bind, Parse};
 
 /// Recognised, or refused because it mentions `glass` in a form that is not answered.
@@ -50,8 +51,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
         if !glass::may_mention(text) || text.len() > LONGEST {
             return None;
         }
-        let parsed = pg_query::parse(text, 0).ok()?.protobuf.stmts;
-        match parsed.as_slice() {
+        let recognised = messages(text, |parsed| match parsed.protobuf.stmts.as_slice() {
             [] => None,
             [one] => glass::recognise(one),
             several => several.iter().any(|s| glass::recognise(s).is_some()).then(|| {
@@ -60,7 +60,8 @@ impl<C: Stream, S: Stream> Session<C, S> {
                     "a glass call must be sent as a statement of its own",
                 ))
             }),
-        }
+        });
+        recognised.ok().flatten()
     }
 
     /// A simple query.

@@ -245,7 +245,8 @@ impl World {
         }
         let before = self.rules.load_full();
         let catalog = catalog::load(client, before.catalog.epoch + 1).await.map_err(|e| e.to_string())?;
-        *fingerprint = now;
+        // Views that could not be read are asked for again.
+        *fingerprint = if catalog.views_missing { String::new() } else { now };
         // A reload of the policy may have come between: bind the one in force now.
         let before = self.rules.load_full();
         let bound = BoundPolicy::bind(Arc::clone(&before.policy.policy), &catalog, Some(&before.policy));

@@ -94,6 +94,16 @@ impl Plans {
             }
             tried = true;
         }
+        parse::deep(|| self.decide_anew(text, context, form, skeleton.filter(|_| !tried)))
+    }
+
+    fn decide_anew(
+        &self,
+        text: &str,
+        context: &Context,
+        form: Form,
+        skeleton: Option<Skeleton>,
+    ) -> Result<Arc<Planned>, Refusal> {
         let parsed = parse::parse(text).map_err(|e| e.refusal())?;
         let mut planned = decide_parsed(&parsed, context);
         locate::refusals(&mut planned, text);
@@ -101,7 +111,7 @@ impl Plans {
         if planned.unknown_relation() || text.len() > LONGEST_KEPT {
             return Ok(planned);
         }
-        if let Some(skeleton) = skeleton.filter(|_| !tried)
+        if let Some(skeleton) = skeleton
             && let ([statement], [known]) = (parsed.statements.as_slice(), planned.statements.as_slice())
             && let Some(template) = template(&skeleton, text, statement, known, context)
         {

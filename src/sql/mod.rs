@@ -31,7 +31,9 @@ mod redact;
 pub mod resolve;
 pub mod template;
 pub mod tree;
+mod views;
 mod weight;
+mod words;
 
 use crate::policy::{GlsCode, Refusal};
 

@@ -2,19 +2,60 @@
 //!
 //! PostgreSQL's own grammar decides what the text means. Nothing here knows catalogs or policy.
 //!
-//! Depth is bounded by libpg_query (its grammar stack, then its `check_stack_depth`) and after it
-//! by the protobuf decoder, which follows 100 messages. Measured on a 2 MiB stack with up to a
-//! million levels of operators, casts, signs, joins and set operations: a clean error each time.
-//! What passes: 46 chained binary operators or casts, 47 explicit joins, 90 arms of a set operation;
-//! AND, OR, IN lists, VALUES and comma joins are flat and have no such limit.
+//! Depth: libpg_query has limits of its own (its grammar stack, then its `check_stack_depth`, at most 2 MB
+//! of stack), and each gives a clean error. What it lets through is read, walked and dropped on a stack of
+//! [`ROOM`] bytes, and refused there when it has more than [`DEEPEST`] levels. Outside of [`deep`] no tree
+//! has more than [`SHALLOW`], so that nobody who walks one needs a large stack.
+
+use std::cell::Cell;
 
 use super::StatementKind;
-use super::tree::{Node, Tree, tree_of};
+use super::tree::{Node, Tree, located_tree_of, tree_of};
 use super::weight;
 use crate::policy::{GlsCode, RESERVED_PREFIX, Refusal};
 
 /// Longest accepted text in bytes. Beyond it a statement is refused, never forwarded.
 pub const MAX_TEXT_BYTES: usize = 64 << 20;
+
+/// Most levels of a tree.
+pub const DEEPEST: usize = 1_000;
+
+/// Most levels of a tree outside of [`deep`].
+const SHALLOW: usize = 100;
+
+/// Bytes of the stack on which deep trees are handled; only what is used of it takes memory.
+const ROOM: usize = 512 << 20;
+
+thread_local! {
+    static IN_THE_DEEP: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs `work` on a large stack, if this is not one already.
+pub(crate) fn with_room<T>(work: impl FnOnce() -> T) -> T {
+    stacker::maybe_grow(ROOM / 2, ROOM, work)
+}
+
+/// Runs `work` where trees of up to [`DEEPEST`] levels are parsed and handled. No tree may leave it.
+pub(crate) fn deep<T>(work: impl FnOnce() -> T) -> T {
+    struct Restore(bool);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            IN_THE_DEEP.set(self.0);
+        }
+    }
+    with_room(|| {
+        let _restore = Restore(IN_THE_DEEP.replace(true));
+        work()
+    })
+}
+
+/// Gives libpg_query's messages of `text` to `read`, with room for whatever they are.
+pub(crate) fn messages<T>(
+    text: &str,
+    read: impl FnOnce(&pg_query::ParseResult) -> T,
+) -> Result<T, pg_query::Error> {
+    with_room(|| pg_query::parse(text, 0).map(|parsed| read(&parsed)))
+}
 
 /// A parsed client text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,8 +118,8 @@ pub enum ParseRefusal {
     /// PostgreSQL's grammar refuses it.
     #[error("{0}")]
     Syntax(String),
-    /// Nested deeper than the decoder follows.
-    #[error("the statement is nested too deeply: about 45 chained operators or 20 subqueries are read")]
+    /// Nested deeper than [`DEEPEST`], or than the parser follows.
+    #[error("the statement is nested too deeply: about 1,000 chained operators or 300 subqueries are read")]
     TooDeep,
     /// A name that starts with the reserved prefix.
     #[error("the name \"{0}\" is reserved: names that start with {RESERVED_PREFIX} belong to the proxy")]
@@ -144,12 +185,18 @@ pub(crate) fn parse_ours(text: &str) -> Result<Parsed, ParseRefusal> {
     }
     let _one_at_a_time =
         weight::admit(text).map_err(|heavy| ParseRefusal::TooHeavy { tokens: heavy.tokens })?;
-    let parsed = pg_query::parse(text, 0).map_err(|e| match e {
+    messages(text, |parsed| read(parsed, text)).map_err(|e| match e {
         pg_query::Error::Parse(message) if message.contains("stack depth") => ParseRefusal::TooDeep,
+        pg_query::Error::Parse(message) if message.contains("memory exhausted") => ParseRefusal::TooDeep,
         pg_query::Error::Parse(message) => ParseRefusal::Syntax(message),
         pg_query::Error::Decode(_) => ParseRefusal::TooDeep,
         _ => ParseRefusal::Internal("the parser refused the text"),
-    })?;
+    })?
+}
+
+/// The statements of parsed messages.
+fn read(parsed: &pg_query::ParseResult, text: &str) -> Result<Parsed, ParseRefusal> {
+    let most = if IN_THE_DEEP.get() { DEEPEST } else { SHALLOW };
     let mut statements = Vec::with_capacity(parsed.protobuf.stmts.len());
     for raw in &parsed.protobuf.stmts {
         let start = usize::try_from(raw.stmt_location).unwrap_or(0);
@@ -159,11 +206,32 @@ pub(crate) fn parse_ours(text: &str) -> Result<Parsed, ParseRefusal> {
         let Ok(Tree::Node(root)) = tree_of(&raw.stmt) else {
             return Err(ParseRefusal::Internal("no statement"));
         };
+        if levels(&root) > most {
+            return Err(ParseRefusal::TooDeep);
+        }
         let max_param = u16::try_from(max_param(&root))
             .map_err(|_| ParseRefusal::Syntax("there is no parameter with that number".into()))?;
         statements.push(Statement { text: slice.to_owned(), root, max_param });
     }
     Ok(Parsed { statements })
+}
+
+/// Levels of a tree.
+fn levels(node: &Node) -> usize {
+    1 + node.children().into_iter().map(levels).max().unwrap_or(0)
+}
+
+/// The tree of one statement with the places of its nodes in the text. Only inside [`deep`].
+pub(crate) fn parse_located(text: &str) -> Result<Node, ParseRefusal> {
+    let located = messages(text, |parsed| match parsed.protobuf.stmts.as_slice() {
+        [one] => match located_tree_of(&one.stmt) {
+            Ok(Tree::Node(root)) if levels(&root) <= DEEPEST => Ok(root),
+            Ok(Tree::Node(_)) => Err(ParseRefusal::TooDeep),
+            _ => Err(ParseRefusal::Internal("no statement")),
+        },
+        _ => Err(ParseRefusal::Internal("one statement is expected")),
+    });
+    located.map_err(|e| ParseRefusal::Syntax(e.to_string()))?
 }
 
 fn max_param(node: &Node) -> i64 {

@@ -11,10 +11,12 @@ use super::locate;
 use super::objects::{self, Object, Wrap};
 use super::observed::{self, Observed, Would};
 use super::parse::{self, Statement};
-use super::plan::{self, PlanError, PlanInput, TrustedPins};
+use super::plan::{self, Fence, PlanError, PlanInput, TrustedPins};
 use super::resolve::{self, Decision, ProtectedOccurrence};
 use super::template::Given;
+use super::tree::Node;
 use super::{Footprint, GuardedPlan, StatementKind, Strategy, Verdict, cannot_guard};
+use super::{views, words};
 use crate::catalog::{Catalog, Namespace};
 use crate::policy::{BoundPolicy, GuardParams, Refusal, Role, Variant};
 
@@ -109,16 +111,23 @@ impl PlannedStatement {
 /// # Errors
 /// As [`Plans::decide`](super::cache::Plans::decide).
 pub fn decide(text: &str, context: &Context) -> Result<Planned, Refusal> {
-    let mut planned = decide_parsed(&parse::parse(text).map_err(|e| e.refusal())?, context);
-    locate::refusals(&mut planned, text);
-    Ok(planned)
+    parse::deep(|| {
+        let mut planned = decide_parsed(&parse::parse(text).map_err(|e| e.refusal())?, context);
+        locate::refusals(&mut planned, text);
+        Ok(planned)
+    })
 }
 
 pub(super) fn decide_parsed(parsed: &parse::Parsed, context: &Context) -> Planned {
     let mut statements: Vec<PlannedStatement> = parsed
         .statements
         .iter()
-        .map(|s| Decider { statement: s, context, pins: TrustedPins::All }.decide())
+        .map(|s| {
+            let expanded = views::expanded(s, context);
+            let statement = expanded.as_ref().unwrap_or(s);
+            let planned = Decider { statement, context, pins: TrustedPins::All }.decide();
+            PlannedStatement { text: s.text.as_str().into(), ..planned }
+        })
         .collect();
     after_names_moved(&mut statements, parsed, context);
     if let Some(role) = &context.watched {
@@ -191,15 +200,15 @@ pub fn syntax_error(text: &str) -> Option<Refusal> {
     if text.len() > LONGEST_ONLY {
         return None;
     }
-    match parse::parse(text) {
+    parse::deep(|| match parse::parse(text) {
         Err(e @ parse::ParseRefusal::Syntax(_)) => Some(e.refusal()),
         _ => None,
-    }
+    })
 }
 
 /// True for a text of exactly one statement.
 pub fn is_one_statement(text: &str) -> bool {
-    parse::parse(text).is_ok_and(|parsed| parsed.statements.len() == 1)
+    parse::deep(|| parse::parse(text).is_ok_and(|parsed| parsed.statements.len() == 1))
 }
 
 /// The same as [`transaction_end`] for transaction control and SET, RESET, SHOW alone: what is let through while the
@@ -233,13 +242,12 @@ fn only(text: &str, accept: impl Fn(&Statement) -> bool) -> Option<Planned> {
     })
 }
 
-/// libpg_query's own text of the same tree. It recurses on the caller's stack, so only for texts
-/// that cannot be deep.
-fn deparse(text: &str) -> Option<String> {
-    const LONGEST: usize = 8 * 1024;
-    let text = (text.len() <= LONGEST)
-        .then(|| pg_query::parse(text, 0).ok()?.deparse(Default::default()).ok())??;
-    Some(in_rewriters_words(text))
+/// libpg_query's own text of the same tree.
+pub(super) fn deparse(text: &str) -> Option<String> {
+    const LONGEST: usize = 64 * 1024;
+    let deparsed = (text.len() <= LONGEST)
+        .then(|| parse::messages(text, |parsed| parsed.deparse(Default::default()).ok()).ok()?)?;
+    Some(in_rewriters_words(deparsed?))
 }
 
 /// Forms that the rewriter's parser does not know, or loses, in others that PostgreSQL's grammar reads as the same:
@@ -285,6 +293,20 @@ fn in_rewriters_words(mut text: String) -> String {
 fn quotes_behind_backslashes(token: &str) -> Option<String> {
     let inner = token.strip_prefix('\'')?.strip_suffix('\'')?;
     inner.contains("''").then(|| format!("E'{}'", inner.replace('\\', "\\\\").replace("''", "\\'")))
+}
+
+/// True when a table is read with ONLY.
+fn reads_only_own(node: &Node) -> bool {
+    (node.kind == "RangeVar" && !node.flag("inh")) || node.children().into_iter().any(reads_only_own)
+}
+
+/// A statement as the rewriter reads it.
+struct Faithful {
+    ast: sqlparser::ast::Statement,
+    /// The text, in words that may not be the rewriter's.
+    text: String,
+    /// What has to be put back into whatever the rewriter prints.
+    disguise: Option<words::Disguise>,
 }
 
 /// One statement on its way to a verdict.
@@ -405,7 +427,14 @@ impl Decider<'_> {
                 "Number parameters from $1 on, or send the values as one array: = ANY ($1).",
             ));
         }
-        let (ast, text) = self.faithful()?;
+        let Faithful { ast, text, disguise } = self.faithful()?;
+        let rewritten = |ast, input: &PlanInput<'_>| {
+            let mut plan = plan::rewrite(ast, input).map_err(|e| e.refusal())?;
+            if let Some(disguise) = &disguise {
+                plan.text = disguise.undone(&plan.text);
+            }
+            Ok(plan)
+        };
         let mut input = PlanInput {
             text: &text,
             role,
@@ -414,14 +443,14 @@ impl Decider<'_> {
             namespace,
             variant,
             client_params: self.statement.max_param,
-            fence: false,
+            fence: Fence::None,
             pins: self.pins,
         };
         let checked = CheckContext {
             context: resolve::Context { role, bound: policy, catalog, namespace },
             params: GuardParams::after(self.statement.max_param, variant),
         };
-        let plan = plan::rewrite(ast.clone(), &input).map_err(|e| e.refusal())?;
+        let plan = rewritten(ast.clone(), &input)?;
         // The checker finds what is not guarded; a table of a role that needs no guard would only
         // be missing from the record.
         let seen = |o: &ProtectedOccurrence| {
@@ -435,30 +464,50 @@ impl Decider<'_> {
             Err(CheckFailure::NeedsFence(_)) => {}
             Err(other) => return Err(self.not_guarded(&plan, &other)),
         }
-        input.fence = true;
-        let plan = plan::rewrite(ast, &input).map_err(|e| e.refusal())?;
+        input.fence = Fence::Blocks;
+        if let Ok(plan) = rewritten(ast.clone(), &input)
+            && check::check(&plan.text, &checked).is_ok()
+        {
+            return Ok(plan);
+        }
+        input.fence = Fence::Tables;
+        let plan = rewritten(ast, &input)?;
         check::check(&plan.text, &checked).map_err(|e| self.not_guarded(&plan, &e))?;
         Ok(plan)
     }
 
     /// The rewriter's AST of a text that PostgreSQL's grammar reads as the client's statement, both as
     /// it is given to the rewriter's parser and as that prints it back.
-    fn faithful(&self) -> Result<(sqlparser::ast::Statement, String), Refusal> {
-        let mut first = None;
-        match self.faithful_to(&self.statement.text) {
-            Ok(ast) => return Ok((ast, self.statement.text.clone())),
-            Err(error) => first.get_or_insert(error),
+    fn faithful(&self) -> Result<Faithful, Refusal> {
+        let own = &self.statement.text;
+        // `ONLY t` is read as a table called ONLY with the alias t, and printed the same.
+        let only = reads_only_own(&self.statement.root);
+        let first = match self.faithful_to(own) {
+            Ok(ast) if !only => return Ok(Faithful { ast, text: own.clone(), disguise: None }),
+            Ok(_) => PlanError::Parse("ONLY before a table".to_owned()),
+            Err(error) => error,
         };
         // libpg_query's own text of the same tree: `TABLE t`, `ISNULL`, `U&""` and the like are
         // written in the common form there.
-        let deparsed = deparse(&self.statement.text)
-            .filter(|text| self.reads_the_same(text))
-            .and_then(|text| self.faithful_to(&text).ok().map(|ast| (ast, text)));
-        deparsed.ok_or_else(|| {
-            first.unwrap_or_else(|| PlanError::Parse("not understood".into())).refusal().with_hint(
-                "The rewriter does not know this form of SQL. Write it with plain joins, subqueries and CTEs.",
-            )
-        })
+        let deparsed = deparse(own).filter(|text| self.reads_the_same(text));
+        if let Some(text) = &deparsed
+            && !only
+            && let Ok(ast) = self.faithful_to(text)
+        {
+            return Ok(Faithful { ast, text: text.clone(), disguise: None });
+        }
+        // Forms that the rewriter has no words for.
+        for text in deparsed.iter().chain([own]) {
+            let Some(disguise) = words::disguised(text, &self.context.catalog) else { continue };
+            if let Ok((ast, printed)) = plan::reparse(&disguise.text)
+                && self.reads_the_same(&disguise.undone(&printed))
+            {
+                return Ok(Faithful { ast, text: text.clone(), disguise: Some(disguise) });
+            }
+        }
+        Err(first.refusal().with_hint(
+            "The rewriter does not know this form of SQL. Write it with plain joins, subqueries and CTEs.",
+        ))
     }
 
     fn faithful_to(&self, text: &str) -> Result<sqlparser::ast::Statement, PlanError> {

@@ -121,7 +121,12 @@ impl Tree {
 
 /// The generic form of a protobuf value.
 pub fn tree_of<T: Serialize>(value: &T) -> Result<Tree, TreeError> {
-    value.serialize(Builder)
+    value.serialize(Builder::<false>)
+}
+
+/// The same with the places in the text: only to find what stands where, never for comparison.
+pub(super) fn located_tree_of<T: Serialize>(value: &T) -> Result<Tree, TreeError> {
+    value.serialize(Builder::<true>)
 }
 
 /// True when two statements are the same tree, locations aside.
@@ -141,7 +146,7 @@ impl ser::Error for TreeError {
 }
 
 /// Fields that only say where in the text a node stood.
-fn is_location(name: &str) -> bool {
+pub(super) fn is_location(name: &str) -> bool {
     matches!(
         name,
         "location"
@@ -158,14 +163,15 @@ fn is_location(name: &str) -> bool {
     )
 }
 
-struct Builder;
+/// `L`: locations are kept.
+struct Builder<const L: bool>;
 
-struct StructBuilder {
+struct StructBuilder<const L: bool> {
     kind: &'static str,
     fields: Vec<(&'static str, Tree)>,
 }
 
-struct SeqBuilder(Vec<Tree>);
+struct SeqBuilder<const L: bool>(Vec<Tree>);
 
 fn is_default(value: &Tree) -> bool {
     match value {
@@ -177,7 +183,7 @@ fn is_default(value: &Tree) -> bool {
     }
 }
 
-impl ser::SerializeStruct for StructBuilder {
+impl<const L: bool> ser::SerializeStruct for StructBuilder<L> {
     type Ok = Tree;
     type Error = TreeError;
     fn serialize_field<T: Serialize + ?Sized>(
@@ -185,10 +191,10 @@ impl ser::SerializeStruct for StructBuilder {
         key: &'static str,
         value: &T,
     ) -> Result<(), TreeError> {
-        if is_location(key) {
+        if !L && is_location(key) {
             return Ok(());
         }
-        let value = value.serialize(Builder)?;
+        let value = value.serialize(Builder::<L>)?;
         if !is_default(&value) {
             self.fields.push((key, value));
         }
@@ -205,11 +211,11 @@ impl ser::SerializeStruct for StructBuilder {
     }
 }
 
-impl ser::SerializeSeq for SeqBuilder {
+impl<const L: bool> ser::SerializeSeq for SeqBuilder<L> {
     type Ok = Tree;
     type Error = TreeError;
     fn serialize_element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), TreeError> {
-        self.0.push(value.serialize(Builder)?);
+        self.0.push(value.serialize(Builder::<L>)?);
         Ok(())
     }
     fn end(self) -> Result<Tree, TreeError> {
@@ -230,15 +236,15 @@ macro_rules! integers {
 
 type Never = ser::Impossible<Tree, TreeError>;
 
-impl ser::Serializer for Builder {
+impl<const L: bool> ser::Serializer for Builder<L> {
     type Ok = Tree;
     type Error = TreeError;
-    type SerializeSeq = SeqBuilder;
+    type SerializeSeq = SeqBuilder<L>;
     type SerializeTuple = Never;
     type SerializeTupleStruct = Never;
     type SerializeTupleVariant = Never;
     type SerializeMap = Never;
-    type SerializeStruct = StructBuilder;
+    type SerializeStruct = StructBuilder<L>;
     type SerializeStructVariant = Never;
 
     integers!(serialize_bool: bool, serialize_i8: i8, serialize_i16: i16, serialize_i32: i32,
@@ -293,7 +299,7 @@ impl ser::Serializer for Builder {
         // The payload's own struct name tells the variant.
         value.serialize(self)
     }
-    fn serialize_seq(self, len: Option<usize>) -> Result<SeqBuilder, TreeError> {
+    fn serialize_seq(self, len: Option<usize>) -> Result<SeqBuilder<L>, TreeError> {
         Ok(SeqBuilder(Vec::with_capacity(len.unwrap_or(0))))
     }
     fn serialize_tuple(self, _: usize) -> Result<Never, TreeError> {
@@ -314,7 +320,7 @@ impl ser::Serializer for Builder {
     fn serialize_map(self, _: Option<usize>) -> Result<Never, TreeError> {
         unexpected("map")
     }
-    fn serialize_struct(self, name: &'static str, len: usize) -> Result<StructBuilder, TreeError> {
+    fn serialize_struct(self, name: &'static str, len: usize) -> Result<StructBuilder<L>, TreeError> {
         Ok(StructBuilder { kind: name, fields: Vec::with_capacity(len.min(8)) })
     }
     fn serialize_struct_variant(

@@ -25,6 +25,7 @@ mod p4_record;
 mod p5_fail_closed;
 mod p6_revocation;
 mod p7_tamper;
+mod reading;
 mod row_limits;
 mod support;
 mod withheld;

@@ -159,7 +159,7 @@ fn named_statements_portals_and_cursors_show_no_more() {
 
 /// Fails closed, so no promise of secrecy is broken; but a database without the others answers them.
 #[test]
-#[ignore = "defect: ONLY, tableoid, recursion over a sublink and some CTEs are refused (GLS-240)"]
+#[ignore = "defect: tableoid is refused (GLS-240)"]
 fn every_ordinary_read_works() {
     let (whole, hers) = databases("");
     let (_proxy, mut direct, mut through) = pair(&whole, &hers);

@@ -16,6 +16,8 @@ use crate::sql::tree::{Node, Tree};
 pub(super) struct Cte {
     pub(super) name: String,
     pub(super) exposed: bool,
+    /// Something in it could fail on a value.
+    pub(super) can_fail: bool,
     pub(super) columns: Columns,
 }
 
@@ -80,7 +82,8 @@ impl Checker<'_> {
         if with.flag("recursive") {
             for cte in with.nodes("ctes") {
                 let exposed = cte.node("ctequery").is_some_and(|q| self.mentions_filtered(q, &env));
-                env.ctes.push(Cte { name: cte.str("ctename").to_owned(), exposed, columns: None });
+                let name = cte.str("ctename").to_owned();
+                env.ctes.push(Cte { name, exposed, can_fail: true, columns: None });
             }
         }
         for (i, cte) in with.nodes("ctes").enumerate() {
@@ -92,13 +95,16 @@ impl Checker<'_> {
             let fence = recursive || materialized;
             if recursive && let Some(own) = env.ctes.get_mut(base + i) {
                 own.exposed = false;
+                own.can_fail = false;
             }
             let place = if fence { Place::Top } else { Place::Derived };
             env.defines = (recursive && cte.list("aliascolnames").is_empty()).then_some(base + i);
+            let before = self.unsafe_met;
             let facts = self.statement(query, &env, place)?;
             env.defines = None;
             let columns = if cte.list("aliascolnames").is_empty() { facts.columns } else { None };
-            let done = Cte { name, exposed: facts.exposed && !fence, columns };
+            let can_fail = self.unsafe_met > before;
+            let done = Cte { name, exposed: facts.exposed && !fence, can_fail, columns };
             match env.ctes.get_mut(base + i) {
                 Some(slot) => *slot = done,
                 None => env.ctes.push(done),
@@ -131,6 +137,8 @@ impl Checker<'_> {
         let rows = if pending.len() == from.filtered.len() { pending.as_slice() } else { &[] };
         let plain = conditions.clone();
         let conditions = self.judged(conditions, rows, env, &mut from)?;
+        let semi_joined = conditions.iter().any(|(c, _)| !self.is_exempt(c) && self.mentions_filtered(c, env));
+        self.gates(&from, env.exposed || semi_joined);
         let block = Block { items: &from.items, ctes: &env.ctes, parent: env.block };
         let least = self.cx.context.role.masking.min_cell;
         let least = least.filter(|_| !from.cells.keyed.is_empty() || from.cells.keyless);
@@ -326,8 +334,11 @@ impl Checker<'_> {
             self.exempt(node);
             return Ok(());
         }
-        if early && self.safe(node, block).is_none() {
-            self.needs_fence(format!("{place} ({})", node.kind));
+        if self.safe(node, block).is_none() {
+            self.unsafe_met += 1;
+            if early {
+                self.needs_fence(format!("{place} ({})", node.kind));
+            }
         }
         self.sublinks(node, block, env, early)
     }

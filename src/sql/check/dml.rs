@@ -128,6 +128,7 @@ impl Checker<'_> {
         }
         let mut conditions = self.claim(conjuncts(change.field("where_clause")), &pending, "WHERE")?;
         conditions.append(&mut from.conditions);
+        self.gates(&from, env.exposed || filtered.is_some());
         if let Some(oid) = filtered
             && self.assigns_key(change, oid)?
         {

@@ -150,7 +150,13 @@ impl Checker<'_> {
             return fail("a rule without a relation");
         };
         let last = subquery.nodes("target_list").last().map_or("", |t| t.str("name"));
+        let mut range = subquery.nodes("from_clause").next();
+        while let Some(join) = range.filter(|r| r.kind == "JoinExpr") {
+            range = join.node("larg");
+        }
         let shape = DerivedShape {
+            sample: None,
+            only: range.is_some_and(|r| r.kind == "RangeVar" && !r.flag("inh")),
             filter: demand.filter.then_some(self.cx.params),
             inside: demand.masks.outside.map(|_| self.cx.params),
             fence: subquery.has("limit_offset"),

@@ -74,6 +74,7 @@ pub fn check(text: &str, context: &CheckContext<'_>) -> Result<(), CheckFailure>
         cells: 0,
         masked: false,
         fence: None,
+        unsafe_met: 0,
     };
     if kind != StatementKind::Select && context.context.role.masking.min_cell.is_some() {
         return Err(CheckFailure::Cell("it writes, or names single rows".to_owned()));
@@ -114,6 +115,8 @@ pub(super) struct Checker<'a> {
     masked: bool,
     /// The first reason for a fence.
     fence: Option<String>,
+    /// Expressions met so far that are not safe, wherever they stand.
+    unsafe_met: usize,
 }
 
 impl<'a> Checker<'a> {

@@ -42,6 +42,17 @@ pub(super) struct From<'n> {
     pub(super) cells: Cells,
     /// Base-table occurrences with a filter, under any alias, for the alias-capture rule.
     pub(super) filtered: Vec<String>,
+    /// What can open or close the gate for the others.
+    parts: Vec<Part>,
+}
+
+/// One item as its neighbours see it.
+#[derive(Debug, Clone, Copy)]
+struct Part {
+    /// Rows that its guard has not filtered yet can be met in it.
+    exposed: bool,
+    /// Something in it could fail on a value.
+    can_fail: bool,
 }
 
 impl<'n> From<'n> {
@@ -56,7 +67,13 @@ impl<'n> From<'n> {
             unsafe_using: false,
             cells: Cells::default(),
             filtered: Vec::new(),
+            parts: Vec::new(),
         }
+    }
+
+    fn part(&mut self, exposed: bool, can_fail: bool) {
+        self.exposed |= exposed;
+        self.parts.push(Part { exposed, can_fail });
     }
 }
 
@@ -144,6 +161,16 @@ impl Checker<'_> {
         Ok(rest)
     }
 
+    /// A join asks its other side for rows only when the first has one: whether what is in an item is
+    /// evaluated at all can tell of hidden rows of another one, or of a semi-joined subquery (`beside`).
+    /// A fence around the item does not help against that, only one around the rows that are asked first.
+    pub(super) fn gates(&mut self, from: &From<'_>, beside: bool) {
+        let asked_first = |i: usize| from.parts.iter().enumerate().any(|(j, p)| j != i && p.exposed);
+        if from.parts.iter().enumerate().any(|(i, p)| p.can_fail && (beside || asked_first(i))) {
+            self.needs_fence("a subquery beside it that could fail");
+        }
+    }
+
     pub(super) fn item_of<'n>(
         &mut self,
         node: &'n Node,
@@ -211,8 +238,9 @@ impl Checker<'_> {
         if !node.has("schemaname")
             && let Some(cte) = env.ctes.iter().rev().find(|c| c.name == name)
         {
-            from.exposed |= cte.exposed;
             from.cells.other = true;
+            from.part(cte.exposed, cte.can_fail);
+            self.unsafe_met += usize::from(cte.can_fail);
             from.items.push(Item { alias, oid: None, columns: renamed(cte.columns.clone(), node) });
             return Ok(Vec::new());
         }
@@ -246,6 +274,7 @@ impl Checker<'_> {
         if node.node("alias").is_some_and(|a| !a.list("colnames").is_empty()) {
             return fail(format!("\"{alias}\" renames the columns that its guard reads"));
         }
+        from.parts.push(Part { exposed: true, can_fail: false });
         from.filtered.push(alias.clone());
         Ok(vec![Pending { oid: demand.oid, alias }])
     }
@@ -319,6 +348,7 @@ impl Checker<'_> {
         }
         from.cells.other = true;
         let stands_for = self.stands_for(query, env)?.filter(|_| !renames(node));
+        let before = self.unsafe_met;
         let facts = if node.flag("lateral") {
             let items = from.items.clone();
             let block = Block { items: &items, ctes: &env.ctes, parent: env.block };
@@ -331,7 +361,7 @@ impl Checker<'_> {
         } else {
             self.select(query, env, Place::Derived)?
         };
-        from.exposed |= facts.exposed;
+        from.part(facts.exposed, self.unsafe_met > before);
         from.items.push(Item { alias, oid: stands_for, columns: renamed(facts.columns, node) });
         Ok(Vec::new())
     }
@@ -393,7 +423,7 @@ impl Checker<'_> {
         }
         self.exempt(query);
         self.masked = true;
-        from.exposed |= demand.filter && !is_fence(query);
+        from.part(demand.filter && !is_fence(query), false);
         let context = self.cx.context;
         let columns = context.catalog.relation(demand.oid).map(|r| columns_of(r, context.catalog));
         let oid = self.shows_owner(query, &demand, inner)?.then_some(demand.oid);

@@ -232,8 +232,9 @@ impl Checker<'_> {
             K::AexprOp => self.safe_binary(op, left, node.node("rexpr"), block),
             K::AexprDistinct | K::AexprNotDistinct => self.safe_binary("=", left, node.node("rexpr"), block),
             K::AexprNullif => {
-                self.safe_binary("=", left, node.node("rexpr"), block)?;
-                self.safe(left?, block)
+                // Each operand is looked at once: nested ones would double at every level.
+                let (a, b) = (self.safe(left?, block)?, self.safe(node.node("rexpr")?, block)?);
+                (comparable(a, b) && !self.shadows_enum(a)).then_some(a)
             }
             K::AexprIn => {
                 let items = node.node("rexpr").map(|l| l.nodes("items").collect()).unwrap_or_default();
@@ -273,15 +274,15 @@ impl Checker<'_> {
     }
 
     fn compare_each(&self, left: &Node, items: Vec<&Node>, block: &Block<'_>) -> Option<Ty> {
-        if !items.iter().all(|i| self.compare(left, i, block).is_some()) {
-            return None;
-        }
         if left.kind == "RowExpr" {
-            return Some(Ty::Bool);
+            let same = items.iter().all(|i| self.compare(left, i, block).is_some());
+            return same.then_some(Ty::Bool);
         }
+        let a = self.safe(left, block)?;
         // All are converted to one common type.
         let types = self.all_safe(items.iter().copied(), block)?;
-        all_comparable(&types).then_some(Ty::Bool)
+        let same = types.iter().all(|b| comparable(a, *b)) && !self.shadows_enum(a);
+        (same && all_comparable(&types)).then_some(Ty::Bool)
     }
 
     fn compare(&self, left: &Node, right: &Node, block: &Block<'_>) -> Option<Ty> {
@@ -292,9 +293,12 @@ impl Checker<'_> {
             return same.then_some(Ty::Bool);
         }
         let (a, b) = (self.safe(left, block)?, self.safe(right, block)?);
-        // An operator of the user's on an enum would be preferred to the built-in anyenum one.
-        let shadowed = a == Ty::Enum && !self.cx.context.catalog.foreign_operators.is_empty();
-        (comparable(a, b) && !shadowed).then_some(Ty::Bool)
+        (comparable(a, b) && !self.shadows_enum(a)).then_some(Ty::Bool)
+    }
+
+    /// An operator of the user's on an enum would be preferred to the built-in anyenum one.
+    fn shadows_enum(&self, ty: Ty) -> bool {
+        ty == Ty::Enum && !self.cx.context.catalog.foreign_operators.is_empty()
     }
 
     fn safe_binary(
@@ -363,6 +367,8 @@ impl Checker<'_> {
             && !node.has("over")
         {
             let types = self.all_safe(args.into_iter(), block)?;
+            let sorted = node.nodes("agg_order").filter_map(|k| k.node("node"));
+            self.all_safe(node.node("agg_filter").into_iter().chain(sorted), block)?;
             return Some(match (*name, types.first()) {
                 ("count", _) => Ty::Int(8),
                 ("bool_and" | "bool_or", _) => Ty::Bool,
@@ -374,6 +380,14 @@ impl Checker<'_> {
             return None;
         }
         let types = self.all_safe(args.iter().copied(), block)?;
+        // Sums of what cannot overflow: int2 and int4 to int8, the others to numeric.
+        if matches!(*name, "sum" | "avg") {
+            return match types.as_slice() {
+                [Ty::Int(2 | 4)] if *name == "sum" => Some(Ty::Int(8)),
+                [Ty::Int(_) | Ty::Numeric] => Some(Ty::Numeric),
+                _ => None,
+            };
+        }
         let texts = |range: std::ops::Range<usize>| {
             types.get(range).is_some_and(|t| t.iter().all(|t| matches!(t, Ty::Text | Ty::Literal)))
         };

@@ -390,6 +390,57 @@ fn b21_b24_b25_leaky_conditions_need_a_fence() {
     }
 }
 
+/// Seen on PostgreSQL 15 under `from_collapse_limit = 1`: the reference table's own condition ran, and failed, exactly
+/// when a hidden note matched.
+#[test]
+fn what_could_fail_beside_unfiltered_rows_needs_a_fence() {
+    let clinic = Clinic::new();
+    all(
+        Seen::Fence,
+        &clinic,
+        &[
+            "SELECT 1 FROM notes b, (SELECT * FROM ward w WHERE 1 / (w.id - 3) > 0) x WHERE b.body LIKE 'HIV%' AND {notes b}",
+            "SELECT 1 FROM notes b, (SELECT 1 / (w.id - 3) FROM ward w OFFSET 0) x WHERE {notes b}",
+            "SELECT 1 FROM notes b JOIN (SELECT 1 / (w.id - 3) AS id FROM ward w OFFSET 0) x ON x.id = b.id WHERE {notes b}",
+            "WITH x AS MATERIALIZED (SELECT 1 / (w.id - 3) FROM ward w) SELECT 1 FROM notes b, x WHERE {notes b}",
+            "WITH x AS (SELECT 1 / (w.id - 3) FROM ward w), y AS (SELECT * FROM x) SELECT 1 FROM notes b, y WHERE {notes b}",
+            "SELECT 1 FROM notes b, (VALUES (1 / 0)) v WHERE {notes b}",
+            "SELECT 1 FROM ward x LEFT JOIN (SELECT count(*) FILTER (WHERE 1 / w.id > 0) FROM ward w) y ON true \
+             WHERE x.mrn IN (SELECT b.mrn FROM notes b WHERE {notes b})",
+            "SELECT 1 FROM (SELECT * FROM notes b WHERE {notes b}) b, (SELECT 1 / w.id FROM ward w) x",
+            "UPDATE notes n SET body = 'x' FROM (SELECT 1 / (w.id - 3) AS k FROM ward w) x WHERE {notes n}",
+        ],
+    );
+    all(
+        Seen::Pass,
+        &clinic,
+        &[
+            "SELECT 1 FROM notes b, (SELECT w.id FROM ward w WHERE w.id > 3) x WHERE {notes b}",
+            "SELECT 1 FROM (SELECT * FROM notes b WHERE {notes b} OFFSET 0) b, (SELECT 1 / (w.id - 3) FROM ward w) x",
+            "SELECT 1 FROM notes b JOIN (SELECT mrn, sum(id), count(*) FROM ward GROUP BY mrn) x USING (mrn) WHERE {notes b}",
+            "SELECT 1 / x.id FROM (SELECT w.id / 2 AS id FROM ward w) x",
+            "SELECT (SELECT 1 / w.id FROM ward w LIMIT 1) FROM notes b WHERE {notes b}",
+        ],
+    );
+}
+
+/// Each operand is judged once: these took time that doubled with every level.
+#[test]
+fn nested_comparisons_are_judged_in_time() {
+    let clinic = Clinic::new();
+    let nested = |open: &str, close: &str, n: usize| {
+        format!(
+            "SELECT 1 FROM patients p WHERE {}p.visits{} > 0 AND {{patients p}}",
+            open.repeat(n),
+            close.repeat(n)
+        )
+    };
+    let start = std::time::Instant::now();
+    assert_eq!(run(&clinic, &nested("nullif(", ", 1)", 30)), Seen::Pass);
+    run(&clinic, &nested("(p.visits IN (1, (", ")::int))::int", 12));
+    assert!(start.elapsed().as_secs() < 5, "{:?}", start.elapsed());
+}
+
 #[test]
 fn a_witness_over_a_path_exposes_nothing_to_lateral_items() {
     let clinic = Clinic::new();

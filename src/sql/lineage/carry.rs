@@ -18,6 +18,7 @@ use crate::sql::plan::{
     CteNames, Look, Occurrence, Placeholders, PlanInput, any_expr, any_query, any_relation, fold, ident,
     look, occurrence_of, side,
 };
+use crate::sql::words::is_opaque;
 
 /// Why keys are not carried.
 pub(super) type Reason = &'static str;
@@ -420,7 +421,10 @@ impl Look for WholeRow<'_> {
     fn expr(&mut self, expr: &Expr) -> bool {
         let whole = |name: &Ident| self.0.contains(&fold(name).as_str());
         match expr {
-            Expr::Identifier(name) => whole(name),
+            Expr::Identifier(name) => whole(name) || (is_opaque(&name.value) && !self.0.is_empty()),
+            Expr::CompoundIdentifier(parts) => {
+                parts.iter().any(|p| is_opaque(&p.value)) && !self.0.is_empty()
+            }
             Expr::QualifiedWildcard(..) | Expr::Wildcard(_) => !self.0.is_empty(),
             Expr::Function(call) => match &call.args {
                 FunctionArguments::List(list) => list.args.iter().any(|a| {

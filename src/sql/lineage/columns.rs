@@ -9,6 +9,7 @@ use sqlparser::ast::{
 
 use crate::catalog::{Oid, Resolved};
 use crate::sql::plan::{CteNames, Occurrence, PlanInput, Side, fold, occurrence_of, side};
+use crate::sql::words::is_opaque;
 
 /// One item of a FROM clause.
 #[derive(Debug)]
@@ -304,8 +305,10 @@ pub(super) fn output_columns(query: &Query) -> Option<Vec<String>> {
             .iter()
             .map(|item| match item {
                 SelectItem::ExprWithAlias { alias, .. } => Some(fold(alias)),
-                SelectItem::UnnamedExpr(Expr::Identifier(name)) => Some(fold(name)),
-                SelectItem::UnnamedExpr(Expr::CompoundIdentifier(parts)) => parts.last().map(fold),
+                SelectItem::UnnamedExpr(Expr::Identifier(name)) => Some(fold(name)).filter(|n| !is_opaque(n)),
+                SelectItem::UnnamedExpr(Expr::CompoundIdentifier(parts)) => {
+                    parts.last().map(fold).filter(|n| !is_opaque(n))
+                }
                 _ => None,
             })
             .collect(),

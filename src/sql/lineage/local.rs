@@ -7,7 +7,10 @@ use std::collections::HashMap;
 use sqlparser::ast::{BinaryOperator, Expr, Ident, Statement, TableWithJoins, UnaryOperator, Value};
 
 use super::columns::{Block, Conjunct, conjuncts};
+use super::pins::Known;
+use crate::catalog::{quote_ident, quote_literal};
 use crate::policy::our_alias;
+use crate::sql::PinValue;
 use crate::sql::plan::{CteNames, Look, Occurrence, PlanInput, look};
 
 /// How often each parameter stands in the statement, by number.
@@ -85,6 +88,51 @@ pub(crate) fn split_plain(
         _ => false,
     };
     conjuncts(selection).into_iter().cloned().partition(|e| plain(e))
+}
+
+/// `column` of occurrence `n` is one of `values`, as text over the alias `our_alias(n + 1)`; `None` where
+/// that could be read in another type than where the values stand.
+#[allow(clippy::too_many_arguments)]
+pub(super) fn pinned(
+    n: usize,
+    column: &str,
+    values: &[PinValue],
+    own: &[String],
+    known: &Known,
+    block: &Block<'_>,
+    occurrences: &[Occurrence<'_>],
+    params: &ParamUses,
+) -> Option<String> {
+    let o = &occurrences[n];
+    let type_of = |o: &Occurrence<'_>, column: &str| {
+        let column = o.relation.column(column).filter(|c| c.builtin_type && o.clear(&c.name))?;
+        Some(column.type_sql.clone())
+    };
+    let ty = type_of(o, column)?;
+    let integer = matches!(ty.as_str(), "smallint" | "integer" | "bigint");
+    if !integer && ty != "text" && ty != "uuid" {
+        return None;
+    }
+    let value = |value: &PinValue| match value {
+        PinValue::Constant(text) if integer => text.parse::<i64>().ok().map(|v| v.to_string()),
+        PinValue::Constant(text) if ty == "text" && !text.contains('\\') => Some(quote_literal(text)),
+        PinValue::Constant(_) => None,
+        PinValue::Parameter(p) => {
+            let here = own.iter().any(|text| text.ends_with(&format!("= ${p}")));
+            let alike = block.items.iter().enumerate().all(|(i, item)| {
+                known.pinned_at(i).filter(|(_, v)| v.contains(value)).all(|(column, _)| {
+                    item.occurrence.is_none_or(|n| type_of(&occurrences[n], column).as_ref() == Some(&ty))
+                })
+            });
+            (here && alike && params.get(p) == Some(&1)).then(|| format!("${p}"))
+        }
+    };
+    let values = values.iter().map(value).collect::<Option<Vec<_>>>()?;
+    let column = format!("{}.{}", quote_ident(&our_alias(n + 1)), quote_ident(column));
+    match values.as_slice() {
+        [one] => Some(format!("{column} = {one}")),
+        _ => Some(format!("{column} IN ({})", values.join(", "))),
+    }
 }
 
 /// True for types whose comparison with a constant can neither fail nor be somebody's own: the

@@ -259,12 +259,33 @@ impl Reader<'_, '_> {
             self.found.local[n] =
                 local::conjuncts_on(i, n, &block, self.occurrences, &self.params, self.input);
         }
+        self.equal_to_pinned(&block, &known);
         let mut levels = outer.to_vec();
         levels.push(known.level(&block));
         for tree in trees {
             self.tree(tree, ctes, outer, &levels);
         }
         levels
+    }
+
+    /// What equalities say of a column whose pin stands at another table, as a local conjunct: a fenced
+    /// table is then read by its key all the same.
+    fn equal_to_pinned(&mut self, block: &Block<'_>, known: &pins::Known) {
+        let occurrences: Vec<(usize, usize)> =
+            block.items.iter().enumerate().filter_map(|(i, item)| Some((i, item.occurrence?))).collect();
+        // A parameter must keep the type that its own place gives it: only where that is a local conjunct.
+        let own: Vec<String> = occurrences.iter().flat_map(|(_, n)| self.found.local[*n].clone()).collect();
+        for (i, n) in occurrences {
+            for (column, values) in known.pinned_at(i) {
+                let name = crate::catalog::quote_ident(column);
+                if self.found.local[n].iter().any(|text| text.contains(&format!(".{name} "))) {
+                    continue;
+                }
+                let text =
+                    local::pinned(n, column, values, &own, known, block, self.occurrences, &self.params);
+                self.found.local[n].extend(text);
+            }
+        }
     }
 
     fn name_patients(&mut self, identifier: Option<usize>, values: &[PinValue]) {

@@ -37,6 +37,11 @@ impl Known {
         self.pinned.iter().find(|((item, c), _)| *item == i && c == column).map(|(_, v)| v)
     }
 
+    /// The pinned columns of item `i`.
+    pub(super) fn pinned_at(&self, i: usize) -> impl Iterator<Item = (&str, &Values)> {
+        self.pinned.iter().filter(move |((item, _), _)| *item == i).map(|((_, c), v)| (c.as_str(), v))
+    }
+
     /// What subqueries of the block may know.
     pub(super) fn level(&self, block: &Block<'_>) -> Level {
         let pinned = self

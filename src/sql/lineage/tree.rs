@@ -9,6 +9,7 @@ use sqlparser::ast::{Expr, JoinConstraint, Query, TableFactor, TableWithJoins};
 use super::carry::{Carrier, Hidden, Level, Reason, With};
 use super::columns::{output_columns, table_item};
 use crate::sql::plan::{Look, Side, fold, ident, look, occurrence_of, side};
+use crate::sql::words::is_opaque;
 
 /// One item.
 #[derive(Debug)]
@@ -198,6 +199,8 @@ impl Look for Avoid<'_> {
 
     fn expr(&mut self, expr: &Expr) -> bool {
         let clean = match expr {
+            Expr::Identifier(name) if is_opaque(&name.value) => false,
+            Expr::CompoundIdentifier(parts) if parts.iter().any(|p| is_opaque(&p.value)) => false,
             Expr::Identifier(name) => {
                 let name = fold(name);
                 self.items.iter().enumerate().all(|(i, item)| {

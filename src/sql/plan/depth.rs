@@ -1,15 +1,12 @@
-//! Long chains (`a AND b AND c ...`) make deep trees, and printing and cloning those recurse. A
-//! client must not be able to exhaust the stack, so long statements run on a large one, and very
-//! long chains are refused. Not for parentheses: the parser limits those itself.
+//! Long chains (`a AND b AND c ...`) make deep trees in the rewriter's AST where PostgreSQL's are flat, and
+//! printing and cloning those recurse. A client must not be able to exhaust the stack, so it is done on a
+//! large one, and very long chains are refused. Not for PostgreSQL's trees: `parse` limits those.
 
 use super::PlanError;
+use crate::sql::parse::with_room as on_a_large_stack;
 
-/// From this many operators on, a statement is handled on a stack of its own.
-const MANY: usize = 300;
-/// More are refused.
+/// More operators are refused.
 const MOST: usize = 8_000;
-/// Bytes of that stack.
-const STACK: usize = 512 << 20;
 
 /// An upper bound for the depth of any chain in `text`: its operators, as characters and words.
 fn operators(text: &str) -> usize {
@@ -41,19 +38,10 @@ fn operators(text: &str) -> usize {
 /// Runs `work` where the depth of `text` cannot hurt.
 ///
 /// # Errors
-/// [`PlanError::Parse`] when the text is too deep, or no thread could be had for it.
-pub(super) fn with_room<T: Send>(
-    text: &str,
-    work: impl FnOnce() -> Result<T, PlanError> + Send,
-) -> Result<T, PlanError> {
+/// [`PlanError::Parse`] when the text has too many operators.
+pub(super) fn with_room<T>(text: &str, work: impl FnOnce() -> Result<T, PlanError>) -> Result<T, PlanError> {
     match operators(text) {
-        0..MANY => work(),
-        MANY..=MOST => std::thread::scope(|scope| {
-            let thread = std::thread::Builder::new().stack_size(STACK).spawn_scoped(scope, work);
-            let thread =
-                thread.map_err(|e| PlanError::Parse(format!("no room for a long statement: {e}")))?;
-            thread.join().map_err(|_| PlanError::Parse("the statement is too deep".to_owned()))?
-        }),
+        0..=MOST => on_a_large_stack(work),
         many => {
             Err(PlanError::Parse(format!("the statement has {many} operators; at most {MOST} are handled")))
         }

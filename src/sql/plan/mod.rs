@@ -7,9 +7,11 @@
 mod cells;
 mod depth;
 mod dml;
+mod group;
 mod lock;
 mod place;
 mod scope;
+mod split;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -28,6 +30,7 @@ use sqlparser::parser::Parser;
 
 use super::lineage::{self, Evidence};
 use super::objects::Wrap;
+use super::parse::DEEPEST;
 use super::{Footprint, GuardedPlan, Lineage, StatementKind, Strategy, cannot_guard};
 use crate::catalog::{Catalog, Namespace};
 use crate::policy::{BoundPolicy, GuardParams, RESERVED_PREFIX, Refusal, Role, Variant, key_expression};
@@ -49,9 +52,9 @@ pub struct PlanInput<'a> {
     pub variant: Variant,
     /// Highest `$n` of the client's text.
     pub client_params: u16,
-    /// True: every filtered table goes behind an `OFFSET 0` fence, because the statement contains
+    /// Whether filtered tables go behind an `OFFSET 0` fence, because the statement contains
     /// expressions that must not see a hidden row.
-    pub fence: bool,
+    pub fence: Fence,
     /// Which pins may stand for what the rows would tell.
     pub pins: TrustedPins,
 }
@@ -62,6 +65,18 @@ impl PlanInput<'_> {
         let filter = o.filter.then(|| GuardParams::after(self.client_params, self.variant));
         key_expression(&self.policy.policy, o.table, &o.alias, filter)
     }
+}
+
+/// What keeps a statement's conditions from hidden rows besides the guards.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Fence {
+    /// Nothing.
+    #[default]
+    None,
+    /// One fence around all tables of a block where that can be done, one around each elsewhere.
+    Blocks,
+    /// One around each table.
+    Tables,
 }
 
 /// Which pins may stand for what the rows would tell.
@@ -117,7 +132,10 @@ pub fn reparse(text: &str) -> Result<(Statement, String), PlanError> {
 }
 
 fn parse_and_print(text: &str) -> Result<(Statement, String), PlanError> {
-    let mut statements = Parser::parse_sql(&PostgreSqlDialect {}, &lock::encoded(text))
+    let mut statements = Parser::new(&PostgreSqlDialect {})
+        .with_recursion_limit(DEEPEST)
+        .try_with_sql(&lock::encoded(text))
+        .and_then(|mut parser| parser.parse_statements())
         .map_err(|e| PlanError::Parse(e.to_string()))?;
     match (statements.pop(), statements.is_empty()) {
         (Some(statement), true) => {

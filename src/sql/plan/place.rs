@@ -5,7 +5,7 @@
 
 use sqlparser::ast::{
     BinaryOperator, CaseWhen, Expr, FromTable, JoinConstraint, JoinOperator, ObjectName, ObjectNamePart,
-    OnConflict, OnConflictAction, OnInsert, Query, Select, Statement, TableFactor, TableObject,
+    OnConflict, OnConflictAction, OnInsert, Query, Select, Statement, TableFactor, TableObject, TableSampleKind,
     TableWithJoins, UpdateTableFromKind,
 };
 
@@ -13,7 +13,9 @@ use sqlparser::ast::helpers::attached_token::AttachedToken;
 
 use super::dml::{reads_mask, trees};
 use super::walk::{Edit, edit};
-use super::{Occurrence, Placeholders, PlanError, PlanInput, any_expr, lock, occurrence_of};
+use super::{
+    Fence, Occurrence, Placeholders, PlanError, PlanInput, any_expr, any_query, group, lock, occurrence_of, split,
+};
 use crate::policy::{
     DerivedShape, GuardParams, derived_table, guard_conjunct, our_alias, proposed_key_check,
     visible_condition,
@@ -32,12 +34,18 @@ pub(super) fn guards(
     let mut derived = Vec::with_capacity(occurrences.len());
     let locked = locked_in(ast, occurrences)?;
     for (n, o) in occurrences.iter().enumerate() {
-        let replace = !o.masks.is_empty() || (o.filter && (input.fence || o.renamed));
+        let replace = !o.masks.is_empty() || (o.filter && (input.fence != Fence::None || o.renamed));
         derived.push(replace && !o.target && !locked.contains(&n));
+    }
+    if input.fence == Fence::Blocks && locked.is_empty() {
+        group::by_whole_keys(ast, occurrences, &derived, input)?;
+        let split = split::blocks(ast, occurrences, input, texts)?;
+        derived.iter_mut().zip(split).for_each(|(derived, split)| *derived &= !split);
     }
     let mut placer = Placer { occurrences, derived, locked, params, input, texts };
     edit(ast, &mut placer)?;
-    edit(ast, &mut Namer { placer, analysis })
+    group::by_whole_keys(ast, occurrences, &placer.derived, input)?;
+    edit(ast, &mut Namer { placer, analysis, samples: Vec::new() })
 }
 
 /// The occurrences that locking clauses lock and that keep their place for it; an error where one cannot.
@@ -195,7 +203,7 @@ impl Placer<'_, '_> {
         selection: &Expr,
         rows: &[usize],
     ) -> Option<Expr> {
-        if !self.input.fence {
+        if self.input.fence == Fence::None {
             return None;
         }
         let (plain, rest) = split_plain(trees, selection, self.occurrences, self.input);
@@ -306,7 +314,7 @@ impl Placer<'_, '_> {
                         ..
                     })) = &mut insert.on
                 {
-                    if let Some(condition) = update.selection.take_if(|_| self.input.fence) {
+                    if let Some(condition) = update.selection.take_if(|_| self.input.fence != Fence::None) {
                         update.selection = Some(self.behind_visible(condition, &[n]));
                     }
                     self.filter(&mut update.selection, vec![n]);
@@ -348,27 +356,61 @@ impl Edit for Placer<'_, '_> {
 struct Namer<'a, 'b, 'c> {
     placer: Placer<'a, 'b>,
     analysis: &'c Analysis,
+    /// TABLESAMPLE clauses that go into derived tables, by occurrence.
+    samples: Vec<(usize, String)>,
+}
+
+impl Namer<'_, '_, '_> {
+    /// Takes the samples off the tables that derived tables will stand for.
+    fn take_samples(&mut self, tree: &mut TableWithJoins) {
+        for factor in
+            std::iter::once(&mut tree.relation).chain(tree.joins.iter_mut().map(|j| &mut j.relation))
+        {
+            match factor {
+                TableFactor::Table { name, sample, .. } => {
+                    let derived = occurrence_of(name).filter(|n| self.placer.derived[*n]);
+                    let plain = !any_query(sample, &mut |_| true);
+                    if let (Some(n), true, Some(TableSampleKind::AfterTableAlias(clause))) =
+                        (derived, plain, &*sample)
+                    {
+                        self.samples.push((n, clause.to_string()));
+                        *sample = None;
+                    }
+                }
+                TableFactor::NestedJoin { table_with_joins, .. } => self.take_samples(table_with_joins),
+                _ => {}
+            }
+        }
+    }
 }
 
 impl Edit for Namer<'_, '_, '_> {
+    fn select(&mut self, select: &mut Select) -> Result<(), PlanError> {
+        select.from.iter_mut().for_each(|tree| self.take_samples(tree));
+        Ok(())
+    }
+
     fn relation(&mut self, name: &mut ObjectName) -> Result<(), PlanError> {
         let Some(n) = occurrence_of(name) else { return Ok(()) };
         let p = &mut self.placer;
         let o = &p.occurrences[n];
         let text = if p.derived[n] {
-            if o.sampled {
+            let sample = self.samples.iter().find(|(of, _)| *of == n).map(|(_, sample)| sample.as_str());
+            if o.sampled && (sample.is_none() || !o.masks.is_empty()) {
                 return Err(PlanError::guard(
                     format!("TABLESAMPLE of {} at this place", o.table.name),
                     "sample in a subquery of its own",
                 ));
             }
             let shape = DerivedShape {
+                only: o.only,
+                sample,
                 filter: o.filter.then_some(p.params),
                 inside: o.masks.outside.map(|_| p.params),
-                fence: p.input.fence && o.filter,
+                fence: p.input.fence != Fence::None && o.filter,
                 witness: None,
                 // The masked form is checked as a whole, so nothing of the client's stands in it.
-                local: match p.input.fence && o.filter && o.masks.is_empty() {
+                local: match p.input.fence != Fence::None && o.filter && o.masks.is_empty() {
                     true => &self.analysis.local[n],
                     false => &[],
                 },
@@ -376,7 +418,7 @@ impl Edit for Namer<'_, '_, '_> {
             let inner = our_alias();
             derived_table(&p.input.policy.policy, o.table, o.relation, &o.masks, &inner, shape)
         } else {
-            o.table.name.to_sql()
+            format!("{}{}", if o.only { "ONLY " } else { "" }, o.table.name.to_sql())
         };
         *name = ObjectName(vec![ObjectNamePart::Identifier(p.texts.stand_for(text))]);
         Ok(())

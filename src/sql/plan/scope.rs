@@ -13,6 +13,7 @@ use super::with::modifies;
 use super::{PlanError, PlanInput, each_query_mut, ident, merge, table_command};
 use crate::catalog::{Relation, Resolved};
 use crate::policy::{Access, BoundTable, TableMasks};
+use crate::sql::words::ONLY;
 
 const TAG: &str = "__glass_tbl_";
 
@@ -35,6 +36,8 @@ pub(crate) struct Occurrence<'a> {
     pub(crate) renamed: bool,
     /// Read through TABLESAMPLE.
     pub(crate) sampled: bool,
+    /// Read with ONLY.
+    pub(crate) only: bool,
     /// The target of INSERT, UPDATE or DELETE.
     pub(crate) target: bool,
 }
@@ -283,13 +286,6 @@ impl<'a> Tagger<'a> {
 
     fn factor(&mut self, factor: &mut TableFactor, ctes: &CteNames) -> Result<(), PlanError> {
         match factor {
-            // `ONLY t` is read as a table called ONLY with the alias t, and printed the same.
-            TableFactor::Table { name, .. }
-                if matches!(name.0.as_slice(), [ObjectNamePart::Identifier(i)]
-                    if i.quote_style.is_none() && i.value.eq_ignore_ascii_case("only")) =>
-            {
-                Err(PlanError::guard("ONLY before a table", "name the table without ONLY"))
-            }
             TableFactor::Table { name, alias, args: None, sample, .. } => {
                 let given = alias.as_ref().map(|a| a.name.clone());
                 if let Some(given) = self.tag_name(name, given.as_ref(), Some(ctes))? {
@@ -337,6 +333,10 @@ impl<'a> Tagger<'a> {
                 }
             }
         }
+        let only = parts.first().is_some_and(|p| p == ONLY);
+        if only {
+            parts.remove(0);
+        }
         let (schema, table) = match parts.as_slice() {
             [table] if ctes.is_some_and(|c| c.has(table)) => return Ok(None),
             [table] => (None, table.as_str()),
@@ -371,6 +371,7 @@ impl<'a> Tagger<'a> {
                     alias: fold(&alias),
                     renamed: false,
                     sampled: false,
+                    only,
                     target: false,
                 });
                 let tag = ident(format!("{TAG}{}_", self.found.len() - 1));

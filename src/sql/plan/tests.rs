@@ -96,7 +96,7 @@ fn plan_as(role: &Role, text: &str, client_params: u16, variant: Variant) -> Res
         namespace: &namespace,
         variant,
         client_params,
-        fence: false,
+        fence: Fence::None,
         pins: Default::default(),
     };
     rewrite(ast, &input)

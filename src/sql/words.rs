@@ -1,0 +1,365 @@
+//! Forms that the rewriter's parser does not know, in words that it does: tokens are replaced by
+//! names of ours before it reads a text, and put back into what it prints. Whether what it prints is
+//! still the client's statement is compared as PostgreSQL's trees, so nothing has to trust this. Not
+//! for forms that need a guard of their own inside: what has a subquery in it is left alone.
+
+use std::ops::Range;
+
+use crate::catalog::Catalog;
+use crate::policy::RESERVED_PREFIX;
+
+/// Stands before the name of a table read with ONLY, as one more part of it.
+pub(super) const ONLY: &str = "__glass_only";
+
+/// Names of what may read any column, a whole row, or several: nothing may be concluded from them.
+const OPAQUE: &str = "__glass_o";
+
+/// True for a name that stands for words nobody looked into.
+pub(super) fn is_opaque(name: &str) -> bool {
+    name.starts_with(OPAQUE) && name != ONLY
+}
+
+/// A text in the rewriter's words.
+pub(super) struct Disguise {
+    pub(super) text: String,
+    /// What to put back, by what to look for.
+    back: Vec<(String, String)>,
+}
+
+impl Disguise {
+    /// A text that the rewriter printed, in the client's words.
+    pub(super) fn undone(&self, printed: &str) -> String {
+        let only = (format!("{ONLY}."), "ONLY ".to_owned());
+        self.back.iter().chain([&only]).fold(printed.to_owned(), |text, (find, put)| text.replace(find, put))
+    }
+}
+
+/// `text` in the rewriter's words; `None` when there is nothing to replace.
+pub(super) fn disguised(text: &str, catalog: &Catalog) -> Option<Disguise> {
+    if text.to_ascii_lowercase().contains(RESERVED_PREFIX) {
+        return None;
+    }
+    let scanned = pg_query::scan(text).ok()?;
+    let place = |t: &pg_query::protobuf::ScanToken| {
+        Some(usize::try_from(t.start).ok()?..usize::try_from(t.end).ok()?)
+    };
+    let places: Vec<Range<usize>> = scanned.tokens.iter().map(place).collect::<Option<_>>()?;
+    let words = places.iter().map(|p| text.get(p.clone()).map(str::to_ascii_lowercase));
+    let words: Vec<String> = words.collect::<Option<_>>()?;
+    let mut tailor = Tailor { text, places, words, catalog, edits: Vec::new(), back: Vec::new(), behind: 0 };
+    for i in 0..tailor.words.len() {
+        if i >= tailor.behind {
+            tailor.look(i);
+        }
+    }
+    if tailor.edits.is_empty() {
+        return None;
+    }
+    let mut edits = tailor.edits;
+    edits.sort_by_key(|(place, _)| (place.start, place.end));
+    let mut out = String::with_capacity(text.len() + 64);
+    let mut at = 0;
+    for (place, words) in &edits {
+        out.push_str(text.get(at..place.start)?);
+        out.push_str(words);
+        at = place.end;
+    }
+    out.push_str(text.get(at..)?);
+    Some(Disguise { text: out, back: tailor.back })
+}
+
+struct Tailor<'a> {
+    text: &'a str,
+    places: Vec<Range<usize>>,
+    words: Vec<String>,
+    catalog: &'a Catalog,
+    edits: Vec<(Range<usize>, String)>,
+    back: Vec<(String, String)>,
+    /// Tokens before this one are replaced already.
+    behind: usize,
+}
+
+const XML_AND_JSON: [&str; 12] = [
+    "xmlelement",
+    "xmlforest",
+    "xmlparse",
+    "xmlpi",
+    "xmlroot",
+    "xmlserialize",
+    "xmlattributes",
+    "json_exists",
+    "json_query",
+    "json_value",
+    "json_scalar",
+    "json_serialize",
+];
+
+impl Tailor<'_> {
+    fn is(&self, i: usize, words: &[&str]) -> bool {
+        self.words.get(i).is_some_and(|w| words.contains(&w.as_str()))
+    }
+
+    fn follow(&self, i: usize, words: &[&str]) -> bool {
+        words.iter().enumerate().all(|(n, w)| self.is(i + n, &[w]))
+    }
+
+    /// The tokens `from..to`, in the client's words.
+    fn said(&self, from: usize, to: usize) -> Option<&str> {
+        self.text.get(self.span(from, to)?)
+    }
+
+    fn span(&self, from: usize, to: usize) -> Option<Range<usize>> {
+        Some(self.places.get(from)?.start..self.places.get(to.checked_sub(1)?)?.end)
+    }
+
+    fn fresh(&mut self, prefix: &str) -> String {
+        format!("{prefix}{}_", self.back.len() + 1)
+    }
+
+    /// Replaces the tokens `from..to`; `find` is how it will be printed, `put` what comes back.
+    fn replace(&mut self, from: usize, to: usize, words: String, find: String, put: String) {
+        if let Some(span) = self.span(from, to) {
+            self.edits.push((span, words));
+            self.back.push((find, put));
+            self.behind = self.behind.max(to);
+        }
+    }
+
+    fn insert_before(&mut self, i: usize, words: &str) {
+        let at = self.places.get(i).map_or(self.text.len(), |p| p.start);
+        self.edits.push((at..at, words.to_owned()));
+    }
+
+    /// The token that closes the parenthesis at `open`.
+    fn closing(&self, open: usize) -> Option<usize> {
+        let mut depth = 0;
+        for i in open..self.words.len() {
+            match self.words.get(i).map(String::as_str) {
+                Some("(" | "[") => depth += 1,
+                Some(")" | "]") => {
+                    depth -= 1;
+                    if depth == 0 {
+                        return Some(i);
+                    }
+                }
+                _ => {}
+            }
+        }
+        None
+    }
+
+    /// True when nothing in the tokens has to be looked into: no subquery, no parameter, no name of three
+    /// parts, no call of what merges rows or gives another value every time.
+    fn plain(&self, from: usize, to: usize) -> bool {
+        let clean = |i: usize| {
+            let word = self.words.get(i).map_or("", String::as_str);
+            let call = self.is(i + 1, &["("]) && word.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+            let long = self.is(i + 1, &["."]) && self.is(i + 3, &["."]);
+            let known = || self.catalog.functions.get(word).map_or(&[][..], Vec::as_slice);
+            !matches!(word, "select" | "table" | "values" | "with" | "over" | "filter")
+                && !word.starts_with('$')
+                && !(call && known().iter().any(|f| f.kind != 'f' || f.volatility == 'v'))
+                && !long
+        };
+        (from..to).all(clean)
+    }
+
+    fn look(&mut self, i: usize) -> Option<()> {
+        match self.words.get(i)?.as_str() {
+            "only" => {
+                let a_table = i > 0 && !self.is(i - 1, &["row", "rows", "read"]) && i + 1 < self.words.len();
+                let bracket = self.is(i + 1, &["("]);
+                if !a_table || self.is(i + 1, &[")", ";", ","]) {
+                    return None;
+                }
+                self.edits.push((self.span(i, if bracket { i + 2 } else { i + 1 })?, format!("{ONLY}.")));
+                // `ONLY .name` is one name with blanks in it.
+                if bracket {
+                    let close = self.closing(i + 1)?;
+                    self.edits.push((self.span(close, close + 1)?, String::new()));
+                }
+            }
+            "for" => self.lock(i)?,
+            "using" if self.is(i + 1, &["("]) => {
+                let close = self.closing(i + 1)?;
+                let plain = (i + 2..close).all(|j| !self.is(j, &["(", "select", "table", "values"]));
+                if plain && self.is(close + 1, &["as"]) {
+                    let alias = self.said(close + 1, close + 3)?.to_owned();
+                    let name = self.fresh("__glass_x");
+                    let (words, put) = (format!(", {name})"), format!(") {alias}"));
+                    self.replace(close, close + 3, words.clone(), words, put);
+                }
+            }
+            "symmetric" if i > 0 && self.is(i - 1, &["between"]) => {
+                let mut depth = 0;
+                let and = (i + 1..self.words.len()).find(|j| {
+                    depth += i32::from(self.is(*j, &["(", "["])) - i32::from(self.is(*j, &[")", "]"]));
+                    depth == 0 && self.is(*j, &["and"])
+                })?;
+                let name = self.fresh("__glass_x");
+                self.replace(i, i + 1, format!("{name}("), name, "SYMMETRIC ".to_owned());
+                self.insert_before(and, ") ");
+            }
+            "variadic" => {
+                let mut depth = 0;
+                let end = (i + 1..self.words.len()).find(|j| {
+                    let ends = depth == 0 && (self.is(*j, &[")"]) || self.follow(*j, &["order", "by"]));
+                    depth += i32::from(self.is(*j, &["(", "["])) - i32::from(self.is(*j, &[")", "]"]));
+                    ends
+                })?;
+                let name = self.fresh("__glass_x");
+                self.replace(i, i + 1, format!("{name}("), name, "VARIADIC ".to_owned());
+                self.insert_before(end, ")");
+            }
+            "collation" if self.follow(i + 1, &["for", "("]) => {
+                let name = self.fresh("__glass_x");
+                self.replace(i, i + 2, name.clone(), name, "COLLATION FOR ".to_owned());
+            }
+            "*" if i > 0 && self.is(i - 1, &["."]) => {
+                let of_a_row = i > 1 && self.is(i - 2, &[")"]);
+                if of_a_row || self.is(i + 1, &["::", "typecast"]) {
+                    let name = self.fresh(OPAQUE);
+                    self.replace(i, i + 1, name.clone(), name, "*".to_owned());
+                }
+            }
+            "distinct" if i > 1 && self.follow(i - 2, &["group", "by"]) => {
+                let name = self.fresh("__glass_x");
+                let words = format!("{name}, ");
+                self.replace(i, i + 1, words.clone(), words, "DISTINCT ".to_owned());
+            }
+            "grouping" if self.follow(i + 1, &["sets", "("]) => {
+                let end = self.closing(i + 2)? + 1;
+                let nested = (i + 3..end).any(|j| self.is(j, &["rollup", "cube", "sets"]));
+                if nested && self.plain(i + 3, end) {
+                    self.opaque(i, end)?;
+                }
+            }
+            "exclude" => self.frame(i)?,
+            "search" | "cycle" if i > 0 && self.is(i - 1, &[")"]) => self.traversal(i)?,
+            "at" if self.is(i + 1, &["local"]) => {
+                let name = self.fresh("__glass_x");
+                let words = format!("AT TIME ZONE {name}");
+                self.replace(i, i + 2, words.clone(), words, "AT LOCAL".to_owned());
+            }
+            "rows" if self.follow(i + 1, &["from", "("]) => {
+                let end = self.closing(i + 2)? + 1;
+                if self.plain(i + 3, end) {
+                    let said = self.said(i, end)?.to_owned();
+                    let words = format!("{}(0)", self.fresh(OPAQUE));
+                    self.replace(i, end, words.clone(), words, said);
+                }
+            }
+            word if XML_AND_JSON.contains(&word) && self.is(i + 1, &["("]) => {
+                let end = self.closing(i + 1)? + 1;
+                if self.plain(i + 2, end) {
+                    self.opaque(i, end)?;
+                }
+            }
+            _ => {}
+        }
+        Some(())
+    }
+
+    /// One name in place of an expression.
+    fn opaque(&mut self, from: usize, to: usize) -> Option<()> {
+        let said = self.said(from, to)?.to_owned();
+        let name = self.fresh(OPAQUE);
+        self.replace(from, to, name.clone(), name, said);
+        Some(())
+    }
+
+    /// `FOR NO KEY UPDATE`, `FOR KEY SHARE`, `... OF a, b`.
+    fn lock(&mut self, i: usize) -> Option<()> {
+        let strengths: [&[&str]; 4] = [&["no", "key", "update"], &["key", "share"], &["update"], &["share"]];
+        let strength = strengths.into_iter().find(|s| self.follow(i + 1, s))?;
+        let mut end = i + 1 + strength.len();
+        let mut several = false;
+        if self.is(end, &["of"]) {
+            end += 2;
+            while self.is(end, &[",", "."]) {
+                several |= self.is(end, &[","]);
+                end += 2;
+            }
+        }
+        if strength.len() == 1 && !several {
+            return None;
+        }
+        let said = self.said(i, end)?.to_owned();
+        let words = format!("FOR UPDATE OF {}", self.fresh("__glass_x"));
+        self.replace(i, end, words.clone(), words, said);
+        Some(())
+    }
+
+    /// A window's frame with EXCLUDE.
+    fn frame(&mut self, i: usize) -> Option<()> {
+        let mut depth = 0;
+        let start = (0..i).rev().find(|j| {
+            depth += i32::from(self.is(*j, &[")", "]"])) - i32::from(self.is(*j, &["(", "["]));
+            depth < 0 || (depth == 0 && self.is(*j, &["rows", "range", "groups"]))
+        })?;
+        if depth < 0 {
+            return None;
+        }
+        let end = i + if self.is(i + 1, &["current", "no"]) { 3 } else { 2 };
+        if !self.plain(start, end) {
+            return None;
+        }
+        let mut depth = 0;
+        let sorted = (0..start)
+            .rev()
+            .take_while(|j| {
+                depth += i32::from(self.is(*j, &[")", "]"])) - i32::from(self.is(*j, &["(", "["]));
+                depth >= 0
+            })
+            .any(|j| self.is(j, &["by"]));
+        let said = self.said(start, end)?.to_owned();
+        let name = self.fresh("__glass_x");
+        let words = if sorted { format!(", {name}") } else { format!("PARTITION BY {name}") };
+        self.replace(start, end, words.clone(), words, format!(" {said}"));
+        Some(())
+    }
+
+    /// SEARCH and CYCLE behind a WITH query.
+    fn traversal(&mut self, i: usize) -> Option<()> {
+        let mut end = i;
+        while self.is(end, &["search", "cycle"]) {
+            let last = if self.is(end, &["search"]) { "set" } else { "using" };
+            end = (end..self.words.len()).find(|j| self.is(*j, &[last]))? + 2;
+        }
+        if !self.plain(i, end) {
+            return None;
+        }
+        let said = self.said(i, end)?.to_owned();
+        // A recursive query has no ORDER BY of its own.
+        let words = format!(" ORDER BY {})", self.fresh("__glass_x"));
+        self.replace(i - 1, end, words.clone(), words, format!(") {said}"));
+        Some(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_put_back_is_what_was_there() {
+        for text in [
+            "SELECT a FROM ONLY t AS x WHERE b BETWEEN SYMMETRIC 1 AND 2 AND c = 1",
+            "SELECT f(VARIADIC a), collation for (b), (t).*, t.*::text FROM t FOR NO KEY UPDATE OF t",
+            "SELECT sum(a) OVER (ORDER BY b ROWS 1 PRECEDING EXCLUDE TIES) FROM t GROUP BY DISTINCT a, b",
+            "SELECT sum(a) OVER (ROWS CURRENT ROW EXCLUDE CURRENT ROW), xmlelement(name x, a), b AT LOCAL FROM t",
+            "WITH RECURSIVE r AS (SELECT 1 UNION ALL SELECT 2 FROM r) SEARCH DEPTH FIRST BY a SET o \
+             CYCLE a SET c TO 1 DEFAULT 0 USING p SELECT * FROM r JOIN s USING (a, b) AS j, ROWS FROM (f(1), g(2)) AS x",
+            "SELECT a FROM t GROUP BY GROUPING SETS (ROLLUP (a, b), CUBE (c))",
+        ] {
+            let tree =
+                |sql: &str| crate::sql::parse::parse_ours(sql).expect("parses").statements.remove(0).root;
+            let disguise = disguised(text, &Catalog::default()).expect("something to replace");
+            assert_eq!(tree(&disguise.undone(&disguise.text)), tree(text), "{}", disguise.text);
+        }
+        assert!(disguised("SELECT a FROM t FOR UPDATE OF t", &Catalog::default()).is_none());
+        assert!(disguised("SELECT 1 FROM t FETCH FIRST 1 ROW ONLY", &Catalog::default()).is_none());
+        assert!(disguised("SELECT ROW(t.*), count(t.*), t.* FROM t", &Catalog::default()).is_none());
+        assert!(disguised("SELECT xmlelement(name a, (SELECT 1)) FROM t", &Catalog::default()).is_none());
+    }
+}

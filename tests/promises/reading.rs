@@ -1,0 +1,96 @@
+//! P2 for ways of reading that no table's name shows: views without an entry of their own, and
+//! conditions that only run when a hidden row is there.
+
+use std::time::Duration;
+
+use crate::p2_enforcement::{assert_no_canary, assert_none, compare, databases, pair};
+use crate::support::within;
+use crate::wire::Wire;
+
+const VIEWS: &str = "
+CREATE VIEW clinic.v_women AS SELECT patient_id, mrn, name, birth_date AS born FROM clinic.patient WHERE sex = 'F';
+CREATE VIEW clinic.v_last_note (patient, body) AS
+    SELECT DISTINCT ON (patient_id) patient_id, body FROM clinic.note ORDER BY patient_id, note_id DESC;
+CREATE VIEW clinic.v_both AS SELECT w.name, w.born, n.body FROM clinic.v_women w LEFT JOIN clinic.v_last_note n ON n.patient = w.patient_id;
+CREATE VIEW clinic.v_labs WITH (security_barrier) AS
+    SELECT o.patient_id, r.analyte, r.value FROM clinic.lab_order o JOIN clinic.lab_result r USING (order_id) WHERE r.value > 1;
+CREATE VIEW clinic.v_wards AS SELECT ward_id, upper(name) AS name FROM clinic.ward;
+CREATE VIEW clinic.v_statistics AS SELECT tablename, most_common_vals::text AS common FROM pg_stats;
+CREATE VIEW clinic.v_changing AS SELECT patient_id, name FROM clinic.patient;
+GRANT SELECT ON ALL TABLES IN SCHEMA clinic TO nurse;";
+
+const READS: &[&str] = &[
+    "SELECT * FROM clinic.v_women ORDER BY patient_id",
+    "SELECT name, born FROM clinic.v_women WHERE patient_id = 880003",
+    "SELECT name FROM clinic.v_women WHERE patient_id = 880001",
+    "SELECT clinic.v_women.name FROM clinic.v_women ORDER BY 1",
+    "SELECT a, b FROM clinic.v_women AS v (a, b) ORDER BY a",
+    "SELECT count(*) FROM clinic.v_last_note",
+    "SELECT * FROM clinic.v_both ORDER BY name, body",
+    "SELECT analyte, count(*), avg(value) FROM clinic.v_labs GROUP BY analyte ORDER BY 1",
+    "SELECT patient_id FROM clinic.v_labs WHERE 1 / (CASE WHEN analyte LIKE 'CANARY%' THEN 0 ELSE 1 END) = 1 ORDER BY 1",
+    "SELECT p.name, v.body FROM clinic.patient p LEFT JOIN clinic.v_last_note v ON v.patient = p.patient_id ORDER BY p.patient_id",
+    "SELECT * FROM clinic.v_wards ORDER BY 1",
+    "TABLE clinic.v_wards",
+    "WITH x AS (SELECT * FROM clinic.v_women) SELECT count(*) FROM x",
+];
+
+#[test]
+fn views_without_an_entry_show_what_their_tables_would() {
+    let (whole, hers) = databases(VIEWS);
+    let (proxy, mut direct, mut amy) = pair(&whole, &hers);
+    let mut wrong = Vec::new();
+    for sql in READS {
+        compare(&mut wrong, "simple", sql, &direct.query(sql), &amy.query(sql));
+        compare(&mut wrong, "prepared", sql, &direct.extended(sql, &[]), &amy.extended(sql, &[]));
+    }
+    assert_none(&wrong, 2 * READS.len());
+    assert_no_canary(&amy);
+    // A definition's names are not the session's: pg_stats in it stays the server's.
+    amy.ok("CREATE TEMP TABLE pg_stats (tablename text, most_common_vals text)");
+    assert_eq!(amy.query("SELECT * FROM clinic.v_statistics").refusal().gls(), Some("GLS-220".to_owned()));
+    assert_eq!(amy.query("UPDATE clinic.v_women SET name = 'x'").refusal().gls(), Some("GLS-220".to_owned()));
+    // A view that is made of something else is noticed.
+    amy.ok("SELECT name FROM clinic.v_changing");
+    whole.server().psql(
+        whole.name(),
+        "CREATE OR REPLACE VIEW clinic.v_changing AS SELECT patient_id, most_common_vals::text AS name FROM clinic.patient, pg_stats",
+    );
+    let refused = || amy.query("SELECT name FROM clinic.v_changing").failure().is_some();
+    assert!(within(Duration::from_secs(10), refused));
+    // While somebody changes a table that views read, statements on others are answered.
+    let mut gus = Wire::direct(&whole, "dba_gus");
+    gus.ok("BEGIN");
+    gus.ok("LOCK TABLE clinic.patient IN ACCESS EXCLUSIVE MODE");
+    whole.server().psql(whole.name(), "CREATE TABLE clinic.another (x int)");
+    std::thread::sleep(Duration::from_millis(1500));
+    amy.ok("SELECT count(*) FROM clinic.ward");
+    gus.ok("ROLLBACK");
+    let open = || amy.query("SELECT name FROM clinic.v_women").failure().is_none();
+    assert!(within(Duration::from_secs(10), open), "the definition is asked for again");
+    drop(proxy);
+}
+
+/// The nested loop asks the ward's condition only when a note was found, before its patient is looked at.
+#[test]
+fn a_condition_beside_hidden_rows_does_not_run_because_of_them() {
+    let (whole, hers) = databases("");
+    let (_proxy, mut direct, mut amy) = pair(&whole, &hers);
+    let fails =
+        "SELECT w.ward_id FROM clinic.ward w WHERE 1 / (CASE WHEN w.ward_id > 0 THEN 0 ELSE 1 END) > 0";
+    let mut wrong = Vec::new();
+    for wire in [&mut direct, &mut amy] {
+        wire.ok("SET from_collapse_limit = 1");
+        wire.ok("SET join_collapse_limit = 1");
+    }
+    for sql in [
+        format!("SELECT 1 FROM clinic.note b, ({fails}) x WHERE b.body LIKE 'CANARY%'"),
+        format!("SELECT 1 FROM clinic.note b CROSS JOIN ({fails} OFFSET 0) x WHERE b.body LIKE 'CANARY%'"),
+        format!(
+            "WITH x AS MATERIALIZED ({fails}) SELECT 1 FROM clinic.note b, x WHERE b.body LIKE 'CANARY%'"
+        ),
+    ] {
+        compare(&mut wrong, "simple", &sql, &direct.query(&sql), &amy.query(&sql));
+    }
+    assert_none(&wrong, 3);
+}
