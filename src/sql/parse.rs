@@ -24,7 +24,7 @@ pub const DEEPEST: usize = 1_000;
 const SHALLOW: usize = 100;
 
 /// Bytes of the stack on which deep trees are handled; only what is used of it takes memory.
-const ROOM: usize = 512 << 20;
+const ROOM: usize = 256 << 20;
 
 thread_local! {
     static IN_THE_DEEP: Cell<bool> = const { Cell::new(false) };

@@ -430,6 +430,34 @@ fn a_text_of_short_rows_takes_bounded_memory() {
     println!("{} bytes: {:?} {verdict:?} {peak}", text.len(), start.elapsed());
 }
 
+/// A join that needs a fence keeps its indexes.
+#[test]
+fn a_fence_stands_around_a_block_where_it_can() {
+    let nurse = session("nurse");
+    let fences = |text: &str| {
+        let plan = verdict(text, &nurse).expect(text).expect(text);
+        (plan.text.matches("OFFSET 0").count(), plan.text.clone())
+    };
+    for text in [
+        "SELECT p.name FROM patient p JOIN note n ON n.patient_id = p.patient_id WHERE p.mrn = 'M' AND length(n.body) / 2 > 3",
+        "SELECT * FROM patient p, note n WHERE n.patient_id = p.patient_id AND p.zip = $1 AND length(n.body) / 2 > 3",
+        "SELECT p.name, count(*) FROM patient p JOIN note n ON n.patient_id = p.patient_id AND 1 / n.note_id = 0, ward w \
+         WHERE w.ward_id = 1 GROUP BY p.name ORDER BY 2",
+    ] {
+        let (count, plan) = fences(text);
+        assert!(count == 1 && plan.contains("__glass_f1"), "{plan}");
+    }
+    for text in [
+        "SELECT p.name FROM patient p LEFT JOIN note n ON n.patient_id = p.patient_id WHERE p.patient_id = $1 AND length(p.name) / 2 > 3",
+        "SELECT p.name FROM patient p JOIN note n USING (patient_id) WHERE p.patient_id = $1 AND length(p.name) / 2 > 3",
+    ] {
+        let (count, plan) = fences(text);
+        assert_eq!(count, 2, "{plan}");
+        // The key that one is looked up by is the other's, too.
+        assert!(plan.contains("(\"__glass_r2\".\"patient_id\" = $1)"), "{plan}");
+    }
+}
+
 /// The rewriter's parser reads `ONLY patient` as a table called ONLY. Nobody's patients would be
 /// recorded, as exact, if that went unnoticed.
 #[test]

@@ -55,7 +55,7 @@ const REFUSED: &[(&str, &str, Option<&str>)] = &[
 
 const UNMAPPED: &str = "
     CREATE TABLE clinic.unmapped (a int, patient_id int8);
-    CREATE VIEW clinic.unmapped_view AS SELECT name FROM clinic.patient;
+    CREATE VIEW clinic.unmapped_view AS SELECT p.name, u.a FROM clinic.patient p, clinic.unmapped u;
     CREATE FUNCTION clinic.leak(int8) RETURNS text LANGUAGE sql SECURITY DEFINER
         AS 'SELECT string_agg(name, '','') FROM clinic.patient';
     GRANT ALL ON clinic.unmapped, clinic.unmapped_view TO nurse;";

@@ -94,3 +94,31 @@ fn a_condition_beside_hidden_rows_does_not_run_because_of_them() {
     }
     assert_none(&wrong, 3);
 }
+
+/// What the fences rest on, version by version: `OFFSET 0` is not documented to keep conditions out.
+#[test]
+fn offset_0_keeps_conditions_outside() {
+    let database = crate::common::Postgres::shared().demo();
+    let mut gus = Wire::direct(&database, "dba_gus");
+    let inner = "(SELECT ward_id, name FROM clinic.ward WHERE ward_id > 0 OFFSET 0)";
+    for sql in [
+        format!("SELECT * FROM {inner} x WHERE length(name) / 2 > 1"),
+        format!(
+            "SELECT * FROM {inner} x JOIN clinic.drug d ON d.drug_id = x.ward_id WHERE length(x.name) / 2 > 1"
+        ),
+        format!("SELECT * FROM {inner} x WHERE name = 'x' AND length(name) / 2 > 1"),
+    ] {
+        let plan = gus.ok(&format!("EXPLAIN (COSTS OFF) {sql}")).firsts();
+        let line = |what: &str| plan.iter().position(|l| l.contains(what));
+        let (fence, scan) = (line("Subquery Scan on x"), line(" on ward"));
+        let filter = plan.iter().position(|l| l.contains("length"));
+        assert!(fence.is_some() && fence < filter && filter < scan, "{sql}\n{plan:#?}");
+        assert!(line("Limit").is_none(), "{plan:#?}");
+    }
+    // The outer half of a split fence costs nothing.
+    let shown = format!(
+        "SELECT p.name FROM {inner} f, LATERAL (SELECT f.name AS name) p WHERE length(p.name) / 2 > 1"
+    );
+    let plan = gus.ok(&format!("EXPLAIN (COSTS OFF) {shown}")).firsts();
+    assert!(!plan.iter().any(|l| l.contains("Nested Loop")), "{plan:#?}");
+}

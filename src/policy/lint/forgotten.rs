@@ -89,7 +89,7 @@ impl Lint<'_> {
         for (schema, mut names) in views {
             names.sort();
             let message = format!(
-                "views and foreign tables closed to restricted roles, no entry: {}",
+                "no entry; restricted roles read views by their definition where it can be guarded, the rest is closed: {}",
                 names.join(", ")
             );
             let help = "a view that shows the patient key may have a [[table]] entry of its own";
