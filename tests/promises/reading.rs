@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use crate::p2_enforcement::{assert_no_canary, assert_none, compare, databases, pair};
 use crate::support::within;
-use crate::wire::Wire;
+use crate::wire::{Reply, Wire};
 
 const VIEWS: &str = "
-CREATE VIEW clinic.v_women AS SELECT patient_id, mrn, name, birth_date AS born FROM clinic.patient WHERE sex = 'F';
+CREATE VIEW clinic.v_women AS SELECT patient_id, mrn, name, birth_date AS born FROM clinic.patient WHERE birth_date < date '1985-01-01';
 CREATE VIEW clinic.v_last_note (patient, body) AS
     SELECT DISTINCT ON (patient_id) patient_id, body FROM clinic.note ORDER BY patient_id, note_id DESC;
 CREATE VIEW clinic.v_both AS SELECT w.name, w.born, n.body FROM clinic.v_women w LEFT JOIN clinic.v_last_note n ON n.patient = w.patient_id;
@@ -35,14 +35,30 @@ const READS: &[&str] = &[
     "WITH x AS (SELECT * FROM clinic.v_women) SELECT count(*) FROM x",
 ];
 
+/// Rows, and columns but for the views' OIDs, which are each database's own.
+fn shown(reply: &Reply) -> String {
+    let columns = reply.columns().unwrap_or_default();
+    let columns: Vec<_> = columns.into_iter().map(|c| (c.name, c.rest.1, c.rest.2, c.rest.4)).collect();
+    format!("{columns:?} {:?}", reply.rows())
+}
+
 #[test]
 fn views_without_an_entry_show_what_their_tables_would() {
     let (whole, hers) = databases(VIEWS);
     let (proxy, mut direct, mut amy) = pair(&whole, &hers);
     let mut wrong = Vec::new();
     for sql in READS {
-        compare(&mut wrong, "simple", sql, &direct.query(sql), &amy.query(sql));
-        compare(&mut wrong, "prepared", sql, &direct.extended(sql, &[]), &amy.extended(sql, &[]));
+        let (expected, simple, prepared) = (direct.query(sql), amy.query(sql), amy.extended(sql, &[]));
+        for got in [simple, prepared] {
+            if shown(&got) != shown(&expected) || got.failure().is_some() {
+                wrong.push(format!(
+                    "{sql}: {:.600} not {:.600} {:?}",
+                    shown(&got),
+                    shown(&expected),
+                    got.failure()
+                ));
+            }
+        }
     }
     assert_none(&wrong, 2 * READS.len());
     assert_no_canary(&amy);
