@@ -46,6 +46,8 @@ fn role(masks: bool) -> Role {
         classes: None,
         masks: if masks { BTreeMap::from([(patient, columns)]) } else { BTreeMap::new() },
         masking: Default::default(),
+        mode: Default::default(),
+        rows_withheld: Default::default(),
         functions: BTreeSet::new(),
         break_glass: None,
         privacy_officer: false,
@@ -81,7 +83,7 @@ fn policy() -> Policy {
         roles: BTreeMap::new(),
         membership: Membership::default(),
         profiles: BTreeMap::new(),
-        notice_withheld: false,
+        mode: Default::default(),
     }
 }
 
@@ -213,6 +215,7 @@ async fn world() -> (Server, World) {
         catalog: Arc::new(catalog),
         namespace: Arc::new(namespace),
         variant: Variant::Assigned,
+        watched: None,
     };
     (server, World { client, context })
 }

@@ -156,10 +156,9 @@ impl Tailor<'_> {
             let call = self.is(i + 1, &["("]) && word.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
             let long = self.is(i + 1, &["."]) && self.is(i + 3, &["."]);
             let known = || self.catalog.functions.get(word).map_or(&[][..], Vec::as_slice);
-            !matches!(word, "select" | "table" | "values" | "with" | "over" | "filter")
-                && !word.starts_with('$')
-                && !(call && known().iter().any(|f| f.kind != 'f' || f.volatility == 'v'))
-                && !long
+            let merges = call && known().iter().any(|f| f.kind != 'f' || f.volatility == 'v');
+            let looked_into = matches!(word, "select" | "table" | "values" | "with" | "over" | "filter");
+            !(looked_into || merges || long || word.starts_with('$'))
         };
         (from..to).all(clean)
     }
