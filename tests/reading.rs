@@ -56,12 +56,15 @@ fn role(masks: bool) -> Role {
 
 fn policy() -> Policy {
     let name = |n: &str| QualifiedName::new("clinic", n);
-    let table = |n: &str, steps: Vec<Step>| TableRule {
-        name: name(n),
-        class: "c".to_owned(),
-        path: KeyPath { steps, key: "patient_id".to_owned() },
+    let table = |n: &str, steps: Vec<Step>| {
+        TableRule::new(name(n), "c", KeyPath { steps, key: "patient_id".to_owned() })
     };
-    let step = Step { column: "order_id".into(), table: name("lab_order"), references: "order_id".into() };
+    let step = Step {
+        column: "order_id".into(),
+        table: name("lab_order"),
+        references: "order_id".into(),
+        many: false,
+    };
     Policy {
         version: "0".into(),
         key_type: KeyType::Int8,

@@ -100,7 +100,7 @@ impl<'b> Splitter<'_, 'b> {
         }
         if let Some(n) = occurrence_of(name) {
             let o = &self.occurrences[n];
-            let plain = o.masks.is_empty() && !o.renamed && !o.target && o.table.rule.path.steps.is_empty();
+            let plain = o.masks.is_empty() && !o.renamed && !o.target && o.table.rule.own_key().is_some();
             return plain.then(|| Item { alias: o.alias.clone(), occurrence: Some(n), relation: o.relation });
         }
         let parts: Vec<String> = name.0.iter().filter_map(|p| p.as_ident()).map(fold).collect();
