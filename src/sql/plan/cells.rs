@@ -7,7 +7,7 @@ use sqlparser::ast::{
 };
 
 use super::walk::{Edit, Look, edit, look};
-use super::{Occurrence, Placeholders, PlanError, PlanInput, fold, occurrence_of};
+use super::{Fence, Occurrence, Placeholders, PlanError, PlanInput, fold, occurrence_of};
 use crate::policy::{CELL_AGGREGATES, Policy, cell_condition};
 
 /// Adds the conditions.
@@ -18,7 +18,16 @@ pub(super) fn conditions(
     input: &PlanInput<'_>,
     texts: &mut Placeholders,
 ) -> Result<(), PlanError> {
-    edit(ast, &mut Cells { occurrences, policy: &input.policy.policy, least, fence: input.fence, texts })
+    edit(
+        ast,
+        &mut Cells {
+            occurrences,
+            policy: &input.policy.policy,
+            least,
+            fence: input.fence != Fence::None,
+            texts,
+        },
+    )
 }
 
 struct Cells<'a, 'b> {
