@@ -162,7 +162,8 @@ impl Expander<'_> {
             && !policy.tables.contains_key(&relation.oid)
             && !policy.reference.contains(&relation.oid)
             && !policy.broken.contains(&relation.oid)
-            && policy.assignment != Some(relation.oid);
+            && !policy.denied.contains_key(&relation.oid)
+            && !policy.assignments.contains(&relation.oid);
         // `ONLY v` and a database's name are left alone.
         (closed && range.flag("inh") && !range.has("catalogname")).then_some(relation.oid)
     }

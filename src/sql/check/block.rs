@@ -137,7 +137,8 @@ impl Checker<'_> {
         let rows = if pending.len() == from.filtered.len() { pending.as_slice() } else { &[] };
         let plain = conditions.clone();
         let conditions = self.judged(conditions, rows, env, &mut from)?;
-        let semi_joined = conditions.iter().any(|(c, _)| !self.is_exempt(c) && self.mentions_filtered(c, env));
+        let semi_joined =
+            conditions.iter().any(|(c, _)| !self.is_exempt(c) && self.mentions_filtered(c, env));
         self.gates(&from, env.exposed || semi_joined);
         let block = Block { items: &from.items, ctes: &env.ctes, parent: env.block };
         let least = self.cx.context.role.masking.min_cell;

@@ -5,8 +5,8 @@
 
 use sqlparser::ast::{
     BinaryOperator, CaseWhen, Expr, FromTable, JoinConstraint, JoinOperator, ObjectName, ObjectNamePart,
-    OnConflict, OnConflictAction, OnInsert, Query, Select, Statement, TableFactor, TableObject, TableSampleKind,
-    TableWithJoins, UpdateTableFromKind,
+    OnConflict, OnConflictAction, OnInsert, Query, Select, Statement, TableFactor, TableObject,
+    TableSampleKind, TableWithJoins, UpdateTableFromKind,
 };
 
 use sqlparser::ast::helpers::attached_token::AttachedToken;
@@ -14,7 +14,8 @@ use sqlparser::ast::helpers::attached_token::AttachedToken;
 use super::dml::{reads_mask, trees};
 use super::walk::{Edit, edit};
 use super::{
-    Fence, Occurrence, Placeholders, PlanError, PlanInput, any_expr, any_query, group, lock, occurrence_of, split,
+    Fence, Occurrence, Placeholders, PlanError, PlanInput, any_expr, any_query, group, lock, occurrence_of,
+    split,
 };
 use crate::policy::{
     DerivedShape, GuardParams, derived_table, guard_conjunct, our_alias, proposed_key_check,
