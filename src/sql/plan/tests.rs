@@ -316,7 +316,7 @@ fn locked_tables_keep_their_place() {
             namespace: &namespace,
             variant: Variant::Assigned,
             client_params: 0,
-            fence: true,
+            fence: Fence::Tables,
             pins: Default::default(),
         };
         let p = rewrite(ast, &input).unwrap();
