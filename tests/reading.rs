@@ -48,6 +48,9 @@ fn role(masks: bool) -> Role {
         masking: Default::default(),
         mode: Default::default(),
         rows_withheld: Default::default(),
+        outside_of: Default::default(),
+        denied: Default::default(),
+        when: Default::default(),
         functions: BTreeSet::new(),
         break_glass: None,
         privacy_officer: false,
@@ -85,6 +88,8 @@ fn policy() -> Policy {
         reference: [name("ward")].into(),
         roles: BTreeMap::new(),
         membership: Membership::default(),
+        sources: Vec::new(),
+        deny: Default::default(),
         profiles: BTreeMap::new(),
         mode: Default::default(),
     }

@@ -90,7 +90,7 @@ pub(crate) fn split_plain(
     conjuncts(selection).into_iter().cloned().partition(|e| plain(e))
 }
 
-/// `column` of occurrence `n` is one of `values`, as text over the alias `our_alias(n + 1)`; `None` where
+/// `column` of occurrence `n` is one of `values`, as text over the alias `our_alias()`; `None` where
 /// that could be read in another type than where the values stand.
 #[allow(clippy::too_many_arguments)]
 pub(super) fn pinned(
@@ -128,7 +128,7 @@ pub(super) fn pinned(
         }
     };
     let values = values.iter().map(value).collect::<Option<Vec<_>>>()?;
-    let column = format!("{}.{}", quote_ident(&our_alias(n + 1)), quote_ident(column));
+    let column = format!("{}.{}", quote_ident(&our_alias()), quote_ident(column));
     match values.as_slice() {
         [one] => Some(format!("{column} = {one}")),
         _ => Some(format!("{column} IN ({})", values.join(", "))),
