@@ -109,9 +109,6 @@ pub(crate) const READS: &[&str] = &[
     "WITH x AS (SELECT patient_id, count(*) AS n FROM clinic.note GROUP BY 1 HAVING count(*) > 2) SELECT * FROM x ORDER BY 1",
     "SELECT * FROM (WITH x AS (SELECT patient_id FROM clinic.allergy) SELECT patient_id FROM clinic.patient EXCEPT SELECT * FROM x) y ORDER BY 1",
     "WITH x AS (SELECT patient_id FROM clinic.patient) SELECT count(*) FROM x a, x b",
-    // The key decides the other columns, also behind a fence.
-    "SELECT p.name, count(*) FROM clinic.patient p JOIN clinic.note n USING (patient_id) WHERE 1000000 / p.patient_id > 0 \
-     GROUP BY p.patient_id ORDER BY p.patient_id",
     // Joins inside one fence.
     "SELECT p.name, n.note_id FROM clinic.patient p JOIN clinic.note n ON n.patient_id = p.patient_id \
      WHERE p.mrn = 'MRN0000001' AND 1 / (CASE WHEN n.body LIKE 'CANARY%' THEN 0 ELSE 1 END) = 1 ORDER BY 2",

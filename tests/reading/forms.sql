@@ -245,7 +245,7 @@ SELECT name FROM patient FOR SHARE NOWAIT
 SELECT name FROM patient FOR KEY SHARE SKIP LOCKED
 SELECT p.name FROM patient p JOIN encounter e USING (patient_id) FOR UPDATE OF p
 SELECT p.name FROM patient p JOIN encounter e USING (patient_id) FOR UPDATE OF p SKIP LOCKED FOR SHARE OF e
-SELECT p.name FROM patient p ORDER BY patient_id LIMIT 1 FOR UPDATE
+-SELECT p.name FROM patient p ORDER BY patient_id LIMIT 1 FOR UPDATE
 
 -- WITH.
 WITH x AS (SELECT * FROM patient) SELECT name FROM x
