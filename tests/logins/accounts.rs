@@ -130,11 +130,13 @@ async fn nothing_a_client_resets_takes_the_guard_away() {
     }
     // Colleagues under the same account are out of reach: their sessions, their statements.
     let bob = watched(&proxy, "nurse_bob").await;
+    let others = "SELECT count(*) FROM pg_stat_activity WHERE pid <> pg_backend_pid() OR query IS NOT NULL";
+    assert_eq!(amy.count(others).await, 0);
+    assert!(amy.count("SELECT count(*) FROM pg_stat_activity").await <= 1);
     let pid = bob.client.query_one("SELECT pg_backend_pid()", &[]).await.unwrap().get::<_, i32>(0);
     for sql in [
         format!("SELECT pg_cancel_backend({pid})"),
         format!("SELECT pg_terminate_backend({pid})"),
-        "SELECT query FROM pg_stat_activity".to_owned(),
         "SELECT * FROM glass.assigned".to_owned(),
         "INSERT INTO glass.assigned (user_name, patient_id) VALUES ('nurse_amy', 881234)".to_owned(),
         "COMMIT PREPARED 'x'".to_owned(),

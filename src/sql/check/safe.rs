@@ -473,7 +473,7 @@ impl Checker<'_> {
     }
 
     /// True when a user function of that name could be meant.
-    fn shadowed(&self, name: &str) -> bool {
+    pub(super) fn shadowed(&self, name: &str) -> bool {
         self.cx.context.catalog.functions.get(name).into_iter().flatten().any(|f| f.schema != "pg_catalog")
     }
 
@@ -520,6 +520,11 @@ impl Checker<'_> {
 
 fn is_comparison(op: &str) -> bool {
     matches!(op, "=" | "<>" | "!=" | "<" | "<=" | ">" | ">=")
+}
+
+/// True for a constant that names a period to truncate to.
+pub(super) fn is_period(unit: &Node) -> bool {
+    string_const(unit).is_some_and(truncation_unit)
 }
 
 fn truncation_unit(unit: &str) -> bool {

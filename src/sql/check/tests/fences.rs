@@ -1,0 +1,311 @@
+//! Conditions and lists that need a fence, and those that need none.
+
+use super::*;
+
+#[test]
+fn ordinary_conditions_need_no_fence() {
+    let clinic = Clinic::new();
+    for condition in [
+        "p.mrn = $1",
+        "p.mrn = 7",
+        "p.mrn IN (1, 2, $3)",
+        "p.mrn = ANY ($1)",
+        "p.mrn = ANY ($1::int8[])",
+        "p.mrn = ANY ('{1,2}'::int8[])",
+        "p.mrn = ANY (ARRAY[1, 2])",
+        "p.dob BETWEEN '1960-01-01' AND $1",
+        "p.dob >= date '2000-01-01' AND p.dob < '2001-01-01'::date",
+        "p.dob = p.seen_at::date",
+        "p.seen_at > now() - interval '7 days'",
+        "p.seen_at >= current_date - 30",
+        "p.seen_at >= date_trunc('month', now())",
+        "date_trunc('day', p.seen_at) = current_date",
+        "p.seen_at >= date_trunc('month', current_date - interval '1 month')",
+        "p.seen_at > timestamp '2024-01-01' + interval '1 month'",
+        "extract(year FROM p.dob) = 1970",
+        "p.name LIKE 'Smi%'",
+        "p.name ILIKE '%smith%'",
+        "p.name NOT LIKE 'x\\_y'",
+        "lower(p.name) = lower($1)",
+        "upper(left(p.name, 1)) = 'A'",
+        "substring(p.name FROM 1 FOR 3) = 'Smi'",
+        "p.name || ' ' || p.ssn = $1",
+        "p.ssn IS NULL",
+        "p.ssn IS DISTINCT FROM $1",
+        "p.active",
+        "NOT p.active",
+        "p.active IS TRUE",
+        "p.sex = 'f'",
+        "p.sex IN ('f', 'm')",
+        "p.sex = 'f'::public.gender",
+        "p.weight > 299.9",
+        "p.weight > 80",
+        "p.score > 1.5",
+        "p.visits > 3",
+        "p.visits < p.weight",
+        "coalesce(p.name, '') <> ''",
+        "nullif(p.name, '') IS NOT NULL",
+        "CASE WHEN p.active THEN p.visits ELSE 0 END > 1",
+        "(p.mrn, p.name) = (1, 'x')",
+        "p.doc ->> 'a' = 'b'",
+        "p.doc @> '{\"a\": 1}'",
+        "mrn = 1",
+        "p.mrn = w.mrn",
+        "w.id = p.visits",
+        "p.mrn = (SELECT max(mrn) FROM ward)",
+        "EXISTS (SELECT 1 FROM ward x WHERE x.mrn = p.mrn AND x.name = p.name)",
+        "p.mrn IN (SELECT w.mrn FROM ward w)",
+        "p.visits = -1",
+        "length(p.name) > 3",
+        "greatest(p.visits, 2) = 2",
+        "btrim(p.name, ' .') <> ''",
+        "concat(p.name, ' ', p.ssn) = $1",
+        "concat_ws(', ', p.name, p.ssn) LIKE 'S%'",
+        "split_part(p.name, ' ', 1) = 'Ann'",
+        "lpad(p.ssn, 9, '0') = '000000001'",
+        "rpad(p.name, 3) = 'Ann'",
+        "abs(p.weight) > 3",
+        "abs(p.score) > 0.5",
+        "cardinality('{1,2}'::int8[]) = 2",
+    ] {
+        let condition = if condition == "mrn = 1" { "ssn = '1'" } else { condition };
+        let text =
+            format!("SELECT p.name FROM patients p JOIN ward w ON true WHERE {condition} AND {{patients p}}");
+        assert_eq!(run(&clinic, &text), Seen::Pass, "{condition}");
+        let text =
+            format!("SELECT w.name FROM ward w LEFT JOIN patients p ON {condition} AND {{patients p}}");
+        assert_eq!(run(&clinic, &text), Seen::Pass, "ON {condition}");
+    }
+}
+
+const LEAKS: &[&str] = &[
+    "p.ssn::int > 0",
+    "1/(CASE WHEN p.ssn LIKE 'HIV%' THEN 0 ELSE 1 END) > 0",
+    "p.visits / 0 = 1",
+    "p.visits + 1 > 2",
+    "p.visits * p.visits > 0",
+    "abs(p.visits) = 1",
+    "p.name ~ $1",
+    "p.name LIKE $1",
+    "p.name LIKE 'a\\'",
+    "p.name LIKE p.ssn",
+    "p.weight = p.score",
+    "p.weight::int = 1",
+    "p.name::xml IS NOT NULL",
+    "to_date(p.name, 'YYYY') > now()",
+    "fmt(p.name) = 'x'",
+    "p.nick = 'x'",
+    "random() < 0.5",
+    "p.doc::text::int = 1",
+    "(p.doc ->> 'a')::int = 1",
+    "p.mrn = (SELECT mrn FROM ward)",
+    "EXISTS (SELECT 1 FROM ward WHERE 1/p.visits > 0)",
+    "p.mrn IN (SELECT 1/p.visits)",
+    "CASE WHEN p.ssn = 'x' THEN 1/$1 ELSE 1 END = 1",
+    "p.visits = $1 + 1",
+    "(p.ssn = 'x' AND (SELECT 1/count(*) FROM ward) = 1)",
+    "date_trunc(p.name, p.seen_at) > now()",
+    "date_trunc('nonsense', p.seen_at) > now()",
+    "extract(hour FROM p.dob) = 1",
+    "chr(p.visits) = 'x'",
+    "repeat(p.name, p.visits) = 'x'",
+    "now() - interval '290000 years' < p.seen_at",
+    "p.dob - p.visits > '2000-01-01'",
+    "p.seen_at + interval '1 day' > now()",
+    "p.score * 2 > 1",
+    "left(p.name, p.visits) = 'x'",
+    "p.name SIMILAR TO 'x'",
+    "w.id / w.id = 1",
+    "unknown_column::int = 1",
+    "EXISTS (SELECT 1 FROM ward x WHERE x.name::int = 1)",
+    "lower(reverse(p.name)) = 'x'",
+    "p.weight * 1e131000 * 1e131000 > 0",
+    "replace(p.name, 'a', $1) = 'x'",
+    "quote_literal(p.name) = 'x'",
+    "'5874897-01-01'::date::timestamptz > p.seen_at",
+    "$1::date::timestamptz > p.seen_at",
+    "date_trunc('month', '5874897-01-01'::date) > p.seen_at",
+    "'4713-01-01 BC'::timestamptz - interval '1 day' < p.seen_at",
+    "now() - interval '999 years' - interval '999 years' - interval '999 years' < p.seen_at",
+    "p.visits IN (p.weight, p.score)",
+    "p.visits = ANY (ARRAY[p.weight, p.score])",
+    "p.weight IN (SELECT 1.5::float8 FROM ward)",
+    // An integer has a smallest value; a separator can be nested, a length beyond memory, a field number 0.
+    "abs(p.visits) > 3",
+    "concat_ws(p.name, p.ssn, 'x') = 'x'",
+    "concat(p.name, p.visits) = 'x'",
+    "split_part(p.name, ' ', 0) = 'Ann'",
+    "split_part(p.name, ' ', p.visits) = 'Ann'",
+    "lpad(p.ssn, 1000000000, '0') = 'x'",
+    "rpad(p.ssn, p.visits) = 'x'",
+];
+
+#[test]
+fn b21_b24_b25_leaky_conditions_need_a_fence() {
+    let clinic = Clinic::new();
+    for condition in LEAKS {
+        // `reverse` has a namesake in public: which is meant depends on types.
+        let expected = if condition.contains("reverse") { Seen::Fail } else { Seen::Fence };
+        for text in [
+            format!("SELECT p.name FROM patients p JOIN ward w ON true WHERE {condition} AND {{patients p}}"),
+            format!("SELECT p.name FROM patients p JOIN ward w ON {condition} WHERE {{patients p}}"),
+            format!("SELECT w.name FROM ward w LEFT JOIN patients p ON {condition} AND {{patients p}}"),
+            format!(
+                "SELECT 1 FROM patients p JOIN ward w ON true WHERE {{patients p}} GROUP BY p.mrn HAVING {condition}"
+            ),
+            format!("DELETE FROM patients p USING ward w WHERE {condition} AND {{patients p}}"),
+            format!(
+                "SELECT * FROM (SELECT * FROM patients p WHERE {{patients p}}) p, ward w WHERE {condition}"
+            ),
+            format!(
+                "WITH p AS (SELECT DISTINCT * FROM patients p WHERE {{patients p}}) SELECT * FROM p, ward w WHERE {condition}"
+            ),
+        ] {
+            assert_eq!(run(&clinic, &text), expected, "{text}");
+        }
+        if expected == Seen::Fence {
+            for text in [
+                format!(
+                    "SELECT * FROM (SELECT p.* FROM patients p WHERE {{patients p}} OFFSET 0) p, ward w WHERE {condition}"
+                ),
+                format!(
+                    "WITH p AS MATERIALIZED (SELECT * FROM patients p WHERE {{patients p}}) SELECT * FROM p, ward w WHERE {condition}"
+                ),
+                format!("SELECT ({condition}) FROM patients p, ward w WHERE {{patients p}}"),
+            ] {
+                assert_eq!(run(&clinic, &text), Seen::Pass, "{text}");
+            }
+        }
+    }
+}
+
+/// Seen on PostgreSQL 15 under `from_collapse_limit = 1`: the reference table's own condition ran, and failed, exactly
+/// when a hidden note matched.
+#[test]
+fn what_could_fail_beside_unfiltered_rows_needs_a_fence() {
+    let clinic = Clinic::new();
+    all(
+        Seen::Fence,
+        &clinic,
+        &[
+            "SELECT 1 FROM notes b, (SELECT * FROM ward w WHERE 1 / (w.id - 3) > 0) x WHERE b.body LIKE 'HIV%' AND {notes b}",
+            "SELECT 1 FROM notes b, (SELECT 1 / (w.id - 3) FROM ward w OFFSET 0) x WHERE {notes b}",
+            "SELECT 1 FROM notes b JOIN (SELECT 1 / (w.id - 3) AS id FROM ward w OFFSET 0) x ON x.id = b.id WHERE {notes b}",
+            "WITH x AS MATERIALIZED (SELECT 1 / (w.id - 3) FROM ward w) SELECT 1 FROM notes b, x WHERE {notes b}",
+            "WITH x AS (SELECT 1 / (w.id - 3) FROM ward w), y AS (SELECT * FROM x) SELECT 1 FROM notes b, y WHERE {notes b}",
+            "SELECT 1 FROM notes b, (VALUES (1 / 0)) v WHERE {notes b}",
+            "SELECT 1 FROM ward x LEFT JOIN (SELECT count(*) FILTER (WHERE 1 / w.id > 0) FROM ward w) y ON true \
+             WHERE x.mrn IN (SELECT b.mrn FROM notes b WHERE {notes b})",
+            "SELECT 1 FROM (SELECT * FROM notes b WHERE {notes b}) b, (SELECT 1 / w.id FROM ward w) x",
+            "UPDATE notes n SET body = 'x' FROM (SELECT 1 / (w.id - 3) AS k FROM ward w) x WHERE {notes n}",
+        ],
+    );
+    all(
+        Seen::Pass,
+        &clinic,
+        &[
+            "SELECT 1 FROM notes b, (SELECT w.id FROM ward w WHERE w.id > 3) x WHERE {notes b}",
+            "SELECT 1 FROM (SELECT * FROM notes b WHERE {notes b} OFFSET 0) b, (SELECT 1 / (w.id - 3) FROM ward w) x",
+            "SELECT 1 FROM notes b JOIN (SELECT mrn, sum(id), count(*) FROM ward GROUP BY mrn) x USING (mrn) WHERE {notes b}",
+            "SELECT 1 / x.id FROM (SELECT w.id / 2 AS id FROM ward w) x",
+            "SELECT (SELECT 1 / w.id FROM ward w LIMIT 1) FROM notes b WHERE {notes b}",
+        ],
+    );
+}
+
+/// Each operand is judged once: these took time that doubled with every level.
+#[test]
+fn nested_comparisons_are_judged_in_time() {
+    let clinic = Clinic::new();
+    let nested = |open: &str, close: &str, n: usize| {
+        format!(
+            "SELECT 1 FROM patients p WHERE {}p.visits{} > 0 AND {{patients p}}",
+            open.repeat(n),
+            close.repeat(n)
+        )
+    };
+    let start = std::time::Instant::now();
+    assert_eq!(run(&clinic, &nested("nullif(", ", 1)", 30)), Seen::Pass);
+    run(&clinic, &nested("(p.visits IN (1, (", ")::int))::int", 12));
+    assert!(start.elapsed().as_secs() < 5, "{:?}", start.elapsed());
+}
+
+#[test]
+fn a_witness_over_a_path_exposes_nothing_to_lateral_items() {
+    let clinic = Clinic::new();
+    let text = "SELECT x.a, x.__glass_k1 FROM ward w, LATERAL (SELECT w.name::int AS a, {key results r} AS __glass_k1 \
+                FROM (SELECT r.order_id AS order_id, r.value AS value FROM results r WHERE {results r} OFFSET 0) r) x";
+    assert_eq!(run(&clinic, text), Seen::Pass, "{:?}", check(&clinic.fill(text), &clinic.check_context()));
+    let bare = text.replace("WHERE {results r} OFFSET 0", "WHERE {results r}");
+    assert_eq!(run(&clinic, &bare), Seen::Fence, "{bare}");
+}
+
+/// Dates go on where timestamps end.
+#[test]
+fn conversions_at_the_end_of_the_calendar_need_a_fence() {
+    let clinic = Clinic::new();
+    for condition in [
+        "p.dob::timestamp = p.seen_at",
+        "p.weight::numeric(4,2) = $1",
+        "p.visits::numeric(4,2) = $1",
+        "p.dob::timestamptz IS NOT DISTINCT FROM p.seen_at",
+        "date_trunc('month', p.dob) = $1",
+        "p.sex = 'f'::public.citext",
+    ] {
+        let text = format!("SELECT p.name FROM patients p WHERE {condition} AND {{patients p}}");
+        assert_eq!(run(&clinic, &text), Seen::Fence, "{text}");
+    }
+}
+
+#[test]
+fn b103_lists_below_a_join_and_keys_need_a_fence() {
+    let clinic = Clinic::new();
+    all(
+        Seen::Fence,
+        &clinic,
+        &[
+            "SELECT w.id FROM ward w LEFT JOIN (SELECT mrn, 1/(ssn::int-5) AS x FROM patients p WHERE {patients p}) s ON s.mrn = w.mrn",
+            "SELECT * FROM (SELECT DISTINCT ssn::int AS x FROM patients p WHERE {patients p}) s WHERE s.x > 0",
+            "SELECT ssn::int FROM patients p WHERE {patients p} GROUP BY 1",
+            "SELECT ssn::int AS a FROM patients p WHERE {patients p} ORDER BY a",
+            "SELECT name FROM patients p WHERE {patients p} ORDER BY ssn::int",
+            "SELECT rank() OVER (ORDER BY ssn::int) FROM patients p WHERE {patients p}",
+            "SELECT array_agg(name ORDER BY ssn::int) FROM patients p WHERE {patients p}",
+            "SELECT g FROM patients p, generate_series(1, p.visits) g WHERE {patients p}",
+            "SELECT x.a FROM patients p, LATERAL (SELECT 1/p.visits AS a) x WHERE {patients p}",
+            "SELECT w.id FROM ward w WHERE w.mrn IN (SELECT p.mrn FROM patients p WHERE {patients p}) AND w.name::int > 0",
+            "SELECT name FROM patients p WHERE {patients p} GROUP BY name HAVING name::int > 0",
+            "SELECT 1 FROM patients p JOIN (SELECT 'x'::text AS nick) n USING (nick) WHERE {patients p}",
+            "SELECT 1 FROM patients p NATURAL JOIN (SELECT nick FROM tmp) n WHERE {patients p}",
+        ],
+    );
+    all(
+        Seen::Pass,
+        &clinic,
+        &[
+            "SELECT ssn::int FROM patients p WHERE {patients p}",
+            "SELECT sum(visits / 2) FROM patients p WHERE {patients p} HAVING sum(visits) / count(*) > 2",
+            "SELECT name, sum(weight) / count(*) AS a FROM patients p WHERE {patients p} GROUP BY name ORDER BY a DESC",
+            "SELECT * FROM (SELECT name, avg(weight) AS a, count(*) AS n FROM patients p WHERE {patients p} GROUP BY name) s",
+            "SELECT row_number() OVER (PARTITION BY sex ORDER BY dob DESC) FROM patients p WHERE {patients p}",
+        ],
+    );
+}
+
+#[test]
+fn only_a_look_at_the_patient_first_stands_for_a_fence() {
+    let clinic = Clinic::new();
+    for text in [
+        "DELETE FROM patients p WHERE 1 / p.visits > 3 AND {patients p}",
+        "DELETE FROM patients p WHERE CASE WHEN {visible patients p} THEN true ELSE (1 / p.visits > 3) END AND {patients p}",
+        "DELETE FROM patients p WHERE CASE WHEN p.visits > 1 THEN (1 / p.visits > 3) END AND {patients p}",
+        "DELETE FROM patients p WHERE CASE WHEN {visible patients p} THEN (1 / p.visits > 3) WHEN 1 / p.visits > 2 THEN true END AND {patients p}",
+        "DELETE FROM patients p USING notes n WHERE CASE WHEN {visible patients p} THEN (1 / p.visits > n.id) END AND {patients p} AND {notes n}",
+        "DELETE FROM ward w WHERE 1 / w.id > 1 AND w.mrn IN (SELECT p.mrn FROM patients p WHERE {patients p})",
+        "INSERT INTO patients AS p (mrn) VALUES (1) ON CONFLICT (mrn) DO UPDATE SET mrn = 2 WHERE (1 / p.visits > 3) AND {patients p} AND {proposed patients} RETURNING {new patients p} AS __glass_c1",
+        "SELECT p.mrn FROM patients p, notes n WHERE CASE WHEN {visible patients p} THEN (1 / p.visits > n.id) END AND {patients p} AND {notes n} FOR UPDATE",
+        "SELECT p.mrn FROM patients p, (SELECT n.id FROM notes n WHERE {notes n}) n WHERE CASE WHEN {visible patients p} THEN (1 / p.visits > n.id) END AND {patients p} FOR UPDATE",
+    ] {
+        assert_ne!(run(&clinic, text), Seen::Pass, "{text}");
+    }
+}

@@ -1,0 +1,231 @@
+//! Masked relations in their masked form, rows outside, and groups of few patients.
+
+use super::*;
+
+fn masked(shape: DerivedShape<'_>) -> String {
+    let clinic = Clinic::masked();
+    let relation = &clinic.catalog.relations[&1];
+    let own = clinic.role.masks.values().flatten().map(|(c, m)| (c.as_str(), m)).collect();
+    let masks = TableMasks { own, outside: None, owners: vec!["mrn"] };
+    derived_table(&clinic.bound.policy, &clinic.bound.tables[&1], relation, &masks, "__glass_r1", shape)
+}
+
+#[test]
+fn masked_relations_occur_only_in_their_masked_form() {
+    let clinic = Clinic::masked();
+    let filter = Some(GuardParams::after(3, Variant::Assigned));
+    for fence in [false, true] {
+        for witness in [None, Some("__glass_k1")] {
+            let t = masked(DerivedShape { filter, fence, witness, ..DerivedShape::default() });
+            all(Seen::Pass, &clinic, &[&format!("SELECT p.ssn FROM {t} AS p WHERE p.ssn = 'x'")]);
+        }
+    }
+    let good = masked(DerivedShape { filter, ..DerivedShape::default() });
+    let unfiltered = masked(DerivedShape::default());
+    all(
+        Seen::Fail,
+        &clinic,
+        &[
+            "SELECT name FROM patients p WHERE {patients p}",
+            &format!("SELECT ssn FROM {unfiltered} AS p"),
+            &format!("SELECT ssn FROM {} AS p", good.replace("'***'", "'**'")),
+            &format!(
+                "SELECT ssn FROM {} AS p",
+                good.replace("'***'::pg_catalog.text", "\"__glass_r1\".\"ssn\"")
+            ),
+            &format!("SELECT ssn FROM {} AS p", good.replace("$4", "$3")),
+            &format!(
+                "SELECT ssn FROM {} AS p",
+                good.replacen("SELECT ", "SELECT \"__glass_r1\".\"ssn\" AS x, ", 1)
+            ),
+            "UPDATE patients p SET name = ssn WHERE {patients p}",
+            "UPDATE patients p SET name = 'x' WHERE ssn = '1' AND {patients p}",
+            "UPDATE patients p SET name = 'x' WHERE {patients p} RETURNING *",
+            &format!("INSERT INTO ward (name) SELECT p.ssn FROM {good} AS p"),
+            "UPDATE patients p SET name = 'x' WHERE {patients p} RETURNING p",
+            "UPDATE patients p SET name = 'x' WHERE {patients p} RETURNING to_jsonb(p)",
+            "UPDATE patients p SET name = 'x' WHERE {patients p} RETURNING (p).ssn",
+            "DELETE FROM patients p WHERE {patients p} RETURNING dob",
+            "INSERT INTO patients (mrn) VALUES (1) RETURNING ssn, {new patients patients} AS __glass_c1",
+        ],
+    );
+    all(
+        Seen::Pass,
+        &clinic,
+        &[
+            "UPDATE patients p SET name = 'x', ssn = $1 WHERE p.mrn = 1 AND {patients p} RETURNING p.name",
+            "INSERT INTO patients (mrn, ssn) VALUES (1, $1) RETURNING mrn, {new patients patients} AS __glass_c1",
+        ],
+    );
+}
+
+/// A clinic whose rows of patients outside are shown masked: what stands in place of `n`.
+fn outside(n: &str, params: Option<GuardParams>) -> (Clinic, String) {
+    let mut clinic = Clinic::new();
+    clinic.role.outside = Outside::Mask;
+    let name = |n: &str| crate::catalog::QualifiedName::new("public", n);
+    let masks = [("sex".to_owned(), None), ("dob".to_owned(), Some(Mask::Year))];
+    clinic.role.masking.outside.insert(name("patients"), masks.into());
+    let oid = clinic.catalog.by_name[&name(n)];
+    let Access::Protected { table, filter: false, masks, .. } = clinic.bound.access(&clinic.role, oid) else {
+        panic!("not shown");
+    };
+    let relation = &clinic.catalog.relations[&oid];
+    let shape = DerivedShape { inside: params, ..DerivedShape::default() };
+    let text = derived_table(&clinic.bound.policy, table, relation, &masks, "__glass_r1", shape);
+    (clinic, text)
+}
+
+#[test]
+fn rows_outside_are_shown_only_in_the_masked_form() {
+    let params = Some(GuardParams::after(3, Variant::Assigned));
+    let (clinic, t) = outside("patients", params);
+    let (_, far) = outside("results", params);
+    // The condition tells who is inside; the key and what is named stay readable, all else is NULL.
+    for part in [
+        "CASE WHEN \"__glass_a\".\"patient_id\" OPERATOR(pg_catalog.=) \"__glass_r1\".\"mrn\" THEN",
+        "\"__glass_r1\".\"mrn\" AS \"mrn\", CASE",
+        "\"__glass_r1\".\"sex\" AS \"sex\"",
+        "ELSE NULL::pg_catalog.text END AS \"ssn\"",
+    ] {
+        assert!(t.contains(part), "{part}: {t}");
+    }
+    all(
+        Seen::Pass,
+        &clinic,
+        &[
+            &format!("SELECT ssn FROM {t} AS p WHERE p.ssn::int > 1 ORDER BY dob"),
+            &format!("SELECT p.ssn, r.value FROM {t} AS p LEFT JOIN {far} AS r ON r.value = 1 / p.visits"),
+            "UPDATE patients p SET name = ssn WHERE p.mrn = 1 AND {patients p} RETURNING p.name",
+            "INSERT INTO patients (mrn, ssn) VALUES (1, $1) RETURNING ssn, {new patients patients} AS __glass_c1",
+        ],
+    );
+    let (_, nobody) = outside("patients", None);
+    let (_, granted) = outside("patients", Some(GuardParams::after(3, Variant::Granted)));
+    all(
+        Seen::Fail,
+        &clinic,
+        &[
+            "SELECT name FROM patients p",
+            "SELECT name FROM patients p WHERE {patients p}",
+            &format!("SELECT ssn FROM {nobody} AS p"),
+            &format!("SELECT ssn FROM {granted} AS p"),
+            &format!("SELECT ssn FROM {} AS p", t.replace("$4", "$3")),
+            &format!(
+                "SELECT ssn FROM {} AS p",
+                t.replace("ELSE NULL::pg_catalog.text END", "ELSE \"__glass_r1\".\"ssn\" END")
+            ),
+            &format!("SELECT ssn FROM {} AS p", t.replace("LEFT JOIN", "INNER JOIN")),
+            &format!("SELECT ssn FROM {} AS p", t.replacen("CASE WHEN ", "CASE WHEN true OR ", 1)),
+            &format!("SELECT ssn FROM {} AS p", t.replace("\"glass\".\"assigned\"", "\"assigned\"")),
+            &format!("SELECT ssn FROM {} AS p", far.replace("results", "patients")),
+            &format!("SELECT value FROM {} AS p", far.replacen(" LEFT JOIN", ", patients AS x LEFT JOIN", 1)),
+            "UPDATE patients p SET name = 'x'",
+            "DELETE FROM patients p",
+            "INSERT INTO patients (mrn, ssn) VALUES (1, $1)",
+        ],
+    );
+}
+
+/// A role that sees every patient, but no group of fewer than eleven; `{patients p}` is the condition on
+/// its patients, `{patients p column}` that on those with a value in the column.
+fn cells(text: &str) -> Result<(), CheckFailure> {
+    let mut clinic = Clinic::new();
+    clinic.role.scope = Scope::All;
+    clinic.role.masking.min_cell = Some(11);
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some((before, (inside, after))) =
+        rest.split_once('{').and_then(|(b, a)| Some((b, a.split_once('}')?)))
+    {
+        let words: Vec<&str> = inside.split(' ').collect();
+        let oid = clinic.catalog.by_name[&crate::catalog::QualifiedName::new("public", words[0])];
+        let column = words.get(2).map(|c| crate::catalog::quote_ident(c));
+        out += before;
+        let (policy, table) = (&clinic.bound.policy, &clinic.bound.tables[&oid]);
+        out += &crate::policy::cell_condition(policy, table, words[1], column.as_deref(), 11);
+        rest = after;
+    }
+    check(&(out + rest), &clinic.check_context())
+}
+
+#[test]
+fn groups_are_held_to_the_least_number_of_patients() {
+    for good in [
+        "SELECT sex, count(*) FROM patients p GROUP BY sex HAVING {patients p}",
+        "SELECT avg(weight) FROM patients p WHERE active HAVING {patients p} AND {patients p weight}",
+        "SELECT date_trunc('month', dob), count(*) FROM patients p GROUP BY 1 HAVING {patients p}",
+        "SELECT date_trunc('year', p.dob) AS y, count(*) FROM patients p GROUP BY y HAVING {patients p}",
+        "SELECT w.name, count(*) FROM ward w JOIN notes n ON n.mrn = w.mrn GROUP BY w.name HAVING {notes n}",
+        "SELECT unit, count(value) AS n FROM results r JOIN orders o USING (order_id) WHERE o.code = 'x' GROUP BY 1 \
+         HAVING (count(*) > 5) AND {results r} AND {orders o} AND {results r value} AND {orders o value}",
+        "SELECT 100 * n / sum(n) OVER () FROM (SELECT sex, count(*) AS n FROM patients p GROUP BY sex HAVING {patients p}) g",
+        "SELECT 1 / n FROM (SELECT sex, count(*) AS n FROM patients p GROUP BY sex HAVING {patients p} OFFSET 0) g WHERE 1 / n > 0",
+    ] {
+        assert_eq!(cells(good), Ok(()), "{good}");
+    }
+    for bad in [
+        "SELECT sex, count(*) FROM patients p GROUP BY sex",
+        "SELECT avg(weight) FROM patients p HAVING {patients p}",
+        "SELECT avg(weight) FROM patients p HAVING {patients p} AND {patients p visits}",
+        "SELECT sex, count(*) FROM patients p GROUP BY sex HAVING {patients p} OR true",
+        "SELECT sex, count(*) FROM patients p, notes n WHERE n.mrn = p.mrn GROUP BY sex HAVING {patients p}",
+        "SELECT p.sex, count(*) FROM patients p, patients q WHERE q.mrn = p.mrn GROUP BY 1 HAVING {patients p}",
+        "SELECT name FROM patients p HAVING {patients p}",
+        "SELECT date_trunc(name, dob), count(*) FROM patients p GROUP BY 1 HAVING {patients p}",
+        "SELECT date_trunc('month', dob + visits), count(*) FROM patients p GROUP BY 1 HAVING {patients p}",
+        "SELECT 1 / visits, count(*) FROM patients p GROUP BY 1 HAVING {patients p}",
+        "SELECT count(*) FROM (SELECT * FROM patients p OFFSET 0) p HAVING {patients p}",
+        "SELECT count(*) FROM (SELECT sex FROM patients p GROUP BY sex HAVING {patients p}) x, patients y",
+        "SELECT ARRAY(SELECT name FROM patients) AS __glass_b1",
+        "WITH RECURSIVE r AS (SELECT 1 AS n UNION ALL SELECT n FROM r, patients p GROUP BY n HAVING {patients p}) SELECT * FROM r",
+        "DELETE FROM notes",
+        "INSERT INTO notes (mrn) VALUES (1)",
+    ] {
+        assert!(cells(bad).is_err(), "{bad}");
+    }
+    let good = "SELECT sex, count(*) FROM patients p GROUP BY sex HAVING {patients p}";
+    assert!(
+        cells(&good.replace(
+            "{patients p}",
+            "pg_catalog.count(DISTINCT p.mrn::pg_catalog.text) OPERATOR(pg_catalog.>=) 10"
+        ))
+        .is_err()
+    );
+    // A condition above the groups that could fail on one that is not shown is not pushed down.
+    let above = "SELECT 1 FROM (SELECT sex, count(*) AS n FROM patients p GROUP BY sex HAVING {patients p}) g WHERE 1 / n > 0";
+    assert!(matches!(cells(above), Err(CheckFailure::NeedsFence(_))));
+}
+
+#[test]
+fn rows_of_masked_tables_are_locked_where_no_masked_column_is_read() {
+    let clinic = Clinic::masked();
+    all(
+        Seen::Pass,
+        &clinic,
+        &[
+            "SELECT p.mrn, p.name FROM patients p WHERE p.mrn = 1 AND {patients p} FOR UPDATE",
+            "SELECT count(*) FROM (SELECT mrn FROM patients p WHERE {patients p} FOR SHARE) x",
+            "INSERT INTO patients (mrn, ssn) VALUES (1, 'x') ON CONFLICT (mrn) DO UPDATE SET ssn = excluded.ssn WHERE {patients patients} AND {proposed patients} RETURNING {new patients patients} AS __glass_c1",
+        ],
+    );
+    all(
+        Seen::Fail,
+        &clinic,
+        &[
+            "SELECT p.mrn, p.name FROM patients p WHERE p.mrn = 1 AND {patients p}",
+            "SELECT p.ssn FROM patients p WHERE {patients p} FOR UPDATE",
+            "SELECT * FROM patients p WHERE {patients p} FOR UPDATE",
+            "SELECT p FROM patients p WHERE {patients p} FOR UPDATE",
+            "SELECT p.mrn FROM patients p WHERE ssn = 'x' AND {patients p} FOR UPDATE",
+            "SELECT p.mrn FROM patients p WHERE {patients p} ORDER BY p.ssn FOR UPDATE",
+            "SELECT b FROM patients AS p (a, b) WHERE {patients p} FOR UPDATE",
+            "SELECT j.b FROM (patients p JOIN ward w ON true) AS j (a, b) WHERE {patients p} FOR UPDATE",
+            "SELECT x.ssn FROM (SELECT p.* FROM patients p WHERE {patients p} FOR UPDATE) x",
+            "INSERT INTO patients (mrn) VALUES (1) ON CONFLICT (mrn) DO UPDATE SET name = patients.ssn WHERE {patients patients} AND {proposed patients} RETURNING {new patients patients} AS __glass_c1",
+            "INSERT INTO patients (mrn) VALUES (1) ON CONFLICT (mrn) DO UPDATE SET name = 'x' WHERE (patients.ssn = 'y') AND {patients patients} AND {proposed patients} RETURNING {new patients patients} AS __glass_c1",
+            "UPDATE patients excluded SET name = excluded.ssn WHERE {patients excluded}",
+            "INSERT INTO patients AS excluded (mrn) VALUES (1) RETURNING excluded.ssn, {new patients excluded} AS __glass_c1",
+        ],
+    );
+}
