@@ -26,6 +26,16 @@ pub(super) struct Cells {
     pub(super) other: bool,
     /// Tables of every kind.
     pub(super) tables: usize,
+    /// An outer join of two protected tables, or under more than equal columns: the rows that it pads and those that
+    /// it does not are two groups, and one could be subtracted from the other or multiplied.
+    pub(super) outer: bool,
+}
+
+impl Cells {
+    /// How many protected occurrences were seen.
+    pub(super) fn protected(&self) -> usize {
+        self.keyed.len() + usize::from(self.keyless)
+    }
 }
 
 fn cell<T>(what: impl Into<String>) -> Outcome<T> {
@@ -58,6 +68,12 @@ impl Checker<'_> {
         }
         if cells.other {
             return cell("it groups patients over a function, VALUES, TABLESAMPLE or a subquery");
+        }
+        if cells.outer {
+            return cell(
+                "an outer join of two tables with patients, or one under more than column = column: what it pads \
+                 and what it does not could be subtracted",
+            );
         }
         if cells.keyless {
             return cell(
@@ -286,9 +302,7 @@ fn is_our_count(condition: &Node) -> bool {
 fn joins_plainly(condition: &Node) -> bool {
     let mut columns = Vec::new();
     columns_in(condition, &mut columns);
-    let equality = condition.kind == "AExpr"
-        && condition.names("name") == ["="]
-        && [condition.node("lexpr"), condition.node("rexpr")].iter().all(|s| s.is_some_and(is_column));
+    let equality = equal_columns(condition);
     let aliases: Vec<&Tree> = columns
         .iter()
         .filter(|c| c.list("fields").len() == 2)
@@ -297,6 +311,13 @@ fn joins_plainly(condition: &Node) -> bool {
     equality
         || columns.len() <= 1
         || (aliases.len() == columns.len() && aliases.windows(2).all(|w| w.first() == w.last()))
+}
+
+/// `a.x = b.y`
+pub(super) fn equal_columns(condition: &Node) -> bool {
+    condition.kind == "AExpr"
+        && condition.names("name") == ["="]
+        && [condition.node("lexpr"), condition.node("rexpr")].iter().all(|s| s.is_some_and(is_column))
 }
 
 fn columns_in<'n>(node: &'n Node, out: &mut Vec<&'n Node>) {

@@ -244,6 +244,13 @@ impl Checker<'_> {
             "JoinExpr" if node.flag("is_natural") || node.names("using_clause").into_iter().any(hits) => {
                 return fail("a join reads masked columns of the target");
             }
+            // The row that is met tells whose masked value the proposed one is.
+            "IndexElem" if hits(node.str("name")) => {
+                return fail("ON CONFLICT compares a masked column of the target");
+            }
+            "InferClause" if node.has("conname") => {
+                return fail("ON CONFLICT ON CONSTRAINT of a table with masked columns");
+            }
             _ => {}
         }
         for (_, value) in &node.fields {

@@ -7,7 +7,7 @@
 use pg_query::protobuf::JoinType;
 
 use super::block::{Env, Place, is_fence};
-use super::cells::Cells;
+use super::cells::{Cells, equal_columns};
 use super::expected::conjuncts;
 use super::safe::{comparable, is_number};
 use super::types::{Block, Columns, Item, Ty, builtin, columns_of};
@@ -436,9 +436,12 @@ impl Checker<'_> {
         };
         let (first, unread) = (from.filtered.len(), from.unread.len());
         let start = from.items.len();
+        let before = from.cells.protected();
         let mut pending = self.item_of(left, env, from)?;
         let middle = from.items.len();
+        let between = from.cells.protected();
         let from_right = self.item_of(right, env, from)?;
+        let both_protected = between > before && from.cells.protected() > between;
         let (lefts, rights) = from.items.split_at(middle);
         let lefts = lefts.get(start..).unwrap_or_default();
         from.unsafe_using |= !compares_safely(node, lefts, rights);
@@ -476,6 +479,9 @@ impl Checker<'_> {
             )
             | None => return fail("a join of unknown type"),
         };
+        if kind != Some(JoinType::JoinInner) {
+            from.cells.outer |= both_protected || !rest.iter().all(|c| equal_columns(c));
+        }
         from.conditions.extend(rest);
         Ok(pending)
     }

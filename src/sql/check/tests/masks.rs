@@ -154,6 +154,7 @@ fn groups_are_held_to_the_least_number_of_patients() {
     for good in [
         "SELECT sex, count(*) FROM patients p GROUP BY sex HAVING {patients p}",
         "SELECT avg(weight) FROM patients p WHERE active HAVING {patients p} AND {patients p weight}",
+        "SELECT w.name, count(*) FROM patients p LEFT JOIN ward w ON w.mrn = p.mrn GROUP BY w.name HAVING {patients p}",
         "SELECT date_trunc('month', dob), count(*) FROM patients p GROUP BY 1 HAVING {patients p}",
         "SELECT date_trunc('year', p.dob) AS y, count(*) FROM patients p GROUP BY y HAVING {patients p}",
         "SELECT w.name, count(*) FROM ward w JOIN notes n ON n.mrn = w.mrn GROUP BY w.name HAVING {notes n}",
@@ -172,6 +173,11 @@ fn groups_are_held_to_the_least_number_of_patients() {
         "SELECT sex, count(*) FROM patients p, notes n WHERE n.mrn = p.mrn GROUP BY sex HAVING {patients p}",
         "SELECT p.sex, count(*) FROM patients p, patients q WHERE q.mrn = p.mrn GROUP BY 1 HAVING {patients p}",
         "SELECT name FROM patients p HAVING {patients p}",
+        "SELECT sum(a.weight) - sum(b.weight) FROM patients a LEFT JOIN patients b ON a.mrn = b.mrn AND b.name <> 'x' HAVING {patients a} AND {patients b} AND {patients a weight} AND {patients b weight}",
+        "SELECT count(*), count(n.id) FROM patients p LEFT JOIN notes n ON n.mrn = p.mrn HAVING {patients p} AND {notes n} AND {notes n id}",
+        "SELECT count(*) FROM patients p LEFT JOIN ward w ON p.name = 'x' HAVING {patients p}",
+        "SELECT count(*) FROM patients p LEFT JOIN ward w ON w.mrn = p.mrn AND p.name = 'x' HAVING {patients p}",
+        "SELECT count(*) FROM ward w RIGHT JOIN patients p ON w.mrn = p.mrn AND p.name = 'x' HAVING {patients p}",
         "SELECT date_trunc(name, dob), count(*) FROM patients p GROUP BY 1 HAVING {patients p}",
         "SELECT date_trunc('month', dob + visits), count(*) FROM patients p GROUP BY 1 HAVING {patients p}",
         "SELECT 1 / visits, count(*) FROM patients p GROUP BY 1 HAVING {patients p}",
@@ -225,6 +231,8 @@ fn rows_of_masked_tables_are_locked_where_no_masked_column_is_read() {
             "INSERT INTO patients (mrn) VALUES (1) ON CONFLICT (mrn) DO UPDATE SET name = patients.ssn WHERE {patients patients} AND {proposed patients} RETURNING {new patients patients} AS __glass_c1",
             "INSERT INTO patients (mrn) VALUES (1) ON CONFLICT (mrn) DO UPDATE SET name = 'x' WHERE (patients.ssn = 'y') AND {patients patients} AND {proposed patients} RETURNING {new patients patients} AS __glass_c1",
             "UPDATE patients excluded SET name = excluded.ssn WHERE {patients excluded}",
+            "INSERT INTO patients (mrn, ssn) VALUES (1, 'x') ON CONFLICT (ssn) DO UPDATE SET sex = excluded.sex WHERE {patients patients} AND {proposed patients} RETURNING mrn, {new patients patients} AS __glass_c1",
+            "INSERT INTO patients (mrn, ssn) VALUES (1, 'x') ON CONFLICT ON CONSTRAINT u DO UPDATE SET sex = excluded.sex WHERE {patients patients} AND {proposed patients} RETURNING mrn, {new patients patients} AS __glass_c1",
             "INSERT INTO patients AS excluded (mrn) VALUES (1) RETURNING excluded.ssn, {new patients excluded} AS __glass_c1",
         ],
     );
