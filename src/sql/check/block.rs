@@ -137,8 +137,7 @@ impl Checker<'_> {
         let rows = if pending.len() == from.filtered.len() { pending.as_slice() } else { &[] };
         let plain = conditions.clone();
         let conditions = self.judged(conditions, rows, env, &mut from)?;
-        let semi_joined =
-            conditions.iter().any(|(c, _)| !self.is_exempt(c) && self.mentions_filtered(c, env));
+        let semi_joined = self.semi_joins(&conditions, env);
         self.gates(&from, env.exposed || semi_joined);
         let block = Block { items: &from.items, ctes: &env.ctes, parent: env.block };
         let least = self.cx.context.role.masking.min_cell;
@@ -190,9 +189,14 @@ impl Checker<'_> {
             let inside = self.behind_visible(condition, rows)?;
             judged.push((inside.unwrap_or(condition), inside.is_some()));
         }
-        // A sublink may become a semi-join: conditions of this block then stand beside its guard.
-        from.exposed |= judged.iter().any(|(c, _)| !self.is_exempt(c) && self.mentions_filtered(c, env));
+        from.exposed |= self.semi_joins(&judged, env);
         Ok(judged)
+    }
+
+    /// True when a sublink in the conditions reads a filtered relation: it may become a semi-join, and the
+    /// conditions and items of the block then stand beside its guard.
+    pub(super) fn semi_joins(&self, conditions: &[(&Node, bool)], env: &Env<'_>) -> bool {
+        conditions.iter().any(|(c, _)| !self.is_exempt(c) && self.mentions_filtered(c, env))
     }
 
     /// Select list, GROUP BY, ORDER BY, DISTINCT, windows, LIMIT, VALUES.

@@ -128,7 +128,6 @@ impl Checker<'_> {
         }
         let mut conditions = self.claim(conjuncts(change.field("where_clause")), &pending, "WHERE")?;
         conditions.append(&mut from.conditions);
-        self.gates(&from, env.exposed || filtered.is_some());
         if let Some(oid) = filtered
             && self.assigns_key(change, oid)?
         {
@@ -138,6 +137,8 @@ impl Checker<'_> {
             self.writes_no_link(change, "target_list", oid)?;
         }
         let conditions = self.judged(conditions, &own, env, &mut from)?;
+        let semi_joined = self.semi_joins(&conditions, env);
+        self.gates(&from, env.exposed || filtered.is_some() || semi_joined);
         let block = Block { items: &from.items, ctes: &env.ctes, parent: env.block };
         let others = env.exposed || from.exposed || !from.filtered.is_empty();
         let exposed = others || filtered.is_some();

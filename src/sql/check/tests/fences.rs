@@ -198,6 +198,8 @@ fn what_could_fail_beside_unfiltered_rows_needs_a_fence() {
              WHERE x.mrn IN (SELECT b.mrn FROM notes b WHERE {notes b})",
             "SELECT 1 FROM (SELECT * FROM notes b WHERE {notes b}) b, (SELECT 1 / w.id FROM ward w) x",
             "UPDATE notes n SET body = 'x' FROM (SELECT 1 / (w.id - 3) AS k FROM ward w) x WHERE {notes n}",
+            "DELETE FROM ward w USING (SELECT v.id FROM ward v WHERE 1 / v.id > 0) x \
+             WHERE EXISTS (SELECT 1 FROM notes b WHERE b.body LIKE 'HIV%' AND {notes b})",
         ],
     );
     all(
