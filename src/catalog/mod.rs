@@ -200,7 +200,8 @@ pub struct Namespace {
     pub schemas: Vec<String>,
     /// Names of the session's own temporary relations. They shadow everything and are never protected.
     pub temp_relations: Vec<String>,
-    /// Those of them that are views or have rules: what they read is not told by their names.
+    /// Those of them that are views or have rules, or were made while the session had no limits: what they read is not
+    /// told by their names.
     pub temp_views: Vec<String>,
 }
 

@@ -69,6 +69,11 @@ impl<C: Stream, S: Stream> Session<C, S> {
         self.context.policy = Arc::clone(&rules.policy);
         self.context.catalog = Arc::clone(&rules.catalog);
         let (role, watched) = super::observed::in_force(role);
+        if role.is_restricted() && !self.role.is_restricted() {
+            // What stands behind its temporary relations (views, triggers, defaults) was made without limits.
+            self.limited_now = true;
+            self.namespace = None;
+        }
         self.role = role;
         self.context.role = Arc::clone(&self.role);
         self.context.watched = watched;
@@ -113,7 +118,13 @@ impl<C: Stream, S: Stream> Session<C, S> {
                 }
             }
             namespace.temp_relations.sort();
+            if std::mem::take(&mut self.limited_now) {
+                self.left_behind.clone_from(&namespace.temp_relations);
+            }
+            let still_there = self.left_behind.iter().filter(|n| namespace.temp_relations.contains(n));
+            namespace.temp_views.extend(still_there.cloned());
             namespace.temp_views.sort();
+            namespace.temp_views.dedup();
             if *self.context.namespace != namespace {
                 self.context.namespace = Arc::new(namespace);
                 self.context_changed();

@@ -298,6 +298,8 @@ impl<C: Stream, S: Stream> Session<C, S> {
             target,
             status: Status::Idle,
             namespace: None,
+            limited_now: false,
+            left_behind: Vec::new(),
             namespace_touched: false,
             catalog_moved: false,
             probe: Vec::new(),

@@ -165,6 +165,10 @@ pub struct Session<C, S> {
     status: Status,
     /// What unqualified names mean; `None` when it may have changed and must be asked.
     namespace: Option<Arc<Namespace>>,
+    /// The role was unrestricted, or only watched, and is restricted now: `left_behind` is to be found out.
+    limited_now: bool,
+    /// Temporary relations that were made before that.
+    left_behind: Vec<String>,
     /// Something changed the namespace inside the present transaction: its end changes it again.
     namespace_touched: bool,
     /// This session ran DDL since it last saw to it that the snapshot of the catalog is that of now.

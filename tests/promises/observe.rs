@@ -314,8 +314,37 @@ fn a_role_can_be_watched_alone_and_a_reload_records_the_change() {
     let said = String::from_utf8_lossy(&check.stdout).into_owned();
     assert!(said.starts_with("Mode: enforce; role nurse: observe\nTHE POLICY IS NOT ENFORCED"), "{said}");
 
+    // What was made while nothing was enforced shows nobody afterwards.
+    amy.ok("CREATE TEMP VIEW everyone AS SELECT * FROM clinic.patient");
+    amy.ok("CREATE TEMP TABLE trap (n int4, all_names text)");
+    amy.ok("CREATE FUNCTION pg_temp.spring() RETURNS trigger LANGUAGE plpgsql AS \
+         'BEGIN NEW.all_names := (SELECT string_agg(name, '','') FROM clinic.patient); RETURN NEW; END'");
+    amy.ok("CREATE TRIGGER t BEFORE INSERT ON trap FOR EACH ROW EXECUTE FUNCTION pg_temp.spring()");
+    amy.ok("PREPARE of_everyone AS SELECT count(*) FROM everyone");
+    assert_eq!(amy.ok("SELECT count(*) FROM everyone").value(), everyone);
+    assert_eq!(amy.ok("EXECUTE of_everyone").value(), everyone);
+    amy.send(&[parse("s", "SELECT count(*) FROM everyone"), sync()].concat());
+    assert_eq!(amy.reply().failure(), None);
+
     assert!(proxy.reload_with(|config| config.replace("mode = \"observe\"\n", "")));
     assert_eq!(amy.ok(all).value(), patients_of_amy().len().to_string());
+    for sql in [
+        "SELECT count(*) FROM everyone",
+        "SELECT count(*) FROM pg_temp.everyone",
+        "EXECUTE of_everyone",
+        "WITH x AS (SELECT name FROM everyone) SELECT * FROM x, clinic.ward",
+        "SELECT count(*) FROM clinic.patient p JOIN everyone e ON e.patient_id <> p.patient_id",
+        "COPY (SELECT name FROM everyone) TO STDOUT",
+        "DECLARE c CURSOR FOR SELECT * FROM everyone",
+        "INSERT INTO trap VALUES (1) RETURNING all_names",
+        "COPY trap TO STDOUT",
+    ] {
+        assert_eq!(amy.query(sql).refusal().sqlstate, "42501", "{sql}");
+    }
+    amy.send(&[bind("", "s", &[]), execute("", 0), sync()].concat());
+    assert_eq!(amy.reply().refusal().sqlstate, "42501");
+    amy.ok("CREATE TEMP TABLE own (n int4)");
+    assert_eq!(amy.ok("INSERT INTO own VALUES (7) RETURNING n").value(), "7");
     let mut changes = Vec::new();
     for stored in read_records(&proxy.ledger()).unwrap().flatten() {
         if let Body::Policy { event, mode, mode_before, .. } = stored.record.body {

@@ -177,6 +177,11 @@ impl<'a> Checker<'a> {
                 return fail("MERGE");
             }
             match o.resolution {
+                Resolution::Temporary
+                    if context.role.is_restricted() && context.namespace.temp_views.contains(&o.name) =>
+                {
+                    return fail(format!("temporary view {} may read anything", o.written()));
+                }
                 Resolution::Temporary => {}
                 Resolution::System(allowed) => {
                     if !allowed && context.role.is_restricted() {

@@ -93,6 +93,16 @@ pub(super) fn relations(occurrences: &[Occurrence], context: &Context<'_>) -> Re
     let mut unknown = None;
     for occurrence in occurrences {
         match occurrence.resolution {
+            // A restricted role makes none; one that was unrestricted, or only watched, may have left one behind.
+            Resolution::Temporary if context.namespace.temp_views.contains(&occurrence.name) => {
+                return Err(Box::new(cannot_guard(
+                    format_args!(
+                        "temporary relation {} was made before this role had limits; what it reads is not known",
+                        occurrence.written()
+                    ),
+                    "connect again and make it anew, or use the query itself",
+                )));
+            }
             Resolution::Temporary => {}
             Resolution::System(true) if occurrence.usage == Usage::Read => {}
             // #102: UPDATE pg_settings is SET by another name.
