@@ -256,13 +256,21 @@ fn b105_the_witness_is_of_the_same_snapshot() {
     let stage = stage();
     let mut amy = stage.amy();
     let server = stage.whole.server();
-    server.psql(
-        stage.whole.name(),
-        "CREATE TABLE sent (n int8); ALTER SYSTEM SET log_statement = 'all'; SELECT pg_reload_conf()",
-    );
-    amy.query("SELECT count(*) FROM notes HAVING count(*) > 0");
-    server.psql(stage.whole.name(), "ALTER SYSTEM RESET log_statement; SELECT pg_reload_conf()");
+    let all = "ALTER SYSTEM SET log_statement = 'all'";
+    server.psql("postgres", all);
+    server.psql("postgres", "SELECT pg_reload_conf()");
+    // Every session takes it up at a statement of its own.
+    while amy.ok("SHOW log_statement").value() != "all" {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    amy.ok("SELECT count(*) FROM notes HAVING count(*) > 0");
+    server.psql("postgres", "ALTER SYSTEM RESET log_statement");
+    server.psql("postgres", "SELECT pg_reload_conf()");
     let log = std::fs::read_to_string(server.data().join("server.log")).unwrap();
-    let about: Vec<&str> = log.lines().filter(|l| l.contains("__glass_") && l.contains("notes")).collect();
-    assert!(about.len() <= 1, "{about:?}");
+    let run = |l: &&str| {
+        l.contains("execute ") && l.contains("__glass_") && l.contains("notes") && l.contains("HAVING")
+    };
+    let about: Vec<&str> = log.lines().filter(run).collect();
+    assert_eq!(about.len(), 1, "{about:?}");
+    assert!(about[0].contains("__glass_s1"), "the keys do not come with it: {about:?}");
 }
