@@ -8,6 +8,8 @@
 
 #![allow(clippy::unwrap_used)] // a test's helpers may fail the test
 
+#[path = "lineage_rewrite/seen.rs"]
+mod seen;
 #[path = "lineage_rewrite/server.rs"]
 mod server;
 #[path = "lineage_rewrite/statements.rs"]
@@ -19,7 +21,8 @@ use std::sync::Arc;
 use pgglass::catalog::{Catalog, Namespace, QualifiedName};
 use pgglass::policy::*;
 use pgglass::sql::plan::{Fence, PlanError, PlanInput, reparse, rewrite};
-use pgglass::sql::{GuardedPlan, PinValue, Strategy};
+use pgglass::sql::{GuardedPlan, Strategy};
+use seen::{STRANGERS, Seen, forget};
 use server::{Reply, Server, simple};
 use tokio_postgres::Client;
 
@@ -129,17 +132,6 @@ async fn fill(client: &Client, dice: &mut Dice) {
     client.batch_execute(&sql).await.unwrap();
 }
 
-/// Deletes the rows of everyone whose key satisfies `who` (SQL over `patient_id`).
-fn forget(who: &str) -> String {
-    format!(
-        "DELETE FROM lab_result r WHERE (SELECT {who} FROM (SELECT (SELECT patient_id FROM lab_order o \
-         WHERE o.order_id = r.order_id) AS patient_id) k); DELETE FROM lab_order WHERE {who}; \
-         DELETE FROM encounter WHERE {who}; DELETE FROM patient WHERE {who};"
-    )
-}
-
-const STRANGERS: &str = "coalesce(patient_id NOT IN (1, 2, 4), true)";
-
 /// What the masks of [`masked`] do, done to the rows themselves.
 const MASKED: &str = "UPDATE patient SET name = '***', age = NULL; UPDATE encounter SET patient_id = NULL;";
 
@@ -153,51 +145,6 @@ fn masked() -> Role {
         role.masks.insert(QualifiedName::new("clinic", table), columns);
     }
     role
-}
-
-/// What the client sees, and whom the record names.
-#[derive(Debug, PartialEq)]
-struct Seen {
-    reply: Reply,
-    patients: BTreeSet<i64>,
-}
-
-fn strip(plan: &GuardedPlan, reply: Reply) -> Seen {
-    let mut patients = BTreeSet::new();
-    for pin in plan.pins.iter().filter(|p| p.identifier.is_none()) {
-        if let PinValue::Constant(text) = &pin.value {
-            patients.insert(text.parse().unwrap());
-        }
-    }
-    let (names, rows) = match reply {
-        Ok(ok) => ok,
-        Err(e) => return Seen { reply: Err(e), patients },
-    };
-    let shown: Vec<usize> = (0..names.len()).filter(|i| !names[*i].starts_with("__glass_")).collect();
-    let mut kept = Vec::new();
-    for row in rows {
-        let mut real = true;
-        for (name, value) in names.iter().zip(&row) {
-            match (name.get(..9), value) {
-                (Some("__glass_k"), Some(key)) => {
-                    patients.insert(key.parse().unwrap());
-                }
-                (Some("__glass_s"), Some(set)) => {
-                    let keys =
-                        set.trim_matches(['{', '}']).split(',').filter(|k| !k.is_empty() && *k != "NULL");
-                    patients.extend(keys.map(|k| k.parse::<i64>().unwrap()));
-                }
-                (Some("__glass_m"), None) => real = false,
-                _ => {}
-            }
-        }
-        if real && !plan.rows_are_witnesses {
-            kept.push(shown.iter().map(|i| row[*i].clone()).collect());
-        }
-    }
-    let names =
-        if plan.rows_are_witnesses { Vec::new() } else { shown.iter().map(|i| names[*i].clone()).collect() };
-    Seen { reply: Ok((names, kept)), patients }
 }
 
 /// True for a statement with an ORDER BY of its own, not in parentheses.
@@ -252,7 +199,7 @@ impl World {
 
     async fn run(&self, plan: &GuardedPlan) -> Seen {
         let text = plan.text.replace("$1::pg_catalog.text", "'u'::pg_catalog.text");
-        strip(plan, simple(&self.client, &text).await)
+        Seen::of(plan, simple(&self.client, &text).await)
     }
 
     /// Runs `sql` after the rows of `who` were deleted; nothing stays.
@@ -284,7 +231,7 @@ impl World {
         if reply != expected || reply.is_err() {
             return fail(format!("shows {reply:?}, the original {expected:?}"));
         }
-        let pinned: BTreeSet<i64> = strip(&plan, Ok((Vec::new(), Vec::new()))).patients;
+        let pinned: BTreeSet<i64> = Seen::of(&plan, Ok((Vec::new(), Vec::new()))).patients;
         if restricted && !seen.patients.iter().all(|p| ASSIGNED.contains(p) || pinned.contains(p)) {
             return fail(format!("records {:?}, more than the assigned", seen.patients));
         }

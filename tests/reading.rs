@@ -5,6 +5,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "lineage_rewrite/seen.rs"]
+mod seen;
 #[path = "lineage_rewrite/server.rs"]
 #[allow(dead_code)] // the other test's catalog
 mod server;
@@ -15,23 +17,14 @@ use std::sync::Arc;
 use pgglass::catalog::{Namespace, QualifiedName, load};
 use pgglass::policy::*;
 use pgglass::sql::planner::{Context, decide};
-use pgglass::sql::{GuardedPlan, PinValue, Strategy, Verdict};
+use pgglass::sql::{GuardedPlan, Strategy, Verdict};
+use seen::{STRANGERS, Seen, forget};
 use server::{Reply, Server, simple};
 use tokio_postgres::Client;
 
 const FORMS: &str = include_str!("reading/forms.sql");
 const SCHEMA: &str = include_str!("reading/schema.sql");
 
-/// Rows of everyone whose key satisfies `who` (SQL over `patient_id`), gone.
-fn forget(who: &str) -> String {
-    format!(
-        "DELETE FROM lab_result r WHERE (SELECT {who} FROM (SELECT (SELECT patient_id FROM lab_order o \
-         WHERE o.order_id = r.order_id) AS patient_id) k); DELETE FROM lab_order WHERE {who}; \
-         DELETE FROM encounter WHERE {who}; DELETE FROM patient WHERE {who};"
-    )
-}
-
-const STRANGERS: &str = "coalesce(patient_id NOT IN (1, 2, 4), true)";
 const MASKED: &str = "UPDATE patient SET name = '***', age = NULL;";
 const PATIENTS: i64 = 6;
 
@@ -100,45 +93,6 @@ struct World {
     context: Context,
 }
 
-/// Reply and witnesses of a plan.
-struct Seen {
-    reply: Reply,
-    patients: BTreeSet<i64>,
-}
-
-fn strip(plan: &GuardedPlan, reply: Reply) -> Seen {
-    let mut patients = BTreeSet::new();
-    for pin in plan.pins.iter().filter(|p| p.identifier.is_none()) {
-        if let PinValue::Constant(text) = &pin.value {
-            patients.insert(text.parse().unwrap());
-        }
-    }
-    let Ok((names, rows)) = reply else { return Seen { reply, patients } };
-    let shown: Vec<usize> = (0..names.len()).filter(|i| !names[*i].starts_with("__glass_")).collect();
-    let mut kept = Vec::new();
-    for row in rows {
-        let mut real = true;
-        for (name, value) in names.iter().zip(&row) {
-            match (name.get(..9), value) {
-                (Some("__glass_k"), Some(key)) => {
-                    patients.insert(key.parse().unwrap());
-                }
-                (Some("__glass_s"), Some(set)) => {
-                    let keys = set.trim_matches(['{', '}']).split(',');
-                    let keys = keys.filter(|k| !k.is_empty() && *k != "NULL");
-                    patients.extend(keys.map(|k| k.parse::<i64>().unwrap()));
-                }
-                (Some("__glass_m"), None) => real = false,
-                _ => {}
-            }
-        }
-        if real {
-            kept.push(shown.iter().map(|i| row[*i].clone()).collect());
-        }
-    }
-    Seen { reply: Ok((shown.iter().map(|i| names[*i].clone()).collect(), kept)), patients }
-}
-
 /// Order counts where the whole statement has an ORDER BY; of an error its SQLSTATE.
 fn normal(sql: &str, reply: Reply) -> Reply {
     let ordered = sql.rsplit(')').next().unwrap_or(sql).contains("ORDER BY");
@@ -164,7 +118,7 @@ impl World {
 
     async fn run(&self, plan: &GuardedPlan) -> Seen {
         let text = plan.text.replace("$1::pg_catalog.text", "'u'::pg_catalog.text");
-        strip(plan, simple(&self.client, &text).await)
+        Seen::of(plan, simple(&self.client, &text).await)
     }
 
     /// Runs `sql` with the rows of `who` gone (and masks in place); nothing stays.

@@ -11,6 +11,8 @@
 
 #[path = "writes/generate.rs"]
 mod generate;
+#[path = "lineage_rewrite/seen.rs"]
+mod seen;
 #[path = "lineage_rewrite/server.rs"]
 mod server;
 
@@ -21,7 +23,8 @@ use generate::Dice;
 use pgglass::catalog::{Namespace, QualifiedName};
 use pgglass::policy::*;
 use pgglass::sql::planner::{Context, decide};
-use pgglass::sql::{GuardedPlan, PinValue, Verdict};
+use pgglass::sql::{GuardedPlan, Verdict};
+use seen::{STRANGERS, Seen, forget};
 use server::{Reply, Server, simple};
 use tokio_postgres::Client;
 
@@ -120,17 +123,6 @@ async fn fill(client: &Client, dice: &mut Dice) {
     client.batch_execute(&sql).await.unwrap();
 }
 
-/// Deletes the rows of everyone whose key satisfies `who`.
-fn forget(who: &str) -> String {
-    format!(
-        "DELETE FROM lab_result r WHERE (SELECT {who} FROM (SELECT (SELECT patient_id FROM lab_order o \
-         WHERE o.order_id = r.order_id) AS patient_id) k); DELETE FROM lab_order WHERE {who}; \
-         DELETE FROM encounter WHERE {who}; DELETE FROM patient WHERE {who};"
-    )
-}
-
-const STRANGERS: &str = "coalesce(patient_id NOT IN (1, 2, 4), true)";
-
 /// Every row with its patient and the place it has in its table's key.
 const STATE: &str = "SELECT patient_id, 'patient' AS t, patient_id AS id, p::text AS r FROM patient p UNION ALL \
     SELECT patient_id, 'encounter', encounter_id, e::text FROM encounter e UNION ALL \
@@ -146,48 +138,6 @@ async fn state(client: &Client, keep: impl Fn(Option<i64>) -> bool) -> Vec<Vec<O
 
 fn is_mine(p: Option<i64>) -> bool {
     matches!(p, Some(1 | 2 | 4))
-}
-
-/// Whom the record names, and the reply as the client sees it.
-fn strip(plan: &GuardedPlan, reply: Reply) -> (Reply, BTreeSet<i64>) {
-    let mut patients = BTreeSet::new();
-    for pin in plan.pins.iter().filter(|p| p.identifier.is_none()) {
-        if let PinValue::Constant(text) = &pin.value {
-            patients.insert(text.parse().unwrap());
-        }
-    }
-    let (names, rows) = match reply {
-        Ok(ok) => ok,
-        Err(e) => return (Err(e), patients),
-    };
-    let shown: Vec<usize> = (0..names.len()).filter(|i| !names[*i].starts_with("__glass_")).collect();
-    let mut kept = Vec::new();
-    for row in rows {
-        let mut real = true;
-        for (name, value) in names.iter().zip(&row) {
-            match (name.get(..9), value) {
-                (Some("__glass_k"), Some(key)) => {
-                    patients.insert(key.parse().unwrap());
-                }
-                (Some("__glass_s"), Some(set)) => {
-                    let keys = set.trim_matches(['{', '}']).split(',');
-                    let keys = keys.filter(|k| !k.is_empty() && *k != "NULL");
-                    patients.extend(keys.map(|k| k.parse::<i64>().unwrap()));
-                }
-                (Some("__glass_m"), None) => real = false,
-                _ => {}
-            }
-        }
-        if real {
-            kept.push(shown.iter().map(|i| row[*i].clone()).collect());
-        }
-    }
-    let names = shown.iter().map(|i| names[*i].clone()).collect();
-    if plan.rows_are_witnesses {
-        // The number of rows is the command tag's.
-        return (Ok((Vec::new(), kept.iter().map(|_: &Vec<Option<String>>| Vec::new()).collect())), patients);
-    }
-    (Ok((names, kept)), patients)
 }
 
 fn sorted(reply: Reply) -> Reply {
@@ -214,7 +164,12 @@ impl World {
     async fn guarded(&self, plan: &GuardedPlan, before: &str) -> Outcome {
         self.client.batch_execute(&format!("BEGIN; {before} SAVEPOINT w")).await.unwrap();
         let text = plan.text.replace("$1::pg_catalog.text", "'u'::pg_catalog.text");
-        let (reply, patients) = strip(plan, simple(&self.client, &text).await);
+        let Seen { reply, patients, moved } = Seen::of(plan, simple(&self.client, &text).await);
+        // The number of rows is the command tag's.
+        let reply = match plan.rows_are_witnesses {
+            true => reply.map(|(names, _)| (names, vec![Vec::new(); moved])),
+            false => reply,
+        };
         if reply.is_err() {
             self.client.batch_execute("ROLLBACK TO w").await.unwrap();
         }
