@@ -131,6 +131,7 @@ impl Checker<'_> {
         for item in select.nodes("from_clause") {
             pending.extend(self.item_of(item, env, &mut from)?);
         }
+        self.unsafe_met += usize::from(from.unsafe_using);
         let mut conditions = self.claim(conjuncts(select.field("where_clause")), &pending, "WHERE")?;
         conditions.append(&mut from.conditions);
         // Asked for every table of the block, or it counts for none.

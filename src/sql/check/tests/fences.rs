@@ -194,6 +194,7 @@ fn what_could_fail_beside_unfiltered_rows_needs_a_fence() {
             "WITH x AS MATERIALIZED (SELECT 1 / (w.id - 3) FROM ward w) SELECT 1 FROM notes b, x WHERE {notes b}",
             "WITH x AS (SELECT 1 / (w.id - 3) FROM ward w), y AS (SELECT * FROM x) SELECT 1 FROM notes b, y WHERE {notes b}",
             "SELECT 1 FROM notes b, (VALUES (1 / 0)) v WHERE {notes b}",
+            "SELECT 1 FROM notes b, (SELECT 1 AS one FROM ward w JOIN tmp t USING (id)) x WHERE b.body LIKE 'HIV%' AND {notes b}",
             "SELECT 1 FROM ward x LEFT JOIN (SELECT count(*) FILTER (WHERE 1 / w.id > 0) FROM ward w) y ON true \
              WHERE x.mrn IN (SELECT b.mrn FROM notes b WHERE {notes b})",
             "SELECT 1 FROM (SELECT * FROM notes b WHERE {notes b}) b, (SELECT 1 / w.id FROM ward w) x",
