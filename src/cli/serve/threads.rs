@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::runtime::{Builder, Handle};
 
+use crate::sql::parse::ROOM;
+
 /// The threads.
 pub(super) struct SessionThreads {
     threads: Vec<SessionThread>,
@@ -17,7 +19,8 @@ struct SessionThread {
 }
 
 impl SessionThreads {
-    /// Starts one thread for each processor, with `stack` bytes of stack.
+    /// Starts one thread for each processor. `stack`: bytes of stack of the threads beside it that long statements are
+    /// decided on; its own has room for the deepest, so that no text needs another.
     ///
     /// # Errors
     /// What the operating system has against a thread or an event loop.
@@ -30,7 +33,7 @@ impl SessionThreads {
             let handle = runtime.handle().clone();
             std::thread::Builder::new()
                 .name(format!("session-{number}"))
-                .stack_size(stack)
+                .stack_size(ROOM)
                 // Until the process ends: the last sessions are cut by then.
                 .spawn(move || runtime.block_on(std::future::pending::<()>()))?;
             threads.push(SessionThread { handle, sessions: Arc::default() });
