@@ -7,6 +7,7 @@
 //! forms read the whole assignment per statement.
 
 use super::mask::clear_expression;
+use super::steady::{Steady, is_steady, steady_condition};
 use super::{
     BoundTable, KeyType, Mask, MaskOf, Policy, RESERVED_PREFIX, TableMasks, assigned_keys, mask_expression,
     mask_join, way,
@@ -60,7 +61,7 @@ pub(super) fn col(alias: &str, column: &str) -> String {
 }
 
 /// The subquery that yields every patient key the principal may see.
-fn visible_keys(policy: &Policy, params: GuardParams) -> String {
+pub(super) fn visible_keys(policy: &Policy, params: GuardParams) -> String {
     let assigned = assigned_keys(policy, &format!("${}::pg_catalog.text", params.principal));
     match params.grants {
         None => assigned,
@@ -134,6 +135,8 @@ pub struct DerivedShape<'a> {
     pub inside: Option<GuardParams>,
     /// End with `OFFSET 0`: nothing outside is evaluated before the filter.
     pub fence: bool,
+    /// Rows are locked where they stand: with the conjunct that keeps the guard true after a wait.
+    pub steady: bool,
     /// `TABLESAMPLE ...`, taken before the filter.
     pub sample: Option<&'a str>,
     /// The relation's own rows, not those of its children.
@@ -187,6 +190,9 @@ pub fn derived_table(
     }
     let mut conjuncts: Vec<String> =
         shape.filter.iter().map(|p| guard_conjunct(policy, table, inner_alias, *p)).collect();
+    if let Some(params) = shape.filter.filter(|_| shape.steady && is_steady(table, relation.kind)) {
+        conjuncts.push(steady_condition(policy, table, inner_alias, params, Steady::Way));
+    }
     conjuncts.extend(shape.local.iter().map(|l| format!("({l})")));
     let mut text = format!(
         "(SELECT {} FROM {}{} AS {}{}{joins}",

@@ -26,6 +26,8 @@ pub enum GlsCode {
     OutsideTerms,
     /// The session ended.
     SessionEnded,
+    /// Whose a row is changed while the statement waited for it: run it again.
+    RowMoved,
     /// A relation that is neither mapped to patients nor declared free of them, or is denied.
     NotMapped,
     /// The ledger is unavailable.
@@ -52,6 +54,7 @@ impl GlsCode {
             GlsCode::ApprovalPending => "GLS-208",
             GlsCode::OutsideTerms => "GLS-209",
             GlsCode::SessionEnded => "GLS-210",
+            GlsCode::RowMoved => "GLS-211",
             GlsCode::NotMapped => "GLS-220",
             GlsCode::LedgerUnavailable => "GLS-230",
             GlsCode::CannotGuard => "GLS-240",

@@ -9,7 +9,7 @@ use super::{BoundTable, RESERVED_PREFIX, col};
 use crate::catalog::{quote_ident, quote_literal};
 
 /// `left OPERATOR(pg_catalog.=) right`.
-fn equal(left: &str, right: &str) -> String {
+pub(super) fn equal(left: &str, right: &str) -> String {
     format!("{left} OPERATOR(pg_catalog.=) {right}")
 }
 
@@ -41,7 +41,7 @@ fn reaches(path: &KeyPath, from: usize, at: &str, visible: &str) -> String {
 }
 
 /// `FROM ... WHERE first step = start` over all steps, and the key at its end.
-fn chain(path: &KeyPath, kind: char, start: &str) -> Option<(String, String)> {
+pub(super) fn chain(path: &KeyPath, kind: char, start: &str) -> Option<(String, String)> {
     let first = path.steps.first()?;
     let mut at = step_alias(kind, 0);
     let mut from = table_as(first, &at);
@@ -59,7 +59,7 @@ fn chain(path: &KeyPath, kind: char, start: &str) -> Option<(String, String)> {
 }
 
 /// True when `key` is among the visible keys: for a value of a row, not for whole tables.
-fn is_visible(key: &str, visible: &str) -> String {
+pub(super) fn is_visible(key: &str, visible: &str) -> String {
     let (v, k) = (format!("{RESERVED_PREFIX}v"), format!("{RESERVED_PREFIX}k"));
     format!(
         "EXISTS (SELECT 1 FROM ({visible}) AS {} ({}) WHERE {})",
@@ -83,7 +83,7 @@ fn and_nobody_hidden(rule: &TableRule, path: &KeyPath, start: &str, visible: &st
 }
 
 /// The condition that a row takes this alternative.
-fn takes(table: &BoundTable, alternative: &Alternative, alias: &str) -> String {
+pub(super) fn takes(table: &BoundTable, alternative: &Alternative, alias: &str) -> String {
     let column = col(alias, &alternative.column);
     let values: Vec<String> = alternative.is.iter().map(|v| equal(&column, &constant(table, v))).collect();
     format!("({})", values.join(" OR "))

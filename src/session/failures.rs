@@ -8,7 +8,7 @@ use super::peer::Stream;
 use super::{Ended, Session};
 use crate::ledger::Priority;
 use crate::ledger::record::Outcome;
-use crate::policy::{RESERVED_PREFIX, Refusal};
+use crate::policy::{MOVED, RESERVED_PREFIX, Refusal};
 use crate::sql::StatementKind;
 use crate::sql::objects::Wrap;
 use crate::wire::frame::Frame;
@@ -234,6 +234,10 @@ impl<C: Stream, S: Stream> Session<C, S> {
         // What the server would have said, had it been sent the row.
         let invalid = run.copy.invalid.then(|| Report::error("22P02", "invalid input syntax"));
         let report = invalid.as_ref().unwrap_or(report);
+        // The statement waited for a row that may have become another patient's.
+        let moved = run.plan().is_some() && &*report.code() == "22P02" && report.message().contains(MOVED);
+        let moved = moved.then(super::report::row_moved);
+        let report = moved.as_ref().unwrap_or(report);
         let outcome = match &*report.code() {
             "57014" => Outcome::Cancelled,
             code => Outcome::Error { sqlstate: code.to_owned() },

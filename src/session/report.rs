@@ -72,6 +72,14 @@ pub(super) fn revoked(code: GlsCode) -> Refusal {
     .with_hint("Run it again, or see SELECT * FROM glass.status().")
 }
 
+/// GLS-211, as the serialization failure that it is: drivers and frameworks run such transactions again.
+pub(super) fn row_moved() -> Report {
+    let text = "a row that this statement waited for was changed, and whose it is now is not certain: nothing was changed";
+    Report::error("40001", format!("{} {text}", GlsCode::RowMoved.as_str()))
+        .constraint(GlsCode::RowMoved.as_str())
+        .hint("Run the transaction again.")
+}
+
 /// GLS-202, a warning.
 pub(super) fn rows_withheld() -> Bytes {
     Report::new(

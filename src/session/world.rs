@@ -478,10 +478,15 @@ impl World {
                     None => None,
                 },
             };
-            let assigned = self.assigned(principal, key.as_deref().unwrap_or("0")).await == Some(true);
+            let assigned = self.assigned(principal, key.as_deref().unwrap_or("0")).await;
             let granted = key.as_ref().is_some_and(|key| grants.patients.binary_search(key).is_ok());
-            one.inside = Some(key.is_some() && (assigned || granted));
-            outside |= one.inside == Some(false);
+            // What cannot be told stays in the record.
+            one.inside = match &key {
+                None => Some(false),
+                Some(_) if granted => Some(true),
+                Some(_) => assigned,
+            };
+            outside |= one.inside != Some(true);
             if one.identifier.is_some() {
                 one.key = key;
             }

@@ -191,11 +191,12 @@ impl Clinic {
 
     #[cfg(test)]
     /// Replaces `{table alias}` by the guard, `{new table alias}` by the new-key check,
-    /// `{visible table alias}` by the look at one row's patient and
+    /// `{steady table alias}` by what a locked row needs beside it, `{visible table alias}` by the look at one row's patient and
     /// `{key table alias}` by the witness.
     pub(crate) fn fill(&self, text: &str) -> String {
         use crate::policy::{
-            guard_conjunct, key_expression, new_key_check, proposed_key_check, visible_condition,
+            Steady, guard_conjunct, key_expression, new_key_check, proposed_key_check, steady_condition,
+            visible_condition,
         };
         let mut out = String::new();
         let mut rest = text;
@@ -213,6 +214,7 @@ impl Clinic {
                 ["new", t, a] => new_key_check(policy, table(t), a, params),
                 ["key", t, a] => key_expression(policy, table(t), a, Some(params)),
                 ["proposed", t] => proposed_key_check(policy, table(t), params),
+                ["steady", t, a] => steady_condition(policy, table(t), a, params, Steady::Way),
                 ["visible", t, a] => visible_condition(policy, table(t), a, params),
                 [t, a] if self.catalog.by_name.contains_key(&name(t)) => {
                     guard_conjunct(policy, table(t), a, params)

@@ -61,6 +61,7 @@ fn every_code_is_documented() {
         C::SecondFactor,
         C::ApprovalPending,
         C::SessionEnded,
+        C::RowMoved,
         C::NotMapped,
         C::LedgerUnavailable,
         C::CannotGuard,

@@ -4,7 +4,7 @@
 use pg_query::protobuf::{CteMaterialize, SetOperation};
 
 use super::expected::conjuncts;
-use super::placement::{From, Pending};
+use super::placement::{From, Locked, Pending};
 use super::safe::{has_aggregate, is_number};
 use super::types::{Block, Columns, Ty};
 use super::{Checker, Outcome, fail};
@@ -32,6 +32,8 @@ pub(super) struct Env<'p> {
     /// The recursive CTE (index into `ctes`) that the block is the query of: the first arm of its
     /// set operation gives the columns that the second arm reads.
     pub(super) defines: Option<usize>,
+    /// The block is a subquery in FROM whose rows a locking clause around it locks.
+    pub(super) locked: bool,
 }
 
 /// Where a query block stands.
@@ -114,8 +116,9 @@ impl Checker<'_> {
     }
 
     pub(super) fn select(&mut self, select: &Node, env: &Env<'_>, place: Place) -> Outcome<Facts> {
-        let defines = env.defines;
-        let env = &Env { defines: None, ..self.with(select, &Env { defines: None, ..env.clone() })? };
+        let (defines, locked) = (env.defines, env.locked);
+        let env = &self.with(select, &Env { defines: None, locked: false, ..env.clone() })?;
+        let env = &Env { defines: None, ..env.clone() };
         let fenced = is_fence(select);
         if select.has("into_clause") {
             return fail("SELECT INTO");
@@ -126,6 +129,7 @@ impl Checker<'_> {
         }
         let mut from = From::new(false);
         from.locks = select.has("locking_clause");
+        from.locked = Locked::by(select, locked);
         from.lateral_exposed = select.nodes("from_clause").any(|f| self.mentions_filtered(f, env));
         let mut pending = Vec::new();
         for item in select.nodes("from_clause") {
@@ -371,7 +375,13 @@ impl Checker<'_> {
             return Ok(());
         }
         if node.kind == "SelectStmt" {
-            let inner = Env { ctes: env.ctes.clone(), block: Some(block), exposed: early, defines: None };
+            let inner = Env {
+                ctes: env.ctes.clone(),
+                block: Some(block),
+                exposed: early,
+                defines: None,
+                locked: false,
+            };
             let place = if early { Place::Sublink } else { Place::Top };
             return self.select(node, &inner, place).map(|_| ());
         }

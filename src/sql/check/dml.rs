@@ -70,8 +70,10 @@ impl Checker<'_> {
         let action =
             i32::try_from(conflict.int("action")).ok().and_then(|a| OnConflictAction::try_from(a).ok());
         let Some(target) = items.first().cloned() else { return fail("ON CONFLICT without a target") };
-        let pending: Vec<Pending> =
-            filtered.iter().map(|oid| Pending { oid: *oid, alias: target.alias.clone() }).collect();
+        let pending: Vec<Pending> = filtered
+            .iter()
+            .map(|oid| Pending { oid: *oid, alias: target.alias.clone(), locked: true })
+            .collect();
         let conditions = match action {
             Some(OnConflictAction::OnconflictNothing) => Vec::new(),
             Some(OnConflictAction::OnconflictUpdate) => {
@@ -121,7 +123,7 @@ impl Checker<'_> {
         let mut from = From::new(sources().any(|f| self.mentions_filtered(f, env)));
         from.items.push(item);
         let own: Vec<Pending> =
-            filtered.iter().map(|oid| Pending { oid: *oid, alias: alias.clone() }).collect();
+            filtered.iter().map(|oid| Pending { oid: *oid, alias: alias.clone(), locked: true }).collect();
         let mut pending = own.clone();
         for node in sources() {
             pending.extend(self.item_of(node, env, &mut from)?);

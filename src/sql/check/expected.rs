@@ -5,8 +5,9 @@ use super::types::{Block, Item, columns_of};
 use super::{Checker, Demand, Outcome, fail};
 use crate::catalog::Oid;
 use crate::policy::{
-    Access, BoundTable, DerivedShape, RESERVED_PREFIX, bound_keys, derived_table, guard_conjunct,
-    key_expression, key_rows, new_key_check, proposed_key_check, visible_condition,
+    Access, BoundTable, DerivedShape, RESERVED_PREFIX, Steady, bound_keys, derived_table, guard_conjunct,
+    is_steady, key_expression, key_rows, new_key_check, proposed_key_check, steady_condition,
+    visible_condition,
 };
 use crate::sql::parse::{is_reserved, parse_ours};
 use crate::sql::tree::{Node, Tree};
@@ -36,6 +37,23 @@ impl Checker<'_> {
         let tree = expression(&guard_conjunct(policy, self.table(oid)?, alias, self.cx.params))?;
         self.guards.insert(key, tree.clone());
         Ok(tree)
+    }
+
+    /// What may stand beside the guard of a locked row: each form lets pass less than the one before.
+    pub(super) fn steady_forms(&mut self, p: &Pending) -> Outcome<[Node; 2]> {
+        let policy = &self.cx.context.bound.policy;
+        let table = self.table(p.oid)?;
+        let form = |steady| expression(&steady_condition(policy, table, &p.alias, self.cx.params, steady));
+        Ok([form(Steady::Way)?, form(Steady::Never)?])
+    }
+
+    /// True when the guard of a locked row is not enough, as its patient stands in other tables.
+    pub(super) fn must_be_steady(&self, p: &Pending) -> Outcome<bool> {
+        let relation = self.cx.context.catalog.relation(p.oid);
+        Ok(match relation {
+            Some(relation) => is_steady(self.table(p.oid)?, relation.kind),
+            None => true,
+        })
     }
 
     /// True when `node` is the witness expression of this occurrence, or its keys as rows.
@@ -93,6 +111,14 @@ impl Checker<'_> {
                 }
                 asked.iter().filter(|a| **a == part).for_each(|a| self.exempt(a));
             }
+            if row.locked {
+                let forms = self.steady_forms(row)?;
+                let found: Vec<&&Node> = asked.iter().filter(|a| forms.contains(a)).collect();
+                if found.is_empty() && self.must_be_steady(row)? {
+                    return Ok(None);
+                }
+                found.into_iter().for_each(|a| self.exempt(a));
+            }
         }
         if !asked.iter().all(|a| self.is_exempt(a)) {
             return fail("another condition beside that of visible rows");
@@ -144,7 +170,13 @@ impl Checker<'_> {
 
     /// True when `subquery` is the masked form of the relation in it: columns as masks demand, the
     /// filter if there is one, with or without fence and witness, and nothing else.
-    pub(super) fn is_masked_table(&self, subquery: &Node, demand: &Demand<'_>, alias: &str) -> Outcome<bool> {
+    pub(super) fn is_masked_table(
+        &self,
+        subquery: &Node,
+        demand: &Demand<'_>,
+        alias: &str,
+        locked: bool,
+    ) -> Outcome<bool> {
         let context = self.cx.context;
         let Some(relation) = context.catalog.relation(demand.oid) else {
             return fail("a rule without a relation");
@@ -159,6 +191,7 @@ impl Checker<'_> {
             only: range.is_some_and(|r| r.kind == "RangeVar" && !r.flag("inh")),
             filter: demand.filter.then_some(self.cx.params),
             inside: demand.masks.outside.map(|_| self.cx.params),
+            steady: locked,
             fence: subquery.has("limit_offset"),
             witness: last.starts_with(RESERVED_PREFIX).then_some(last),
             local: &[],

@@ -21,6 +21,44 @@ use crate::sql::tree::{Node, Tree};
 pub(super) struct Pending {
     pub(super) oid: Oid,
     pub(super) alias: String,
+    /// Its rows are locked, and its guard has to hold after a wait, too.
+    pub(super) locked: bool,
+}
+
+/// Which items of a FROM clause a locking clause locks.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) enum Locked {
+    #[default]
+    Nothing,
+    All,
+    /// Those behind OF.
+    These(Vec<String>),
+}
+
+impl Locked {
+    /// By the locking clauses of a block; `around`: the block is a subquery that a clause around it locks.
+    pub(super) fn by(select: &Node, around: bool) -> Self {
+        let mut clauses = select.nodes("locking_clause").peekable();
+        if around || clauses.peek().is_none() {
+            return if around { Locked::All } else { Locked::Nothing };
+        }
+        let mut names = Vec::new();
+        for clause in clauses {
+            if clause.list("locked_rels").is_empty() {
+                return Locked::All;
+            }
+            names.extend(clause.nodes("locked_rels").map(|r| r.str("relname").to_owned()));
+        }
+        Locked::These(names)
+    }
+
+    pub(super) fn covers(&self, alias: &str) -> bool {
+        match self {
+            Locked::Nothing => false,
+            Locked::All => true,
+            Locked::These(names) => names.iter().any(|n| n == alias),
+        }
+    }
 }
 
 /// A FROM clause as it is walked.
@@ -30,6 +68,8 @@ pub(super) struct From<'n> {
     pub(super) exposed: bool,
     /// Rows are locked where they stand: a table with masks may be named when none of those is read.
     pub(super) locks: bool,
+    /// Whose rows those are.
+    pub(super) locked: Locked,
     /// Such tables: alias and masked columns.
     pub(super) unread: Vec<(String, Vec<String>)>,
     /// The same for what LATERAL items see, known before the walk.
@@ -61,6 +101,7 @@ impl<'n> From<'n> {
             items: Vec::new(),
             exposed: false,
             locks: false,
+            locked: Locked::Nothing,
             unread: Vec::new(),
             lateral_exposed,
             conditions: Vec::new(),
@@ -157,7 +198,27 @@ impl Checker<'_> {
             if rest.len() == before {
                 return fail(format!("no guard for \"{}\" in its {place}", p.alias));
             }
+            rest = self.claim_steady(rest, p, place)?;
         }
+        Ok(rest)
+    }
+
+    /// Removes what keeps the guard of a locked row true after a wait; fails when it is missing.
+    fn claim_steady<'n>(
+        &mut self,
+        conditions: Vec<&'n Node>,
+        p: &Pending,
+        place: &str,
+    ) -> Outcome<Vec<&'n Node>> {
+        if !p.locked {
+            return Ok(conditions);
+        }
+        let forms = self.steady_forms(p)?;
+        let (found, rest): (Vec<_>, Vec<_>) = conditions.into_iter().partition(|n| forms.contains(n));
+        if found.is_empty() && self.must_be_steady(p)? {
+            return fail(format!("the guard for \"{}\" in its {place} does not outlast a wait", p.alias));
+        }
+        found.into_iter().for_each(|n| self.exempt(n));
         Ok(rest)
     }
 
@@ -276,7 +337,8 @@ impl Checker<'_> {
         }
         from.parts.push(Part { exposed: true, can_fail: false });
         from.filtered.push(alias.clone());
-        Ok(vec![Pending { oid: demand.oid, alias }])
+        let locked = from.locked.covers(&alias);
+        Ok(vec![Pending { oid: demand.oid, alias, locked }])
     }
 
     /// Types of a subquery's columns, found without judging it; empty when they are not known.
@@ -349,17 +411,18 @@ impl Checker<'_> {
         from.cells.other = true;
         let stands_for = self.stands_for(query, env)?.filter(|_| !renames(node));
         let before = self.unsafe_met;
+        let locked = from.locked.covers(&alias);
         let facts = if node.flag("lateral") {
             let items = from.items.clone();
             let block = Block { items: &items, ctes: &env.ctes, parent: env.block };
             let exposed = env.exposed || from.lateral_exposed;
             self.select(
                 query,
-                &Env { ctes: env.ctes.clone(), block: Some(&block), exposed, defines: None },
+                &Env { ctes: env.ctes.clone(), block: Some(&block), exposed, defines: None, locked },
                 Place::Derived,
             )?
         } else {
-            self.select(query, env, Place::Derived)?
+            self.select(query, &Env { locked, ..env.clone() }, Place::Derived)?
         };
         from.part(facts.exposed, self.unsafe_met > before);
         from.items.push(Item { alias, oid: stands_for, columns: renamed(facts.columns, node) });
@@ -414,7 +477,7 @@ impl Checker<'_> {
         }
         let Some(demand) = self.demand(range)?.filter(|d| !d.masks.is_empty()) else { return Ok(None) };
         let inner = alias_of(range).unwrap_or_default();
-        if !self.is_masked_table(query, &demand, inner)? {
+        if !self.is_masked_table(query, &demand, inner, from.locked.covers(alias))? {
             if query.has("locking_clause") {
                 // Judged as a block that locks.
                 return Ok(None);

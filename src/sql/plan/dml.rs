@@ -299,7 +299,7 @@ fn in_the_way(insert: &Insert, conflict: &OnConflict, o: &Occurrence<'_>) -> Vec
 }
 
 /// True when an assignment changes the key, or the column that leads to it.
-fn assigns_key(assignments: &[Assignment], target: &Occurrence<'_>) -> bool {
+pub(super) fn assigns_key(assignments: &[Assignment], target: &Occurrence<'_>) -> bool {
     let owners = target.table.rule.owner_columns();
     assigns(assignments, |column| owners.contains(&column))
 }

@@ -5,6 +5,7 @@
 use sqlparser::ast::{Query, SetExpr, TableFactor, TableWithJoins};
 
 use super::occurrence_of;
+use super::scope::fold;
 
 /// What stands for a clause that the parser does not know: `FOR UPDATE OF` and a name that holds it. Whoever
 /// writes such a name himself gets a statement that does not read as the client's, which is refused.
@@ -112,6 +113,47 @@ pub(super) fn locked(query: &Query, aliases: &dyn Fn(usize) -> String) -> Vec<us
         of.as_ref().is_none_or(|of| of.iter().any(|name| name.eq_ignore_ascii_case(&aliases(*n))))
     });
     found
+}
+
+/// The occurrences whose rows `query` locks, those inside subqueries of its FROM as well: a clause locks
+/// the tables of a subquery, but not those of a WITH query.
+pub(super) fn held(query: &Query, aliases: &dyn Fn(usize) -> String) -> Vec<usize> {
+    let SetExpr::Select(select) = query.body.as_ref() else { return Vec::new() };
+    if query.locks.is_empty() {
+        return Vec::new();
+    }
+    let of = named(query);
+    let covers = |alias: &str| of.as_ref().is_none_or(|of| of.iter().any(|n| n.eq_ignore_ascii_case(alias)));
+    let mut found = Vec::new();
+    select.from.iter().for_each(|tree| held_in(tree, &|n| covers(&aliases(n)), &covers, &mut found));
+    found
+}
+
+fn held_in(
+    tree: &TableWithJoins,
+    table: &dyn Fn(usize) -> bool,
+    subquery: &dyn Fn(&str) -> bool,
+    found: &mut Vec<usize>,
+) {
+    for factor in std::iter::once(&tree.relation).chain(tree.joins.iter().map(|j| &j.relation)) {
+        match factor {
+            TableFactor::Table { name, .. } => {
+                found.extend(occurrence_of(name).filter(|n| table(*n)));
+            }
+            TableFactor::NestedJoin { table_with_joins, .. } => {
+                held_in(table_with_joins, table, subquery, found);
+            }
+            TableFactor::Derived { subquery: inner, alias, .. } => {
+                let alias = alias.as_ref().map(|a| fold(&a.name)).unwrap_or_default();
+                if let SetExpr::Select(select) = inner.body.as_ref()
+                    && subquery(&alias)
+                {
+                    select.from.iter().for_each(|tree| held_in(tree, &|_| true, &|_| true, found));
+                }
+            }
+            _ => {}
+        }
+    }
 }
 
 /// True when a derived table in the place of one whose rows `query` locks keeps its meaning: it locks the

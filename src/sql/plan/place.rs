@@ -11,15 +11,15 @@ use sqlparser::ast::{
 
 use sqlparser::ast::helpers::attached_token::AttachedToken;
 
-use super::dml::{reads_mask, trees};
+use super::dml::{assigns_key, reads_mask, trees};
 use super::walk::{Edit, edit};
 use super::{
     Fence, Occurrence, Placeholders, PlanError, PlanInput, any_expr, any_query, group, lock, occurrence_of,
     split,
 };
 use crate::policy::{
-    DerivedShape, GuardParams, derived_table, guard_conjunct, our_alias, proposed_key_check,
-    visible_condition,
+    DerivedShape, GuardParams, Steady, derived_table, guard_conjunct, holds_rows, is_steady, our_alias,
+    proposed_key_check, steady_condition, visible_condition,
 };
 use crate::sql::lineage::{Analysis, split_plain};
 
@@ -34,6 +34,7 @@ pub(super) fn guards(
 ) -> Result<(), PlanError> {
     let mut derived = Vec::with_capacity(occurrences.len());
     let locked = locked_in(ast, occurrences)?;
+    let held = held_in(ast, occurrences)?;
     for (n, o) in occurrences.iter().enumerate() {
         let replace = !o.masks.is_empty() || (o.filter && (input.fence != Fence::None || o.renamed));
         derived.push(replace && !o.target && !locked.contains(&n));
@@ -43,10 +44,12 @@ pub(super) fn guards(
         let split = split::blocks(ast, occurrences, input, texts)?;
         derived.iter_mut().zip(split).for_each(|(derived, split)| *derived &= !split);
     }
-    let mut placer = Placer { occurrences, derived, locked, params, input, texts };
+    let steady = occurrences.iter().enumerate().map(|(n, o)| steady(o, o.target || held.contains(&n)));
+    let steady = steady.collect();
+    let mut placer = Placer { occurrences, derived, locked, analysis, steady, params, input, texts };
     edit(ast, &mut placer)?;
     group::by_whole_keys(ast, occurrences, &placer.derived, input)?;
-    edit(ast, &mut Namer { placer, analysis, samples: Vec::new() })
+    edit(ast, &mut Namer { placer, samples: Vec::new() })
 }
 
 /// The occurrences that locking clauses lock and that keep their place for it; an error where one cannot.
@@ -80,12 +83,36 @@ fn locked_in(ast: &mut Statement, occurrences: &[Occurrence<'_>]) -> Result<Vec<
     Ok(locks.1)
 }
 
+/// The occurrences whose rows are locked, in whatever form they stand.
+fn held_in(ast: &mut Statement, occurrences: &[Occurrence<'_>]) -> Result<Vec<usize>, PlanError> {
+    struct Held<'a, 'b>(&'a [Occurrence<'b>], Vec<usize>);
+    impl Edit for Held<'_, '_> {
+        fn query(&mut self, query: &mut Query) -> Result<(), PlanError> {
+            let alias = |n: usize| self.0.get(n).map(|o| o.alias.clone()).unwrap_or_default();
+            let found = lock::held(query, &alias);
+            self.1.extend(found);
+            Ok(())
+        }
+    }
+    let mut held = Held(occurrences, Vec::new());
+    edit(ast, &mut held)?;
+    Ok(held.1)
+}
+
+/// What the rows of an occurrence have to show when they are locked.
+fn steady(o: &Occurrence<'_>, locked: bool) -> Option<Steady> {
+    (locked && o.filter && is_steady(o.table, o.relation.kind)).then_some(Steady::Way)
+}
+
 struct Placer<'a, 'b> {
     occurrences: &'a [Occurrence<'b>],
     /// By occurrence: a derived table stands in its place and holds the guard.
     derived: Vec<bool>,
     /// Occurrences that a locking clause locks.
     locked: Vec<usize>,
+    analysis: &'a Analysis,
+    /// By occurrence: what its guard needs beside it, as its rows are locked.
+    steady: Vec<Option<Steady>>,
     params: GuardParams,
     input: &'a PlanInput<'b>,
     texts: &'a mut Placeholders,
@@ -136,8 +163,18 @@ fn on_of(operator: &mut JoinOperator) -> Option<&mut Expr> {
 impl Placer<'_, '_> {
     fn guard(&mut self, n: usize) -> Expr {
         let o = &self.occurrences[n];
-        let text = guard_conjunct(&self.input.policy.policy, o.table, &o.alias, self.params);
+        let guard = guard_conjunct(&self.input.policy.policy, o.table, &o.alias, self.params);
+        let text = match self.steady_text(n) {
+            Some(steady) => format!("({guard} AND {steady})"),
+            None => guard,
+        };
         Expr::Identifier(self.texts.stand_for(text))
+    }
+
+    fn steady_text(&self, n: usize) -> Option<String> {
+        let o = &self.occurrences[n];
+        let steady = (*self.steady.get(n)?)?;
+        Some(steady_condition(&self.input.policy.policy, o.table, &o.alias, self.params, steady))
     }
 
     /// `condition AND guard ...`, the client's part in parentheses.
@@ -173,7 +210,8 @@ impl Placer<'_, '_> {
     fn behind_visible(&mut self, condition: Expr, rows: &[usize]) -> Expr {
         let visible = rows.iter().map(|n| {
             let o = &self.occurrences[*n];
-            visible_condition(&self.input.policy.policy, o.table, &o.alias, self.params)
+            let visible = visible_condition(&self.input.policy.policy, o.table, &o.alias, self.params);
+            self.steady_text(*n).into_iter().fold(visible, |v, steady| format!("{v} AND {steady}"))
         });
         let text = visible.collect::<Vec<_>>().join(" AND ");
         let when = CaseWhen {
@@ -282,6 +320,17 @@ impl Placer<'_, '_> {
     }
 
     fn write(&mut self, statement: &mut Statement) -> Result<(), PlanError> {
+        if let Statement::Update(update) = &*statement
+            && let TableFactor::Table { name, .. } = &update.table.relation
+            && let Some(n) = occurrence_of(name)
+            && let Some(o) = self.occurrences.get(n).filter(|o| o.filter && holds_rows(o.relation.kind))
+            && assigns_key(&update.assignments, o)
+            && self.analysis.pinned.get(n).is_none_or(Option::is_none)
+            && let Some(steady) = self.steady.get_mut(n)
+        {
+            // Whose the row was is recorded from the snapshot.
+            *steady = Some(Steady::Never);
+        }
         let fenced = self.fence_target(statement);
         match statement {
             Statement::Update(update) => {
@@ -354,14 +403,13 @@ impl Edit for Placer<'_, '_> {
 }
 
 /// Puts names, or derived tables, in place of the tags.
-struct Namer<'a, 'b, 'c> {
+struct Namer<'a, 'b> {
     placer: Placer<'a, 'b>,
-    analysis: &'c Analysis,
     /// TABLESAMPLE clauses that go into derived tables, by occurrence.
     samples: Vec<(usize, String)>,
 }
 
-impl Namer<'_, '_, '_> {
+impl Namer<'_, '_> {
     /// Takes the samples off the tables that derived tables will stand for.
     fn take_samples(&mut self, tree: &mut TableWithJoins) {
         for factor in
@@ -385,7 +433,7 @@ impl Namer<'_, '_, '_> {
     }
 }
 
-impl Edit for Namer<'_, '_, '_> {
+impl Edit for Namer<'_, '_> {
     fn select(&mut self, select: &mut Select) -> Result<(), PlanError> {
         select.from.iter_mut().for_each(|tree| self.take_samples(tree));
         Ok(())
@@ -408,11 +456,12 @@ impl Edit for Namer<'_, '_, '_> {
                 sample,
                 filter: o.filter.then_some(p.params),
                 inside: o.masks.outside.map(|_| p.params),
+                steady: p.steady.get(n).is_some_and(Option::is_some),
                 fence: p.input.fence != Fence::None && o.filter,
                 witness: None,
                 // The masked form is checked as a whole, so nothing of the client's stands in it.
                 local: match p.input.fence != Fence::None && o.filter && o.masks.is_empty() {
-                    true => &self.analysis.local[n],
+                    true => &p.analysis.local[n],
                     false => &[],
                 },
             };

@@ -240,6 +240,11 @@ impl Maker {
                 keys.push(leaf);
             } else {
                 let node = self.expression(ty, 1, &scope).fixed();
+                // A constant key: PostgreSQL takes rows of a ROLLUP for sorted by it, where it is NULL in some.
+                let text = node.text();
+                if !scope.leaves.iter().any(|l| l.column && text.contains(&l.node.text())) {
+                    continue;
+                }
                 // A bare number is an ordinal.
                 if node.text().starts_with(|c: char| c.is_ascii_digit() || c == '\'')
                     || node.text().starts_with("NULL")
