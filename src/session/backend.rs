@@ -370,15 +370,14 @@ impl<C: Stream, S: Stream> Session<C, S> {
         let nothing = if plan.rows_are_witnesses { affected == 0 } else { run.rows == 0 };
         let empty = nothing || (plan.lineage.strategy != Strategy::Pinned && !run.found);
         let complete = tag == ServerTag::CommandComplete;
-        // With rows and one patient named for all of them, that patient is inside; else it has to be asked: a
+        // With rows that are all of the one patient named, that patient is inside; else it has to be asked: a
         // patient who is named in a subquery need not be one of those the rows are of.
         let keys_named = run.sought.iter().filter(|s| s.identifier.is_none()).count();
-        let several = keys_named > 1 || (keys_named == 1 && plan.lineage.strategy != Strategy::Pinned);
+        let several = keys_named > 1 || (keys_named == 1 && !plan.rows_show_pins);
         let ask = (plan.filtered || plan.block) && complete && !run.sought.is_empty() && (empty || several);
         // Where the policy is only watched, whom it would have withheld is asked too.
         let ask = ask || run.watch.is_some();
-        let inside =
-            plan.lineage.strategy == Strategy::Pinned && keys_named == 1 && run.sought.len() == 1 && !empty;
+        let inside = plan.rows_show_pins && keys_named == 1 && run.sought.len() == 1 && !empty;
         let ending = Ending { run, plan, empty, inside, frame, tag };
         if ask {
             return Ok(Some(ending));

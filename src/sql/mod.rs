@@ -123,6 +123,8 @@ pub struct GuardedPlan {
     pub lineage: Lineage,
     /// Patients the statement names.
     pub pins: Vec<Pin>,
+    /// A row in the reply, or one that was written, is one of a patient that the statement names.
+    pub rows_show_pins: bool,
     /// Refuse with GLS-201 when a pinned patient is outside and nothing was found.
     pub block: bool,
     /// True when rows could have been withheld by a filter, and every row read is of a patient whom the

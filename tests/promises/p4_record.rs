@@ -267,6 +267,13 @@ fn exact_names_no_hidden_patient() {
         "SELECT name FROM clinic.patient WHERE patient_id IN (880001, 880003)",
         "SELECT name FROM clinic.patient WHERE patient_id = 880001",
         "UPDATE clinic.problem SET title = 'x' WHERE patient_id IN (880003, 880001)",
+        "SELECT name, (SELECT count(*) FROM clinic.note WHERE patient_id = 880001) FROM clinic.patient",
+        "SELECT name FROM clinic.patient WHERE sex = 'F' UNION ALL SELECT name FROM clinic.patient WHERE patient_id = 880001",
+        "SELECT w.name, p.name FROM clinic.ward w LEFT JOIN clinic.patient p ON p.patient_id = 880001",
+        "SELECT count(*) FROM clinic.note n JOIN clinic.patient p ON p.patient_id = n.patient_id AND n.patient_id IN (880001, 880003)",
+        "SELECT name FROM clinic.patient WHERE EXISTS (SELECT FROM clinic.note WHERE patient_id = 880001) OR sex = 'F'",
+        "WITH a AS (SELECT * FROM clinic.patient WHERE patient_id = 880001) SELECT p.name, a.name FROM clinic.patient p LEFT JOIN a ON true",
+        "UPDATE clinic.problem SET title = 'y' WHERE patient_id = 880003 AND NOT EXISTS (SELECT FROM clinic.note WHERE patient_id = 880001)",
     ] {
         amy.ok(sql);
         let told = told(&proxy, sql);

@@ -22,7 +22,9 @@ use sqlparser::ast::{
     Visit,
 };
 
-use super::plan::{CteNames, Occurrence, Placeholders, PlanInput, TrustedPins, any_query, fold};
+use super::plan::{
+    CteNames, Occurrence, Placeholders, PlanInput, Side, TrustedPins, any_query, fold, occurrence_of, side,
+};
 use super::{Pin, PinValue};
 use columns::Block;
 use pins::Level;
@@ -82,6 +84,48 @@ pub(super) fn analyse(ast: &Statement, occurrences: &[Occurrence<'_>], input: &P
     };
     reader.statement(ast, &CteNames::default(), &[]);
     reader.found
+}
+
+/// True when there can be no row in the reply, or changed, without a row of an occurrence that is pinned: it
+/// stands in the top block, on the nullable side of no join, and no rows are merged.
+pub(super) fn rows_show_pins(ast: &Statement, analysis: &Analysis, input: &PlanInput<'_>) -> bool {
+    let needed = |trees: &[&TableWithJoins]| trees.iter().any(|tree| needs_pinned(tree, analysis));
+    match ast {
+        Statement::Query(query) => match query.body.as_ref() {
+            SetExpr::Select(select) => {
+                !merges_rows(ast, input) && needed(&select.from.iter().collect::<Vec<_>>())
+            }
+            SetExpr::Update(inner) | SetExpr::Delete(inner) => rows_show_pins(inner, analysis, input),
+            _ => false,
+        },
+        Statement::Update(update) => needed(&[&update.table]),
+        Statement::Delete(delete) => {
+            let (FromTable::WithFromKeyword(from) | FromTable::WithoutKeyword(from)) = &delete.from;
+            needed(&from.iter().collect::<Vec<_>>())
+        }
+        _ => false,
+    }
+}
+
+/// True when each row of the tree has one of a pinned occurrence.
+fn needs_pinned(tree: &TableWithJoins, analysis: &Analysis) -> bool {
+    let pinned = |factor: &TableFactor| match factor {
+        TableFactor::Table { name, .. } => {
+            occurrence_of(name).is_some_and(|n| analysis.pinned.get(n).is_some_and(Option::is_some))
+        }
+        _ => false,
+    };
+    // What every row has, up to each join.
+    let mut needed = pinned(&tree.relation);
+    for join in &tree.joins {
+        needed = match side(&join.join_operator) {
+            Ok((Side::Inner, _)) => needed || pinned(&join.relation),
+            Ok((Side::Left, _)) => needed,
+            Ok((Side::Right, _)) => pinned(&join.relation),
+            Ok((Side::Full, _)) | Err(_) => false,
+        };
+    }
+    needed
 }
 
 /// Chooses a strategy for a query and, when the rows carry their keys, adds the hidden columns.
