@@ -11,6 +11,8 @@
 
 #[path = "writes/generate.rs"]
 mod generate;
+#[path = "writes/idioms.rs"]
+mod idioms;
 #[path = "lineage_rewrite/seen.rs"]
 mod seen;
 #[path = "lineage_rewrite/server.rs"]
@@ -35,6 +37,8 @@ CREATE TABLE clinic.ward (ward int PRIMARY KEY, wname text);
 INSERT INTO clinic.ward SELECT i, 'w' || i FROM generate_series(0, 3) i;
 CREATE TABLE clinic.patient (patient_id int8 PRIMARY KEY, name text, age int, ward int);
 CREATE TABLE clinic.encounter (encounter_id int PRIMARY KEY, patient_id int8, kind text, score int);
+CREATE UNIQUE INDEX ON clinic.encounter (patient_id) WHERE kind = 'now';
+CREATE UNIQUE INDEX ON clinic.encounter (patient_id, lower(kind)) WHERE score = 77;
 CREATE TABLE clinic.lab_order (order_id int PRIMARY KEY, patient_id int8);
 CREATE TABLE clinic.lab_result (result_id int PRIMARY KEY, order_id int, code text, value int);
 CREATE TABLE glass.assigned (user_name text, patient_id int8, UNIQUE (user_name, patient_id));
@@ -329,6 +333,66 @@ async fn random_writes_change_and_tell_what_they_would_on_the_users_rows_alone()
         }
     }
     println!("{kinds:?}, {} failures", failures.len());
+    failures.truncate(12);
+    assert!(failures.is_empty(), "{}", failures.join("\n\n"));
+}
+
+#[tokio::test]
+async fn writes_of_queues_bulk_loads_and_upserts_are_done_on_the_users_rows() {
+    let server = Server::start();
+    let world = world(&server).await;
+    let mut failures = Vec::new();
+    for seed in 1..=setting("PGGLASS_DATABASES", 4) {
+        let mut dice = Dice(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
+        dice.roll(2);
+        fill(&world.client, &mut dice).await;
+        world.client.batch_execute(&generate::settings(&mut dice)).await.unwrap();
+        let before = state(&world.client, |_| true).await;
+        for sql in [idioms::QUEUES, idioms::BULK, idioms::UPSERTS].concat() {
+            if let Err(e) = world.holds(sql, &before).await {
+                failures.push(format!("seed {seed}: {sql}\n  {e}"));
+            }
+        }
+    }
+    let count = failures.len();
+    failures.truncate(40);
+    assert!(failures.is_empty(), "{count}\n{}", failures.join("\n\n"));
+}
+
+/// What a write reads beside its target is read before any row of it is met: were it read only for rows that
+/// are met, its error would tell that a hidden one is there.
+#[tokio::test]
+async fn whether_what_a_write_reads_fails_depends_on_no_row_of_others() {
+    let server = Server::start();
+    let world = world(&server).await;
+    let mut failures = Vec::new();
+    for seed in 1..=setting("PGGLASS_DATABASES", 6) {
+        let mut dice = Dice(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
+        dice.roll(2);
+        fill(&world.client, &mut dice).await;
+        let more = "INSERT INTO encounter VALUES (90, 1, 'in', 1), (91, 2, 'in', 1), (190, 5, 'in', 2147483647), (191, 6, 'out', 0); \
+                    INSERT INTO lab_order VALUES (90, 1);";
+        world.client.batch_execute(more).await.unwrap();
+        world.client.batch_execute(&generate::settings(&mut dice)).await.unwrap();
+        for sql in idioms::FAILING {
+            let plan = match world.plan(sql) {
+                Ok(plan) => plan,
+                Err(e) => {
+                    failures.push(format!("seed {seed}: {sql}\n  refused: {e}"));
+                    continue;
+                }
+            };
+            let with = world.guarded(&plan, "").await;
+            let without =
+                world.guarded(&plan, &format!("{};", forget(STRANGERS).trim_end_matches(';'))).await;
+            if with.reply != without.reply || with.reply.is_ok() {
+                failures.push(format!(
+                    "seed {seed}: {sql}\n  {:?}, without {:?}\n  {}",
+                    with.reply, without.reply, plan.text
+                ));
+            }
+        }
+    }
     failures.truncate(12);
     assert!(failures.is_empty(), "{}", failures.join("\n\n"));
 }

@@ -126,6 +126,12 @@ pub fn proposed_key_check(policy: &Policy, table: &BoundTable, params: GuardPara
     format!("({}) IS NULL", new_key_check(policy, table, "excluded", params))
 }
 
+/// True always, once the WITH query `name` was read to its end: nothing but constants and that query's rows
+/// decide it, so the planner asks it before any row of the join whose condition it is part of.
+pub fn asked_first(name: &str) -> String {
+    format!("((SELECT pg_catalog.count(*) FROM {}) OPERATOR(pg_catalog.>=) 0)", quote_ident(name))
+}
+
 /// What a derived table in place of a protected relation contains besides its columns.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct DerivedShape<'a> {

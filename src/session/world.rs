@@ -503,7 +503,8 @@ impl World {
                 format!("Your role ({}) cannot break glass; ask a colleague who can.", role.name),
             );
         };
-        let named = sought.first().map_or_else(|| "<patient>".to_owned(), |s| s.value.replace('\'', "''"));
+        let other = sought.iter().find(|s| s.inside == Some(false)).or(sought.first());
+        let named = other.map_or_else(|| "<patient>".to_owned(), |s| s.value.replace('\'', "''"));
         let reason = profile.reasons.iter().find(|r| *r == "BTG").or(profile.reasons.iter().next());
         let reason = reason.map_or("BTG", String::as_str);
         Refusal::new(

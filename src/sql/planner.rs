@@ -464,13 +464,19 @@ impl Decider<'_> {
             Err(CheckFailure::NeedsFence(_)) => {}
             Err(other) => return Err(self.not_guarded(&plan, &other)),
         }
-        input.fence = Fence::Blocks;
-        if let Ok(plan) = rewritten(ast.clone(), &input)
-            && check::check(&plan.text, &checked).is_ok()
-        {
-            return Ok(plan);
+        let fences = match kind {
+            StatementKind::Select => &[Fence::Blocks][..],
+            _ => &[Fence::Blocks, Fence::Tables, Fence::First],
+        };
+        for fence in fences {
+            input.fence = *fence;
+            if let Ok(plan) = rewritten(ast.clone(), &input)
+                && check::check(&plan.text, &checked).is_ok()
+            {
+                return Ok(plan);
+            }
         }
-        input.fence = Fence::Tables;
+        input.fence = if kind == StatementKind::Select { Fence::Tables } else { Fence::FirstTables };
         let plan = rewritten(ast, &input)?;
         check::check(&plan.text, &checked).map_err(|e| self.not_guarded(&plan, &e))?;
         Ok(plan)

@@ -210,6 +210,14 @@ impl Tailor<'_> {
                 self.replace(i, i + 1, format!("{name}("), name, "VARIADIC ".to_owned());
                 self.insert_before(end, ")");
             }
+            "conflict" if i > 0 && self.is(i - 1, &["on"]) && self.is(i + 1, &["("]) => {
+                self.arbiter(i + 1)?
+            }
+            "overriding" if i > 0 && self.is(i - 1, &[")"]) && self.is(i + 2, &["value"]) => {
+                let name = self.fresh("__glass_x");
+                let (words, said) = (format!(", {name})"), self.said(i - 1, i + 3)?.to_owned());
+                self.replace(i - 1, i + 3, words.clone(), words, said);
+            }
             "collation" if self.follow(i + 1, &["for", "("]) => {
                 let name = self.fresh("__glass_x");
                 self.replace(i, i + 2, name.clone(), name, "COLLATION FOR ".to_owned());
@@ -289,6 +297,38 @@ impl Tailor<'_> {
         Some(())
     }
 
+    /// What ON CONFLICT goes by, beginning with its parenthesis: names stand for expressions, for columns with a
+    /// collation or an operator class, and for the condition of a partial index.
+    fn arbiter(&mut self, open: usize) -> Option<()> {
+        let close = self.closing(open)?;
+        let mut depth = 0;
+        let end = (close + 1..self.words.len()).find(|j| {
+            depth += i32::from(self.is(*j, &["(", "["])) - i32::from(self.is(*j, &[")", "]"]));
+            depth == 0 && self.is(*j, &["do"]) && self.is(j + 1, &["nothing", "update"])
+        })?;
+        if !self.plain(open + 1, end) {
+            return None;
+        }
+        let mut from = open + 1;
+        for at in open + 1..=close {
+            depth += i32::from(self.is(at, &["(", "["])) - i32::from(self.is(at, &[")", "]"]));
+            if at < close && !(depth == 0 && self.is(at, &[","])) {
+                continue;
+            }
+            if at > from + 1 {
+                let (name, said) = (self.fresh("__glass_x"), self.said(from, at)?.to_owned());
+                self.replace(from, at, name.clone(), name, said);
+            }
+            from = at + 1;
+        }
+        if end > close + 1 {
+            let name = self.fresh("__glass_x");
+            let (words, said) = (format!(", {name}) "), self.said(close, end)?.to_owned());
+            self.replace(close, end, words, format!(", {name})"), said);
+        }
+        Some(())
+    }
+
     /// A window's frame with EXCLUDE.
     fn frame(&mut self, i: usize) -> Option<()> {
         let mut depth = 0;
@@ -350,6 +390,8 @@ mod tests {
             "WITH RECURSIVE r AS (SELECT 1 UNION ALL SELECT 2 FROM r) SEARCH DEPTH FIRST BY a SET o \
              CYCLE a SET c TO 1 DEFAULT 0 USING p SELECT * FROM r JOIN s USING (a, b) AS j, ROWS FROM (f(1), g(2)) AS x",
             "SELECT a FROM t GROUP BY GROUPING SETS (ROLLUP (a, b), CUBE (c))",
+            "INSERT INTO t (a) VALUES (1) ON CONFLICT (a, lower(b) COLLATE \"C\", (c || 'x')) WHERE d = 'x' AND (e) DO NOTHING",
+            "INSERT INTO t AS x (a, b) OVERRIDING SYSTEM VALUE SELECT 1, 2 ON CONFLICT (a text_ops) DO UPDATE SET b = 2 WHERE x.a > 1",
         ] {
             let tree =
                 |sql: &str| crate::sql::parse::parse_ours(sql).expect("parses").statements.remove(0).root;

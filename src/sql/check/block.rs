@@ -5,8 +5,8 @@ use pg_query::protobuf::{CteMaterialize, SetOperation};
 
 use super::expected::conjuncts;
 use super::placement::{From, Locked, Pending};
-use super::safe::{has_aggregate, is_number};
-use super::types::{Block, Columns, Ty};
+use super::safe::{has_aggregate, is_number, unify};
+use super::types::{Block, Columns, Ty, of_type_name, under_names};
 use super::{Checker, Outcome, fail};
 use crate::sql::parse::is_reserved;
 use crate::sql::tree::{Node, Tree};
@@ -18,6 +18,8 @@ pub(super) struct Cte {
     pub(super) exposed: bool,
     /// Something in it could fail on a value.
     pub(super) can_fail: bool,
+    /// It is evaluated by itself, never as a part of what reads it.
+    pub(super) apart: bool,
     pub(super) columns: Columns,
 }
 
@@ -85,7 +87,7 @@ impl Checker<'_> {
             for cte in with.nodes("ctes") {
                 let exposed = cte.node("ctequery").is_some_and(|q| self.mentions_filtered(q, &env));
                 let name = cte.str("ctename").to_owned();
-                env.ctes.push(Cte { name, exposed, can_fail: true, columns: None });
+                env.ctes.push(Cte { name, exposed, can_fail: true, apart: false, columns: None });
             }
         }
         for (i, cte) in with.nodes("ctes").enumerate() {
@@ -104,9 +106,10 @@ impl Checker<'_> {
             let before = self.unsafe_met;
             let facts = self.statement(query, &env, place)?;
             env.defines = None;
-            let columns = if cte.list("aliascolnames").is_empty() { facts.columns } else { None };
+            let columns = under_names(facts.columns, &cte.names("aliascolnames"));
             let can_fail = self.unsafe_met > before;
-            let done = Cte { name, exposed: facts.exposed && !fence, can_fail, columns };
+            let apart = fence || query.kind != "SelectStmt";
+            let done = Cte { name, exposed: facts.exposed && !fence, can_fail, apart, columns };
             match env.ctes.get_mut(base + i) {
                 Some(slot) => *slot = done,
                 None => env.ctes.push(done),
@@ -391,7 +394,7 @@ impl Checker<'_> {
     /// Names and types of a plain select list; `None` when a star or something else hides them.
     pub(super) fn output_columns(&self, select: &Node, block: &Block<'_>) -> Columns {
         if select.has("values_lists") {
-            return None;
+            return self.values_columns(select, block);
         }
         let mut out = Vec::new();
         for target in select.nodes("target_list") {
@@ -412,9 +415,41 @@ impl Checker<'_> {
             };
             // Concatenations of concatenations double at every level, until memory ends.
             let ty = if concatenates(value) { None } else { self.safe(value, block) };
+            // That it could fail was noted where it was walked.
+            let cast = || value.node("type_name").map(|t| of_type_name(t, self.cx.context.catalog));
+            let ty = ty.or_else(|| cast().filter(|_| value.kind == "TypeCast"));
             out.push((name.to_owned(), ty.unwrap_or(Ty::Unknown)));
         }
         Some(out)
+    }
+
+    /// The columns of VALUES.
+    fn values_columns(&self, select: &Node, block: &Block<'_>) -> Columns {
+        let rows: Vec<Vec<&Node>> =
+            select.nodes("values_lists").map(|r| r.nodes("items").collect()).collect();
+        let width = rows.first()?.len();
+        let column = |at: usize| {
+            let items: Option<Vec<&Node>> = rows.iter().map(|r| r.get(at).copied()).collect();
+            let ty = self.values_type(&items?, block).unwrap_or(Ty::Unknown);
+            Some((format!("column{}", at + 1), ty))
+        };
+        (0..width).map(column).collect()
+    }
+
+    /// The type that VALUES gives to a column of these (manual, 10.5).
+    fn values_type(&self, items: &[&Node], block: &Block<'_>) -> Option<Ty> {
+        let whole = |n: &Node| n.node("val").is_some_and(|v| n.kind == "AConst" && v.kind == "Integer");
+        let mut types = self.all_safe(items.iter().copied(), block)?;
+        // No constants any more: they are not converted where they are compared.
+        for (ty, item) in types.iter_mut().zip(items) {
+            if *ty == Ty::Number {
+                *ty = if whole(item) { Ty::Int(4) } else { Ty::Numeric };
+            }
+        }
+        if items.iter().any(|i| i.kind == "ParamRef") {
+            return unify(&types).map(|_| Ty::Given);
+        }
+        unify(&types).map(|ty| if ty == Ty::Literal { Ty::Text } else { ty })
     }
 
     /// True when `node` names a filtered relation that no fence covers.

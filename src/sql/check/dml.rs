@@ -128,7 +128,8 @@ impl Checker<'_> {
         for node in sources() {
             pending.extend(self.item_of(node, env, &mut from)?);
         }
-        let mut conditions = self.claim(conjuncts(change.field("where_clause")), &pending, "WHERE")?;
+        let conditions = self.claim(conjuncts(change.field("where_clause")), &pending, "WHERE")?;
+        let mut conditions = self.asked_first(conditions, &mut from)?;
         conditions.append(&mut from.conditions);
         if let Some(oid) = filtered
             && self.assigns_key(change, oid)?

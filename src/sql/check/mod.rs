@@ -12,6 +12,7 @@ mod exempt_tests;
 mod expected;
 mod names;
 mod placement;
+mod rows;
 mod safe;
 #[cfg(test)]
 mod tests;

@@ -8,11 +8,13 @@ use pg_query::protobuf::JoinType;
 
 use super::block::{Env, Place, is_fence};
 use super::cells::{Cells, equal_columns};
-use super::expected::conjuncts;
-use super::safe::{comparable, is_number};
-use super::types::{Block, Columns, Item, Ty, builtin, columns_of};
+use super::expected::{conjuncts, expression};
+use super::rows::{constant_rows, renamed};
+use super::safe::comparable;
+use super::types::{Block, Columns, Item, Ty, columns_of};
 use super::{Checker, Demand, Outcome, fail};
 use crate::catalog::Oid;
+use crate::policy::asked_first;
 use crate::sql::resolve::{Resolution, resolve_name};
 use crate::sql::tree::{Node, Tree};
 
@@ -87,12 +89,14 @@ pub(super) struct From<'n> {
 }
 
 /// One item as its neighbours see it.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Part {
     /// Rows that its guard has not filtered yet can be met in it.
     exposed: bool,
     /// Something in it could fail on a value.
     can_fail: bool,
+    /// The WITH query that it is, evaluated apart from this block.
+    apart: Option<String>,
 }
 
 impl<'n> From<'n> {
@@ -114,7 +118,7 @@ impl<'n> From<'n> {
 
     fn part(&mut self, exposed: bool, can_fail: bool) {
         self.exposed |= exposed;
-        self.parts.push(Part { exposed, can_fail });
+        self.parts.push(Part { exposed, can_fail, apart: None });
     }
 }
 
@@ -128,24 +132,6 @@ fn leftmost(item: &Node) -> &Node {
 
 fn alias_of(node: &Node) -> Option<&str> {
     node.node("alias").map(|a| a.str("aliasname"))
-}
-
-/// `generate_series(1, 10)`, `unnest($1::int8[])`: rows that depend on no row, and cannot fail.
-fn constant_rows(call: &Node) -> bool {
-    let args: Vec<&Node> = call.nodes("args").collect();
-    let plain = !["agg_order", "agg_filter", "over", "func_variadic"].iter().any(|f| call.has(f));
-    let name = call.names("funcname");
-    plain
-        && match (name.as_slice(), args.as_slice()) {
-            (["generate_series"] | ["pg_catalog", "generate_series"], [from, to]) => {
-                is_number(from) && is_number(to)
-            }
-            (["unnest"] | ["pg_catalog", "unnest"], [array]) => {
-                let inner = if array.kind == "TypeCast" { array.node("arg") } else { Some(*array) };
-                inner.is_some_and(|i| matches!(i.kind, "ParamRef" | "AConst"))
-            }
-            _ => false,
-        }
 }
 
 /// True when the columns that USING or NATURAL compares do so without an error.
@@ -166,16 +152,6 @@ fn compares_safely(join: &Node, left: &[Item], right: &[Item]) -> bool {
 /// True for an alias with a column list.
 fn renames(node: &Node) -> bool {
     node.node("alias").is_some_and(|a| !a.list("colnames").is_empty())
-}
-
-/// Columns under an alias with a column list: the listed names replace the first ones.
-fn renamed(columns: Columns, node: &Node) -> Columns {
-    let names = node.node("alias").map(|a| a.names("colnames")).unwrap_or_default();
-    let mut columns = columns?;
-    for (column, name) in columns.iter_mut().zip(names) {
-        column.0 = name.to_owned();
-    }
-    Some(columns)
 }
 
 impl Checker<'_> {
@@ -219,6 +195,26 @@ impl Checker<'_> {
             return fail(format!("the guard for \"{}\" in its {place} does not outlast a wait", p.alias));
         }
         found.into_iter().for_each(|n| self.exempt(n));
+        Ok(rest)
+    }
+
+    /// Takes the questions for WITH queries in FROM out of `conditions`: what is asked for to its end before
+    /// the join begins cannot fail for a row of another item.
+    pub(super) fn asked_first<'n>(
+        &mut self,
+        conditions: Vec<&'n Node>,
+        from: &mut From<'_>,
+    ) -> Outcome<Vec<&'n Node>> {
+        let mut rest = conditions.clone();
+        for part in &mut from.parts {
+            let Some(name) = &part.apart else { continue };
+            let expected = expression(&asked_first(name))?;
+            for asked in conditions.iter().filter(|c| ***c == expected) {
+                self.exempt(asked);
+                part.can_fail = false;
+            }
+            rest.retain(|c| **c != expected);
+        }
         Ok(rest)
     }
 
@@ -273,26 +269,6 @@ impl Checker<'_> {
         }
     }
 
-    /// The one column of a function whose rows are constants.
-    fn function_columns(&self, node: &Node, alias: &str) -> Columns {
-        let call = node.nodes("functions").next()?.nodes("items").next()?;
-        if node.list("functions").len() != 1 || node.flag("ordinality") || !constant_rows(call) {
-            return None;
-        }
-        let name = node.node("alias").and_then(|a| a.names("colnames").first().copied()).unwrap_or(alias);
-        let arg = call.nodes("args").next()?;
-        let ty = match arg.node("type_name").map(|t| t.names("names")) {
-            Some(names) => {
-                let element = names.last()?;
-                let foreign = &self.cx.context.catalog.foreign_types;
-                if foreign.contains_key(*element) { Ty::Unknown } else { builtin(element) }
-            }
-            None if is_number(arg) => Ty::Numeric,
-            None => Ty::Unknown,
-        };
-        Some(vec![(name.to_owned(), ty)])
-    }
-
     fn range_var(&mut self, node: &Node, env: &Env<'_>, from: &mut From<'_>) -> Outcome<Vec<Pending>> {
         let name = node.str("relname");
         let alias = alias_of(node).unwrap_or(name).to_owned();
@@ -301,6 +277,9 @@ impl Checker<'_> {
         {
             from.cells.other = true;
             from.part(cte.exposed, cte.can_fail);
+            if let Some(part) = from.parts.last_mut().filter(|_| cte.apart) {
+                part.apart = Some(name.to_owned());
+            }
             self.unsafe_met += usize::from(cte.can_fail);
             from.items.push(Item { alias, oid: None, columns: renamed(cte.columns.clone(), node) });
             return Ok(Vec::new());
@@ -335,7 +314,7 @@ impl Checker<'_> {
         if node.node("alias").is_some_and(|a| !a.list("colnames").is_empty()) {
             return fail(format!("\"{alias}\" renames the columns that its guard reads"));
         }
-        from.parts.push(Part { exposed: true, can_fail: false });
+        from.parts.push(Part { exposed: true, can_fail: false, apart: None });
         from.filtered.push(alias.clone());
         let locked = from.locked.covers(&alias);
         Ok(vec![Pending { oid: demand.oid, alias, locked }])

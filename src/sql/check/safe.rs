@@ -65,9 +65,14 @@ fn kind_of(node: &Node) -> Option<AExprKind> {
 
 /// True when values of these types compare without an error, whatever they are.
 pub(super) fn comparable(a: Ty, b: Ty) -> bool {
-    use Ty::{Date, Float, Int, Literal, Number, Numeric, Timestamp, Timestamptz, Unknown};
+    use Ty::Unknown;
+    use Ty::{Bool, Date, Float, Given, Int, Literal, Number, Numeric, Other, Text, Timestamp, Timestamptz};
     match (a, b) {
         (Unknown, _) | (_, Unknown) => false,
+        // Whatever it is, these are not converted to what has no room for them (numeric to float8).
+        (Given, other) | (other, Given) => {
+            matches!(other, Int(_) | Text | Bool | Date | Timestamp | Timestamptz | Other(_) | Literal)
+        }
         (Literal, _) | (_, Literal) => true,
         (Int(_) | Numeric | Number, Int(_) | Numeric | Number) => true,
         // int to float8 is total, numeric to float8 is not; a constant is converted when planned.
@@ -89,7 +94,7 @@ fn all_comparable(types: &[Ty]) -> bool {
 }
 
 /// The common type of alternatives (CASE, COALESCE), when no conversion between them can fail.
-fn unify(types: &[Ty]) -> Option<Ty> {
+pub(super) fn unify(types: &[Ty]) -> Option<Ty> {
     let mut all = types.iter().copied().filter(|t| !matches!(t, Ty::Literal | Ty::Number));
     let bare = || if types.contains(&Ty::Number) { Ty::Number } else { Ty::Literal };
     let Some(first) = all.next() else { return Some(bare()) };
@@ -178,7 +183,11 @@ impl Checker<'_> {
         }
     }
 
-    fn all_safe<'n>(&self, nodes: impl Iterator<Item = &'n Node>, block: &Block<'_>) -> Option<Vec<Ty>> {
+    pub(super) fn all_safe<'n>(
+        &self,
+        nodes: impl Iterator<Item = &'n Node>,
+        block: &Block<'_>,
+    ) -> Option<Vec<Ty>> {
         nodes.map(|n| self.safe(n, block)).collect()
     }
 

@@ -12,6 +12,8 @@ pub(super) enum Ty {
     Unknown,
     /// A string constant or a bare parameter: takes the type of what it stands beside.
     Literal,
+    /// A column made of bare parameters: a built-in type that the server alone knows.
+    Given,
     /// A numeric constant.
     Number,
     /// `int2`, `int4`, `int8`, by width in bytes.
@@ -34,6 +36,15 @@ pub(super) enum Ty {
 
 /// Named columns of a FROM item; `None` where they are not known.
 pub(super) type Columns = Option<Vec<(String, Ty)>>;
+
+/// Columns whose first ones get the names that a list gives them.
+pub(super) fn under_names(columns: Columns, names: &[&str]) -> Columns {
+    let mut columns = columns?;
+    for (column, name) in columns.iter_mut().zip(names) {
+        column.0 = (*name).to_owned();
+    }
+    Some(columns)
+}
 
 /// The type of this name, as `format_type` or the grammar spells it.
 pub(super) fn builtin(name: &str) -> Ty {

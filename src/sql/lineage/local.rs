@@ -56,7 +56,8 @@ pub(super) fn conjuncts_on(
 }
 
 /// Splits a condition over `trees` into conjuncts that compare columns of one type with each other or
-/// with constants, and the rest.
+/// with constants, and the rest. While the fence is one around blocks, columns that the catalog does not
+/// know are taken for columns of that type: the checker knows more of them.
 pub(crate) fn split_plain(
     trees: &[&TableWithJoins],
     selection: &Expr,
@@ -71,12 +72,15 @@ pub(crate) fn split_plain(
     };
     // The type of a column, None for a constant.
     let side = |e: &Expr| -> Option<Option<String>> {
-        if let Some((i, name)) = block.column(e) {
-            let relation = input.catalog.relation(block.items.get(i)?.relation?)?;
+        if let Some((i, name)) = block.column(e)
+            && let Some(oid) = block.items.get(i)?.relation
+        {
+            let relation = input.catalog.relation(oid)?;
             let column = relation.column(&name).filter(|c| c.builtin_type && compares(&c.type_sql))?;
             return Some(Some(column.type_sql.clone()));
         }
-        matches!(e, Expr::Value(_)).then_some(None)
+        let unknown = || matches!(e, Expr::Identifier(_) | Expr::CompoundIdentifier(_));
+        (matches!(e, Expr::Value(_)) || (input.fence.blocks() && unknown())).then_some(None)
     };
     let plain = |e: &Expr| match e {
         Expr::BinaryOp { left, op, right } if no_own(op) => match (side(left), side(right)) {

@@ -7,6 +7,7 @@
 mod cells;
 mod depth;
 mod dml;
+mod first;
 mod group;
 mod lock;
 mod place;
@@ -77,6 +78,21 @@ pub enum Fence {
     Blocks,
     /// One around each table.
     Tables,
+    /// As `Blocks` or, the second, as `Tables`, and what writes read beside plain tables is read first.
+    First,
+    /// See [`Fence::First`].
+    FirstTables,
+}
+
+impl Fence {
+    /// One fence around all tables of a block, where that can be done; plain comparisons stay outside.
+    pub(super) fn blocks(self) -> bool {
+        matches!(self, Fence::Blocks | Fence::First)
+    }
+
+    fn asks_first(self) -> bool {
+        matches!(self, Fence::First | Fence::FirstTables)
+    }
 }
 
 /// Which pins may stand for what the rows would tell.

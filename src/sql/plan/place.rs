@@ -14,8 +14,8 @@ use sqlparser::ast::helpers::attached_token::AttachedToken;
 use super::dml::{assigns_key, reads_mask, trees};
 use super::walk::{Edit, edit};
 use super::{
-    Fence, Occurrence, Placeholders, PlanError, PlanInput, any_expr, any_query, group, lock, occurrence_of,
-    split,
+    Fence, Occurrence, Placeholders, PlanError, PlanInput, any_expr, any_query, first, group, lock,
+    occurrence_of, split,
 };
 use crate::policy::{
     DerivedShape, GuardParams, Steady, derived_table, guard_conjunct, holds_rows, is_steady, our_alias,
@@ -39,7 +39,7 @@ pub(super) fn guards(
         let replace = !o.masks.is_empty() || (o.filter && (input.fence != Fence::None || o.renamed));
         derived.push(replace && !o.target && !locked.contains(&n));
     }
-    if input.fence == Fence::Blocks && locked.is_empty() {
+    if input.fence.blocks() && locked.is_empty() {
         group::by_whole_keys(ast, occurrences, &derived, input)?;
         let split = split::blocks(ast, occurrences, input, texts)?;
         derived.iter_mut().zip(split).for_each(|(derived, split)| *derived &= !split);
@@ -48,6 +48,9 @@ pub(super) fn guards(
     let steady = steady.collect();
     let mut placer = Placer { occurrences, derived, locked, analysis, steady, params, input, texts };
     edit(ast, &mut placer)?;
+    if input.fence.asks_first() {
+        first::items(ast, placer.texts)?;
+    }
     group::by_whole_keys(ast, occurrences, &placer.derived, input)?;
     edit(ast, &mut Namer { placer, samples: Vec::new() })
 }

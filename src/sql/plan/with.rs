@@ -3,7 +3,8 @@
 //! Not for what those items say (see `dml`).
 
 use sqlparser::ast::{
-    Cte, Query, SelectItem, SelectItemQualifiedWildcardKind, SetExpr, Statement, TableObject, With,
+    Cte, Expr, Query, SelectItem, SelectItemQualifiedWildcardKind, SetExpr, Statement, TableObject, Value,
+    With,
 };
 use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::Parser;
@@ -122,10 +123,11 @@ fn names(write: &mut Statement, writer: &Writer<'_, '_>) -> Result<Vec<String>, 
     for item in &items {
         match item {
             SelectItem::ExprWithAlias { alias, .. } => out.push(fold(alias)),
-            SelectItem::UnnamedExpr(sqlparser::ast::Expr::Identifier(name)) => out.push(fold(name)),
-            SelectItem::UnnamedExpr(sqlparser::ast::Expr::CompoundIdentifier(parts)) => {
+            SelectItem::UnnamedExpr(Expr::Identifier(name)) => out.push(fold(name)),
+            SelectItem::UnnamedExpr(Expr::CompoundIdentifier(parts)) => {
                 out.push(parts.last().map(fold).ok_or_else(unknown)?);
             }
+            SelectItem::UnnamedExpr(expr) => out.push(name_of(expr).ok_or_else(unknown)?),
             SelectItem::Wildcard(_) => {
                 for (_, columns) in &from {
                     out.extend(columns.clone().ok_or_else(unknown)?);
@@ -143,4 +145,23 @@ fn names(write: &mut Statement, writer: &Writer<'_, '_>) -> Result<Vec<String>, 
         }
     }
     Ok(out)
+}
+
+/// The name that PostgreSQL gives to a column of this expression (parse_target.c, `FigureColname`), for those
+/// where it is plain.
+fn name_of(expr: &Expr) -> Option<String> {
+    match expr {
+        Expr::Nested(inner) => name_of(inner),
+        Expr::Identifier(name) => Some(fold(name)),
+        Expr::CompoundIdentifier(parts) => parts.last().map(fold),
+        Expr::Function(call) => call.name.0.last().and_then(|p| p.as_ident()).map(fold),
+        Expr::Value(value) => match value.value {
+            // The words true and false are casts for PostgreSQL 14.
+            Value::Boolean(_) => None,
+            _ => Some("?column?".to_owned()),
+        },
+        Expr::BinaryOp { .. } | Expr::IsNull(_) | Expr::IsNotNull(_) => Some("?column?".to_owned()),
+        Expr::Case { else_result: None, .. } => Some("case".to_owned()),
+        _ => None,
+    }
 }

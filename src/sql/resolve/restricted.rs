@@ -7,6 +7,7 @@ use super::{
     Context, Decision, ProtectedOccurrence, Survey, function_refusal, has_protected_child, not_mapped, ruled,
     utility,
 };
+use crate::catalog::RelationKind;
 use crate::policy::{Access, Denial, Refusal};
 use crate::sql::functions::CLOSED_COLUMNS;
 use crate::sql::parse::kind_of;
@@ -116,6 +117,16 @@ pub(super) fn relations(occurrences: &[Occurrence], context: &Context<'_>) -> Re
                 Access::Free => {}
                 Access::Denied(_) if context.bound.assignments.contains(&oid) => {
                     return Err(Box::new(assignment_refusal(&occurrence.written(), context)));
+                }
+                Access::Denied(Denial::NotMapped)
+                    if occurrence.usage != Usage::Read
+                        && context.catalog.relation(oid).is_some_and(|r| r.kind == RelationKind::View) =>
+                {
+                    let mut refusal = not_mapped(&occurrence.written(), Some(Denial::NotMapped), context);
+                    refusal.message = format!("rows cannot be written through view {}", occurrence.written());
+                    return Err(Box::new(refusal.with_hint(
+                        "write to the table behind it; an administrator can give the view a [[table]] entry of its own",
+                    )));
                 }
                 Access::Denied(denial) => {
                     return Err(Box::new(not_mapped(&occurrence.written(), Some(denial), context)));

@@ -101,6 +101,8 @@ struct Walker<'a> {
     catalog: &'a Catalog,
     namespace: &'a Namespace,
     survey: Survey,
+    /// Inside RETURNING of an INSERT with ON CONFLICT, outside of subqueries.
+    upserted: bool,
     /// Qualifier and last name of dotted column references.
     dotted: BTreeSet<(String, String)>,
     /// Aliases of functions in FROM, empty for one without: their row can be a value that is none.
@@ -113,6 +115,7 @@ pub fn survey(root: &Node, catalog: &Catalog, namespace: &Namespace) -> Survey {
         catalog,
         namespace,
         survey: Survey::default(),
+        upserted: false,
         dotted: BTreeSet::new(),
         functions_in_from: BTreeSet::new(),
     };
@@ -212,6 +215,45 @@ fn setting_by_name(select: &Node) -> Option<(String, String)> {
     Some((text(condition.node("rexpr")?)?, text(value)?))
 }
 
+/// `xmax = 0` and its kind, by which clients tell a row that was inserted from one that was in the way: nothing
+/// but that is told by it, and the row is one that the statement wrote.
+fn tells_inserted(node: &Node) -> bool {
+    let cast = |n: &Node, to: &[&str]| {
+        n.kind == "TypeCast"
+            && n.node("type_name").is_some_and(
+                |t| matches!(t.names("names").as_slice(), [name] | ["pg_catalog", name] if to.contains(name)),
+            )
+    };
+    let is_xmax = |mut n: &Node| {
+        // `xmax::text::int`.
+        while cast(n, &["text", "int4", "int8"]) {
+            let Some(arg) = n.node("arg") else { return false };
+            n = arg;
+        }
+        let names = n.names("fields");
+        n.kind == "ColumnRef"
+            && names.len() == n.list("fields").len()
+            && matches!(names.as_slice(), ["xmax"] | [_, "xmax"])
+    };
+    let is_zero = |mut n: &Node| {
+        if cast(n, &["xid"]) {
+            let Some(arg) = n.node("arg") else { return false };
+            n = arg;
+        }
+        let Some(value) = n.node("val").filter(|_| n.kind == "AConst") else { return false };
+        match value.kind {
+            "Integer" => value.int("ival") == 0,
+            "String" => value.str("sval") == "0",
+            _ => false,
+        }
+    };
+    let (Some(left), Some(right)) = (node.node("lexpr"), node.node("rexpr")) else { return false };
+    node.kind == "AExpr"
+        && node.int("kind") == i64::from(pg_query::protobuf::AExprKind::AexprOp as i32)
+        && matches!(node.names("name").as_slice(), ["=" | "<>" | "!=" | ">"])
+        && ((is_xmax(left) && is_zero(right)) || (is_zero(left) && is_xmax(right)))
+}
+
 impl Walker<'_> {
     fn relation(&mut self, range: &Node, usage: Usage, ctes: &Ctes) {
         let schema = Some(range.str("schemaname")).filter(|s| !s.is_empty());
@@ -275,8 +317,11 @@ impl Walker<'_> {
             "SelectStmt" => None,
             _ => return self.other(node, ctes),
         };
+        let around = std::mem::replace(&mut self.upserted, false);
         let scope = self.with(node, ctes);
         for (field, value) in &node.fields {
+            self.upserted =
+                node.kind == "InsertStmt" && *field == "returning_clause" && node.has("on_conflict_clause");
             match (*field, target, value.as_node()) {
                 ("with_clause", _, _) => {}
                 ("relation", Some(usage), Some(range)) => {
@@ -286,6 +331,7 @@ impl Walker<'_> {
                 _ => self.value(value, &scope),
             }
         }
+        self.upserted = around;
     }
 
     fn value(&mut self, value: &Tree, ctes: &Ctes) {
@@ -303,6 +349,9 @@ impl Walker<'_> {
     }
 
     fn other(&mut self, node: &Node, ctes: &Ctes) {
+        if self.upserted && tells_inserted(node) {
+            return;
+        }
         match node.kind {
             "RangeVar" => self.relation(node, Usage::Read, ctes),
             // Ours, or the same text written by hand.

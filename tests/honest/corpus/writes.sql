@@ -23,3 +23,20 @@ SELECT patient_id, count(*), max(written_at) FROM note GROUP BY patient_id
 SELECT ts_headline('english', body, plainto_tsquery('pain')) FROM note WHERE to_tsvector('english', body) @@ plainto_tsquery('english', 'pain')
 SELECT kind, avg(length(body)) FROM note GROUP BY kind
 SELECT DISTINCT ON (patient_id) patient_id, body FROM note ORDER BY patient_id, written_at DESC
+WITH q AS (SELECT problem_id FROM problem WHERE status = 'active' ORDER BY onset LIMIT 1 FOR UPDATE SKIP LOCKED) UPDATE problem SET status = 'resolved' FROM q WHERE problem.problem_id = q.problem_id RETURNING problem.*
+WITH q AS (SELECT medication_order_id FROM medication_order WHERE status = 'active' AND started_at + interval '1 day' < now() ORDER BY started_at LIMIT 5 FOR NO KEY UPDATE SKIP LOCKED) UPDATE medication_order m SET status = 'stopped', stopped_at = now() FROM q WHERE m.medication_order_id = q.medication_order_id RETURNING m.medication_order_id
+UPDATE problem SET status = 'resolved' WHERE problem_id IN (SELECT problem_id FROM problem WHERE status = 'active' ORDER BY onset LIMIT 1 FOR UPDATE SKIP LOCKED) RETURNING problem_id, title
+UPDATE problem SET status = 'resolved' WHERE problem_id = (SELECT problem_id FROM problem WHERE status = 'active' ORDER BY onset FOR UPDATE SKIP LOCKED LIMIT 1) RETURNING *
+UPDATE problem t SET title = w.title FROM unnest($1::int8[], $2::text[]) AS w(id, title) WHERE t.problem_id = w.id
+UPDATE problem AS t SET title = w.title FROM (VALUES (1, 'a'), (2, 'b')) AS w(id, title) WHERE t.problem_id = w.id RETURNING t.problem_id
+UPDATE problem AS t SET title = w.title FROM (VALUES ($1::int8, $2::text), ($3, $4)) AS w(id, title) WHERE t.problem_id = w.id
+UPDATE problem AS t SET title = w.title FROM jsonb_to_recordset($1::jsonb) AS w(id int8, title text) WHERE t.problem_id = w.id
+UPDATE problem AS t SET title = w.title FROM (SELECT unnest($1::int8[]) AS id, unnest($2::text[]) AS title) AS w WHERE t.problem_id = w.id
+UPDATE "clinic"."problem" SET "title" = (CASE WHEN ("clinic"."problem"."problem_id" = 1) THEN 'a' WHEN ("clinic"."problem"."problem_id" = 2) THEN 'b' ELSE NULL END)::text WHERE "clinic"."problem"."problem_id" IN (1, 2)
+INSERT INTO note (patient_id, author, kind, written_at, body) SELECT p, 'a', 'progress', now(), b FROM unnest('{880003,880015}'::int8[], '{x,y}'::text[]) AS w(p, b) RETURNING note_id
+INSERT INTO note (patient_id, author, kind, written_at, body) SELECT p0::BIGINT, p1::VARCHAR, p2::VARCHAR, p3::TIMESTAMP WITH TIME ZONE, p4::VARCHAR FROM (VALUES (880003, 'a', 'progress', '2024-05-01 10:00:00+00', 'x', 0), (880015, 'a', 'progress', '2024-05-01 10:00:00+00', 'y', 1)) AS imp_sen(p0, p1, p2, p3, p4, sen_counter) ORDER BY sen_counter RETURNING note.note_id, note.note_id AS note_id__1
+INSERT INTO note (note_id, patient_id, author, kind, written_at, body) OVERRIDING SYSTEM VALUE VALUES (900001, 880003, 'a', 'progress', now(), 'x')
+INSERT INTO problem (problem_id, patient_id, icd10, title, status) VALUES (900001, 880003, 'I10', 'hypertension', 'active') ON CONFLICT (problem_id) DO UPDATE SET title = excluded.title RETURNING problem_id, (xmax = 0) AS inserted
+INSERT INTO problem (problem_id, patient_id, icd10, title, status) VALUES (900001, 880003, 'I10', 'hypertension', 'active') ON CONFLICT ON CONSTRAINT problem_pkey DO UPDATE SET title = excluded.title RETURNING xmax::text::int > 0 AS updated
+INSERT INTO problem (problem_id, patient_id, icd10, title, status) VALUES (900001, 880003, 'I10', 'x', 'active') ON CONFLICT (problem_id int8_ops) WHERE status = 'active' DO NOTHING
+WITH u AS (UPDATE problem SET title = 'x' WHERE problem_id = 900001 RETURNING 1) INSERT INTO problem (problem_id, patient_id, icd10, title, status) SELECT 900001, 880003, 'I10', 'x', 'active' WHERE NOT EXISTS (SELECT 1 FROM u) RETURNING problem_id

@@ -216,6 +216,62 @@ fn what_could_fail_beside_unfiltered_rows_needs_a_fence() {
     );
 }
 
+/// What is read to its end before the join begins cannot fail for a row that is not there for the user.
+#[test]
+fn what_could_fail_beside_a_target_is_asked_for_first() {
+    let clinic = Clinic::new();
+    let asked = |name: &str| format!("((SELECT pg_catalog.count(*) FROM {name}) OPERATOR(pg_catalog.>=) 0)");
+    let text = |kept: &str, condition: &str| {
+        format!(
+            "WITH x AS {kept} (SELECT 1 / (w.id - 3) AS k FROM ward w), y AS MATERIALIZED (SELECT 1 AS k) \
+             UPDATE notes n SET body = 'x' FROM x, y WHERE {{notes n}} AND {condition}"
+        )
+    };
+    assert_eq!(run(&clinic, &text("MATERIALIZED", &asked("x"))), Seen::Pass);
+    for (kept, condition) in [
+        ("MATERIALIZED", "n.id = x.k".to_owned()),
+        ("MATERIALIZED", asked("y")),
+        ("MATERIALIZED", format!("({} OR false)", asked("x"))),
+        ("MATERIALIZED", format!("CASE WHEN {{visible notes n}} THEN {} END", asked("x"))),
+        ("MATERIALIZED", asked("x").replace("0)", "1)")),
+        ("MATERIALIZED", asked("x").replace("FROM x", "FROM x WHERE x.k = n.id")),
+        ("", asked("x")),
+        ("NOT MATERIALIZED", asked("x")),
+    ] {
+        assert_eq!(run(&clinic, &text(kept, &condition)), Seen::Fence, "{kept} {condition}");
+    }
+    all(
+        Seen::Fence,
+        &clinic,
+        &[
+            "UPDATE notes n SET body = 'x' FROM jsonb_to_recordset($1) AS w(id int) WHERE n.id = w.id AND {notes n}",
+            "UPDATE notes n SET body = 'x' FROM unnest($1::int8[], string_to_array($2, ',')) AS w(id, b) WHERE n.id = w.id AND {notes n}",
+        ],
+    );
+    all(
+        Seen::Pass,
+        &clinic,
+        &[
+            "UPDATE notes n SET body = w.b FROM unnest($1::int8[], $2::text[]) AS w(id, b) WHERE n.id = w.id AND {notes n}",
+            "UPDATE notes n SET body = w.b FROM unnest($1::int8[], $2::text[]) WITH ORDINALITY AS w(id, b, o) WHERE n.id = w.o AND {notes n}",
+            "UPDATE notes n SET body = w.b FROM (VALUES (1, 'a'), (2, NULL)) AS w(id, b) WHERE n.id = w.id AND {notes n}",
+            "UPDATE notes n SET body = w.b FROM (VALUES ($1::int8, $2::text), ($3, $4)) AS w(id, b) WHERE n.id = w.id AND {notes n}",
+            "WITH w(id, b) AS (VALUES ($1, $2)) UPDATE notes n SET body = w.b FROM w WHERE n.id = w.id AND {notes n}",
+            "SELECT 1 FROM patients p WHERE (p.mrn, p.name) IN (VALUES (1, 'a'), (2, 'b')) AND {patients p}",
+        ],
+    );
+    // A parameter may be a float8, which has no room for every numeric; constants are one when they are compared.
+    all(
+        Seen::Fence,
+        &clinic,
+        &[
+            "SELECT 1 FROM patients p, (VALUES ($1), ($2)) AS w(v) WHERE p.weight = w.v AND {patients p}",
+            "SELECT 1 FROM patients p, (VALUES (1.5)) AS w(v) WHERE p.score = w.v AND {patients p}",
+            "SELECT 1 FROM patients p, (VALUES (1), ($1 + 1)) AS w(v) WHERE p.mrn = w.v AND {patients p}",
+        ],
+    );
+}
+
 /// Each operand is judged once: these took time that doubled with every level.
 #[test]
 fn nested_comparisons_are_judged_in_time() {

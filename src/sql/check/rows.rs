@@ -1,0 +1,65 @@
+//! Functions in FROM: which give rows that depend on no row and cannot fail, and what is known of their columns.
+
+use super::Checker;
+use super::safe::is_number;
+use super::types::{Columns, Ty, builtin, of_type_name, under_names};
+use crate::sql::tree::Node;
+
+/// `generate_series(1, 10)`, `unnest($1::int8[])`: rows that depend on no row, and cannot fail.
+pub(super) fn constant_rows(call: &Node) -> bool {
+    let args: Vec<&Node> = call.nodes("args").collect();
+    let plain = !["agg_order", "agg_filter", "over", "func_variadic"].iter().any(|f| call.has(f));
+    let name = call.names("funcname");
+    plain
+        && match (name.as_slice(), args.as_slice()) {
+            (["generate_series"] | ["pg_catalog", "generate_series"], [from, to]) => {
+                is_number(from) && is_number(to)
+            }
+            (["unnest"] | ["pg_catalog", "unnest"], [_, ..]) => args.iter().all(|array| {
+                let inner = if array.kind == "TypeCast" { array.node("arg") } else { Some(*array) };
+                inner.is_some_and(|i| matches!(i.kind, "ParamRef" | "AConst"))
+            }),
+            _ => false,
+        }
+}
+
+/// Columns under an alias with a column list: the listed names replace the first ones.
+pub(super) fn renamed(columns: Columns, node: &Node) -> Columns {
+    under_names(columns, &node.node("alias").map(|a| a.names("colnames")).unwrap_or_default())
+}
+
+impl Checker<'_> {
+    /// The columns of a function whose rows are constants, or that are listed with their types.
+    pub(super) fn function_columns(&self, node: &Node, alias: &str) -> Columns {
+        let call = node.nodes("functions").next()?.nodes("items").next()?;
+        if node.list("functions").len() != 1 {
+            return None;
+        }
+        let catalog = self.cx.context.catalog;
+        let listed: Vec<&Node> = node.nodes("coldeflist").collect();
+        if !listed.is_empty() {
+            let ty = |c: &Node| c.node("type_name").map_or(Ty::Unknown, |t| of_type_name(t, catalog));
+            return Some(listed.iter().map(|c| (c.str("colname").to_owned(), ty(c))).collect());
+        }
+        if !constant_rows(call) {
+            return None;
+        }
+        let element = |arg: &Node| match arg.node("type_name").map(|t| t.names("names")) {
+            Some(names) => match names.last() {
+                Some(name) if !catalog.foreign_types.contains_key(*name) => builtin(name),
+                _ => Ty::Unknown,
+            },
+            None if is_number(arg) => Ty::Numeric,
+            None => Ty::Unknown,
+        };
+        let several = call.names("funcname").last() == Some(&"unnest") && call.list("args").len() > 1;
+        let mut columns: Vec<(String, Ty)> = match several {
+            true => call.nodes("args").map(|arg| ("unnest".to_owned(), element(arg))).collect(),
+            false => vec![(alias.to_owned(), element(call.nodes("args").next()?))],
+        };
+        if node.flag("ordinality") {
+            columns.push(("ordinality".to_owned(), Ty::Int(8)));
+        }
+        Some(renamed(Some(columns), node))?
+    }
+}

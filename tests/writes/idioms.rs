@@ -1,0 +1,94 @@
+//! Writes as work queues, bulk loads, upserts and object-relational mappers send them, over the little clinic of
+//! `tests/writes.rs`. None may be refused. Values stand as constants where drivers bind parameters.
+
+/// Taking work from a queue, where others may be at it too.
+pub(crate) const QUEUES: &[&str] = &[
+    "WITH q AS (SELECT encounter_id FROM encounter WHERE kind = 'in' ORDER BY score, encounter_id LIMIT 1 FOR UPDATE SKIP LOCKED) \
+     UPDATE encounter t SET kind = 'taken' FROM q WHERE t.encounter_id = q.encounter_id RETURNING t.*",
+    "WITH q AS (SELECT encounter_id FROM encounter WHERE kind = 'in' AND score + 1 > 0 ORDER BY encounter_id LIMIT 2 FOR UPDATE SKIP LOCKED) \
+     UPDATE encounter SET kind = 'taken' FROM q WHERE encounter.encounter_id = q.encounter_id RETURNING encounter.encounter_id",
+    "WITH q AS MATERIALIZED (SELECT e.encounter_id FROM encounter e JOIN patient p USING (patient_id) WHERE p.age > 40 AND 10 / p.age >= 0 \
+     ORDER BY 1 LIMIT 2 FOR NO KEY UPDATE OF e SKIP LOCKED) DELETE FROM encounter t USING q WHERE t.encounter_id = q.encounter_id RETURNING *",
+    "UPDATE encounter SET kind = 'taken' WHERE encounter_id IN (SELECT encounter_id FROM encounter WHERE kind = 'in' \
+     ORDER BY encounter_id LIMIT 2 FOR UPDATE SKIP LOCKED) RETURNING encounter_id, patient_id",
+    "UPDATE encounter SET kind = 'taken' WHERE encounter_id = (SELECT encounter_id FROM encounter WHERE kind = 'in' AND score - 1 < 9 \
+     ORDER BY encounter_id FOR UPDATE SKIP LOCKED LIMIT 1) RETURNING *",
+    "DELETE FROM encounter WHERE encounter_id = (SELECT encounter_id FROM encounter ORDER BY encounter_id LIMIT 1 FOR UPDATE SKIP LOCKED) RETURNING *",
+    "DELETE FROM encounter USING (SELECT encounter_id FROM encounter WHERE 20 / score > 1 ORDER BY encounter_id LIMIT 3 FOR UPDATE SKIP LOCKED) q \
+     WHERE q.encounter_id = encounter.encounter_id RETURNING encounter.encounter_id, q.encounter_id AS again",
+    "UPDATE lab_result r SET code = 'q' FROM (SELECT result_id FROM lab_result WHERE value + 1 > 0 ORDER BY 1 LIMIT 1 FOR UPDATE) q \
+     WHERE q.result_id = r.result_id RETURNING r.result_id, r.code",
+    "UPDATE encounter t SET kind = d.kind || 'd' FROM (SELECT encounter_id, kind FROM encounter WHERE patient_id = 1 FOR UPDATE) d \
+     WHERE d.encounter_id = t.encounter_id",
+];
+
+/// Many rows by one statement.
+pub(crate) const BULK: &[&str] = &[
+    "UPDATE encounter t SET kind = w.v FROM unnest('{1,2,3,104}'::int[], '{a,b,c,d}'::text[]) AS w(id, v) WHERE t.encounter_id = w.id",
+    "UPDATE encounter t SET kind = w.v, score = w.n FROM unnest('{1,2,3,104}'::int[], '{a,b,c,d}'::text[]) WITH ORDINALITY AS w(id, v, n) \
+     WHERE t.encounter_id = w.id RETURNING t.encounter_id, w.v",
+    "UPDATE encounter AS t SET kind = w.v FROM (VALUES (1, 'a'), (2, 'b'), (103, 'c')) AS w(id, v) WHERE t.encounter_id = w.id RETURNING t.*",
+    "UPDATE encounter AS t SET score = w.v FROM (VALUES (1, NULL), (2, 5)) AS w(id, v) WHERE t.encounter_id = w.id",
+    "WITH w(id, v) AS (VALUES (1::int, 'a'::text), (2, 'b')) UPDATE encounter t SET kind = w.v FROM w WHERE t.encounter_id = w.id",
+    "UPDATE encounter AS t SET kind = w.v FROM (SELECT unnest('{1,2,3}'::int[]) AS id, unnest('{x,y,z}'::text[]) AS v) AS w WHERE t.encounter_id = w.id",
+    "UPDATE encounter AS t SET kind = w.v FROM jsonb_to_recordset('[{\"id\": 1, \"v\": \"j\"}, {\"id\": 105, \"v\": \"k\"}]') AS w(id int, v text) \
+     WHERE t.encounter_id = w.id RETURNING t.encounter_id, w.v",
+    "UPDATE encounter AS t SET kind = w->>'v' FROM jsonb_array_elements('[{\"id\": 1, \"v\": \"j\"}, {\"id\": 105, \"v\": \"k\"}]') AS w \
+     WHERE t.encounter_id = (w->>'id')::int",
+    "UPDATE lab_result AS t SET code = w.v FROM unnest('{1,2,3,104}'::int[], '{a,b,c,d}'::text[]) AS w(id, v) WHERE t.result_id = w.id",
+    "UPDATE encounter t SET kind = w.v FROM patient p JOIN unnest('{1,2,3}'::int8[], '{a,b,c}'::text[]) AS w(id, v) ON p.patient_id = w.id \
+     WHERE t.patient_id = p.patient_id AND p.age > 40",
+    "UPDATE \"encounter\" SET \"kind\" = (CASE WHEN (\"encounter\".\"encounter_id\" = 1) THEN 'a' WHEN (\"encounter\".\"encounter_id\" = 2) THEN 'b' ELSE NULL END)::text \
+     WHERE \"encounter\".\"encounter_id\" IN (1, 2)",
+    "UPDATE encounter SET (kind, score) = ROW('a', 3) WHERE (encounter_id, patient_id) IN ((1, 1), (2, 2), (3, 4))",
+    "UPDATE encounter SET (kind, score) = (SELECT w.v, w.n FROM (VALUES (1, 'a', 3), (2, 'b', 4)) AS w(id, v, n) WHERE w.id = encounter_id) \
+     WHERE encounter_id IN (1, 2)",
+    "DELETE FROM encounter WHERE (encounter_id, patient_id) IN (SELECT * FROM unnest('{1,2,103}'::int[], '{1,2,4}'::int8[]))",
+    "DELETE FROM encounter USING unnest('{1,2,103}'::int[]) AS x(id) WHERE encounter_id = x.id",
+    "DELETE FROM encounter t USING (VALUES (1, 1), (2, 2)) AS w(id, p) WHERE t.encounter_id = w.id AND t.patient_id = w.p RETURNING t.*",
+    "INSERT INTO encounter (encounter_id, patient_id, kind, score) SELECT * FROM unnest('{41,42}'::int[], '{1,2}'::int8[], '{a,b}'::text[], '{1,NULL}'::int[])",
+    "INSERT INTO encounter (encounter_id, patient_id, kind, score) SELECT p0::int, p1::bigint, p2::varchar, p3::int \
+     FROM (VALUES (41, 1, 'a', 1, 0), (42, 2, 'b', 2, 1)) AS imp_sen(p0, p1, p2, p3, sen_counter) ORDER BY sen_counter \
+     RETURNING encounter.encounter_id, encounter.encounter_id AS encounter_id__1",
+    "INSERT INTO encounter (encounter_id, patient_id, kind) SELECT x.* FROM jsonb_to_recordset('[{\"encounter_id\": 41, \"patient_id\": 4}]'::jsonb) \
+     AS x(encounter_id int, patient_id int8, kind text) RETURNING *",
+    "INSERT INTO encounter (encounter_id, patient_id, kind) OVERRIDING SYSTEM VALUE VALUES (41, 1, 'a')",
+    "WITH gone AS (DELETE FROM lab_result WHERE value > 1 RETURNING *) INSERT INTO lab_result SELECT result_id + 500, order_id, code, value FROM gone",
+    "WITH u AS (UPDATE encounter SET kind = 'x' WHERE encounter_id = 1 RETURNING 1) \
+     INSERT INTO encounter (encounter_id, patient_id) SELECT 41, 1 WHERE NOT EXISTS (SELECT 1 FROM u) RETURNING encounter_id",
+    "WITH u AS (UPDATE encounter SET kind = 'x' WHERE patient_id = 1 RETURNING upper(kind), encounter_id > 3) SELECT count(*) FROM u",
+];
+
+/// Rows that may be there already.
+pub(crate) const UPSERTS: &[&str] = &[
+    "INSERT INTO encounter AS t (encounter_id, patient_id, kind, score) VALUES (41, 1, 'now', 1), (42, 1, 'now', 2) \
+     ON CONFLICT (patient_id) WHERE kind = 'now' DO NOTHING RETURNING encounter_id",
+    "INSERT INTO encounter AS t (encounter_id, patient_id, kind, score) VALUES (41, 2, 'now', 1) \
+     ON CONFLICT (patient_id) WHERE kind = 'now' DO UPDATE SET score = excluded.score + 1 WHERE t.score > 0 RETURNING *",
+    "INSERT INTO encounter (encounter_id, patient_id, kind, score) VALUES (41, 2, 'NEXT', 77) \
+     ON CONFLICT (patient_id, lower(kind)) WHERE score = 77 DO UPDATE SET kind = 'again' RETURNING encounter_id",
+    "INSERT INTO encounter (encounter_id, patient_id, kind, score) VALUES (1, 2, 'x', 7) ON CONFLICT ON CONSTRAINT encounter_pkey DO NOTHING",
+    "INSERT INTO encounter AS t (encounter_id, patient_id, kind, score) VALUES (2, 2, 'x', 7), (47, 1, 'y', 8) \
+     ON CONFLICT ON CONSTRAINT encounter_pkey DO UPDATE SET score = excluded.score RETURNING t.encounter_id",
+    "INSERT INTO encounter (encounter_id, patient_id, kind, score) VALUES (2, 2, 'x', 7), (47, 1, 'y', 8) \
+     ON CONFLICT (encounter_id) DO UPDATE SET score = excluded.score RETURNING encounter_id, (xmax = 0) AS inserted",
+    "INSERT INTO encounter AS t (encounter_id, patient_id, kind, score) VALUES (3, 4, 'x', 7), (48, 1, 'y', 8) \
+     ON CONFLICT (encounter_id) DO UPDATE SET kind = excluded.kind RETURNING CASE WHEN t.xmax::text::int > 0 THEN 'updated' ELSE 'inserted' END AS what, *",
+    "INSERT INTO encounter (encounter_id, patient_id, kind, score) SELECT a, b, 'u', 1 FROM unnest('{1,49}'::int[], '{1,2}'::int8[]) AS u(a, b) \
+     ON CONFLICT (encounter_id) DO UPDATE SET kind = excluded.kind RETURNING encounter_id, xmax <> 0 AS updated",
+    "WITH up AS (INSERT INTO encounter (encounter_id, patient_id, kind) VALUES (1, 1, 'x'), (50, 2, 'y') \
+     ON CONFLICT (encounter_id) DO UPDATE SET kind = excluded.kind RETURNING encounter_id, (xmax = 0) AS inserted) \
+     SELECT count(*) FILTER (WHERE inserted) AS i, count(*) AS n FROM up",
+];
+
+/// In each, something that FROM reads fails, if it is read at all; the conditions on the target are true of rows of
+/// others only.
+pub(crate) const FAILING: &[&str] = &[
+    "UPDATE encounter t SET kind = 'x' FROM (SELECT 1 / (score - score) AS v FROM encounter WHERE score IS NOT NULL) w WHERE t.score = 2147483647",
+    "UPDATE encounter t SET kind = 'x' FROM (SELECT unnest('{1,2}'::text[])::date AS v) w WHERE t.encounter_id > 99",
+    "UPDATE encounter t SET kind = 'x' FROM jsonb_to_recordset('{}') AS w(id int) WHERE t.encounter_id > 99 AND t.score = w.id",
+    "WITH q AS (SELECT 1 / (ward - ward) AS v FROM ward) UPDATE encounter t SET kind = 'x' FROM q WHERE t.encounter_id > 99",
+    "WITH q AS (SELECT kind::int AS v FROM encounter WHERE patient_id = 1 FOR UPDATE) DELETE FROM encounter t USING q WHERE t.score = 0 AND t.encounter_id > q.v",
+    "DELETE FROM encounter t USING patient p JOIN (SELECT 'x'::text::int AS v) w ON p.age = w.v WHERE t.encounter_id > 99",
+    "WITH d AS (UPDATE lab_order SET order_id = order_id RETURNING 1 / (order_id - order_id) AS v) UPDATE encounter t SET kind = 'x' FROM d WHERE t.encounter_id > 99",
+];
