@@ -153,17 +153,33 @@ fn what_was_sought_is_recorded_when_nothing_was_found() {
     let mut amy = Wire::through(&proxy, &database, "nurse_amy");
     let by_key = format!("SELECT name FROM clinic.patient WHERE patient_id = {STRANGER}");
     let by_number = format!("SELECT name FROM clinic.patient WHERE mrn = '{STRANGER_MRN}'");
-    for sql in [&by_key, &by_number] {
+    let below = format!("SELECT name FROM (SELECT * FROM clinic.patient) s WHERE s.patient_id = {STRANGER}");
+    let renamed = format!(
+        "SELECT n FROM (SELECT p AS q, n FROM (SELECT mrn AS p, name AS n FROM clinic.patient) t) s WHERE q = '{STRANGER_MRN}'"
+    );
+    for sql in [&by_key, &by_number, &below, &renamed] {
         assert_eq!(amy.query(sql).refusal().gls().as_deref(), Some("GLS-201"), "{sql}");
         let told = told(&proxy, sql);
         assert_eq!(told.refused, ["GLS-201"], "{sql}: {told:?}");
         assert!(told.sought.contains(&STRANGER.to_string()), "{sql}: {told:?}");
     }
+    // Nothing is refused where the patient is hers, or the subquery's column is another one.
+    let own = patients_of_amy()[0];
+    for sql in [
+        format!(
+            "SELECT name FROM (SELECT * FROM clinic.patient) s WHERE s.patient_id = {own} AND name = 'nobody'"
+        ),
+        format!(
+            "SELECT s.n FROM (SELECT count(*) AS patient_id, 1 AS n FROM clinic.patient) s WHERE s.patient_id = {STRANGER}"
+        ),
+    ] {
+        assert!(amy.ok(&sql).rows().is_empty(), "{sql}");
+    }
     // The report over the patient finds both tries, and one with a parameter.
     let bound = "SELECT name FROM clinic.patient WHERE patient_id = $1";
     assert_eq!(amy.extended(bound, &[&STRANGER.to_string()]).refusal().gls().as_deref(), Some("GLS-201"));
     let entries = serde_json::to_string(&proxy.report(&STRANGER.to_string())).unwrap();
-    assert_eq!(entries.matches("refused GLS-201").count(), 3, "{entries}");
+    assert_eq!(entries.matches("refused GLS-201").count(), 5, "{entries}");
     // Whether the patient exists makes no difference to the answer.
     let (there, not_there) = (
         amy.query(&by_key).refusal(),

@@ -13,7 +13,7 @@ use crate::sql::words::is_opaque;
 
 /// One item of a FROM clause.
 #[derive(Debug)]
-pub(super) struct Item {
+pub(super) struct Item<'q> {
     /// Its name in the block.
     pub(super) alias: String,
     /// The protected occurrence that it is.
@@ -22,6 +22,8 @@ pub(super) struct Item {
     pub(super) relation: Option<Oid>,
     /// Its column names, when all are known.
     pub(super) columns: Option<Vec<String>>,
+    /// The subquery that it is, under its own column names.
+    pub(super) subquery: Option<&'q Query>,
 }
 
 /// A conjunct with the items it filters before anything else (`allowed`) and those below it.
@@ -44,7 +46,7 @@ pub(super) enum Conjunct<'q> {
 /// One query block.
 #[derive(Debug, Default)]
 pub(super) struct Block<'q> {
-    pub(super) items: Vec<Item>,
+    pub(super) items: Vec<Item<'q>>,
     pub(super) clauses: Vec<Clause<'q>>,
     /// The items that no outer join makes nullable.
     pub(super) live: Vec<usize>,
@@ -211,7 +213,7 @@ impl<'q> Builder<'_, '_, 'q> {
         }
     }
 
-    fn add(&mut self, item: Item) -> Sub {
+    fn add(&mut self, item: Item<'q>) -> Sub {
         self.block.items.push(item);
         let i = self.block.items.len() - 1;
         Sub { all: vec![i], live: vec![i] }
@@ -219,7 +221,7 @@ impl<'q> Builder<'_, '_, 'q> {
 
     fn opaque(&mut self, alias: Option<&TableAlias>) -> Sub {
         let alias = alias.map(|a| fold(&a.name)).unwrap_or_default();
-        self.add(Item { alias, occurrence: None, relation: None, columns: None })
+        self.add(Item { alias, occurrence: None, relation: None, columns: None, subquery: None })
     }
 
     fn factor(&mut self, factor: &'q TableFactor) -> Sub {
@@ -229,12 +231,14 @@ impl<'q> Builder<'_, '_, 'q> {
                 self.add(item)
             }
             TableFactor::Derived { subquery, alias, .. } => {
+                let renamed = alias.as_ref().is_some_and(|a| !a.columns.is_empty());
                 let columns = match alias {
                     Some(a) if a.columns.is_empty() => output_columns(subquery),
                     _ => None,
                 };
                 let alias = alias.as_ref().map(|a| fold(&a.name)).unwrap_or_default();
-                self.add(Item { alias, occurrence: None, relation: None, columns })
+                let subquery = Some(&**subquery).filter(|_| !renamed);
+                self.add(Item { alias, occurrence: None, relation: None, columns, subquery })
             }
             TableFactor::NestedJoin { table_with_joins, alias: None } => {
                 self.block.merged_is_left = false;
@@ -268,18 +272,25 @@ pub(super) fn table_item(
     occurrences: &[Occurrence<'_>],
     ctes: &CteNames,
     input: &PlanInput<'_>,
-) -> Item {
+) -> Item<'static> {
     let renamed = alias.is_some_and(|a| !a.columns.is_empty());
     if let Some(n) = occurrence_of(name) {
         let o = &occurrences[n];
         let columns = (!renamed).then(|| o.relation.columns.iter().map(|c| c.name.clone()).collect());
         let occurrence = (!renamed).then_some(n);
-        return Item { alias: o.alias.clone(), occurrence, relation: Some(o.relation.oid), columns };
+        return Item {
+            alias: o.alias.clone(),
+            occurrence,
+            relation: Some(o.relation.oid),
+            columns,
+            subquery: None,
+        };
     }
     let parts: Vec<&Ident> = name.0.iter().filter_map(|p| p.as_ident()).collect();
     let last = parts.last().map(|i| fold(i)).unwrap_or_default();
     let shown = alias.map_or_else(|| last.clone(), |a| fold(&a.name));
-    let opaque = Item { alias: shown.clone(), occurrence: None, relation: None, columns: None };
+    let opaque =
+        Item { alias: shown.clone(), occurrence: None, relation: None, columns: None, subquery: None };
     let resolved = match parts.as_slice() {
         [table] if ctes.has(&fold(table)) => return opaque,
         [table] => input.catalog.resolve(None, &fold(table), input.namespace),
@@ -292,8 +303,44 @@ pub(super) fn table_item(
             occurrence: None,
             relation: Some(r.oid),
             columns: Some(r.columns.iter().map(|c| c.name.clone()).collect()),
+            subquery: None,
         },
         _ => opaque,
+    }
+}
+
+/// The occurrence and its column that `column` of the subquery is, where it is one unchanged.
+pub(super) fn column_below(
+    query: &Query,
+    column: &str,
+    occurrences: &[Occurrence<'_>],
+    ctes: &CteNames,
+    input: &PlanInput<'_>,
+) -> Option<(usize, String)> {
+    let select = match query.body.as_ref() {
+        _ if query.with.is_some() => return None,
+        SetExpr::Select(select) => select,
+        SetExpr::Query(inner) => return column_below(inner, column, occurrences, ctes, input),
+        _ => return None,
+    };
+    let own = Expr::Identifier(Ident::with_quote('"', column));
+    let mut found = select.projection.iter().filter_map(|item| match item {
+        SelectItem::ExprWithAlias { expr, alias } => (fold(alias) == column).then_some(expr),
+        SelectItem::UnnamedExpr(expr @ Expr::Identifier(name)) => (fold(name) == column).then_some(expr),
+        SelectItem::UnnamedExpr(expr @ Expr::CompoundIdentifier(parts)) => {
+            (parts.last().map(fold).as_deref() == Some(column)).then_some(expr)
+        }
+        SelectItem::Wildcard(_) => Some(&own),
+        _ => None,
+    });
+    let (expr, None) = (found.next()?, found.next()) else { return None };
+    let block = Block::new(&select.from, None, occurrences, ctes, input);
+    let (i, name) = block.column(expr)?;
+    let item = block.items.get(i)?;
+    match (item.occurrence, item.subquery) {
+        (Some(n), _) => Some((n, name)),
+        (None, Some(inner)) => column_below(inner, &name, occurrences, ctes, input),
+        (None, None) => None,
     }
 }
 

@@ -286,6 +286,9 @@ impl Reader<'_, '_> {
         let block = Block::new(trees.iter().copied(), selection, self.occurrences, ctes, self.input);
         let known = pins::read(&block, outer, self.occurrences, self.input);
         for (i, item) in block.items.iter().enumerate() {
+            if let Some(query) = item.subquery {
+                self.named_below(query, known.pinned_at(i), ctes);
+            }
             let Some(n) = item.occurrence else { continue };
             if let Some(values) = known.key_of(i, &block, self.occurrences, self.input) {
                 self.name_patients(None, &values);
@@ -310,6 +313,37 @@ impl Reader<'_, '_> {
             self.tree(tree, ctes, outer, &levels);
         }
         levels
+    }
+
+    /// Patients that a block names by a column of a subquery. They are sought; nothing follows for the rows below.
+    fn named_below<'v>(
+        &mut self,
+        query: &Query,
+        pinned: impl Iterator<Item = (&'v str, &'v Values)>,
+        ctes: &CteNames,
+    ) {
+        for (column, values) in pinned {
+            let Some((n, column)) = columns::column_below(query, column, self.occurrences, ctes, self.input)
+            else {
+                continue;
+            };
+            let o = &self.occurrences[n];
+            let policy = &self.input.policy.policy;
+            if o.table.rule.own_key() == Some(column.as_str()) {
+                let canonical = |v: &PinValue| match v {
+                    PinValue::Constant(text) => policy.key_type.canonical(text).map(PinValue::Constant),
+                    PinValue::Parameter(n) => Some(PinValue::Parameter(*n)),
+                };
+                let values: Vec<PinValue> = values.iter().filter_map(canonical).collect();
+                self.name_patients(None, &values);
+            }
+            let same = |identifier: &&crate::policy::Identifier| {
+                identifier.table == o.table.rule.name && identifier.column == column && o.clear(&column)
+            };
+            if let Some(index) = policy.identifiers.iter().position(|i| same(&i)) {
+                self.name_patients(Some(index), values);
+            }
+        }
     }
 
     /// What equalities say of a column whose pin stands at another table, as a local conjunct: a fenced
