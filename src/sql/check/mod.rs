@@ -10,6 +10,7 @@ mod dml;
 #[cfg(test)]
 mod exempt_tests;
 mod expected;
+mod moments;
 mod names;
 mod placement;
 mod rows;

@@ -8,6 +8,7 @@
 use pg_query::protobuf::{AExprKind, SqlValueFunctionOp, SubLinkType};
 
 use super::Checker;
+use super::moments::{moment, near_now, present, short_multiple};
 use super::types::{Block, Ty, of_type_name};
 use crate::sql::functions::{SafeCall, safe_call};
 use crate::sql::tree::Node;
@@ -55,7 +56,7 @@ pub(super) fn is_number(node: &Node) -> bool {
     node.node("val").is_some_and(|v| matches!(v.kind, "Integer" | "Float"))
 }
 
-fn string_const(node: &Node) -> Option<&str> {
+pub(super) fn string_const(node: &Node) -> Option<&str> {
     node.node("val").filter(|v| node.kind == "AConst" && v.kind == "String").map(|v| v.str("sval"))
 }
 
@@ -126,16 +127,6 @@ fn total_cast(from: Ty, to: Ty) -> bool {
 /// A LIKE pattern that cannot raise "must not end with escape character".
 fn like_pattern(pattern: &str) -> bool {
     pattern.bytes().rev().take_while(|b| *b == b'\\').count() % 2 == 0
-}
-
-/// An interval constant that takes now() nowhere near the ends of the calendar.
-fn short_interval(text: &str) -> bool {
-    let lower = text.to_ascii_lowercase();
-    let digits = lower.split(|c: char| !c.is_ascii_digit()).map(str::len).max().unwrap_or(0);
-    let long = ["y", "dec", "cent", "mil", "p"].iter().any(|u| lower.contains(u) && !lower.contains("day"));
-    text.len() <= 32
-        && digits <= if long || lower.contains("year") { 3 } else { 4 }
-        && !["dec", "cent", "mill"].iter().any(|u| lower.contains(u))
 }
 
 impl Checker<'_> {
@@ -337,32 +328,15 @@ impl Checker<'_> {
             ("?" | "?|" | "?&", Ty::Jsonb, Ty::Literal) => Some(Ty::Bool),
             // Constants only, folded when planned: fails always or never.
             ("+" | "-" | "*", Ty::Number, Ty::Number) => Some(Ty::Number),
-            ("+" | "-", _, _) => self.near_now(op, left, right, a),
+            ("*", Ty::Number, Ty::Other("interval")) | ("*", Ty::Other("interval"), Ty::Number) => {
+                short_multiple(left, right).then_some(Ty::Other("interval"))
+            }
+            ("+" | "-", _, _) => near_now(left, right, a),
             ("~~" | "!~~" | "~~*" | "!~~*", Ty::Text, Ty::Literal) => {
                 string_const(right).is_some_and(like_pattern).then_some(Ty::Bool)
             }
             _ => None,
         }
-    }
-
-    /// `now() - interval '7 days'`, `current_date - 30`, `date '2024-01-01' + interval '1 month'`.
-    fn near_now(&self, _op: &str, left: &Node, right: &Node, ty: Ty) -> Option<Ty> {
-        // At run time only near the present; a constant moment must be folded when planned, which
-        // arithmetic with time zones is not.
-        if !(present(left) && left.kind != "ColumnRef" || constant(left) && ty != Ty::Timestamptz) {
-            return None;
-        }
-        if ty == Ty::Date && right.kind == "AConst" && right.node("val").is_some_and(|v| v.kind == "Integer")
-        {
-            let days = right.node("val").map_or(i64::MAX, |v| v.int("ival"));
-            return (days.abs() <= 1_000_000).then_some(Ty::Date);
-        }
-        let names = right.node("type_name").map(|t| t.names("names")).unwrap_or_default();
-        let interval = right.kind == "TypeCast"
-            && matches!(names.as_slice(), ["interval"] | ["pg_catalog", "interval"])
-            && right.node("arg").and_then(string_const).is_some_and(short_interval);
-        let result = if ty == Ty::Date { Ty::Timestamp } else { ty };
-        interval.then_some(result)
     }
 
     fn safe_function(&self, node: &Node, block: &Block<'_>) -> Option<Ty> {
@@ -559,33 +533,6 @@ fn extract_field(field: &str, date: bool) -> bool {
             | "isoyear"
             | "epoch"
     ) || (!date && matches!(field, "second" | "minute" | "hour" | "milliseconds" | "microseconds"))
-}
-
-/// A column, or an expression whose value is near the present: at most two steps of arithmetic
-/// from now(), none of which goes further than 999 years or 1,000,000 days.
-fn present(node: &Node) -> bool {
-    node.kind == "ColumnRef" || moment(node, 2)
-}
-
-fn moment(node: &Node, steps: usize) -> bool {
-    match node.kind {
-        "SqlValueFunction" => true,
-        "FuncCall" => match node.names("funcname").as_slice() {
-            ["date_trunc"] | ["pg_catalog", "date_trunc"] => {
-                node.nodes("args").nth(1).is_some_and(|a| moment(a, steps))
-            }
-            [n] | ["pg_catalog", n] => matches!(safe_call(n), Some(SafeCall::Now(_))),
-            _ => false,
-        },
-        "TypeCast" => node.node("arg").is_some_and(|a| moment(a, steps)),
-        "AExpr" if steps > 1 => node.node("lexpr").is_some_and(|l| moment(l, steps - 1)),
-        _ => false,
-    }
-}
-
-/// A typed constant, for example `date '2024-01-01'`.
-fn constant(node: &Node) -> bool {
-    node.kind == "TypeCast" && node.node("arg").is_some_and(|a| a.kind == "AConst")
 }
 
 fn value_function(node: &Node) -> Option<Ty> {
