@@ -108,6 +108,7 @@ fn context() -> Context {
             schemas: vec!["pg_catalog".to_owned(), "clinic".to_owned()],
             temp_relations: Vec::new(),
             temp_views: Vec::new(),
+            temp_types: Vec::new(),
         }),
         variant: Variant::Assigned,
         watched: None,

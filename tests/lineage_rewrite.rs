@@ -288,6 +288,7 @@ async fn replies_and_records_hold_on_random_databases() {
         schemas: vec!["pg_catalog".into(), "clinic".into(), "public".into()],
         temp_relations: vec![],
         temp_views: vec![],
+        temp_types: vec![],
     };
     let world = World { client, catalog, bound, namespace };
     let (nurse, dba, masked) = (role("nurse", Scope::Assigned), role("dba", Scope::All), masked());

@@ -299,6 +299,7 @@ async fn world(server: &Server) -> World {
         schemas: vec!["pg_catalog".into(), "clinic".into(), "public".into()],
         temp_relations: vec![],
         temp_views: vec![],
+        temp_types: vec![],
     };
     let context = Context {
         role: Arc::new(nurse()),

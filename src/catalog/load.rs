@@ -135,7 +135,7 @@ h (part, rows, hash) AS (
     SELECT 7, count(*), bit_xor(hash_record_extended(ROW(oid, xmin), 7)) FROM pg_catalog.pg_proc
     UNION ALL
     SELECT 8, count(*), bit_xor(hash_record_extended(ROW(oid, oprname, oprnamespace), 8))
-      FROM pg_catalog.pg_operator WHERE oprnamespace <> 'pg_catalog'::regnamespace
+      FROM pg_catalog.pg_operator WHERE oprnamespace <> 'pg_catalog'::regnamespace OR oid >= 16384
     UNION ALL
     SELECT 9, count(*), bit_xor(hash_record_extended(ROW(t.oid, t.typname, t.typnamespace, t.typtype), 9))
       FROM pg_catalog.pg_type t
@@ -144,7 +144,29 @@ h (part, rows, hash) AS (
     SELECT 10, count(*), bit_xor(hash_record_extended(ROW(roleid, member), 10))
       FROM pg_catalog.pg_auth_members
     UNION ALL
-    SELECT 11, count(*), bit_xor(hash_record_extended(ROW(oid, rolname), 11)) FROM pg_catalog.pg_roles)
+    SELECT 11, count(*), bit_xor(hash_record_extended(ROW(oid, rolname), 11)) FROM pg_catalog.pg_roles
+    UNION ALL
+    SELECT 14, count(*), bit_xor(hash_record_extended(ROW(oid, castsource, casttarget, castfunc::oid), 14))
+      FROM pg_catalog.pg_cast WHERE oid >= 16384
+    UNION ALL
+    SELECT 15, count(*), bit_xor(hash_record_extended(ROW(oid, xmin), 15))
+      FROM pg_catalog.pg_constraint
+     WHERE contype = 'c' AND oid >= 16384 AND (contypid <> 0 OR connamespace IN (SELECT oid FROM n))
+    UNION ALL
+    SELECT 16, count(*), bit_xor(hash_record_extended(ROW(oid, xmin), 16))
+      FROM pg_catalog.pg_attrdef WHERE adrelid IN (SELECT oid FROM c)
+    UNION ALL
+    SELECT 17, count(*), bit_xor(hash_record_extended(ROW(oid, amproc::oid), 17))
+      FROM pg_catalog.pg_amproc WHERE oid >= 16384
+    UNION ALL
+    SELECT 18, count(*), bit_xor(hash_record_extended(ROW(oid, amopopr), 18))
+      FROM pg_catalog.pg_amop WHERE oid >= 16384
+    UNION ALL
+    SELECT 19, count(*), bit_xor(hash_record_extended(ROW(oid, opcdefault, opcfamily), 19))
+      FROM pg_catalog.pg_opclass WHERE oid >= 16384
+    UNION ALL
+    SELECT 20, count(*), bit_xor(hash_record_extended(ROW(oid, typdefault), 20))
+      FROM pg_catalog.pg_type WHERE typtype = 'd' AND oid >= 16384)
 SELECT string_agg(rows || ':' || coalesce(hash, 0), ' ' ORDER BY part) FROM h";
 
 /// Takes a snapshot. The connection must be the proxy's own: its search path is set to empty, so
@@ -209,6 +231,7 @@ async fn read(client: &Client, epoch: u64) -> Result<Catalog, CatalogError> {
         memberships.entry(member).or_default().insert(role);
     }
     let (views, views_missing) = views(client, &relations).await?;
+    let own_code = super::own_code::load(client, &relations).await?;
     Ok(Catalog {
         epoch,
         primary_keys: rows(client, "primary keys", PRIMARY_KEYS, &[], |r| Ok((r.try_get(0)?, r.try_get(1)?)))
@@ -221,6 +244,7 @@ async fn read(client: &Client, epoch: u64) -> Result<Catalog, CatalogError> {
         functions,
         foreign_operators: rows(client, "operators", OPERATORS, &[], |r| r.try_get(0)).await?,
         foreign_types: rows(client, "types", TYPES, &[], |r| Ok((r.try_get(0)?, letter(r, 1)?))).await?,
+        own_code,
         memberships,
     })
 }
@@ -294,7 +318,7 @@ pub(super) async fn rows<T, C: FromIterator<T>>(
 }
 
 /// A value of type `"char"`.
-fn letter(row: &Row, index: usize) -> Result<char, tokio_postgres::Error> {
+pub(super) fn letter(row: &Row, index: usize) -> Result<char, tokio_postgres::Error> {
     let byte: i8 = row.try_get(index)?;
     Ok(char::from(byte.cast_unsigned()))
 }

@@ -8,6 +8,7 @@
 mod connect;
 mod facts;
 mod load;
+mod own_code;
 mod service;
 mod survey;
 
@@ -17,6 +18,10 @@ pub(crate) use connect::read_password;
 pub use connect::{ConnectError, connect, connect_with};
 pub use facts::{Domain, Facts, ForeignKey, facts};
 pub use load::{CatalogError, fingerprint, load};
+pub(crate) use own_code::FIRST_NORMAL_OID;
+pub use own_code::{
+    Code, Expression, OwnCast, OwnCode, OwnFunction, OwnOperator, OwnType, RelationCode, Words,
+};
 pub use service::{Service, ServiceError, StoredVerifier};
 pub use survey::{Group, Groups, Survey, groups, survey};
 
@@ -188,6 +193,8 @@ pub struct Catalog {
     pub views: HashMap<Oid, View>,
     /// True when some could not be asked for: another session holds a lock on what they read.
     pub views_missing: bool,
+    /// Functions of the database's own that run without being named.
+    pub own_code: OwnCode,
     /// Role memberships: role name to every role it is a member of, directly or not, itself included.
     pub memberships: HashMap<String, HashSet<String>>,
 }
@@ -203,6 +210,8 @@ pub struct Namespace {
     /// Those of them that are views or have rules, or were made while the session had no limits: what they read is not
     /// told by their names.
     pub temp_views: Vec<String>,
+    /// Names of its temporary types, row types of relations excluded. A restricted role makes none.
+    pub temp_types: Vec<String>,
 }
 
 /// What a relation name means.

@@ -20,6 +20,11 @@ const PROBE: &str = "SELECT k, n FROM (\
  UNION ALL SELECT CASE WHEN c.relhasrules THEN 'v' ELSE 't' END::pg_catalog.text, \
  c.relname::pg_catalog.text, '0'::pg_catalog.int8 \
  FROM pg_catalog.pg_class AS c WHERE c.relnamespace OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema()\
+ UNION ALL SELECT 'y', t.typname::pg_catalog.text, '0'::pg_catalog.int8 \
+ FROM pg_catalog.pg_type AS t WHERE pg_catalog.pg_my_temp_schema() OPERATOR(pg_catalog.<>) '0'::pg_catalog.oid \
+ AND t.typnamespace OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema() \
+ AND t.typelem OPERATOR(pg_catalog.=) '0'::pg_catalog.oid AND NOT EXISTS (SELECT FROM pg_catalog.pg_class AS r \
+ WHERE r.oid OPERATOR(pg_catalog.=) t.typrelid AND r.relkind OPERATOR(pg_catalog.<>) 'c')\
  ) AS p ORDER BY p.o";
 
 /// Statement and portal name of the probe.
@@ -108,6 +113,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
             for row in rows {
                 match <[Option<String>; 2]>::try_from(row) {
                     Ok([Some(kind), Some(name)]) if kind == "s" => namespace.schemas.push(name),
+                    Ok([Some(kind), Some(name)]) if kind == "y" => namespace.temp_types.push(name),
                     Ok([Some(kind), Some(name)]) => {
                         if kind == "v" {
                             namespace.temp_views.push(name.clone());

@@ -13,7 +13,8 @@ use crate::ledger::Priority;
 use crate::policy::{GlsCode, Refusal};
 use crate::sql::cache::Form;
 use crate::sql::objects::Object;
-use crate::sql::planner::{self, Planned, PlannedStatement};
+use crate::sql::planner::{self, Context, Planned, PlannedStatement};
+use crate::sql::resolve;
 use crate::wire::message::{Parse, Status, Target, TargetKind};
 
 impl<C: Stream, S: Stream> Session<C, S> {
@@ -84,6 +85,12 @@ impl<C: Stream, S: Stream> Session<C, S> {
         Ok(self.decide_here(text, form).await)
     }
 
+    /// Why values of these types may not be bound.
+    pub(super) fn parameter_refusal(&self, types: &[u32]) -> Option<Refusal> {
+        let Context { role, policy, catalog, namespace, .. } = &self.context;
+        resolve::parameter_refusal(types, &resolve::Context { role, bound: policy, catalog, namespace })
+    }
+
     /// True for the one setting of pg_dump that nobody else has an honest use for. It asks for no
     /// silent gaps: PostgreSQL then fails what it would filter, so it opens nothing. Others are refused
     /// because only who looks for a way around sets it; that is a sign, not a guard.
@@ -126,7 +133,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
             Ok(planned) => planned,
             Err(refusal) => return Ok(Err((text, refusal))),
         };
-        if let Some(refusal) = planned.refusal() {
+        if let Some(refusal) = planned.refusal().or_else(|| self.parameter_refusal(&prepared.types)) {
             return Ok(Err((text, refusal)));
         }
         let Some(statement) = planned.statements.first().cloned() else { return Ok(Ok(prepared)) };

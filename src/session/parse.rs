@@ -76,7 +76,8 @@ impl<C: Stream, S: Stream> Session<C, S> {
                 return self.refuse_extended(&text, &refusal).await;
             }
         };
-        if let Some(refusal) = planned.refusal() {
+        let refusal = planned.refusal().or_else(|| self.parameter_refusal(&parse.parameter_types));
+        if let Some(refusal) = refusal {
             self.drop_unnamed(&parse.name);
             return self.refuse_extended(&text, &refusal).await;
         }

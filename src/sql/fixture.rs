@@ -165,6 +165,7 @@ impl Clinic {
             schemas: vec!["pg_catalog".into(), "public".into()],
             temp_relations: vec!["tmp".into()],
             temp_views: Vec::new(),
+            temp_types: Vec::new(),
         };
         Self { catalog, bound, namespace, role: role(Scope::Assigned) }
     }

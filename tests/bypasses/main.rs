@@ -6,6 +6,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod own_code;
 mod protocol;
 mod rows;
 
@@ -79,7 +80,7 @@ pub(crate) fn assert_no_canary(wire: &Wire, what: &str) {
 }
 
 /// Rows (in any order unless the text says one), command tags, and whether there was an error, with its SQLSTATE.
-fn outcome(reply: &Reply, text: &str) -> (Vec<String>, Vec<String>, Option<String>) {
+pub(crate) fn outcome(reply: &Reply, text: &str) -> (Vec<String>, Vec<String>, Option<String>) {
     let mut rows: Vec<String> = reply.rows().iter().map(|r| format!("{r:?}")).collect();
     if !text.contains("ORDER BY") {
         rows.sort();
@@ -93,7 +94,7 @@ fn judged(row: &Row) -> usize {
     row.texts.len() - if row.texts.last() == Some(&"ROLLBACK") { 2 } else { 1 }
 }
 
-fn refused(reply: &Reply) -> bool {
+pub(crate) fn refused(reply: &Reply) -> bool {
     reply.failure().is_some_and(|f| f.sqlstate == "42501" || f.gls().is_some())
 }
 
@@ -178,7 +179,8 @@ fn every_way_in_by_simple_query_and_by_protocol() {
 #[test]
 fn every_number_has_a_test() {
     let by_text: BTreeSet<u16> = ROWS.iter().map(|r| r.n).collect();
-    let all: BTreeSet<u16> = by_text.union(&protocol::NUMBERS.iter().copied().collect()).copied().collect();
+    let others = protocol::NUMBERS.iter().chain(own_code::NUMBERS).copied().collect();
+    let all: BTreeSet<u16> = by_text.union(&others).copied().collect();
     let last = all.last().copied().unwrap_or_default();
     let missing: Vec<u16> = (1..=last).filter(|n| !all.contains(n)).collect();
     assert!(missing.is_empty(), "{missing:?}");

@@ -335,6 +335,7 @@ impl World {
                 schemas: vec!["pg_catalog".into(), "clinic".into(), "public".into()],
                 temp_relations: vec![],
                 temp_views: vec![],
+                temp_types: vec![],
             }),
             variant: Variant::Assigned,
             watched: None,

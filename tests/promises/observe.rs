@@ -10,7 +10,7 @@ use pgglass::ledger::record::{Body, End, Intent, Observed, ObservedVerdict, Poli
 
 use crate::common::{Database, Postgres, Proxy, STRANGER, STRANGER_MRN, patients_of_amy, pgglass};
 use crate::support::{clear, replaced, told, within};
-use crate::wire::{Reply, Wire, bind, execute, parse, sync};
+use crate::wire::{Reply, Wire, bind, execute, parse, parse_typed, sync};
 
 /// Nothing of it is other than as it was sent.
 fn watched(mode: &str) -> impl FnOnce(String) -> String {
@@ -320,6 +320,18 @@ fn a_role_can_be_watched_alone_and_a_reload_records_the_change() {
     amy.ok("CREATE FUNCTION pg_temp.spring() RETURNS trigger LANGUAGE plpgsql AS \
          'BEGIN NEW.all_names := (SELECT string_agg(name, '','') FROM clinic.patient); RETURN NEW; END'");
     amy.ok("CREATE TRIGGER t BEFORE INSERT ON trap FOR EACH ROW EXECUTE FUNCTION pg_temp.spring()");
+    amy.ok("CREATE FUNCTION pg_temp.there(text) RETURNS bool LANGUAGE sql AS \
+         'SELECT EXISTS (SELECT FROM clinic.patient WHERE name = $1)'");
+    amy.ok("CREATE DOMAIN pg_temp.probe AS text CHECK (pg_temp.there(VALUE))");
+    amy.ok("CREATE TYPE pg_temp.told AS (v text)");
+    amy.ok("CREATE FUNCTION pg_temp.tell(text) RETURNS told LANGUAGE sql AS \
+         'SELECT ROW(string_agg(name, '',''))::told FROM clinic.patient'");
+    amy.ok("CREATE CAST (text AS told) WITH FUNCTION pg_temp.tell(text)");
+    amy.ok("CREATE TEMP TABLE probes (k probe)");
+    let probe = amy.ok("SELECT 'probe'::regtype::oid").value().parse().unwrap();
+    amy.ok("PREPARE of_probe (probe) AS SELECT $1");
+    amy.send(&[parse_typed("p", "SELECT $1", &[probe]), sync()].concat());
+    assert_eq!(amy.reply().failure(), None);
     amy.ok("PREPARE of_everyone AS SELECT count(*) FROM everyone");
     assert_eq!(amy.ok("SELECT count(*) FROM everyone").value(), everyone);
     assert_eq!(amy.ok("EXECUTE of_everyone").value(), everyone);
@@ -338,12 +350,26 @@ fn a_role_can_be_watched_alone_and_a_reload_records_the_change() {
         "DECLARE c CURSOR FOR SELECT * FROM everyone",
         "INSERT INTO trap VALUES (1) RETURNING all_names",
         "COPY trap TO STDOUT",
+        "SELECT 'x'::probe",
+        "SELECT 'x'::pg_temp.probe",
+        "SELECT '{x}'::probe[], '{x}'::_probe",
+        "SELECT probe('x')",
+        "SELECT 'x'::text::told",
+        "INSERT INTO probes VALUES ('x')",
+        "EXECUTE of_probe('x')",
     ] {
         assert_eq!(amy.query(sql).refusal().sqlstate, "42501", "{sql}");
     }
-    amy.send(&[bind("", "s", &[]), execute("", 0), sync()].concat());
+    for prepared in [bind("", "s", &[]), bind("", "p", &["x"])] {
+        amy.send(&[prepared, execute("", 0), sync()].concat());
+        assert_eq!(amy.reply().refusal().sqlstate, "42501");
+    }
+    amy.send(
+        &[parse_typed("", "SELECT $1", &[probe]), bind("", "", &["x"]), execute("", 0), sync()].concat(),
+    );
     assert_eq!(amy.reply().refusal().sqlstate, "42501");
     amy.ok("CREATE TEMP TABLE own (n int4)");
+    assert_eq!(amy.ok("SELECT NULL::own IS NULL").value(), "t");
     assert_eq!(amy.ok("INSERT INTO own VALUES (7) RETURNING n").value(), "7");
     let mut changes = Vec::new();
     for stored in read_records(&proxy.ledger()).unwrap().flatten() {

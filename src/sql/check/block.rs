@@ -5,7 +5,8 @@ use pg_query::protobuf::{CteMaterialize, SetOperation};
 
 use super::expected::conjuncts;
 use super::placement::{From, Locked, Pending};
-use super::safe::{has_aggregate, is_number, unify};
+use super::safe::{has_aggregate, is_number};
+use super::total::unify;
 use super::types::{Block, Columns, Ty, of_type_name, under_names};
 use super::{Checker, Outcome, fail};
 use crate::sql::parse::is_reserved;

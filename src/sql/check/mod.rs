@@ -17,6 +17,7 @@ mod rows;
 mod safe;
 #[cfg(test)]
 mod tests;
+mod total;
 mod types;
 
 use std::collections::{HashMap, HashSet};
@@ -27,7 +28,7 @@ use crate::sql::StatementKind;
 use crate::sql::parse::parse_ours;
 use crate::sql::resolve::{
     Context, ProtectedOccurrence, Resolution, Usage, check_guarded, check_mentions, has_protected_child,
-    resolve_name, survey,
+    own_code_refusal, resolve_name, survey,
 };
 use crate::sql::tree::{Node, Tree};
 
@@ -167,6 +168,11 @@ impl<'a> Checker<'a> {
         let survey = survey(&pruned, context.catalog, context.namespace);
         if context.role.is_restricted()
             && let Some(refusal) = check_mentions(&survey, &context)
+        {
+            return fail(refusal.message);
+        }
+        if context.role.is_restricted()
+            && let Some(refusal) = own_code_refusal(&pruned, &context)
         {
             return fail(refusal.message);
         }

@@ -10,7 +10,7 @@ use super::block::{Env, Place, is_fence};
 use super::cells::{Cells, equal_columns};
 use super::expected::{conjuncts, expression};
 use super::rows::{constant_rows, renamed};
-use super::safe::comparable;
+use super::total::comparable;
 use super::types::{Block, Columns, Item, Ty, columns_of};
 use super::{Checker, Demand, Outcome, fail};
 use crate::catalog::Oid;

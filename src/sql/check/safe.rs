@@ -9,6 +9,7 @@ use pg_query::protobuf::{AExprKind, SqlValueFunctionOp, SubLinkType};
 
 use super::Checker;
 use super::moments::{moment, near_now, present, short_multiple};
+use super::total::{all_comparable, comparable, converts, like_pattern, may_mean, total_cast, unify};
 use super::types::{Block, Ty, of_type_name};
 use crate::sql::functions::{SafeCall, safe_call};
 use crate::sql::tree::Node;
@@ -62,71 +63,6 @@ pub(super) fn string_const(node: &Node) -> Option<&str> {
 
 fn kind_of(node: &Node) -> Option<AExprKind> {
     i32::try_from(node.int("kind")).ok().and_then(|k| AExprKind::try_from(k).ok())
-}
-
-/// True when values of these types compare without an error, whatever they are.
-pub(super) fn comparable(a: Ty, b: Ty) -> bool {
-    use Ty::Unknown;
-    use Ty::{Bool, Date, Float, Given, Int, Literal, Number, Numeric, Other, Text, Timestamp, Timestamptz};
-    match (a, b) {
-        (Unknown, _) | (_, Unknown) => false,
-        // Whatever it is, these are not converted to what has no room for them (numeric to float8).
-        (Given, other) | (other, Given) => {
-            matches!(other, Int(_) | Text | Bool | Date | Timestamp | Timestamptz | Other(_) | Literal)
-        }
-        (Literal, _) | (_, Literal) => true,
-        (Int(_) | Numeric | Number, Int(_) | Numeric | Number) => true,
-        // int to float8 is total, numeric to float8 is not; a constant is converted when planned.
-        (Float, Int(_) | Float | Number) | (Int(_) | Number, Float) => true,
-        (Date | Timestamp | Timestamptz, Date | Timestamp | Timestamptz) => true,
-        (a, b) => a == b,
-    }
-}
-
-/// True when every two of these compare without an error. Lists are long, their types few.
-fn all_comparable(types: &[Ty]) -> bool {
-    let mut few: Vec<Ty> = Vec::new();
-    for ty in types {
-        if !few.contains(ty) {
-            few.push(*ty);
-        }
-    }
-    few.iter().all(|a| few.iter().all(|b| comparable(*a, *b)))
-}
-
-/// The common type of alternatives (CASE, COALESCE), when no conversion between them can fail.
-pub(super) fn unify(types: &[Ty]) -> Option<Ty> {
-    let mut all = types.iter().copied().filter(|t| !matches!(t, Ty::Literal | Ty::Number));
-    let bare = || if types.contains(&Ty::Number) { Ty::Number } else { Ty::Literal };
-    let Some(first) = all.next() else { return Some(bare()) };
-    let numeric = matches!(first, Ty::Int(_) | Ty::Numeric | Ty::Float);
-    if types.contains(&Ty::Number) && !numeric {
-        return None;
-    }
-    all.try_fold(first, |a, b| match (a, b) {
-        (Ty::Int(x), Ty::Int(y)) => Some(Ty::Int(x.max(y))),
-        (Ty::Int(_), Ty::Numeric) | (Ty::Numeric, Ty::Int(_)) => Some(Ty::Numeric),
-        (a, b) if a == b => Some(a),
-        _ => None,
-    })
-}
-
-/// A cast that cannot fail.
-fn total_cast(from: Ty, to: Ty) -> bool {
-    use Ty::{Bool, Date, Enum, Float, Int, Numeric, Text, Timestamp, Timestamptz};
-    match (from, to) {
-        (Int(a), Int(b)) => a <= b,
-        (Int(_), Numeric | Float) => true,
-        (Date | Timestamp | Timestamptz, Date | Timestamp | Timestamptz) => true,
-        (Text | Bool | Int(_) | Numeric | Float | Date | Timestamp | Timestamptz | Enum, Text) => true,
-        (Ty::Other(_), Text) => true,
-        (a, b) => a == b && a != Ty::Unknown && a != Ty::Array,
-    }
-}
-
-/// A LIKE pattern that cannot raise "must not end with escape character".
-fn like_pattern(pattern: &str) -> bool {
-    pattern.bytes().rev().take_while(|b| *b == b'\\').count() % 2 == 0
 }
 
 impl Checker<'_> {
@@ -202,7 +138,9 @@ impl Checker<'_> {
         }
         // `numeric(4,2)` has no room for every number.
         let narrow = to == Ty::Numeric && node.node("type_name").is_some_and(|t| t.has("typmods"));
-        (!narrow && total_cast(from, to)).then_some(to)
+        // A function of the database's own may do the conversion.
+        let own = from != to && converts(&self.cx.context.catalog.own_code.converts, from, to);
+        (!narrow && !own && total_cast(from, to)).then_some(to)
     }
 
     fn safe_case(&self, node: &Node, block: &Block<'_>) -> Option<Ty> {
@@ -211,7 +149,9 @@ impl Checker<'_> {
         for when in node.nodes("args") {
             let condition = self.safe(when.node("expr")?, block)?;
             match subject {
-                Some(Some(ty)) if !comparable(ty, condition) => return None,
+                Some(Some(ty)) if !comparable(ty, condition) || self.own_operator("=", &[ty, condition]) => {
+                    return None;
+                }
                 Some(None) => return None,
                 _ => {}
             }
@@ -234,7 +174,7 @@ impl Checker<'_> {
             K::AexprNullif => {
                 // Each operand is looked at once: nested ones would double at every level.
                 let (a, b) = (self.safe(left?, block)?, self.safe(node.node("rexpr")?, block)?);
-                (comparable(a, b) && !self.shadows_enum(a)).then_some(a)
+                (comparable(a, b) && !self.shadows_enum(a) && !self.own_operator("=", &[a, b])).then_some(a)
             }
             K::AexprIn => {
                 let items = node.node("rexpr").map(|l| l.nodes("items").collect()).unwrap_or_default();
@@ -265,6 +205,9 @@ impl Checker<'_> {
                 }
             }
             K::AexprLike | K::AexprIlike => {
+                if self.own_operator(op, &[Ty::Text]) {
+                    return None;
+                }
                 let text = matches!(self.safe(left?, block)?, Ty::Text | Ty::Literal);
                 let pattern = string_const(node.node("rexpr")?)?;
                 (text && like_pattern(pattern)).then_some(Ty::Bool)
@@ -281,7 +224,8 @@ impl Checker<'_> {
         let a = self.safe(left, block)?;
         // All are converted to one common type.
         let types = self.all_safe(items.iter().copied(), block)?;
-        let same = types.iter().all(|b| comparable(a, *b)) && !self.shadows_enum(a);
+        let converted = || types.iter().any(|b| self.own_comparison(a, *b));
+        let same = types.iter().all(|b| comparable(a, *b)) && !converted() && !self.shadows_enum(a);
         (same && all_comparable(&types)).then_some(Ty::Bool)
     }
 
@@ -293,7 +237,21 @@ impl Checker<'_> {
             return same.then_some(Ty::Bool);
         }
         let (a, b) = (self.safe(left, block)?, self.safe(right, block)?);
-        (comparable(a, b) && !self.shadows_enum(a)).then_some(Ty::Bool)
+        (comparable(a, b) && !self.own_comparison(a, b) && !self.shadows_enum(a)).then_some(Ty::Bool)
+    }
+
+    /// True when a comparison of these may mean an operator of the database's own, or convert one to the other by a
+    /// function of its own.
+    fn own_comparison(&self, a: Ty, b: Ty) -> bool {
+        let own = &self.cx.context.catalog.own_code.converts;
+        (a != b && (converts(own, a, b) || converts(own, b, a)))
+            || COMPARISONS.iter().any(|op| self.own_operator(op, &[a, b]))
+    }
+
+    /// True for the token of an operator of the database's own that may be meant for operands of these types: it may
+    /// do anything.
+    fn own_operator(&self, token: &str, operands: &[Ty]) -> bool {
+        may_mean(self.cx.context.catalog.own_code.operators.get(token), operands)
     }
 
     /// An operator of the user's on an enum would be preferred to the built-in anyenum one.
@@ -318,6 +276,9 @@ impl Checker<'_> {
             return self.compare(left, right, block);
         }
         let (a, b) = (self.safe(left, block)?, self.safe(right, block)?);
+        if self.own_operator(op, &[a, b]) {
+            return None;
+        }
         match (op, a, b) {
             ("||", Ty::Text, Ty::Text | Ty::Literal) | ("||", Ty::Literal, Ty::Text) => Some(Ty::Text),
             ("->", Ty::Jsonb, Ty::Literal | Ty::Number) => Some(Ty::Jsonb),
@@ -479,8 +440,11 @@ impl Checker<'_> {
                     _ => vec![self.safe(test, block)?],
                 };
                 let right = self.inner_types(select, block);
-                let same =
-                    left.len() == right.len() && left.iter().zip(&right).all(|(a, b)| comparable(*a, *b));
+                let same = left.len() == right.len()
+                    && left
+                        .iter()
+                        .zip(&right)
+                        .all(|(a, b)| comparable(*a, *b) && !self.own_comparison(*a, *b));
                 (ok && same).then_some(Ty::Bool)
             }
             SubLinkType::ExprSublink => {
@@ -501,8 +465,10 @@ impl Checker<'_> {
     }
 }
 
+const COMPARISONS: [&str; 6] = ["=", "<>", "<", "<=", ">", ">="];
+
 fn is_comparison(op: &str) -> bool {
-    matches!(op, "=" | "<>" | "!=" | "<" | "<=" | ">" | ">=")
+    op == "!=" || COMPARISONS.contains(&op)
 }
 
 /// True for a constant that names a period to truncate to.

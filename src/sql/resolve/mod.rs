@@ -6,6 +6,7 @@
 mod access;
 mod kinds;
 mod open;
+mod own_code;
 mod restricted;
 mod survey;
 #[cfg(test)]
@@ -16,6 +17,7 @@ pub use survey::{Occurrence, Resolution, Survey, Usage, survey};
 
 use access::{function_refusal, not_mapped};
 pub(crate) use access::{has_protected_child, ruled};
+pub(crate) use own_code::{parameter_refusal, refusal as own_code_refusal};
 pub(crate) use restricted::{guarded as check_guarded, mentions as check_mentions};
 pub(crate) use survey::resolve_name;
 
