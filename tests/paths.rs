@@ -143,7 +143,7 @@ async fn rows_of_strangers_cannot_be_written_nor_taken() {
         ("COPY participant FROM STDIN", "GLS-240"),
         (
             "MERGE INTO cost c USING ward w ON false WHEN NOT MATCHED THEN INSERT VALUES (1, 'x', 1, 'Visit', 5)",
-            "GLS-240",
+            "GLS-201",
         ),
         (
             "INSERT INTO patient (patient_id, name) VALUES (1, 'x') ON CONFLICT (patient_id) DO UPDATE SET address_id = 12",

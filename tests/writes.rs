@@ -7,7 +7,7 @@
 //! `PGGLASS_SEED`, `PGGLASS_DATABASES` and `PGGLASS_WRITES` choose the first database, how many are tried
 //! and how many writes each gets. `PGGLASS_SHOW` prints what was refused and how often.
 
-#![allow(clippy::unwrap_used)] // a test's helpers may fail the test
+#![allow(clippy::unwrap_used, clippy::panic)] // a test's helpers may fail the test
 
 #[path = "writes/generate.rs"]
 mod generate;
@@ -25,7 +25,7 @@ use generate::Dice;
 use pgglass::catalog::{Namespace, QualifiedName};
 use pgglass::policy::*;
 use pgglass::sql::planner::{Context, decide};
-use pgglass::sql::{GuardedPlan, Verdict};
+use pgglass::sql::{GuardedPlan, StatementKind, Verdict};
 use seen::{STRANGERS, Seen, forget};
 use server::{Reply, Server, simple};
 use tokio_postgres::Client;
@@ -168,11 +168,17 @@ impl World {
     async fn guarded(&self, plan: &GuardedPlan, before: &str) -> Outcome {
         self.client.batch_execute(&format!("BEGIN; {before} SAVEPOINT w")).await.unwrap();
         let text = plan.text.replace("$1::pg_catalog.text", "'u'::pg_catalog.text");
-        let Seen { reply, patients, moved } = Seen::of(plan, simple(&self.client, &text).await);
-        // The number of rows is the command tag's.
-        let reply = match plan.rows_are_witnesses {
-            true => reply.map(|(names, _)| (names, vec![Vec::new(); moved])),
-            false => reply,
+        let (reply, patients) = if plan.kind == StatementKind::Merge {
+            // It returns nothing: the session records everyone whom the user can see.
+            (self.counted(&text).await, BTreeSet::from([1, 2, 4]))
+        } else {
+            let Seen { reply, patients, moved } = Seen::of(plan, simple(&self.client, &text).await);
+            // The number of rows is the command tag's.
+            let reply = match plan.rows_are_witnesses {
+                true => reply.map(|(names, _)| (names, vec![Vec::new(); moved])),
+                false => reply,
+            };
+            (reply, patients)
         };
         if reply.is_err() {
             self.client.batch_execute("ROLLBACK TO w").await.unwrap();
@@ -183,11 +189,10 @@ impl World {
         Outcome { reply: sorted(reply), mine, others, patients }
     }
 
-    /// The client's own write on a database of the user's rows.
-    async fn alone(&self, sql: &str) -> (Reply, Vec<Vec<Option<String>>>) {
-        self.client.batch_execute(&format!("BEGIN; {} SAVEPOINT w", forget(STRANGERS))).await.unwrap();
+    /// The reply to a statement, with an empty row for each that a statement without rows wrote.
+    async fn counted(&self, sql: &str) -> Reply {
         let counted = self.client.simple_query(sql).await;
-        let reply = match counted {
+        match counted {
             Ok(messages) => {
                 let (mut names, mut rows) = (None, Vec::new());
                 let mut tag = 0;
@@ -209,7 +214,13 @@ impl World {
                 }
             }
             Err(e) => Err(format!("{} {}", e.code().unwrap().code(), e.as_db_error().unwrap().message())),
-        };
+        }
+    }
+
+    /// The client's own write on a database of the user's rows.
+    async fn alone(&self, sql: &str) -> (Reply, Vec<Vec<Option<String>>>) {
+        self.client.batch_execute(&format!("BEGIN; {} SAVEPOINT w", forget(STRANGERS))).await.unwrap();
+        let reply = self.counted(sql).await;
         if reply.is_err() {
             self.client.batch_execute("ROLLBACK TO w").await.unwrap();
         }
@@ -349,7 +360,7 @@ async fn writes_of_queues_bulk_loads_and_upserts_are_done_on_the_users_rows() {
         fill(&world.client, &mut dice).await;
         world.client.batch_execute(&generate::settings(&mut dice)).await.unwrap();
         let before = state(&world.client, |_| true).await;
-        for sql in [idioms::QUEUES, idioms::BULK, idioms::UPSERTS].concat() {
+        for sql in [idioms::QUEUES, idioms::BULK, idioms::UPSERTS, idioms::MERGES].concat() {
             if let Err(e) = world.holds(sql, &before).await {
                 failures.push(format!("seed {seed}: {sql}\n  {e}"));
             }
@@ -396,4 +407,30 @@ async fn whether_what_a_write_reads_fails_depends_on_no_row_of_others() {
     }
     failures.truncate(12);
     assert!(failures.is_empty(), "{}", failures.join("\n\n"));
+}
+
+/// Rows that MERGE writes are of the user's patients, whatever the source says, and a row of another patient is no
+/// match: whether there is one is not told.
+#[tokio::test]
+async fn merge_writes_no_row_of_another_patient() {
+    let server = Server::start();
+    let world = world(&server).await;
+    let mut dice = Dice(7);
+    fill(&world.client, &mut dice).await;
+    let more = "INSERT INTO encounter VALUES (90, 1, 'in', 1), (190, 5, 'in', 2147483647); INSERT INTO lab_order VALUES (90, 1), (190, 5); \
+                INSERT INTO lab_result VALUES (90, 90, 'c', 1), (190, 190, 'c', 1);";
+    world.client.batch_execute(more).await.unwrap();
+    let before = state(&world.client, |_| true).await;
+    for sql in idioms::OUTSIDE {
+        let plan = world.plan(sql).unwrap_or_else(|e| panic!("{sql}: {e}"));
+        let seen = world.guarded(&plan, "").await;
+        let refused = seen.reply.as_ref().is_err_and(|e| e.contains("GLS-201"));
+        assert!(refused, "{sql}\n  {:?}\n  {}", seen.reply, plan.text);
+        let strangers: Vec<_> = before.iter().filter(|r| !is_mine(number(&r[0]))).cloned().collect();
+        assert_eq!(seen.others, strangers, "{sql}");
+    }
+    for sql in idioms::REFUSED {
+        let refusal = world.plan(sql).map(|plan| plan.text.clone()).expect_err(sql);
+        println!("{sql}\n  {refusal}");
+    }
 }

@@ -89,9 +89,11 @@ fn guarded(plan: &GuardedPlan, context: &Context) {
     }
     let variant = match inner.kind {
         StatementKind::Select => context.variant,
-        StatementKind::Insert | StatementKind::Update | StatementKind::Delete | StatementKind::With => {
-            Variant::Assigned
-        }
+        StatementKind::Insert
+        | StatementKind::Update
+        | StatementKind::Delete
+        | StatementKind::Merge
+        | StatementKind::With => Variant::Assigned,
     };
     let Context { role, policy, catalog, namespace, .. } = context;
     let checked = CheckContext {

@@ -17,6 +17,7 @@ pub fn variant_for(kind: StatementKind, grants: &Grants) -> Variant {
         | StatementKind::Insert
         | StatementKind::Update
         | StatementKind::Delete
+        | StatementKind::Merge
         | StatementKind::With => Variant::Assigned,
     }
 }
@@ -28,7 +29,11 @@ pub fn variant_for(kind: StatementKind, grants: &Grants) -> Variant {
 pub fn read_only_refusal(kind: StatementKind, grants: &Grants, sought: &[String]) -> Option<Refusal> {
     match kind {
         StatementKind::Select => None,
-        StatementKind::Insert | StatementKind::Update | StatementKind::Delete | StatementKind::With => {
+        StatementKind::Insert
+        | StatementKind::Update
+        | StatementKind::Delete
+        | StatementKind::Merge
+        | StatementKind::With => {
             sought.iter().any(|key| grants.patients.binary_search(key).is_ok()).then(|| {
                 Refusal::new(GlsCode::ReadOnly, "a break-glass session is read only; nothing was changed")
             })

@@ -126,6 +126,24 @@ pub fn proposed_key_check(policy: &Policy, table: &BoundTable, params: GuardPara
     format!("({}) IS NULL", new_key_check(policy, table, "excluded", params))
 }
 
+/// True for the row that MERGE is about to write when its patient is visible, an error as in [`new_key_check`]
+/// when not. `values`: the columns that say whose it is, each with the expression that is written.
+pub fn merged_key_check(
+    policy: &Policy,
+    table: &BoundTable,
+    values: &[(String, String)],
+    params: GuardParams,
+) -> String {
+    let row = format!("{RESERVED_PREFIX}n1");
+    let list: Vec<String> = values.iter().map(|(c, e)| format!("{e} AS {}", quote_ident(c))).collect();
+    format!(
+        "((SELECT {} FROM (SELECT {}) AS {}) IS NULL)",
+        new_key_check(policy, table, &row, params),
+        list.join(", "),
+        quote_ident(&row),
+    )
+}
+
 /// True always, once the WITH query `name` was read to its end: nothing but constants and that query's rows
 /// decide it, so the planner asks it before any row of the join whose condition it is part of.
 pub fn asked_first(name: &str) -> String {

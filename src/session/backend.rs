@@ -377,6 +377,8 @@ impl<C: Stream, S: Stream> Session<C, S> {
         let ask = (plan.filtered || plan.block) && complete && !run.sought.is_empty() && (empty || several);
         // Where the policy is only watched, whom it would have withheld is asked too.
         let ask = ask || run.watch.is_some();
+        // Nothing of its answer tells whose rows it met.
+        let ask = ask || plan.kind == StatementKind::Merge;
         let inside = plan.rows_show_pins && keys_named == 1 && run.sought.len() == 1 && !empty;
         let ending = Ending { run, plan, empty, inside, frame, tag };
         if ask {
@@ -392,6 +394,13 @@ impl<C: Stream, S: Stream> Session<C, S> {
             return self.release_ending(ending);
         }
         let run = &mut ending.run;
+        if ending.plan.kind == StatementKind::Merge {
+            let reach = match ending.plan.filtered {
+                true => self.world.reach(&self.principal, &run.grants).await,
+                false => None,
+            };
+            run.passed = Some(super::objects::Passed::of(reach));
+        }
         let outside = self.world.outside(&self.principal, &run.grants, &mut run.sought).await;
         ending.inside |= ending.plan.lineage.strategy == Strategy::Pinned && !outside;
         if outside && ending.empty && ending.plan.block {
@@ -587,5 +596,6 @@ fn own_tag(plan: &GuardedPlan, command: &str, run: &Run) -> String {
         StatementKind::Insert => format!("INSERT 0 {}", run.moved),
         StatementKind::Update => format!("UPDATE {}", run.moved),
         StatementKind::Delete => format!("DELETE {}", run.moved),
+        StatementKind::Merge => format!("MERGE {}", run.moved),
     }
 }

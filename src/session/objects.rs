@@ -95,13 +95,20 @@ pub(super) struct SqlPrepared {
     plan: Option<Arc<GuardedPlan>>,
 }
 
-/// Whom a FETCH that skipped rows may have depended on.
+/// Whom a FETCH that skipped rows, or a MERGE, may have depended on.
 #[derive(Debug, Clone)]
 pub(super) enum Passed {
     /// These patients at most.
     These(Arc<[String]>),
     /// Anyone.
     Anyone,
+}
+
+impl Passed {
+    /// Whom the user could see, where that could be found out.
+    pub(super) fn of(reach: Option<Vec<String>>) -> Self {
+        reach.map_or(Passed::Anyone, |patients| Passed::These(patients.into()))
+    }
 }
 
 /// Both tables.

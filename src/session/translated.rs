@@ -202,7 +202,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
             false => None,
         };
         if let Some(run) = self.runs.get_mut(&id) {
-            run.passed = Some(reach.map_or(Passed::Anyone, |patients| Passed::These(patients.into())));
+            run.passed = Some(Passed::of(reach));
         }
     }
 

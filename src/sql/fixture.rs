@@ -196,8 +196,8 @@ impl Clinic {
     /// `{key table alias}` by the witness.
     pub(crate) fn fill(&self, text: &str) -> String {
         use crate::policy::{
-            Steady, guard_conjunct, key_expression, new_key_check, proposed_key_check, steady_condition,
-            visible_condition,
+            Steady, guard_conjunct, key_expression, merged_key_check, new_key_check, proposed_key_check,
+            steady_condition, visible_condition,
         };
         let mut out = String::new();
         let mut rest = text;
@@ -216,6 +216,10 @@ impl Clinic {
                 ["key", t, a] => key_expression(policy, table(t), a, Some(params)),
                 ["proposed", t] => proposed_key_check(policy, table(t), params),
                 ["steady", t, a] => steady_condition(policy, table(t), a, params, Steady::Way),
+                ["merged", t, value] => {
+                    let values = [("mrn".to_owned(), format!("({value})::bigint"))];
+                    merged_key_check(policy, table(t), &values, params)
+                }
                 ["visible", t, a] => visible_condition(policy, table(t), a, params),
                 [t, a] if self.catalog.by_name.contains_key(&name(t)) => {
                     guard_conjunct(policy, table(t), a, params)

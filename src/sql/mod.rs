@@ -48,6 +48,8 @@ pub enum StatementKind {
     Update,
     /// DELETE.
     Delete,
+    /// MERGE, at the top of a statement.
+    Merge,
     /// A query whose WITH writes.
     With,
 }

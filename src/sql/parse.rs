@@ -94,6 +94,7 @@ pub fn kind_of(root: &Node) -> Option<StatementKind> {
         "InsertStmt" => Some(StatementKind::Insert),
         "UpdateStmt" => Some(StatementKind::Update),
         "DeleteStmt" => Some(StatementKind::Delete),
+        "MergeStmt" => Some(StatementKind::Merge),
         _ => None,
     }
 }

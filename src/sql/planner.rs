@@ -358,7 +358,7 @@ impl Decider<'_> {
         let Decision::NeedsGuard { kind, occurrences } = resolve::decide(&wrapper.inner, context) else {
             return None;
         };
-        if !wrapper.deferred && kind != StatementKind::Select {
+        if (!wrapper.deferred && kind != StatementKind::Select) || kind == StatementKind::Merge {
             return None;
         }
         let pins = if wrapper.deferred { TrustedPins::Constants } else { TrustedPins::Rows };
@@ -421,9 +421,11 @@ impl Decider<'_> {
         // Break-glass is read only: a write never gets the granted patients into its guard.
         let variant = match kind {
             StatementKind::Select => *variant,
-            StatementKind::Insert | StatementKind::Update | StatementKind::Delete | StatementKind::With => {
-                Variant::Assigned
-            }
+            StatementKind::Insert
+            | StatementKind::Update
+            | StatementKind::Delete
+            | StatementKind::Merge
+            | StatementKind::With => Variant::Assigned,
         };
         if self.statement.max_param > GuardParams::MOST {
             return Err(cannot_guard(

@@ -39,7 +39,7 @@ const REFUSED: &[(&str, &str, Option<&str>)] = &[
     ("SELECT * FROM glass.assigned", "42501", None),
     ("SELECT ctid FROM clinic.patient", "42501", Some("GLS-240")),
     (
-        "MERGE INTO clinic.note n USING clinic.patient p ON n.patient_id = p.patient_id WHEN MATCHED THEN DELETE",
+        "MERGE INTO clinic.note n USING clinic.patient p ON n.patient_id = p.patient_id WHEN NOT MATCHED THEN INSERT (note_id) VALUES (1)",
         "42501",
         Some("GLS-240"),
     ),

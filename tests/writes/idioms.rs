@@ -81,6 +81,56 @@ pub(crate) const UPSERTS: &[&str] = &[
      SELECT count(*) FILTER (WHERE inserted) AS i, count(*) AS n FROM up",
 ];
 
+/// MERGE of PostgreSQL 15.
+pub(crate) const MERGES: &[&str] = &[
+    "MERGE INTO encounter t USING (VALUES (1, 1, 'a'), (41, 2, 'b')) AS s(id, p, k) ON t.encounter_id = s.id \
+     WHEN MATCHED THEN UPDATE SET kind = s.k WHEN NOT MATCHED THEN INSERT (encounter_id, patient_id, kind) VALUES (s.id, s.p, s.k)",
+    "MERGE INTO encounter AS t USING (SELECT * FROM unnest('{1,2,41}'::int[], '{1,2,4}'::int8[]) AS w(id, p)) s ON t.encounter_id = s.id AND t.patient_id = s.p \
+     WHEN MATCHED AND t.score > 1 THEN DELETE WHEN MATCHED AND t.score IS NULL THEN DO NOTHING WHEN MATCHED THEN UPDATE SET score = t.score + 1, kind = 'm'",
+    "MERGE INTO encounter t USING patient p ON t.patient_id = p.patient_id AND t.kind = 'in' AND 10 / p.age > 0 \
+     WHEN MATCHED THEN UPDATE SET score = p.age WHEN NOT MATCHED AND p.age > 40 THEN INSERT VALUES (40 + p.ward, p.patient_id, 'new', NULL)",
+    // Rows of others have these scores and would be matches.
+    "MERGE INTO encounter t USING (VALUES (0, 45), (2147483647, 46)) AS s(score, id) ON t.score = s.score AND t.encounter_id > 99 \
+     WHEN MATCHED THEN DELETE WHEN NOT MATCHED THEN INSERT (encounter_id, patient_id, kind) VALUES (s.id, 1, 'none')",
+    "MERGE INTO encounter t USING ward w ON 10 / t.score = w.ward AND t.kind::text <> 'x' \
+     WHEN MATCHED AND 100 / t.score > 1 THEN UPDATE SET kind = w.wname WHEN NOT MATCHED THEN DO NOTHING",
+    "WITH s AS (SELECT o.order_id, o.patient_id FROM lab_order o WHERE o.patient_id IS NOT NULL AND o.order_id + 1 > 0) \
+     MERGE INTO lab_result r USING s ON r.order_id = s.order_id WHEN MATCHED THEN UPDATE SET code = 'again' \
+     WHEN NOT MATCHED THEN INSERT (result_id, order_id, code) VALUES (s.order_id + 700, s.order_id, 'first')",
+    "MERGE INTO lab_result r USING (SELECT order_id FROM lab_order OFFSET 0) s ON r.order_id = s.order_id WHEN MATCHED AND r.value = \
+     (SELECT max(x.value) FROM lab_result x) THEN DELETE",
+    "MERGE INTO encounter t USING (SELECT 1 AS one) s ON t.encounter_id = 1 WHEN MATCHED THEN UPDATE SET patient_id = 2, kind = 'moved'",
+    "MERGE INTO encounter t USING (SELECT 2::int8 AS p) s ON t.encounter_id < 3 AND t.patient_id = 1 WHEN MATCHED AND t.score > 0 THEN UPDATE SET patient_id = s.p",
+    "MERGE INTO encounter t USING (SELECT e.encounter_id, e.patient_id FROM encounter e JOIN patient p USING (patient_id) WHERE p.age > 40) s \
+     ON t.encounter_id = s.encounter_id + 1 WHEN MATCHED AND t.patient_id = s.patient_id THEN DELETE WHEN NOT MATCHED AND s.patient_id = 2 \
+     THEN INSERT (encounter_id, patient_id) VALUES (s.encounter_id + 1, s.patient_id)",
+    "MERGE INTO encounter t USING jsonb_to_recordset('[{\"id\": 1, \"p\": 1}, {\"id\": 44, \"p\": 2}]') AS s(id int, p int8) ON t.encounter_id = s.id \
+     WHEN MATCHED THEN UPDATE SET kind = 'json' WHEN NOT MATCHED THEN INSERT (patient_id, encounter_id) VALUES (s.p, s.id)",
+];
+
+/// MERGE that would write a row of another patient: the code of its refusal.
+pub(crate) const OUTSIDE: &[&str] = &[
+    "MERGE INTO encounter t USING (VALUES (141, 5)) AS s(id, p) ON t.encounter_id = s.id WHEN NOT MATCHED THEN INSERT (encounter_id, patient_id) VALUES (s.id, s.p)",
+    "MERGE INTO encounter t USING (VALUES (141)) AS s(id) ON false WHEN NOT MATCHED AND s.id > 0 THEN INSERT VALUES (s.id, 3, 'x', 1)",
+    "MERGE INTO encounter t USING (VALUES (141, NULL)) AS s(id, p) ON t.encounter_id = s.id WHEN NOT MATCHED THEN INSERT (encounter_id, patient_id) VALUES (s.id, s.p::int8)",
+    "MERGE INTO encounter t USING ward w ON t.encounter_id = 90 AND w.ward = 0 WHEN MATCHED THEN UPDATE SET patient_id = 5",
+    "MERGE INTO lab_result r USING (VALUES (190)) AS s(o) ON r.order_id = s.o WHEN NOT MATCHED THEN INSERT (result_id, order_id) VALUES (800, s.o)",
+    "MERGE INTO lab_result r USING (VALUES (190)) AS s(o) ON r.result_id = 90 WHEN MATCHED THEN UPDATE SET order_id = s.o",
+];
+
+/// MERGE that cannot be guarded.
+pub(crate) const REFUSED: &[&str] = &[
+    "MERGE INTO encounter t USING (VALUES (41)) AS s(id) ON t.encounter_id = s.id WHEN NOT MATCHED THEN INSERT (encounter_id) VALUES (s.id)",
+    "MERGE INTO encounter t USING (VALUES (41)) AS s(id) ON t.encounter_id = s.id WHEN NOT MATCHED THEN INSERT (encounter_id, patient_id) VALUES (s.id, DEFAULT)",
+    "MERGE INTO encounter t USING (VALUES (41)) AS s(id) ON t.encounter_id = s.id WHEN NOT MATCHED THEN INSERT (encounter_id, patient_id) \
+     VALUES (s.id, CASE WHEN random() < 0.5 THEN 1 ELSE 5 END)",
+    "MERGE INTO encounter t USING (VALUES (41)) AS s(id) ON t.encounter_id = s.id WHEN NOT MATCHED THEN INSERT (encounter_id, patient_id) \
+     VALUES (s.id, (SELECT max(patient_id) FROM patient))",
+    "MERGE INTO encounter t USING (VALUES (41)) AS s(id) ON t.encounter_id = s.id WHEN MATCHED THEN UPDATE SET (kind, patient_id) = ROW('x', 1)",
+    "MERGE INTO ward w USING patient p ON w.ward = p.ward WHEN MATCHED THEN UPDATE SET wname = p.name",
+    "MERGE INTO encounter t USING (SELECT 1 / (score - score) AS v FROM encounter) s ON t.score = s.v WHEN MATCHED THEN DELETE",
+];
+
 /// In each, something that FROM reads fails, if it is read at all; the conditions on the target are true of rows of
 /// others only.
 pub(crate) const FAILING: &[&str] = &[
@@ -91,4 +141,7 @@ pub(crate) const FAILING: &[&str] = &[
     "WITH q AS (SELECT kind::int AS v FROM encounter WHERE patient_id = 1 FOR UPDATE) DELETE FROM encounter t USING q WHERE t.score = 0 AND t.encounter_id > q.v",
     "DELETE FROM encounter t USING patient p JOIN (SELECT 'x'::text::int AS v) w ON p.age = w.v WHERE t.encounter_id > 99",
     "WITH d AS (UPDATE lab_order SET order_id = order_id RETURNING 1 / (order_id - order_id) AS v) UPDATE encounter t SET kind = 'x' FROM d WHERE t.encounter_id > 99",
+    "MERGE INTO encounter t USING (SELECT 1 / (score - score) AS v FROM encounter WHERE score IS NOT NULL) s ON t.score = 2147483647 AND t.encounter_id > s.v \
+     WHEN NOT MATCHED THEN INSERT (encounter_id, patient_id) VALUES (45, 1)",
+    "MERGE INTO encounter t USING jsonb_to_recordset('{}') AS s(id int) ON t.encounter_id > 99 WHEN NOT MATCHED THEN INSERT (encounter_id, patient_id) VALUES (45, 1)",
 ];

@@ -17,7 +17,7 @@ fn alias_of(range: &Node) -> String {
 
 impl Checker<'_> {
     /// The target as a FROM item, and what the role's access to it demands.
-    fn target(&mut self, statement: &Node) -> Outcome<(Item, Option<Demand<'_>>)> {
+    pub(super) fn target(&mut self, statement: &Node) -> Outcome<(Item, Option<Demand<'_>>)> {
         let Some(range) = statement.node("relation") else { return fail("no target") };
         let alias = alias_of(range);
         let context = self.cx.context;
@@ -190,11 +190,12 @@ impl Checker<'_> {
     }
 
     /// Fails when a filtered role writes a column that makes rows of other tables somebody's.
-    fn writes_no_link(&self, statement: &Node, field: &str, oid: Oid) -> Outcome {
+    pub(super) fn writes_no_link(&self, statement: &Node, field: &str, oid: Oid) -> Outcome {
         let context = self.cx.context;
         let named: Vec<&str> = statement.nodes(field).map(|t| t.str("name")).collect();
         let link = |column: &str| context.bound.is_link(oid, column);
-        let all = statement.kind == "InsertStmt" && named.is_empty();
+        let inserts = statement.kind == "InsertStmt" || !statement.list("values").is_empty();
+        let all = inserts && named.is_empty();
         let written = match context.catalog.relation(oid) {
             Some(relation) if all => relation.columns.iter().any(|c| link(&c.name)),
             Some(_) => named.into_iter().any(link),

@@ -10,6 +10,7 @@ mod dml;
 #[cfg(test)]
 mod exempt_tests;
 mod expected;
+mod merge;
 mod moments;
 mod names;
 mod placement;
@@ -82,7 +83,10 @@ pub fn check(text: &str, context: &CheckContext<'_>) -> Result<(), CheckFailure>
     if kind != StatementKind::Select && context.context.role.masking.min_cell.is_some() {
         return Err(CheckFailure::Cell("it writes, or names single rows".to_owned()));
     }
-    checker.statement(&statement.root, &block::Env::default(), block::Place::Top)?;
+    match kind {
+        StatementKind::Merge => checker.merge(&statement.root)?,
+        _ => checker.statement(&statement.root, &block::Env::default(), block::Place::Top).map(drop)?,
+    }
     checker.remainder(&statement.root, kind)?;
     match checker.fence {
         Some(what) => Err(CheckFailure::NeedsFence(what)),
@@ -181,8 +185,8 @@ impl<'a> Checker<'a> {
         }
         let mut protected = Vec::new();
         for o in &survey.occurrences {
-            if o.usage == Usage::MergeTarget {
-                return fail("MERGE");
+            if o.usage == Usage::MergeTarget && kind != StatementKind::Merge {
+                return fail("MERGE inside another statement");
             }
             match o.resolution {
                 Resolution::Temporary

@@ -10,6 +10,7 @@ mod dml;
 mod first;
 mod group;
 mod lock;
+mod merge;
 mod place;
 mod scope;
 mod split;
@@ -193,6 +194,10 @@ fn rewrite_here(mut ast: Statement, input: &PlanInput<'_>) -> Result<GuardedPlan
             let done = dml::witness(&mut ast, &occurrences, &analysis, params, input, &mut texts)?;
             (done.evidence, done.rows_are_witnesses, done.sets)
         }
+        StatementKind::Merge => {
+            merge::judge(&mut ast, &occurrences, input)?;
+            (Evidence::Bound(vec!["MERGE"]), false, Vec::new())
+        }
     };
     place::guards(&mut ast, &occurrences, &analysis, params, input, &mut texts)?;
     let mut has_marker = !sets.is_empty();
@@ -201,7 +206,8 @@ fn rewrite_here(mut ast: Statement, input: &PlanInput<'_>) -> Result<GuardedPlan
         Evidence::Pinned => Lineage { strategy: Strategy::Pinned, exact: true, reasons: Vec::new() },
         Evidence::Carried => Lineage { strategy: Strategy::Carried, exact: true, reasons: Vec::new() },
         Evidence::Bound(reasons) => {
-            if !has_marker {
+            // No query can stand around a MERGE: its patients are told by who the user is.
+            if !has_marker && kind != StatementKind::Merge {
                 sql = wrap::bound(&sql, &occurrences, &analysis, params, input);
                 has_marker = true;
             }
@@ -236,29 +242,24 @@ fn rewrite_here(mut ast: Statement, input: &PlanInput<'_>) -> Result<GuardedPlan
 fn kind_of(ast: &Statement) -> Result<StatementKind, PlanError> {
     match ast {
         Statement::Query(query) => match query.body.as_ref() {
-            SetExpr::Insert(inner) | SetExpr::Update(inner) | SetExpr::Delete(inner) => kind_of(inner),
+            SetExpr::Insert(inner)
+            | SetExpr::Update(inner)
+            | SetExpr::Delete(inner)
+            | SetExpr::Merge(inner) => kind_of(inner),
             SetExpr::Select(_) | SetExpr::Query(_) | SetExpr::SetOperation { .. } | SetExpr::Values(_) => {
                 Ok(if with::in_with(ast) { StatementKind::With } else { StatementKind::Select })
             }
-            SetExpr::Merge(_) => Err(merge()),
             SetExpr::Table(_) => Err(table_command()),
         },
         Statement::Insert(_) => Ok(StatementKind::Insert),
         Statement::Update(_) => Ok(StatementKind::Update),
         Statement::Delete(_) => Ok(StatementKind::Delete),
-        Statement::Merge(_) => Err(merge()),
+        Statement::Merge(_) => Ok(StatementKind::Merge),
         _ => Err(PlanError::guard(
             "only SELECT, INSERT, UPDATE and DELETE can touch protected tables",
             "run the query itself",
         )),
     }
-}
-
-pub(super) fn merge() -> PlanError {
-    PlanError::guard(
-        "MERGE on protected tables",
-        "use INSERT ... ON CONFLICT DO UPDATE, or WITH u AS (UPDATE ... FROM ... RETURNING ...) INSERT ... SELECT",
-    )
 }
 
 pub(super) fn table_command() -> PlanError {

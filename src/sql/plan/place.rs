@@ -4,9 +4,9 @@
 //! fenced, a derived table stands in place of the table. Not for what the guard says.
 
 use sqlparser::ast::{
-    BinaryOperator, CaseWhen, Expr, FromTable, JoinConstraint, JoinOperator, ObjectName, ObjectNamePart,
-    OnConflict, OnConflictAction, OnInsert, Query, Select, Statement, TableFactor, TableObject,
-    TableSampleKind, TableWithJoins, UpdateTableFromKind,
+    BinaryOperator, CaseWhen, Expr, FromTable, JoinConstraint, JoinOperator, Merge, ObjectName,
+    ObjectNamePart, OnConflict, OnConflictAction, OnInsert, Query, Select, Statement, TableFactor,
+    TableObject, TableSampleKind, TableWithJoins, UpdateTableFromKind,
 };
 
 use sqlparser::ast::helpers::attached_token::AttachedToken;
@@ -14,7 +14,7 @@ use sqlparser::ast::helpers::attached_token::AttachedToken;
 use super::dml::{assigns_key, reads_mask, trees};
 use super::walk::{Edit, edit};
 use super::{
-    Fence, Occurrence, Placeholders, PlanError, PlanInput, any_expr, any_query, first, group, lock,
+    Fence, Occurrence, Placeholders, PlanError, PlanInput, any_expr, any_query, first, group, lock, merge,
     occurrence_of, split,
 };
 use crate::policy::{
@@ -217,17 +217,7 @@ impl Placer<'_, '_> {
             self.steady_text(*n).into_iter().fold(visible, |v, steady| format!("{v} AND {steady}"))
         });
         let text = visible.collect::<Vec<_>>().join(" AND ");
-        let when = CaseWhen {
-            condition: Expr::Identifier(self.texts.stand_for(text)),
-            result: Expr::Nested(Box::new(condition)),
-        };
-        Expr::Case {
-            case_token: AttachedToken::empty(),
-            end_token: AttachedToken::empty(),
-            operand: None,
-            conditions: vec![when],
-            else_result: None,
-        }
+        case_when(Expr::Identifier(self.texts.stand_for(text)), Expr::Nested(Box::new(condition)))
     }
 
     /// A target has no derived form. Behind a fence, what is more than a plain comparison in the
@@ -380,9 +370,49 @@ impl Placer<'_, '_> {
                     });
                 }
             }
+            Statement::Merge(merge) => self.merge(merge)?,
             _ => {}
         }
         Ok(())
+    }
+
+    /// The target's guard stands in ON: a hidden row is no match. The source, which the join may preserve, is
+    /// filtered in a derived table.
+    fn merge(&mut self, merge: &mut Merge) -> Result<(), PlanError> {
+        for n in self.factor(&mut merge.source)? {
+            self.derived[n] = true;
+        }
+        let Some(n) = merge::target_of(merge).filter(|n| self.occurrences[*n].filter) else { return Ok(()) };
+        let tree = |relation: &TableFactor| TableWithJoins { relation: relation.clone(), joins: Vec::new() };
+        let trees = [tree(&merge.table), tree(&merge.source)];
+        let trees: Vec<&TableWithJoins> = trees.iter().collect();
+        if let Some(fenced) = self.fence_condition(&trees, &merge.on, &[n]) {
+            *merge.on = fenced;
+        }
+        let on = std::mem::replace(merge.on.as_mut(), Expr::Tuple(Vec::new()));
+        *merge.on = self.and(on, vec![n]);
+        for clause in &mut merge.clauses {
+            let o = &self.occurrences[n];
+            let Some(check) = merge::check_keys(clause, o, self.params, self.input, self.texts)? else {
+                continue;
+            };
+            clause.predicate = Some(match clause.predicate.take() {
+                None => check,
+                Some(condition) => case_when(Expr::Nested(Box::new(condition)), check),
+            });
+        }
+        Ok(())
+    }
+}
+
+/// `CASE WHEN condition THEN result END`.
+fn case_when(condition: Expr, result: Expr) -> Expr {
+    Expr::Case {
+        case_token: AttachedToken::empty(),
+        end_token: AttachedToken::empty(),
+        operand: None,
+        conditions: vec![CaseWhen { condition, result }],
+        else_result: None,
     }
 }
 

@@ -10,7 +10,7 @@ use sqlparser::ast::{
 
 use super::walk::{Edit, edit};
 use super::with::modifies;
-use super::{PlanError, PlanInput, each_query_mut, ident, merge, table_command};
+use super::{PlanError, PlanInput, each_query_mut, ident, table_command};
 use crate::catalog::{Relation, Resolved};
 use crate::policy::{Access, BoundTable, TableMasks};
 use crate::sql::words::ONLY;
@@ -140,7 +140,13 @@ impl<'a> Tagger<'a> {
                 self.nested(&mut delete.selection, ctes)?;
                 self.nested(&mut delete.returning, ctes)
             }
-            Statement::Merge(_) => Err(merge()),
+            Statement::Merge(merge) => {
+                self.target_factor(&mut merge.table)?;
+                self.factor(&mut merge.source, ctes)?;
+                self.nested(&mut merge.on, ctes)?;
+                self.nested(&mut merge.clauses, ctes)?;
+                self.nested(&mut merge.output, ctes)
+            }
             _ => Err(PlanError::guard("this kind of statement", "use SELECT, INSERT, UPDATE or DELETE")),
         }
     }
@@ -169,8 +175,12 @@ impl<'a> Tagger<'a> {
         if !table.joins.is_empty() {
             return Err(PlanError::guard("a join as the target", "name the other tables in FROM or USING"));
         }
+        self.target_factor(&mut table.relation)
+    }
+
+    fn target_factor(&mut self, table: &mut TableFactor) -> Result<(), PlanError> {
         let before = self.found.len();
-        self.factor(&mut table.relation, &CteNames::default())?;
+        self.factor(table, &CteNames::default())?;
         if let Some(found) = self.found.get_mut(before) {
             found.becomes_target();
         }
@@ -233,10 +243,10 @@ impl<'a> Tagger<'a> {
                 self.set_expr(right, ctes)
             }
             SetExpr::Values(values) => self.nested(values, ctes),
-            SetExpr::Insert(inner) | SetExpr::Update(inner) | SetExpr::Delete(inner) => {
-                self.statement(inner, ctes)
-            }
-            SetExpr::Merge(_) => Err(merge()),
+            SetExpr::Insert(inner)
+            | SetExpr::Update(inner)
+            | SetExpr::Delete(inner)
+            | SetExpr::Merge(inner) => self.statement(inner, ctes),
             SetExpr::Table(_) => Err(table_command()),
         }
     }

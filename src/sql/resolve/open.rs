@@ -5,6 +5,7 @@ use super::survey::{Occurrence, Resolution, Usage, survey};
 use super::{Context, Decision, ProtectedOccurrence, SessionObject, Survey, has_protected_child, ruled};
 use crate::catalog::{QualifiedName, RelationKind};
 use crate::policy::Access;
+use crate::sql::StatementKind;
 use crate::sql::functions::builtin_allowed;
 use crate::sql::parse::kind_of;
 use crate::sql::tree::Node;
@@ -70,7 +71,7 @@ fn known(
     let if_protected = |reason| {
         if relations.is_empty() { Decision::Verbatim } else { unattributed(reason) }
     };
-    let Some(kind) = kind_of(root) else {
+    let Some(kind) = kind_of(root).filter(|kind| *kind != StatementKind::Merge) else {
         return match root.kind {
             "DoStmt" => unattributed("DO"),
             "CallStmt" => unattributed("CALL"),

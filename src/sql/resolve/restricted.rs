@@ -150,11 +150,9 @@ pub(crate) fn guarded(
     context: &Context<'_>,
 ) -> Result<StatementKind, Box<Refusal>> {
     let refuse = |what: &str, instead: &str| Err(Box::new(cannot_guard(what, instead)));
-    let Some(kind) = kind else {
-        return refuse(
-            "MERGE with a protected table",
-            "use INSERT ... ON CONFLICT DO UPDATE, or WITH u AS (UPDATE ... FROM ... RETURNING ...) INSERT ... SELECT",
-        );
+    let merges = survey.occurrences.iter().any(|o| o.usage == Usage::MergeTarget);
+    let Some(kind) = kind.filter(|kind| !merges || *kind == StatementKind::Merge) else {
+        return refuse("MERGE in a WITH query, with a protected table", "write it as a statement of its own");
     };
     if survey.into {
         return refuse(

@@ -287,6 +287,38 @@ fn what_could_fail_beside_a_target_is_asked_for_first() {
     );
 }
 
+/// What MERGE reads is read to its end when there are rows to insert, and only then.
+#[test]
+fn what_could_fail_in_a_merge() {
+    let clinic = Clinic::new();
+    let insert = "WHEN NOT MATCHED AND {merged notes $1} THEN INSERT (mrn) VALUES ($1)";
+    let failing = "(SELECT 1 / (w.id - 3) AS k FROM ward w) s ON n.id = 1 AND {notes n}";
+    all(
+        Seen::Pass,
+        &clinic,
+        &[
+            &format!("MERGE INTO notes n USING {failing} {insert}"),
+            &format!(
+                "MERGE INTO notes n USING jsonb_to_recordset($2) AS s(k int) ON n.id = s.k AND {{notes n}} {insert}"
+            ),
+            "MERGE INTO notes n USING ward w ON n.id = w.id AND {notes n} WHEN MATCHED THEN UPDATE SET body = (1 / w.id)::text",
+        ],
+    );
+    all(
+        Seen::Fence,
+        &clinic,
+        &[
+            &format!("MERGE INTO notes n USING {failing} WHEN MATCHED THEN DELETE"),
+            &format!("MERGE INTO notes n USING {failing} WHEN NOT MATCHED THEN DO NOTHING"),
+            &format!("MERGE INTO notes n USING ward w ON 1 / n.id = w.id AND {{notes n}} {insert}"),
+            &format!(
+                "MERGE INTO notes n USING ward w ON 1 / w.id = 1 AND n.body = 'x' AND {{notes n}} {insert}"
+            ),
+            "MERGE INTO notes n USING jsonb_to_recordset($1) AS s(k int) ON n.id = s.k AND {notes n} WHEN MATCHED THEN DELETE",
+        ],
+    );
+}
+
 /// Each operand is judged once: these took time that doubled with every level.
 #[test]
 fn nested_comparisons_are_judged_in_time() {
