@@ -94,6 +94,12 @@ pub struct GlassReason {
     /// The note.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
+    /// Categories that the session opened by name.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub categories: Vec<String>,
+    /// Labels of patients that it opened by name.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub labels: Vec<String>,
 }
 
 /// A statement that has begun.
@@ -242,7 +248,17 @@ impl<'a> Join<'a> {
         if self.sessions.contains_key(&session) || text("reason").is_none() {
             return;
         }
-        let known = GlassReason { session: session.clone(), reason: text("reason"), note: text("note") };
+        let names = |key: &str| {
+            let listed = change.get(key).and_then(Value::as_array).into_iter().flatten();
+            listed.filter_map(Value::as_str).map(str::to_owned).collect()
+        };
+        let known = GlassReason {
+            session: session.clone(),
+            reason: text("reason"),
+            note: text("note"),
+            categories: names("categories"),
+            labels: names("labels"),
+        };
         self.sessions.insert(session, known.clone());
         let names = |p: &Value| p.as_str().or_else(|| p.get("key")?.as_str()) == Some(self.patient);
         if !change.get("patients").and_then(Value::as_array).is_some_and(|list| list.iter().any(names)) {

@@ -13,7 +13,7 @@ const TEXT_SQL: usize = 400;
 
 /// CSV's header line.
 pub(crate) const CSV_HEADER: &str = "time,principal,role,database_user,database,address,application,classes,\
-relations,certainty,reasons,rows,outcome,glass_session,glass_reason,glass_note,statement,event,leaf,node\r\n";
+relations,certainty,reasons,rows,outcome,glass_session,glass_reason,glass_note,glass_opened,statement,event,leaf,node\r\n";
 
 /// One access for people.
 pub(crate) fn text(out: &mut impl Write, access: &Access) -> io::Result<()> {
@@ -69,6 +69,7 @@ pub(crate) fn csv(out: &mut impl Write, access: &Access) -> io::Result<()> {
         glass(|g| &g.session),
         glass(|g| g.reason.as_deref().unwrap_or("")),
         glass(|g| g.note.as_deref().unwrap_or("")),
+        access.glass.iter().map(opened).collect::<Vec<_>>().join("; "),
         access.statement.clone(),
         access.event.clone(),
         access.leaf.to_string(),
@@ -104,7 +105,18 @@ fn why(glass: &GlassReason) -> String {
     if let Some(note) = &glass.note {
         text.push_str(&format!(": {note}"));
     }
+    let opened = opened(glass);
+    if !opened.is_empty() {
+        text.push_str(&format!(" (opened {opened})"));
+    }
     text
+}
+
+/// The categories and labels that a session opened by name.
+fn opened(glass: &GlassReason) -> String {
+    let named = [("categories", &glass.categories), ("labels", &glass.labels)];
+    let named = named.into_iter().filter(|(_, names)| !names.is_empty());
+    named.map(|(what, names)| format!("{what} {}", names.join(" "))).collect::<Vec<_>>().join(", ")
 }
 
 fn named(name: &str, detail: &str) -> String {

@@ -14,7 +14,7 @@ use tokio_postgres::{Client, Row, Statement};
 
 use super::{ConnectError, QualifiedName, connect, quote_ident};
 use crate::config::Upstream;
-use crate::policy::{Identifier, Policy, assigned_keys};
+use crate::policy::{ClosedLabels, Identifier, Policy, open_assigned_keys};
 
 /// Why a question has no answer. Whoever asks must take it for "no".
 #[derive(Debug, thiserror::Error)]
@@ -125,44 +125,53 @@ impl Service {
         stored_verifier(row)
     }
 
-    /// True when `key` is assigned to `principal` now, by the policy's assignment relation.
+    /// True when `key` is assigned to `principal` now, by the policy's assignment relation, and none of
+    /// `closed` is a label of it.
     ///
     /// # Errors
     /// Those of any question.
-    pub async fn assigned(&self, policy: &Policy, principal: &str, key: &str) -> Result<bool, ServiceError> {
+    pub async fn assigned(
+        &self,
+        policy: &Policy,
+        closed: &[ClosedLabels],
+        principal: &str,
+        key: &str,
+    ) -> Result<bool, ServiceError> {
         let Some(key) = policy.key_type.canonical(key) else { return Ok(false) };
-        let query = assigned_query(policy);
+        let query = assigned_query(policy, closed);
         let rows = self.ask("assignment", &query, &[&principal, &key]).await?;
         Ok(!rows.is_empty())
     }
 
-    /// Every patient assigned to `principal` now, as canonical text.
+    /// Every patient assigned to `principal` now whom no label of `closed` hides, as canonical text.
     ///
     /// # Errors
     /// [`ServiceError`] when the server cannot be asked.
     pub async fn assigned_patients(
         &self,
         policy: &Policy,
+        closed: &[ClosedLabels],
         principal: &str,
     ) -> Result<Vec<String>, ServiceError> {
-        let query = assigned_patients_query(policy);
+        let query = assigned_patients_query(policy, closed);
         let rows = self.ask("assignment", &query, &[&principal]).await?;
         rows.iter()
             .map(|row| row.try_get(0).map_err(|source| ServiceError::Query { what: "assignment", source }))
             .collect()
     }
 
-    /// Of these canonical keys, those that are assigned to `principal` now.
+    /// Of these canonical keys, those that are assigned to `principal` now and that no label of `closed` hides.
     ///
     /// # Errors
     /// [`ServiceError`] when the server cannot be asked.
     pub async fn assigned_among(
         &self,
         policy: &Policy,
+        closed: &[ClosedLabels],
         principal: &str,
         keys: &[String],
     ) -> Result<Vec<String>, ServiceError> {
-        let query = assigned_among_query(policy);
+        let query = assigned_among_query(policy, closed);
         let rows = self.ask("assignment", &query, &[&principal, &keys]).await?;
         rows.iter()
             .map(|row| row.try_get(0).map_err(|source| ServiceError::Query { what: "assignment", source }))
@@ -345,24 +354,25 @@ SELECT pg_catalog.format_type(atttypid, NULL) FROM pg_catalog.pg_attribute
  WHERE attrelid = pg_catalog.to_regclass($1) AND attname = $2 AND attnum > 0 AND NOT attisdropped";
 
 /// The principal's patients, by the text that guards have too.
-fn assigned_patients_query(policy: &Policy) -> String {
-    format!("SELECT v.k::pg_catalog.text FROM ({}) AS v (k)", assigned_keys(policy, "$1::pg_catalog.text"))
+fn assigned_patients_query(policy: &Policy, closed: &[ClosedLabels]) -> String {
+    let keys = open_assigned_keys(policy, closed, "$1::pg_catalog.text");
+    format!("SELECT v.k::pg_catalog.text FROM ({keys}) AS v (k)")
 }
 
 /// One row when the assignment holds now.
-fn assigned_query(policy: &Policy) -> String {
+fn assigned_query(policy: &Policy, closed: &[ClosedLabels]) -> String {
     format!(
         "SELECT 1 FROM ({}) AS v (k) WHERE v.k OPERATOR(pg_catalog.=) ($2::pg_catalog.text)::{} LIMIT 1",
-        assigned_keys(policy, "$1::pg_catalog.text"),
+        open_assigned_keys(policy, closed, "$1::pg_catalog.text"),
         policy.key_type.sql()
     )
 }
 
 /// Those of an array of keys for which the assignment holds now.
-fn assigned_among_query(policy: &Policy) -> String {
+fn assigned_among_query(policy: &Policy, closed: &[ClosedLabels]) -> String {
     format!(
         "{} WHERE v.k OPERATOR(pg_catalog.=) ANY (($2::pg_catalog.text[])::{}[])",
-        assigned_patients_query(policy),
+        assigned_patients_query(policy, closed),
         policy.key_type.sql()
     )
 }

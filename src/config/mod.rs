@@ -5,6 +5,7 @@
 //! and tables exist is found out by `pgglass check` and by whoever opens them.
 
 mod assignment;
+mod categories;
 mod diagnostic;
 mod login;
 mod masks;

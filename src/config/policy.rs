@@ -7,13 +7,14 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::DeValue;
 
+use super::categories::{self, Known};
 use super::diagnostic::Findings;
 use super::reader::{Section, qualified, qualified_column};
 use super::tables::{self, Tables};
 use super::{assignment, masks, roles, version};
 use crate::catalog::QualifiedName;
 use crate::policy::{
-    Assignment, GlassProfile, Identifier, KeyType, Policy, PolicyMode, RESERVED_PREFIX, Source,
+    Assignment, GlassProfile, Identifier, KeyType, Labels, Policy, PolicyMode, RESERVED_PREFIX, Source,
     WithheldNotice,
 };
 
@@ -35,7 +36,10 @@ pub(super) fn read(top: &mut Section<'_>, findings: &mut Findings<'_>) -> Option
             "remove its [[table]] entry: clients of restricted roles never read it",
         );
     }
-    let profiles = profiles(top, findings);
+    let labels = categories::labels(top, findings);
+    label_relations(top, &labels, &reference, assignment.as_ref(), findings);
+    let known = Known::of(&tables, &labels);
+    let profiles = profiles(top, &known, findings);
     let mode = mode(top, findings);
     let policy_mode = mode.as_ref().map_or(PolicyMode::Enforce, |m| *m.get_ref());
     let settings = masks::settings(top, findings);
@@ -43,7 +47,8 @@ pub(super) fn read(top: &mut Section<'_>, findings: &mut Findings<'_>) -> Option
     let rows_withheld = rows_withheld(&mut notices, findings).unwrap_or_default();
     notices.finish(findings);
     let defaults = roles::Defaults { mode: policy_mode, rows_withheld };
-    let roles_need = roles::Given { settings: &settings, deny: &deny, defaults };
+    let roles_need =
+        roles::Given { settings: &settings, deny: &deny, defaults, known: &known, labels: &labels };
     let (roles, membership) = roles::read(top, &tables, &profiles, &roles_need, findings);
     let mut policy = Policy {
         version: "".into(),
@@ -52,6 +57,7 @@ pub(super) fn read(top: &mut Section<'_>, findings: &mut Findings<'_>) -> Option
         assignment: assignment?.into_inner(),
         sources,
         deny,
+        labels,
         tables: tables.into_rules(),
         reference,
         roles,
@@ -215,6 +221,28 @@ fn reference(
     out
 }
 
+/// What reads or writes labels would see or change who is hidden.
+fn label_relations(
+    top: &Section<'_>,
+    labels: &[Labels],
+    reference: &BTreeSet<QualifiedName>,
+    assignment: Option<&Spanned<Assignment>>,
+    findings: &mut Findings<'_>,
+) {
+    for Labels { relation, .. } in labels {
+        let span = top.key_span("label");
+        if reference.contains(relation) {
+            findings.error_help(
+                span,
+                format!("{relation} says which patients have a label, but is declared free of patients"),
+                "remove it from [reference]: it is closed to restricted roles, unless it has a [[table]] entry",
+            );
+        } else if assignment.is_some_and(|a| a.get_ref().relation == *relation) {
+            findings.error(span, format!("{relation} is the assignment relation and a [[label]] too"));
+        }
+    }
+}
+
 /// `[deny]`: what is closed to every role that does not name it in `allow_denied`.
 fn deny(top: &mut Section<'_>, findings: &mut Findings<'_>) -> BTreeSet<QualifiedName> {
     let mut s = top.section(findings, "deny");
@@ -223,7 +251,11 @@ fn deny(top: &mut Section<'_>, findings: &mut Findings<'_>) -> BTreeSet<Qualifie
     names.iter().filter_map(|text| qualified(findings, text)).collect()
 }
 
-fn profiles(top: &mut Section<'_>, findings: &mut Findings<'_>) -> BTreeMap<String, GlassProfile> {
+fn profiles(
+    top: &mut Section<'_>,
+    known: &Known,
+    findings: &mut Findings<'_>,
+) -> BTreeMap<String, GlassProfile> {
     let mut out = BTreeMap::new();
     for (name, value) in top.section(findings, "break_glass").entries() {
         own_name(findings, "break-glass profile", &name);
@@ -236,6 +268,7 @@ fn profiles(top: &mut Section<'_>, findings: &mut Findings<'_>) -> BTreeMap<Stri
         let note_min_chars = s.integer(findings, "note_min_chars", 0..=4_000).unwrap_or(10);
         let max_patients = s.integer(findings, "max_patients", 1..=10_000).unwrap_or(5);
         let max_sessions_per_day = s.integer(findings, "max_sessions_per_day", 1..=100_000).unwrap_or(20);
+        let [categories, labels] = known.openable(&mut s, findings);
         if ttl > max_ttl {
             findings.error_help(
                 s.key_span("ttl"),
@@ -263,6 +296,8 @@ fn profiles(top: &mut Section<'_>, findings: &mut Findings<'_>) -> BTreeMap<Stri
                 note_min_chars,
                 max_patients,
                 max_sessions_per_day,
+                categories,
+                labels,
             },
         );
     }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use toml::Spanned;
 use toml::de::DeValue;
 
+use super::categories::Known;
 use super::diagnostic::Findings;
 use super::masks::{self, MaskSettings};
 use super::policy::{is_table, own_name};
@@ -12,7 +13,9 @@ use super::reader::{Section, qualified, unknown};
 use super::tables::Tables;
 use super::terms;
 use crate::catalog::QualifiedName;
-use crate::policy::{GlassProfile, Membership, Outside, PolicyMode, Role, Scope, WithheldNotice};
+use crate::policy::{
+    GlassProfile, Labels, Membership, Outside, PolicyMode, Role, Scope, WithheldNotice, limits,
+};
 
 /// What holds for a role that says nothing else.
 #[derive(Clone, Copy)]
@@ -26,6 +29,8 @@ pub(super) struct Given<'a> {
     pub(super) settings: &'a MaskSettings,
     pub(super) deny: &'a BTreeSet<QualifiedName>,
     pub(super) defaults: Defaults,
+    pub(super) known: &'a Known,
+    pub(super) labels: &'a [Labels],
 }
 
 pub(super) fn read(
@@ -116,7 +121,7 @@ fn role(
     if scope.is_none() && s.take("scope").is_none() {
         s.missing(findings, "scope", "\"assigned\"");
     }
-    let Given { settings, deny, defaults } = *given;
+    let Given { settings, deny, defaults, known, labels: all_labels } = *given;
     let when = terms::read(s, findings);
     let (outside, outside_of) = outside(s, tables, findings);
     let denied = denied(s, deny, findings);
@@ -130,7 +135,9 @@ fn role(
     let privacy_officer = s.boolean(findings, "privacy_officer", false);
     let mode = super::policy::mode(s, findings).map_or(defaults.mode, Spanned::into_inner);
     let rows_withheld = super::policy::rows_withheld(s, findings).unwrap_or(defaults.rows_withheld);
+    let [categories, labels] = known.seen(s, findings);
     let scope = scope?.into_inner();
+    let limited = limits(tables.rules(), all_labels, &categories, &labels);
 
     let masks_outside = matches!(outside.as_ref().map(Spanned::get_ref), Some(Outside::Mask))
         || outside_of.values().any(|o| *o == Outside::Mask);
@@ -153,11 +160,11 @@ fn role(
             let known: Vec<&str> = profiles.keys().map(String::as_str).collect();
             unknown(findings, profile.span(), "there is no break-glass profile", profile.get_ref(), &known);
         }
-        if scope != Scope::Assigned {
+        if scope == Scope::None || (scope == Scope::All && !limited) {
             findings.warning(
                 profile.span(),
-                "`break_glass` has no effect unless scope is \"assigned\"",
-                "remove it: a session adds patients to the assigned ones",
+                "`break_glass` has no effect unless scope is \"assigned\" or a category or label is closed to the role",
+                "remove it: a session adds patients to the assigned ones, and opens categories and labels of them",
             );
         }
     }
@@ -188,6 +195,9 @@ fn role(
         privacy_officer,
         mode,
         rows_withheld,
+        categories,
+        labels,
+        limited,
     })
 }
 

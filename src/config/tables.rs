@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 
 use toml::Spanned;
 
+use super::categories;
 use super::diagnostic::Findings;
 use super::policy::{column, own_name, relation, required_column};
 use super::reader::{Section, unknown};
 use crate::catalog::QualifiedName;
-use crate::policy::{Alternative, KeyPath, Path, Patients, Step, TableRule};
+use crate::policy::{Alternative, KeyPath, Path, Patients, RowCategory, Step, TableRule};
 
 /// The protected tables, for checks that span sections. Names and classes include those of entries
 /// with an error of their own, so that one mistake is not reported as several.
@@ -17,6 +18,7 @@ pub(super) struct Tables {
     rules: Vec<TableRule>,
     names: BTreeSet<QualifiedName>,
     classes: BTreeSet<String>,
+    categories: BTreeSet<String>,
 }
 
 impl Tables {
@@ -34,6 +36,14 @@ impl Tables {
 
     pub(super) fn classes(&self) -> Vec<&str> {
         self.classes.iter().map(String::as_str).collect()
+    }
+
+    pub(super) fn rules(&self) -> &[TableRule] {
+        &self.rules
+    }
+
+    pub(super) fn categories(&self) -> BTreeSet<String> {
+        self.categories.clone()
     }
 
     /// Reports that `name` has no entry.
@@ -77,7 +87,17 @@ pub(super) fn read(top: &mut Section<'_>, findings: &mut Findings<'_>) -> Tables
         let second = second.is_some();
         let path = path(&mut s, findings);
         let patients = patients(&mut s, path.as_ref(), findings);
+        let category = categories::of_rows(&mut s, findings);
+        let column_categories = categories::of_columns(&mut s, path.as_ref(), findings);
         s.finish(findings);
+        match &category {
+            Some(RowCategory::Whole(name)) => _ = tables.categories.insert(name.clone()),
+            Some(RowCategory::ByValue { values, .. }) => {
+                tables.categories.extend(values.names.values().cloned());
+            }
+            None => {}
+        }
+        tables.categories.extend(column_categories.values().map(|c| c.category.clone()));
         let (Some(name), Some(class), Some(path)) = (name, class, path) else { continue };
         if !second {
             tables.rules.push(TableRule {
@@ -85,6 +105,8 @@ pub(super) fn read(top: &mut Section<'_>, findings: &mut Findings<'_>) -> Tables
                 class: class.into_inner(),
                 path,
                 patients,
+                category,
+                column_categories,
             });
         }
     }

@@ -7,9 +7,9 @@ use sha2::{Digest, Sha256};
 
 use crate::catalog::QualifiedName;
 use crate::policy::{
-    Alternative, Assignment, AssignmentQuery, GlassProfile, Hours, Identifier, KeyPath, KeyType, Mask,
-    MaskPreset, Masking, Membership, Network, Outside, Path, Patients, Policy, Role, Scope, Source, Step,
-    TableRule, Terms,
+    Alternative, Assignment, AssignmentQuery, ColumnCategory, GlassProfile, Hours, Identifier, KeyPath,
+    KeyType, Labels, Mask, MaskPreset, Masking, Membership, Network, Outside, Path, Patients, Policy, Role,
+    RowCategory, Scope, Seen, Source, Step, TableRule, Terms, Values,
 };
 
 /// First 16 hexadecimal digits of the SHA-256 of the policy's canonical form.
@@ -33,6 +33,7 @@ fn canonical(policy: &Policy) -> String {
         assignment,
         sources,
         deny,
+        labels,
         tables,
         reference,
         roles,
@@ -56,6 +57,10 @@ fn canonical(policy: &Policy) -> String {
             Source::Relation(assignment) => out.assignment(assignment),
             Source::Query(AssignmentQuery { sql, relations: _, columns: _ }) => out.line("query", &[sql]),
         }
+    }
+    for Labels { relation, patient, column, values } in labels {
+        out.line("label", &[&relation.to_sql(), patient, column]);
+        out.values(values);
     }
     for name in deny {
         out.line("deny", &[&name.to_sql()]);
@@ -117,12 +122,24 @@ impl Canonical {
     }
 
     fn table(&mut self, table: &TableRule) {
-        let TableRule { name, class, path, patients } = table;
+        let TableRule { name, class, path, patients, category, column_categories } = table;
         let patients = match patients {
             Patients::Any => "any",
             Patients::All => "all",
         };
         self.line("table", &[&name.to_sql(), class, patients]);
+        match category {
+            None => {}
+            Some(RowCategory::Whole(category)) => self.line("category", &[category]),
+            Some(RowCategory::ByValue { column, values, null_is_none }) => {
+                self.line("category by", &[column, if *null_is_none { "none" } else { "closed" }]);
+                self.values(values);
+            }
+        }
+        for (column, ColumnCategory { category, mask }) in column_categories {
+            self.line("column category", &[column, category]);
+            self.mask("shown", name, column, Some(mask));
+        }
         match path {
             Path::One(path) => self.path(path),
             Path::When(alternatives) => {
@@ -131,6 +148,26 @@ impl Canonical {
                     self.line("is", &is.iter().map(String::as_str).collect::<Vec<_>>());
                     self.path(path);
                 }
+            }
+        }
+    }
+
+    fn values(&mut self, Values { names, none }: &Values) {
+        for (value, name) in names {
+            self.line("value", &[value, name]);
+        }
+        for value in none {
+            self.line("no name", &[value]);
+        }
+    }
+
+    fn seen(&mut self, what: &str, seen: &Seen) {
+        match seen {
+            Seen::All => self.line(what, &["all"]),
+            // As if it were not said, as it need not be.
+            Seen::Only(names) if names.is_empty() => {}
+            Seen::Only(names) => {
+                self.line(&format!("some {what}"), &names.iter().map(String::as_str).collect::<Vec<_>>());
             }
         }
     }
@@ -158,6 +195,10 @@ impl Canonical {
             privacy_officer,
             mode,
             rows_withheld,
+            categories,
+            labels,
+            // What follows from the others.
+            limited: _,
         } = role;
         let scope = match scope {
             Scope::Assigned => "assigned",
@@ -209,6 +250,8 @@ impl Canonical {
         for function in functions {
             self.line("function", &[&function.to_sql()]);
         }
+        self.seen("categories", categories);
+        self.seen("labels", labels);
         self.line("role mode", &[mode.as_str(), rows_withheld.as_str()]);
         self.line("break_glass", &break_glass.iter().map(String::as_str).collect::<Vec<_>>());
     }
@@ -231,6 +274,8 @@ impl Canonical {
             note_min_chars,
             max_patients,
             max_sessions_per_day,
+            categories,
+            labels,
         } = profile;
         let times = [ttl, max_ttl, idle_close].map(|d| d.as_millis().to_string());
         let counts = [note_min_chars, max_patients, max_sessions_per_day].map(u32::to_string);
@@ -238,5 +283,10 @@ impl Canonical {
         self.line("reasons", &reasons.iter().map(String::as_str).collect::<Vec<_>>());
         self.line("times_ms", &times.each_ref().map(String::as_str));
         self.line("counts", &counts.each_ref().map(String::as_str));
+        for (what, names) in [("opens categories", categories), ("opens labels", labels)] {
+            if !names.is_empty() {
+                self.line(what, &names.iter().map(String::as_str).collect::<Vec<_>>());
+            }
+        }
     }
 }

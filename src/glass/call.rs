@@ -58,6 +58,10 @@ pub struct OpenCall {
     pub ttl: Option<Duration>,
     /// What it is bound to.
     pub bind: Bind,
+    /// Categories that it opens of these patients, in order, none twice.
+    pub categories: Vec<String>,
+    /// Labels of these patients that it opens, likewise.
+    pub labels: Vec<String>,
 }
 
 impl Call {
@@ -120,6 +124,8 @@ const OPEN: &[Parameter] = &[
     text("scope"),
     text("access"),
     text("bind"),
+    Parameter { name: "categories", kind: Kind::List },
+    Parameter { name: "labels", kind: Kind::List },
 ];
 const EXTEND: &[Parameter] = &[text("session"), text("ttl"), text("note")];
 

@@ -1,6 +1,7 @@
 //! What a call comes to: the transitions that would carry it out and the reply, or a refusal.
 //! Pure: nothing changes until the caller has logged and applied the transitions.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -120,12 +121,16 @@ impl Desk {
         if open.patients.len() > profile.max_patients as usize {
             return Err(quota(format!("one session may name {} patients at most", profile.max_patients)));
         }
+        opens(&open.categories, &profile.categories, "category", "categories")?;
+        opens(&open.labels, &profile.labels, "label", "labels")?;
         let patients: Vec<Named> = open.patients.iter().map(|typed| resolve(typed, facts)).collect();
         let same = |s: &&Session| {
             s.terms.reason == reason
                 && s.terms.note == note
                 && s.terms.binding == open.bind
                 && s.terms.patients == patients
+                && s.terms.categories == open.categories
+                && s.terms.labels == open.labels
         };
         // A tool's "initial SQL" opens again with every connection: that is one session.
         if let Some(session) = self.active(who.user, who.connection, now).find(same) {
@@ -144,6 +149,8 @@ impl Desk {
             note,
             previous: self.previous(who.user, &patients, now),
             patients,
+            categories: open.categories.clone(),
+            labels: open.labels.clone(),
             binding: open.bind,
             connection: who.connection,
             address: who.address.to_owned(),
@@ -154,7 +161,7 @@ impl Desk {
             max_extensions: MAX_EXTENSIONS,
         };
         let id = self.free_id(facts.random);
-        let message = active_message(&id, expires_at, opened.patients.len(), now);
+        let message = active_message(&id, expires_at, &opened, now);
         let row = vec![
             Some(id.to_string()),
             Some("active".to_owned()),
@@ -284,6 +291,21 @@ fn profile<'a>(who: &Principal<'a>) -> Result<&'a GlassProfile, Refusal> {
         unacceptable(format!("your role ({}) cannot break glass", who.role.name))
             .with_hint("Ask a colleague who may, or whoever assigns patients. This attempt is recorded.")
     })
+}
+
+/// Refuses what the profile does not open.
+fn opens(named: &[String], allowed: &BTreeSet<String>, one: &str, many: &str) -> Result<(), Refusal> {
+    if named.iter().all(|name| allowed.contains(name)) {
+        return Ok(());
+    }
+    let hint = match allowed.is_empty() {
+        true => format!("Your profile opens no {many}."),
+        false => {
+            let names: Vec<&str> = allowed.iter().map(String::as_str).collect();
+            format!("It opens {many} {}.", names.join(", "))
+        }
+    };
+    Err(unacceptable(format!("your profile does not open that {one}")).with_hint(hint))
 }
 
 fn reason(typed: &str, profile: &GlassProfile) -> Result<String, Refusal> {

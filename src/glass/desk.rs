@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use super::answer::after;
 use super::transition::{Binding, Change, Ended, Ending, Opened, Transition};
 use super::{ConnectionId, SessionId};
+use crate::policy::{Opens, Variant, token};
 
 /// Every session there ever was, as the ledger tells it.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -88,11 +89,24 @@ pub struct Grants {
     pub sessions: Vec<SessionId>,
     /// Canonical patient keys, sorted, none twice.
     pub patients: Vec<String>,
+    /// What of these patients is opened beyond that, as [`token`]s, sorted, none twice.
+    pub opened: Vec<String>,
     /// Grows with every applied transition. With the same version this answer holds until
     /// `next_change`; a different version says: ask again.
     pub version: u64,
     /// When the first of these sessions is over, unless it is used or extended. `None` without sessions.
     pub next_change: Option<Timestamp>,
+}
+
+impl Grants {
+    /// The guard that a query gets under them.
+    pub fn variant(&self) -> Variant {
+        match (self.patients.is_empty(), self.opened.is_empty()) {
+            (true, _) => Variant::Assigned,
+            (false, true) => Variant::Granted,
+            (false, false) => Variant::Opened,
+        }
+    }
 }
 
 impl Session {
@@ -123,6 +137,14 @@ impl Session {
     /// The keys that it opens.
     pub fn keys(&self) -> impl Iterator<Item = &str> {
         self.terms.patients.iter().filter_map(|p| p.key.as_deref())
+    }
+
+    /// What it opens of its patients by name.
+    fn tokens(&self) -> impl Iterator<Item = String> {
+        let Opened { categories, labels, .. } = &self.terms;
+        let named = categories.iter().map(|name| (Opens::Category, name));
+        let named = named.chain(labels.iter().map(|name| (Opens::Label, name)));
+        named.flat_map(|(opens, name)| self.keys().map(move |key| token(opens, name, key)))
     }
 
     /// The end that has come by the clock at `now`, though no transition says so yet.
@@ -275,13 +297,16 @@ impl Desk {
     pub fn grants(&self, user: &str, connection: ConnectionId, now: Timestamp) -> Grants {
         let mut grants = Grants { version: self.version, ..Grants::default() };
         let mut patients = BTreeSet::new();
+        let mut opened = BTreeSet::new();
         for session in self.active(user, connection, now) {
             grants.sessions.push(session.id.clone());
             patients.extend(session.keys().map(str::to_owned));
+            opened.extend(session.tokens());
             let end = session.deadline().0;
             grants.next_change = Some(grants.next_change.map_or(end, |at| at.min(end)));
         }
         grants.patients = patients.into_iter().collect();
+        grants.opened = opened.into_iter().collect();
         grants
     }
 

@@ -10,8 +10,8 @@ use super::answer::{Reply, seconds_until, span, utc};
 use super::call::Function;
 use super::decide::{EXTENSION, Facts, MAX_EXTENSIONS, Principal, reasons, resolve};
 use super::desk::{Desk, Session, State};
-use super::transition::Ending;
-use crate::policy::Scope;
+use super::transition::{Ending, Opened};
+use crate::policy::{GlassProfile, Scope};
 
 /// How long `glass.status()` shows a session that is over: the time a review may take.
 const SHOWN_AFTER_END: SignedDuration = SignedDuration::from_hours(72);
@@ -67,28 +67,46 @@ impl Desk {
             Some(s) => line("break-glass", "yes", format!("session {} until {}", s.id, utc(s.expires_at))),
             None => line("break-glass", "no", "no active session of yours names this patient".to_owned()),
         };
+        let mut lines = vec![scope, assignment];
+        if who.role.limited {
+            let message = format!(
+                "some categories of data, or labels of patients, are closed to role {role}: what is of them stays hidden, \
+                 unless a break-glass session names it"
+            );
+            lines.push(line("categories and labels", "depends", message));
+        }
         let may = match who.profile {
             Some(_) => {
                 line("may break glass", "yes", format!("in an emergency: {}", Function::Open.example()))
             }
             None => line("may break glass", "no", format!("role {role} cannot break glass")),
         };
-        Reply::of(Function::Why, vec![scope, assignment, session, may])
+        lines.extend([session, may]);
+        Reply::of(Function::Why, lines)
     }
 }
 
 pub(super) fn active_message(
     id: &SessionId,
     expires_at: Timestamp,
-    patients: usize,
+    terms: &Opened,
     now: Timestamp,
 ) -> String {
     format!(
-        "break-glass session {id} is active for {} (until {}), read only, patients named: {patients}. \
+        "break-glass session {id} is active for {} (until {}), read only, patients named: {}{}. \
          Every access is recorded and will be reviewed. If nothing shows, check the number you typed.",
         span(seconds_until(expires_at, now)),
         utc(expires_at),
+        terms.patients.len(),
+        opened_names(terms),
     )
+}
+
+/// What a session opens by name, in words.
+fn opened_names(terms: &Opened) -> String {
+    let named = [("categories", &terms.categories), ("labels", &terms.labels)];
+    let named = named.into_iter().filter(|(_, names)| !names.is_empty());
+    named.map(|(what, names)| format!(", {what} opened: {}", names.join(", "))).collect()
 }
 
 /// The row of an active session for open and extend.
@@ -99,7 +117,7 @@ pub(super) fn row(session: &Session, expires_at: Timestamp, now: Timestamp) -> V
         Some("active".to_owned()),
         Some(patients.to_string()),
         Some(utc(expires_at)),
-        Some(active_message(&session.id, expires_at, patients, now)),
+        Some(active_message(&session.id, expires_at, &session.terms, now)),
     ]
 }
 
@@ -130,7 +148,12 @@ fn status_row(session: &Session, now: Timestamp) -> Vec<Option<String>> {
     let extensions = session.terms.max_extensions.saturating_sub(session.extensions);
     let (deadline, _) = session.deadline();
     let message = if active {
-        format!("{} left; closes {} if not used", span(seconds_until(session.expires_at, now)), utc(deadline))
+        format!(
+            "{} left; closes {} if not used{}",
+            span(seconds_until(session.expires_at, now)),
+            utc(deadline),
+            opened_names(&session.terms)
+        )
     } else {
         format!("ended {} because {how}; review pending", utc(end))
     };
@@ -149,6 +172,18 @@ fn status_row(session: &Session, now: Timestamp) -> Vec<Option<String>> {
     ]
 }
 
+/// What sessions open only when they name it.
+fn opened_on_request(profile: &GlassProfile) -> String {
+    let named = [("Categories", "categories", &profile.categories), ("Labels", "labels", &profile.labels)];
+    let named = named.into_iter().filter(|(_, _, names)| !names.is_empty());
+    named
+        .map(|(what, key, names)| {
+            let names: Vec<&str> = names.iter().map(String::as_str).collect();
+            format!(". {what} open only when named ({key} => ARRAY['...']): {}", names.join(", "))
+        })
+        .collect()
+}
+
 /// What there is to call, with the caller's own terms.
 pub(super) fn help(who: &Principal<'_>) -> Reply {
     let terms = match who.profile {
@@ -157,14 +192,15 @@ pub(super) fn help(who: &Principal<'_>) -> Reply {
             format!(
                 "opens at once, read only, only the patients named, for {} (ttl => '...', up to {}), closes after {} \
                  unused. Reasons: {}. Note: at least {} characters. Up to {} patients (patients => ARRAY['...']), {} \
-                 sessions in 24 h. bind => 'connection' (default) or 'principal' (all your connections)",
+                 sessions in 24 h. bind => 'connection' (default) or 'principal' (all your connections){}",
                 text(p.ttl),
                 text(p.max_ttl),
                 text(p.idle_close),
                 reasons(p),
                 p.note_min_chars,
                 p.max_patients,
-                p.max_sessions_per_day
+                p.max_sessions_per_day,
+                opened_on_request(p)
             )
         }
         None => format!("your role ({}) cannot break glass", who.role.name),

@@ -152,7 +152,26 @@ impl Shape {
             note: self.required("note", params)?,
             ttl: self.text("ttl", params)?.map(|t| note::parse_duration(&t)).transpose()?,
             bind,
+            categories: self.names("categories", params)?,
+            labels: self.names("labels", params)?,
         })
+    }
+
+    /// Categories or labels, each once, in order.
+    fn names(&self, parameter: &str, params: &dyn ParamValues) -> Result<Vec<String>, Refusal> {
+        let values = match self.value(parameter, params)? {
+            Value::Null => Vec::new(),
+            Value::Text(text) if text.trim_start().starts_with('{') => args::array_literal(&text)?,
+            Value::Text(text) => vec![text],
+            Value::List(list) => list,
+        };
+        let mut names: Vec<String> = Vec::new();
+        for name in values.iter().map(|name| name.trim()) {
+            if !names.iter().any(|n| n == name) {
+                names.push(name.to_owned());
+            }
+        }
+        Ok(names)
     }
 
     /// The patients named, each once, in order.

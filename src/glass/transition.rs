@@ -52,6 +52,12 @@ pub struct Opened {
     pub note: String,
     /// The patients named, in the order named, each once.
     pub patients: Vec<Named>,
+    /// Categories that it opens, in the order named, each once; records from before there were any have none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub categories: Vec<String>,
+    /// Labels of patients that it opens, likewise.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub labels: Vec<String>,
     /// What the session is bound to.
     pub binding: Binding,
     /// The connection that opened it.

@@ -12,9 +12,8 @@ use crate::sql::StatementKind;
 /// patient could also write it. What a write does outside the assignment so stays hidden or refused.
 pub fn variant_for(kind: StatementKind, grants: &Grants) -> Variant {
     match kind {
-        StatementKind::Select if !grants.patients.is_empty() => Variant::Granted,
-        StatementKind::Select
-        | StatementKind::Insert
+        StatementKind::Select => grants.variant(),
+        StatementKind::Insert
         | StatementKind::Update
         | StatementKind::Delete
         | StatementKind::Merge

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
+use super::closed::{Closed, ClosedLabels};
 use super::preset::masks_on;
 use super::{KeyPath, Mask, Outside, OutsideMasks, Path, Policy, Role, Scope, Source, TableMasks, TableRule};
 use crate::catalog::{Catalog, Oid, QualifiedName, Relation};
@@ -21,6 +22,29 @@ pub struct BoundTable {
     pub rule: Arc<TableRule>,
     /// The type, as SQL text, of the column that tells which way a row takes (`when`), if there is one.
     pub tells_type: Option<String>,
+    /// What of it is closed to the role that it is looked at for, beyond the assignment.
+    pub closed: Option<Arc<Closed>>,
+}
+
+impl BoundTable {
+    /// True when the guard asks for no assignment: the role sees every patient, but not everything of them.
+    pub fn sees_everyone(&self) -> bool {
+        self.closed.as_ref().is_some_and(|c| c.everyone())
+    }
+
+    /// True when rows of patients whom the role sees can be closed to it.
+    pub fn hides_rows(&self) -> bool {
+        self.closed.as_ref().is_some_and(|c| c.hides_rows())
+    }
+
+    /// The columns by which it is decided whether a row may be written, each once.
+    pub fn deciding_columns(&self) -> Vec<&str> {
+        let mut columns = self.rule.owner_columns();
+        columns.extend(self.closed.as_ref().and_then(|c| c.column()));
+        columns.sort_unstable();
+        columns.dedup();
+        columns
+    }
 }
 
 /// Why a relation is closed to a role.
@@ -81,8 +105,18 @@ pub struct BoundPolicy {
     pub broken: HashSet<Oid>,
     /// Masks that a preset of a role proposes, and those the role names, by role and relation.
     presets: HashMap<Arc<str>, HashMap<Oid, BTreeMap<String, Mask>>>,
+    /// Protected relations as a role sees to which categories or labels are closed. One that is not here
+    /// is closed to the role: what is sensitive in it cannot be told.
+    limited: HashMap<Arc<str>, Limited>,
     /// What could not be bound: configured names that do not exist, keys of a wrong type ...
     pub problems: Vec<String>,
+}
+
+/// What is closed to one role.
+#[derive(Debug, Clone, Default)]
+struct Limited {
+    labels: Vec<ClosedLabels>,
+    tables: HashMap<Oid, BoundTable>,
 }
 
 impl BoundPolicy {
@@ -100,6 +134,7 @@ impl BoundPolicy {
             links: HashMap::new(),
             broken: HashSet::new(),
             presets: HashMap::new(),
+            limited: HashMap::new(),
             problems: Vec::new(),
         };
         let policy = Arc::clone(&bound.policy);
@@ -114,6 +149,7 @@ impl BoundPolicy {
             bound.keep_broken(catalog, previous);
         }
         bound.bind_presets(catalog);
+        bound.bind_limited(catalog);
         for name in &policy.reference {
             match catalog.lookup(name) {
                 Some(r) => {
@@ -196,7 +232,7 @@ impl BoundPolicy {
             match ways(rule, relation, catalog) {
                 Ok(tells_type) => {
                     let (name, rule) = (relation.name.clone(), Arc::clone(rule));
-                    self.tables.insert(oid, BoundTable { oid, name, rule, tells_type });
+                    self.tables.insert(oid, BoundTable { oid, name, rule, tells_type, closed: None });
                 }
                 Err(problem) => {
                     self.problems.push(problem);
@@ -254,6 +290,15 @@ impl BoundPolicy {
                 }
             }
         }
+        for labels in &self.policy.labels {
+            let Some(relation) = catalog.lookup(&labels.relation) else { continue };
+            let columns = links.entry(relation.oid).or_default();
+            columns.insert(labels.column.clone());
+            // Its own key is checked with every row that is written.
+            if self.tables.get(&relation.oid).and_then(|t| t.rule.own_key()) != Some(&labels.patient) {
+                columns.insert(labels.patient.clone());
+            }
+        }
         for source in self.policy.all_sources() {
             let columns = source.columns();
             for relation in source.relations().iter().filter_map(|name| catalog.lookup(name)) {
@@ -298,6 +343,50 @@ impl BoundPolicy {
         }
     }
 
+    fn bind_limited(&mut self, catalog: &Catalog) {
+        let policy = Arc::clone(&self.policy);
+        let mut problems = BTreeSet::new();
+        for role in policy.roles.values().filter(|r| r.limited) {
+            let mut limited = Limited::default();
+            match ClosedLabels::of(role, &policy.labels, catalog) {
+                Ok(labels) => limited.labels = labels,
+                Err(problem) => {
+                    problems.insert(problem);
+                    continue;
+                }
+            }
+            for (oid, table) in &self.tables {
+                let Some(relation) = catalog.relation(*oid) else { continue };
+                match Closed::of(role, &table.rule, relation, &limited.labels, catalog) {
+                    Ok(closed) => {
+                        let table = BoundTable { closed: closed.map(Arc::new), ..table.clone() };
+                        limited.tables.insert(*oid, table);
+                    }
+                    Err(problem) => _ = problems.insert(problem),
+                }
+            }
+            self.limited.insert(Arc::clone(&role.name), limited);
+        }
+        self.problems.extend(problems);
+    }
+
+    /// A protected relation as `role` sees it; `None` when it is none, or when what is closed of it cannot be
+    /// told.
+    pub fn table_for(&self, role: &Role, oid: Oid) -> Option<&BoundTable> {
+        match role.limited {
+            false => self.tables.get(&oid),
+            true => self.limited.get(&role.name)?.tables.get(&oid),
+        }
+    }
+
+    /// The labels that close patients to `role`; `None` when that cannot be told.
+    pub fn closed_labels(&self, role: &Role) -> Option<&[ClosedLabels]> {
+        match role.limited {
+            false => Some(&[]),
+            true => Some(&self.limited.get(&role.name)?.labels),
+        }
+    }
+
     /// The masks of `role` on a protected table.
     fn masks_of<'a>(&'a self, role: &'a Role, table: &BoundTable) -> Option<&'a BTreeMap<String, Mask>> {
         match role.masking.preset {
@@ -327,10 +416,11 @@ impl BoundPolicy {
         if role.classes.as_ref().is_some_and(|classes| !classes.contains(&table.rule.class)) {
             return Access::Denied(Denial::ClassNotAllowed);
         }
+        let Some(table) = self.table_for(role, oid) else { return Access::Denied(Denial::NotMapped) };
         let word = role.outside_in(&table.rule.class);
         let (filter, outside) = match role.scope {
             Scope::None => return Access::Denied(Denial::ScopeNone),
-            Scope::All => (false, None),
+            Scope::All => (table.hides_rows(), None),
             Scope::Assigned if word == Outside::Mask => {
                 (false, Some(role.masking.outside.get(&table.rule.name).unwrap_or(&NOTHING)))
             }
@@ -342,9 +432,13 @@ impl BoundPolicy {
             return Access::Denied(Denial::NotMapped);
         }
         let own = self.masks_of(role, table).into_iter().flatten();
-        let own = own.map(|(column, mask)| (column.as_str(), mask)).collect();
+        let mut own: BTreeMap<&str, &Mask> = own.map(|(column, mask)| (column.as_str(), mask)).collect();
+        let closed = table.closed.iter().flat_map(|c| c.columns());
+        own.extend(closed.map(|(column, closed)| (column.as_str(), &closed.mask)));
+        let own = own.into_iter().collect();
         let masks = TableMasks { own, outside, owners: table.rule.owner_columns() };
-        Access::Protected { table, filter, masks, block: filter && word == Outside::Block }
+        let block = filter && role.scope == Scope::Assigned && word == Outside::Block;
+        Access::Protected { table, filter, masks, block }
     }
 }
 

@@ -6,6 +6,7 @@
 //! The filter is a semi-join (`= ANY (SELECT ...)`), never inside OR or CASE: measured, those
 //! forms read the whole assignment per statement.
 
+use super::closed;
 use super::mask::clear_expression;
 use super::steady::{Steady, is_steady, steady_condition};
 use super::{
@@ -21,6 +22,8 @@ pub enum Variant {
     Assigned,
     /// Assigned patients and the granted ones (a second bind parameter).
     Granted,
+    /// The same, and of the granted ones also what a session opens by name: categories, labels (a third).
+    Opened,
 }
 
 /// The bind parameters a guard reads. They come after the client's own.
@@ -30,6 +33,8 @@ pub struct GuardParams {
     pub principal: u16,
     /// `$n` with the granted patients (array of the key type); absent in [`Variant::Assigned`].
     pub grants: Option<u16>,
+    /// `$n` with what is opened by name ([`token`](super::token)s, `text[]`); in [`Variant::Opened`] alone.
+    pub opened: Option<u16>,
 }
 
 impl GuardParams {
@@ -44,7 +49,11 @@ impl GuardParams {
             principal: client_params.saturating_add(1),
             grants: match variant {
                 Variant::Assigned => None,
-                Variant::Granted => Some(client_params.saturating_add(2)),
+                Variant::Granted | Variant::Opened => Some(client_params.saturating_add(2)),
+            },
+            opened: match variant {
+                Variant::Assigned | Variant::Granted => None,
+                Variant::Opened => Some(client_params.saturating_add(3)),
             },
         }
     }
@@ -61,14 +70,21 @@ pub(super) fn col(alias: &str, column: &str) -> String {
 }
 
 /// The subquery that yields every patient key the principal may see.
-pub(super) fn visible_keys(policy: &Policy, params: GuardParams) -> String {
+pub(super) fn visible_keys(policy: &Policy, table: &BoundTable, params: GuardParams) -> String {
     let assigned = assigned_keys(policy, &format!("${}::pg_catalog.text", params.principal));
-    match params.grants {
+    let keys = match params.grants {
         None => assigned,
         Some(n) => {
             format!("{assigned} UNION ALL SELECT pg_catalog.unnest(${n}::{})", array_type(policy.key_type))
         }
-    }
+    };
+    closed::open_keys(table, keys, params)
+}
+
+/// True for one row that leads to a patient whom the user sees: what is asked row by row, for places that are
+/// evaluated so (CASE). Conjuncts.
+fn row_is_visible(policy: &Policy, table: &BoundTable, alias: &str, params: GuardParams) -> Option<String> {
+    (!table.sees_everyone()).then(|| way::may_write(table, alias, &visible_keys(policy, table, params)))
 }
 
 /// The array type of the key type.
@@ -76,10 +92,14 @@ fn array_type(key: KeyType) -> String {
     format!("{}[]", key.sql())
 }
 
-/// The filter conjunct for one occurrence of a protected table under `alias`: true exactly for
-/// rows whose patient is visible; NULL keys are nobody's. Parenthesised; to be AND-ed.
+/// The filter for one occurrence of a protected table under `alias`: true exactly for rows whose patient
+/// is visible and of which nothing is closed to the role; NULL keys are nobody's. One conjunct or several,
+/// each parenthesised; to be AND-ed.
 pub fn guard_conjunct(policy: &Policy, table: &BoundTable, alias: &str, params: GuardParams) -> String {
-    way::guard(table, alias, &visible_keys(policy, params))
+    let assigned =
+        (!table.sees_everyone()).then(|| way::guard(table, alias, &visible_keys(policy, table, params)));
+    let all = assigned.into_iter().chain(closed::conditions(table, alias, params, false));
+    all.collect::<Vec<_>>().join(" AND ")
 }
 
 /// The witness of a row under `alias`: its patient key as text, or, where a row can belong to several
@@ -91,7 +111,9 @@ pub fn key_expression(
     alias: &str,
     filter: Option<GuardParams>,
 ) -> String {
-    let visible = filter.filter(|_| table.rule.is_many()).map(|params| visible_keys(policy, params));
+    let visible = filter
+        .filter(|_| table.rule.is_many() && !table.sees_everyone())
+        .map(|params| visible_keys(policy, table, params));
     way::witness(table, alias, visible.as_deref())
 }
 
@@ -104,19 +126,30 @@ pub fn key_rows(policy: &Policy, table: &BoundTable, alias: &str, filter: Option
 /// True for a row under `alias` that is visible: the filter in a form that looks one row's patient up,
 /// for places that are evaluated row by row (CASE).
 pub fn visible_condition(policy: &Policy, table: &BoundTable, alias: &str, params: GuardParams) -> String {
-    format!("({})", way::may_write(table, alias, &visible_keys(policy, params)))
+    let visible = row_is_visible(policy, table, alias, params);
+    let all = visible.into_iter().chain(closed::conditions(table, alias, params, false));
+    format!("({})", all.collect::<Vec<_>>().join(" AND "))
 }
 
 /// A RETURNING expression that lets a written row pass (NULL) when it is visible and otherwise
-/// raises 22P02 with a text that starts with `GLS-201`, which undoes the statement. The text depends
-/// on the row, so the planner cannot evaluate it early.
+/// raises 22P02 with a text that starts with `GLS-201`, or with `GLS-204` when the row is of a closed
+/// category, which undoes the statement. The text depends on the row, so the planner cannot evaluate it
+/// early.
 pub fn new_key_check(policy: &Policy, table: &BoundTable, alias: &str, params: GuardParams) -> String {
     let row: Vec<String> = table.rule.owner_columns().into_iter().map(|c| col(alias, c)).collect();
-    format!(
-        "CASE WHEN {} THEN NULL::pg_catalog.bool ELSE pg_catalog.concat('GLS-201 ', {})::pg_catalog.bool END",
-        way::may_write(table, alias, &visible_keys(policy, params)),
-        row.join(", ' ', "),
-    )
+    let row = row.join(", ' ', ");
+    let fails = |code: &str| format!("pg_catalog.concat('{code} ', {row})::pg_catalog.bool");
+    let visible = row_is_visible(policy, table, alias, params);
+    let all = visible.into_iter().chain(closed::beside_category(table, alias, params));
+    let patient = format!(
+        "CASE WHEN {} THEN NULL::pg_catalog.bool ELSE {} END",
+        all.collect::<Vec<_>>().join(" AND "),
+        fails("GLS-201"),
+    );
+    match closed::category(table, alias, params) {
+        None => patient,
+        Some(open) => format!("CASE WHEN {open} THEN {patient} ELSE {} END", fails("GLS-204")),
+    }
 }
 
 /// The check of a row proposed for insertion when another one is in its way (ON CONFLICT DO UPDATE):
@@ -190,7 +223,18 @@ pub fn derived_table(
     let mut items = Vec::with_capacity(relation.columns.len() + 1);
     for c in &relation.columns {
         let own = masks.own(&c.name);
-        let shown = own.map(|mask| mask_expression(c, inner_alias, mask, MaskOf::Rows));
+        let opened = shape.filter.or(shape.inside);
+        let opened = opened.and_then(|p| closed::column_opened(table, inner_alias, &c.name, p));
+        let shown = own.map(|mask| {
+            let masked = mask_expression(c, inner_alias, mask, MaskOf::Rows);
+            match &opened {
+                None => masked,
+                Some(is_open) => {
+                    let clear = clear_expression(c, inner_alias);
+                    format!("CASE WHEN {is_open} THEN {clear} ELSE {masked} END")
+                }
+            }
+        });
         joins.extend(own.and_then(|mask| mask_join(c, inner_alias, mask, MaskOf::Rows)));
         let shown = match &inside {
             Some(inside) if !masks.same_outside(&c.name) => {
@@ -217,6 +261,9 @@ pub fn derived_table(
     if let Some(params) = shape.filter.filter(|_| shape.steady && is_steady(table, relation.kind)) {
         conjuncts.push(steady_condition(policy, table, inner_alias, params, Steady::Way));
     }
+    // Where rows outside are shown masked, what is closed is not shown at all.
+    let beside = shape.inside.filter(|_| shape.filter.is_none());
+    conjuncts.extend(beside.into_iter().flat_map(|p| closed::conditions(table, inner_alias, p, true)));
     conjuncts.extend(shape.local.iter().map(|l| format!("({l})")));
     let mut text = format!(
         "(SELECT {} FROM {}{} AS {}{}{joins}",
@@ -253,7 +300,7 @@ impl Inside {
         };
         let Some(path) = table.rule.single().filter(|_| policy.sources.is_empty()) else {
             // No join could tell them without doubling rows.
-            let condition = way::may_write(table, alias, &visible_keys(policy, params));
+            let condition = way::may_write(table, alias, &visible_keys(policy, table, params));
             return Inside { joins: String::new(), condition };
         };
         let mut joins = String::new();

@@ -57,6 +57,7 @@ pub fn lint(bound: &BoundPolicy, catalog: &Catalog, facts: &Facts) -> Vec<Findin
     let mut lint = Lint { bound, catalog, facts, findings: Vec::new() };
     lint.problems();
     lint.assignments();
+    lint.labels();
     lint.denied();
     for table in &bound.policy.tables {
         lint.table(table);
@@ -106,6 +107,21 @@ impl<'a> Lint<'a> {
             message: message.into(),
             help: (!help.is_empty()).then_some(help),
         });
+    }
+
+    /// Label relations: the key's type, what reads them, an index.
+    fn labels(&mut self) {
+        let policy = &self.bound.policy;
+        for labels in &policy.labels {
+            let Some(relation) = self.catalog.lookup(&labels.relation) else { continue };
+            if let Some(column) = relation.column(&labels.patient) {
+                self.key_column(&labels.relation, column);
+            }
+            if self.facts.row_security.contains(&relation.oid) {
+                let message = "row-level security on a label relation can hide labels from guards";
+                self.push(Level::Warning, "row-security", &labels.relation, message, "");
+            }
+        }
     }
 
     /// What did not bind. A misspelt `reference` only closes a table that was meant to be open.
@@ -262,13 +278,19 @@ impl BoundPolicy {
     /// [`crate::catalog::facts`] is asked about.
     pub fn guard_readers(&self, catalog: &Catalog) -> (Vec<String>, Vec<Oid>) {
         let policy = &self.policy;
-        let is_guarded = |role: &String| policy.roles.get(role).is_some_and(|r| r.scope == Scope::Assigned);
+        let is_guarded = |role: &String| {
+            policy
+                .roles
+                .get(role)
+                .is_some_and(|r| r.scope == Scope::Assigned || (r.scope == Scope::All && r.limited))
+        };
         let users = policy.membership.users.iter().filter(|(_, role)| is_guarded(role)).map(|(u, _)| u);
         let groups = policy.membership.groups.iter().filter(|(_, role)| is_guarded(role)).map(|(g, _)| g);
         let mut relations: BTreeSet<Oid> = self.assignments.iter().copied().collect();
         for step in policy.tables.iter().flat_map(TableRule::steps) {
             relations.extend(catalog.lookup(&step.table).map(|r| r.oid));
         }
+        relations.extend(policy.labels.iter().filter_map(|l| Some(catalog.lookup(&l.relation)?.oid)));
         (users.chain(groups).cloned().collect(), relations.into_iter().collect())
     }
 }

@@ -4,7 +4,9 @@
 //! against a catalog snapshot, by OID. Reload is a value swap. What cannot be read denies.
 
 mod bound;
+mod category;
 mod cells;
+mod closed;
 mod guard;
 mod hipaa;
 mod lint;
@@ -19,7 +21,9 @@ mod terms;
 mod way;
 
 pub use bound::{Access, BoundPolicy, BoundTable, Denial};
+pub use category::{ColumnCategory, Labels, RowCategory, Seen, Values, limits};
 pub use cells::{CELL_AGGREGATES, cell_condition};
+pub use closed::{Closed, ClosedLabels, Opens, open_assigned_keys, token};
 use guard::col;
 pub use guard::*;
 pub use hipaa::{HipaaIdentifier, identifier_of, mask_for};
@@ -205,6 +209,12 @@ pub struct Role {
     pub mode: PolicyMode,
     /// When its users are told GLS-202.
     pub rows_withheld: WithheldNotice,
+    /// Categories of rows and columns that it sees.
+    pub categories: Seen,
+    /// Labels of patients whom it sees.
+    pub labels: Seen,
+    /// Some category or label of the policy is closed to it ([`limits`]).
+    pub limited: bool,
 }
 
 impl Role {
@@ -215,6 +225,9 @@ impl Role {
             scope,
             mode: PolicyMode::Enforce,
             rows_withheld: WithheldNotice::Always,
+            categories: Seen::default(),
+            labels: Seen::default(),
+            limited: false,
             when: None,
             outside: Outside::Hide,
             outside_of: BTreeMap::new(),
@@ -228,14 +241,16 @@ impl Role {
         }
     }
 
-    /// True for a role whose statements are subject to the deny lists: every role but those that
-    /// see all patients, have neither masks nor a list of classes, and are denied no table.
+    /// True for a role whose statements are subject to the deny lists: every role but those that see all
+    /// patients, have neither masks nor a list of classes, are denied no table and see every category and
+    /// label.
     pub fn is_restricted(&self) -> bool {
         self.scope != Scope::All
             || !self.masks.is_empty()
             || !self.masking.is_empty()
             || self.classes.is_some()
             || !self.denied.is_empty()
+            || self.limited
     }
 
     /// True when rows of patients outside are shown masked in some class of tables.
@@ -268,6 +283,10 @@ pub struct GlassProfile {
     pub max_patients: u32,
     /// Most sessions one principal may open in 24 h.
     pub max_sessions_per_day: u32,
+    /// Categories that a session may open when it names them.
+    pub categories: BTreeSet<String>,
+    /// Labels of patients that a session may open when it names them.
+    pub labels: BTreeSet<String>,
 }
 
 /// How a principal gets its role.
@@ -296,6 +315,8 @@ pub struct Policy {
     pub sources: Vec<Source>,
     /// Relations closed to every role but those that name them.
     pub deny: BTreeSet<QualifiedName>,
+    /// Where labels of patients are read from.
+    pub labels: Vec<Labels>,
     /// Protected tables.
     pub tables: Vec<TableRule>,
     /// Relations declared free of patients.

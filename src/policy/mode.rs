@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Outside, Policy, Role, Scope, WithheldNotice};
+use super::{Outside, Policy, Role, Scope, Seen, WithheldNotice};
 
 /// What becomes of a decision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -52,6 +52,9 @@ impl Role {
             privacy_officer,
             mode,
             rows_withheld: _,
+            categories: _,
+            labels: _,
+            limited: _,
         } = self;
         Role {
             name: name.clone(),
@@ -68,6 +71,9 @@ impl Role {
             privacy_officer: *privacy_officer,
             mode: *mode,
             rows_withheld: WithheldNotice::Never,
+            categories: Seen::All,
+            labels: Seen::All,
+            limited: false,
         }
     }
 

@@ -1,5 +1,8 @@
 //! How a row belongs to its patients, as plain data. The SQL text made of it stands in `way`.
 
+use std::collections::BTreeMap;
+
+use super::{ColumnCategory, RowCategory};
 use crate::catalog::QualifiedName;
 
 /// One step from a table towards the patient: `column` of the table we stand on equals
@@ -94,12 +97,23 @@ pub struct TableRule {
     pub path: Path,
     /// When a row of several patients is visible; no difference for others.
     pub patients: Patients,
+    /// The category of its rows, if they have one.
+    pub category: Option<RowCategory>,
+    /// Columns that have a category.
+    pub column_categories: BTreeMap<String, ColumnCategory>,
 }
 
 impl TableRule {
     /// A rule for rows that belong to one patient, or to several of whom any makes it visible.
     pub fn new(name: QualifiedName, class: impl Into<String>, path: impl Into<Path>) -> Self {
-        Self { name, class: class.into(), path: path.into(), patients: Patients::Any }
+        Self {
+            name,
+            class: class.into(),
+            path: path.into(),
+            patients: Patients::Any,
+            category: None,
+            column_categories: BTreeMap::new(),
+        }
     }
 
     /// Every way a row may take.

@@ -10,6 +10,7 @@
 //!
 //! Not here: the assignment, which a running statement reads once (a limitation of its own).
 
+use super::closed;
 use super::guard::visible_keys;
 use super::path::{KeyPath, Path, Patients};
 use super::way::{chain, equal, is_visible, takes};
@@ -67,7 +68,7 @@ pub fn steady_condition(
         table.name.to_sql(),
         quote_ident(&seen),
     );
-    let visible = visible_keys(policy, params);
+    let visible = visible_keys(policy, table, params);
     let ways = match steady {
         // Of rows of several patients, all of whom must be visible, others may have come.
         Steady::Way if !(table.rule.is_many() && table.rule.patients == Patients::All) => ways(table),
@@ -83,7 +84,7 @@ pub fn steady_condition(
             cheap(),
             from.strip_prefix("FROM ").unwrap_or(&from),
             unmoved.join(" AND "),
-            is_visible(&key, &visible)
+            closed::key_is_open(table, &key, params).unwrap_or_else(|| is_visible(&key, &visible))
         ));
     }
     format!("CASE {arms} ELSE pg_catalog.concat('{MOVED} ', {})::pg_catalog.bool END", place(alias, "ctid"))

@@ -58,6 +58,27 @@ pub(super) fn chain(path: &KeyPath, kind: char, start: &str) -> Option<(String, 
     Some((format!("FROM {from} WHERE {condition}"), col(&at, &path.key)))
 }
 
+/// Every way that a row `alias` takes, as a query with a row for each patient at its end whose key `found`
+/// (SQL text of a condition on it) holds for. Not for tables that have the key themselves.
+pub(super) fn ways(
+    table: &BoundTable,
+    alias: &str,
+    kind: char,
+    found: impl Fn(&str) -> String,
+) -> Vec<String> {
+    let arm = |path: &KeyPath, taken: String| {
+        let (from, key) = chain(path, kind, &col(alias, path.first_column()))?;
+        Some(format!("SELECT 1 {from}{taken} AND {}", found(&key)))
+    };
+    match &table.rule.path {
+        Path::One(path) => arm(path, String::new()).into_iter().collect(),
+        Path::When(alternatives) => alternatives
+            .iter()
+            .filter_map(|a| arm(&a.path, format!(" AND {}", takes(table, a, alias))))
+            .collect(),
+    }
+}
+
 /// True when `key` is among the visible keys: for a value of a row, not for whole tables.
 pub(super) fn is_visible(key: &str, visible: &str) -> String {
     let (v, k) = (format!("{RESERVED_PREFIX}v"), format!("{RESERVED_PREFIX}k"));

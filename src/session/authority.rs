@@ -9,7 +9,7 @@ use super::peer::Stream;
 use super::statements::Portal;
 use super::{Ended, Session, Slow, lost, report};
 use crate::catalog::Namespace;
-use crate::policy::{GlsCode, Refusal, Variant};
+use crate::policy::{GlsCode, Refusal};
 use crate::wire::message::{self, Bind, DataRow, Execute, Parse, Status, Target, TargetKind};
 
 /// Asks what unqualified names mean: the search path with its implicit schemas, and the session's
@@ -93,7 +93,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
         if let Some(grants) = self.world.grants_if_changed(&self.grants, &self.principal, self.connection) {
             self.grants = Arc::new(grants);
         }
-        let variant = if self.grants.patients.is_empty() { Variant::Assigned } else { Variant::Granted };
+        let variant = self.grants.variant();
         if variant != self.context.variant {
             self.context.variant = variant;
             self.context_changed();

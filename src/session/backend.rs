@@ -396,13 +396,16 @@ impl<C: Stream, S: Stream> Session<C, S> {
         let run = &mut ending.run;
         if ending.plan.kind == StatementKind::Merge {
             let reach = match ending.plan.filtered {
-                true => self.world.reach(&self.principal, &run.grants).await,
+                true => self.world.reach(&self.principal, &self.role, &run.grants).await,
                 false => None,
             };
             run.passed = Some(super::objects::Passed::of(reach));
         }
-        let outside = self.world.outside(&self.principal, &run.grants, &mut run.sought).await;
-        ending.inside |= ending.plan.lineage.strategy == Strategy::Pinned && !outside;
+        let outside = self.world.outside(&self.principal, &self.role, &run.grants, &mut run.sought).await;
+        // A session may have opened a patient, but not the patient's label.
+        let labels = self.context.policy.closed_labels(&self.role).is_none_or(|closed| !closed.is_empty());
+        let certain = !labels || ending.run.grants.patients.is_empty();
+        ending.inside |= ending.plan.lineage.strategy == Strategy::Pinned && !outside && certain;
         if outside && ending.empty && ending.plan.block {
             let refusal = self.world.not_your_patient(&ending.run.sought, &self.role);
             return self.end_with_refusal(ending.run, &refusal);
@@ -429,11 +432,13 @@ impl<C: Stream, S: Stream> Session<C, S> {
             }
             _ => frame.into_raw(),
         };
+        // Rows of a patient who is seen can be of a closed category.
+        let inside = inside && !plan.closed;
         let says_withheld = match plan.wrap {
             Wrap::Plain | Wrap::Declare(_) | Wrap::Execute(_) => plan.kind == StatementKind::Select,
             Wrap::Prepare(_) | Wrap::Fetch(_) | Wrap::Move(_) | Wrap::Commit => false,
         };
-        if plan.filtered && says_withheld && !inside && tag == ServerTag::CommandComplete {
+        if (plan.filtered || plan.closed) && says_withheld && !inside && tag == ServerTag::CommandComplete {
             let tell = match self.role.rows_withheld {
                 WithheldNotice::Always => true,
                 WithheldNotice::Once => !self.told_withheld,

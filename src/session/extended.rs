@@ -257,6 +257,9 @@ impl<C: Stream, S: Stream> Session<C, S> {
         if plan.grants_param.is_some() {
             ours.push(Some(Bytes::from(array_literal(&self.grants.patients))));
         }
+        if plan.opened_param.is_some() {
+            ours.push(Some(Bytes::from(array_literal(&self.grants.opened))));
+        }
         ours
     }
 

@@ -119,7 +119,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
         let id = self.new_run(texts, super::run::Mode::Guarded(std::sync::Arc::new(plan)), Vec::new());
         let Some(mut run) = self.runs.remove(&id) else { return false };
         if filtered && super::run::depends_on_data(&report.code()) {
-            run.reach = self.world.reach(&self.principal, &run.grants).await;
+            run.reach = self.world.reach(&self.principal, &self.role, &run.grants).await;
         }
         let outcome = Outcome::Error { sqlstate: report.code().into_owned() };
         let mut receipt = None;
@@ -252,10 +252,19 @@ impl<C: Stream, S: Stream> Session<C, S> {
         if let Some(refusal) = run.copy.refused.take() {
             return self.end_with_refusal(run, &refusal);
         }
-        // A new row whose patient is outside: the check in RETURNING raised it.
-        if guarded && &*report.code() == "22P02" && report.message().contains("GLS-201") {
-            let refusal = self.world.not_your_patient(&[], &self.role);
-            return self.end_with_refusal(run, &refusal);
+        // A new row whose patient is outside, or whose category is closed: the check in RETURNING raised it.
+        if guarded && &*report.code() == "22P02" {
+            let message = report.message();
+            let refusal = match (message.find("GLS-201"), message.find("GLS-204")) {
+                (Some(patient), category) if category.is_none_or(|at| patient < at) => {
+                    Some(self.world.not_your_patient(&[], &self.role))
+                }
+                (_, Some(_)) => Some(super::report::category_closed(&self.role)),
+                (_, None) => None,
+            };
+            if let Some(refusal) = refusal {
+                return self.end_with_refusal(run, &refusal);
+            }
         }
         // A COPY from the client is sent as the client wrote it.
         let as_sent = run.plan().is_some_and(|p| p.copy_in().is_some()) && !self.role.is_restricted();
@@ -265,7 +274,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
             frame.raw()
         };
         if guarded && run.plan().is_some_and(|p| p.filtered) && super::run::depends_on_data(&report.code()) {
-            run.reach = Box::pin(self.world.reach(&self.principal, &run.grants)).await;
+            run.reach = Box::pin(self.world.reach(&self.principal, &self.role, &run.grants)).await;
         }
         // The rows it had before it failed rest on the same assignment.
         self.runs.insert(run);

@@ -593,6 +593,6 @@ impl<C: Stream, S: Stream> Session<C, S> {
 
 /// Patients a set of grants opens that another does not.
 fn lost(before: &Grants, now: &Grants) -> bool {
-    let now: BTreeSet<&String> = now.patients.iter().collect();
-    before.patients.iter().any(|p| !now.contains(p))
+    let left: BTreeSet<&String> = now.patients.iter().chain(&now.opened).collect();
+    before.patients.iter().chain(&before.opened).any(|p| !left.contains(p))
 }

@@ -147,6 +147,7 @@ impl World {
     async fn outside_among(
         &self,
         principal: &str,
+        role: &Role,
         grants: &Grants,
         mut keys: Vec<String>,
     ) -> Option<Vec<String>> {
@@ -155,7 +156,8 @@ impl World {
             return Some(keys);
         }
         let rules = Arc::clone(&self.rules());
-        match self.service.assigned_among(&rules.policy.policy, principal, &keys).await {
+        let closed = rules.policy.closed_labels(role)?;
+        match self.service.assigned_among(&rules.policy.policy, closed, principal, &keys).await {
             Ok(assigned) => {
                 let assigned: HashSet<String> = assigned.into_iter().collect();
                 keys.retain(|key| !assigned.contains(key));
@@ -218,7 +220,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
         watch.see(&named);
         watch.superset = !plan.lineage.exact;
         let seen: Vec<String> = watch.seen.iter().cloned().collect();
-        match self.world.outside_among(&self.principal, &grants, seen).await {
+        match self.world.outside_among(&self.principal, &role, &grants, seen).await {
             Some(outside) => watch.outside = outside,
             None => watch.unknown = true,
         }
@@ -228,7 +230,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
             Some(StatementKind::Insert) if !watch.outside.is_empty() => {
                 watch.late = Some(self.world.not_your_patient(&[], &role));
             }
-            Some(_) if block && self.world.outside(&self.principal, &grants, &mut sought).await => {
+            Some(_) if block && self.world.outside(&self.principal, &role, &grants, &mut sought).await => {
                 let inside = match plan.lineage.strategy {
                     Strategy::Pinned => rows > 0 && sought.iter().any(|s| s.inside == Some(true)),
                     Strategy::Carried | Strategy::Bound => watch.seen.iter().any(|k| !is_outside(k)),

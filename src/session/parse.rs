@@ -135,7 +135,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
         undo: Undo,
     ) {
         self.ask_origin(&prepared.text, &prepared.types, plan);
-        let ours = [plan.principal_param, plan.grants_param].into_iter().flatten().max();
+        let ours = [plan.principal_param, plan.grants_param, plan.opened_param].into_iter().flatten().max();
         let mut parameter_types = prepared.types.clone();
         if ours.is_some() {
             // Types of ours are cast in the text; zero leaves the client's undeclared ones open.

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use crate::glass::{Notice, NoticeKind};
 use crate::ledger::LedgerError;
 use crate::ledger::record::{self, EventId, ObservedVerdict};
-use crate::policy::{GlsCode, Refusal};
+use crate::policy::{GlsCode, Refusal, Role};
 use crate::wire::message::{Report, Severity};
 
 /// A refusal as an error report. The code stands in the text and in the constraint-name field.
@@ -78,6 +78,15 @@ pub(super) fn row_moved() -> Report {
     Report::error("40001", format!("{} {text}", GlsCode::RowMoved.as_str()))
         .constraint(GlsCode::RowMoved.as_str())
         .hint("Run the transaction again.")
+}
+
+/// GLS-204: a row that would be of a category that is closed to the role.
+pub(super) fn category_closed(role: &Role) -> Refusal {
+    let text = "the row would be of a category that is closed to your role: nothing was changed";
+    Refusal::new(GlsCode::CategoryNotOpened, text).with_hint(format!(
+        "An administrator names the categories of a role in categories of [role.{}]; a break-glass session is read only.",
+        role.name
+    ))
 }
 
 /// GLS-202, a warning.

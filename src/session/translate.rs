@@ -17,7 +17,7 @@ use super::statements::Portal;
 use super::world::World;
 use super::{Ended, Session, lost};
 use crate::glass::Grants;
-use crate::policy::{GlsCode, Refusal};
+use crate::policy::{GlsCode, Refusal, Role};
 use crate::sql::cache::Form;
 use crate::sql::object_names;
 use crate::sql::objects::{self, Fetch, Object, Wrap};
@@ -171,7 +171,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
         // Where rows can be passed over, the patients of those rows are told before it is opened.
         let told = named.inner.lineage.strategy == Strategy::Bound || scroll;
         let reach = match named.inner.filtered && told {
-            true => self.world.reach(&self.principal, &self.grants).await.map(Arc::from),
+            true => self.world.reach(&self.principal, &self.role, &self.grants).await.map(Arc::from),
             false => None,
         };
         let mut translated = of_plan(statement, GuardedPlan { text, ..GuardedPlan::clone(&plan) });
@@ -463,7 +463,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
         let Some(cursor) = self.objects.upstream_cursor(upstream) else { return };
         let needed = cursor.rests_on(&keys);
         let (world, grants) = (Arc::clone(&self.world), Arc::clone(&self.grants));
-        if all_visible(&world, &self.principal.clone(), &grants, &needed).await {
+        if all_visible(&world, &self.principal.clone(), &self.role.clone(), &grants, &needed).await {
             return;
         }
         if let Some(run) = self.runs.get_mut(&id) {
@@ -486,17 +486,23 @@ impl<C: Stream, S: Stream> Session<C, S> {
 }
 
 /// True when the principal may see all these patients now; false when that cannot be told.
-async fn all_visible(world: &World, principal: &str, grants: &Grants, needed: &BTreeSet<String>) -> bool {
+async fn all_visible(
+    world: &World,
+    principal: &str,
+    role: &Role,
+    grants: &Grants,
+    needed: &BTreeSet<String>,
+) -> bool {
     let asked: Vec<&String> = needed.iter().filter(|k| !grants.patients.contains(*k)).collect();
     if asked.len() <= FEW {
         for key in asked {
-            if world.assigned(principal, key).await != Some(true) {
+            if world.may_see(principal, role, key).await != Some(true) {
                 return false;
             }
         }
         return true;
     }
-    let Some(reach) = world.reach(principal, grants).await else { return false };
+    let Some(reach) = world.reach(principal, role, grants).await else { return false };
     let reach: BTreeSet<&String> = reach.iter().collect();
     asked.iter().all(|key| reach.contains(*key))
 }

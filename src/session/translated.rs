@@ -198,7 +198,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
             return;
         }
         let reach = match plan.filtered {
-            true => self.world.reach(&self.principal, &Arc::clone(&run.grants)).await,
+            true => self.world.reach(&self.principal, &self.role, &Arc::clone(&run.grants)).await,
             false => None,
         };
         if let Some(run) = self.runs.get_mut(&id) {

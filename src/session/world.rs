@@ -16,7 +16,7 @@ use crate::config::Upstream;
 use crate::glass::{Applied, ConnectionId, Desk, Grants, Notice, NoticesSeen, ResolvedPatient, Transition};
 use crate::ledger::record::{Body, EventId, EventIds, Record};
 use crate::ledger::{Ledger, LedgerError, Priority, Receipt};
-use crate::policy::{BoundPolicy, GlsCode, Outside, Place, Policy, Refusal, Role, Scope};
+use crate::policy::{BoundPolicy, ClosedLabels, GlsCode, Outside, Place, Policy, Refusal, Role, Scope};
 use crate::sql::cache::{PlanCache, Plans};
 use crate::sql::planner::Context;
 use crate::wire::cancel::CancelRegistry;
@@ -434,10 +434,21 @@ impl World {
         Ok(resolved)
     }
 
-    /// Whether a patient is assigned now; `None` when it cannot be found out.
+    /// Whether a patient is assigned now, whatever labels the patient has; `None` when it cannot be found out.
     pub(super) async fn assigned(&self, principal: &str, key: &str) -> Option<bool> {
+        self.assigned_unless(&[], principal, key).await
+    }
+
+    /// Whether a patient is assigned now and not hidden from `role` by a label; `None` when it cannot be found
+    /// out.
+    pub(super) async fn may_see(&self, principal: &str, role: &Role, key: &str) -> Option<bool> {
         let rules = self.rules.load_full();
-        match self.service.assigned(&rules.policy.policy, principal, key).await {
+        self.assigned_unless(rules.policy.closed_labels(role)?, principal, key).await
+    }
+
+    async fn assigned_unless(&self, closed: &[ClosedLabels], principal: &str, key: &str) -> Option<bool> {
+        let rules = self.rules.load_full();
+        match self.service.assigned(&rules.policy.policy, closed, principal, key).await {
             Ok(assigned) => Some(assigned),
             Err(error) => {
                 tracing::warn!(%error, "the assignment could not be read");
@@ -447,9 +458,10 @@ impl World {
     }
 
     /// Every patient a principal can see now, or `None` when that cannot be told.
-    pub(super) async fn reach(&self, principal: &str, grants: &Grants) -> Option<Vec<String>> {
+    pub(super) async fn reach(&self, principal: &str, role: &Role, grants: &Grants) -> Option<Vec<String>> {
         let rules = self.rules.load_full();
-        match self.service.assigned_patients(&rules.policy.policy, principal).await {
+        let closed = rules.policy.closed_labels(role)?;
+        match self.service.assigned_patients(&rules.policy.policy, closed, principal).await {
             Ok(mut patients) => {
                 patients.extend(grants.patients.iter().cloned());
                 Some(patients)
@@ -464,7 +476,13 @@ impl World {
     /// True when one of the patients a statement names is neither assigned nor granted; also when
     /// that cannot be found out. Notes the keys that identifiers were found to mean, for the record.
     /// Whether a patient exists makes no difference, not in the number of questions asked either.
-    pub(super) async fn outside(&self, principal: &str, grants: &Grants, sought: &mut [Sought]) -> bool {
+    pub(super) async fn outside(
+        &self,
+        principal: &str,
+        role: &Role,
+        grants: &Grants,
+        sought: &mut [Sought],
+    ) -> bool {
         let rules = self.rules.load_full();
         let policy = &rules.policy.policy;
         let mut outside = false;
@@ -478,7 +496,7 @@ impl World {
                     None => None,
                 },
             };
-            let assigned = self.assigned(principal, key.as_deref().unwrap_or("0")).await;
+            let assigned = self.may_see(principal, role, key.as_deref().unwrap_or("0")).await;
             let granted = key.as_ref().is_some_and(|key| grants.patients.binary_search(key).is_ok());
             // What cannot be told stays in the record.
             one.inside = match &key {

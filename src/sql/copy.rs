@@ -13,7 +13,7 @@ use super::parse::{Statement, parse_ours};
 use super::resolve::{Context, Resolution, resolve_name};
 use super::tree::{Node, Tree};
 use crate::catalog::{QualifiedName, Relation, RelationKind, quote_ident};
-use crate::policy::{Access, KeyType, Refusal};
+use crate::policy::{Access, KeyType, Refusal, Scope};
 
 pub use super::copy_options::CopyFormat;
 
@@ -284,6 +284,17 @@ pub(super) fn incoming(
     let Access::Protected { filter, masks, .. } = context.bound.access(context.role, relation.oid) else {
         return refuse("COPY into a closed table", "");
     };
+    if let Some(closed) = context.bound.table_for(context.role, relation.oid).and_then(|t| t.closed.as_ref())
+        && (closed.by_category() || (closed.hides_rows() && context.role.scope == Scope::All))
+    {
+        return refuse(
+            format_args!(
+                "COPY into {}, whose rows can be of a category or label closed to the role",
+                relation.name
+            ),
+            insert,
+        );
+    }
     // What is shown masked is not written.
     let filter = filter || masks.outside.is_some();
     let mut family = vec![relation.oid];

@@ -159,6 +159,7 @@ impl Clinic {
             mode: Default::default(),
             sources: Vec::new(),
             deny: Default::default(),
+            labels: Vec::new(),
         };
         let bound = BoundPolicy::bind(Arc::new(policy), &catalog, None);
         let namespace = Namespace {

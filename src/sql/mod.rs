@@ -24,6 +24,7 @@ pub mod observed;
 pub mod parse;
 pub mod plan;
 pub mod planner;
+mod planner_closed;
 mod planner_copy;
 #[cfg(test)]
 mod planner_tests;
@@ -121,6 +122,8 @@ pub struct GuardedPlan {
     pub principal_param: Option<u16>,
     /// The number of the parameter that takes the granted patients (an array of the key type).
     pub grants_param: Option<u16>,
+    /// The number of the parameter that takes what sessions open by name (`text[]`).
+    pub opened_param: Option<u16>,
     /// Lineage.
     pub lineage: Lineage,
     /// Patients the statement names.
@@ -132,6 +135,9 @@ pub struct GuardedPlan {
     /// True when rows could have been withheld by a filter, and every row read is of a patient whom the
     /// user may see.
     pub filtered: bool,
+    /// True when rows of patients whom the user may see could have been withheld, of a category or label that
+    /// is closed to the role.
+    pub closed: bool,
     /// True when the client's own statement returns no rows (DML without RETURNING): the rows of
     /// the reply are witnesses only, and its RowDescription is not shown.
     pub rows_are_witnesses: bool,

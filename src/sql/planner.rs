@@ -433,6 +433,11 @@ impl Decider<'_> {
                 "Number parameters from $1 on, or send the values as one array: = ANY ($1).",
             ));
         }
+        if variant != Variant::Opened
+            && let Some(refusal) = self.whole_table_closed(occurrences)
+        {
+            return Err(refusal);
+        }
         let Faithful { ast, text, disguise } = self.faithful()?;
         let rewritten = |ast, input: &PlanInput<'_>| {
             let mut plan = plan::rewrite(ast, input).map_err(|e| e.refusal())?;

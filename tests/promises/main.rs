@@ -15,6 +15,7 @@ mod names;
 mod observe;
 mod own_objects;
 mod p1_transparency;
+mod p2_categories;
 mod p2_cells;
 mod p2_copy;
 mod p2_enforcement;

@@ -1,7 +1,7 @@
 //! `--explain`: every line of a policy in words. Each type is taken apart by name, so that a key that is added later
 //! must be explained here.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -9,8 +9,9 @@ use serde::Serialize;
 
 use crate::catalog::QualifiedName;
 use crate::policy::{
-    Alternative, Assignment, AssignmentQuery, GlassProfile, Identifier, KeyPath, Mask, Masking, Membership,
-    Outside, Path, Patients, Policy, PolicyMode, Role, Scope, Source, Step, TableRule, WithheldNotice,
+    Alternative, Assignment, AssignmentQuery, ColumnCategory, GlassProfile, Identifier, KeyPath, Labels,
+    Mask, Masking, Membership, Outside, Path, Patients, Policy, PolicyMode, Role, RowCategory, Scope, Seen,
+    Source, Step, TableRule, Values, WithheldNotice,
 };
 
 /// What a part of the policy means.
@@ -38,6 +39,7 @@ pub(super) fn explain(policy: &Policy) -> Vec<Explanation> {
         assignment,
         sources,
         deny,
+        labels,
         tables,
         reference,
         roles,
@@ -63,6 +65,7 @@ pub(super) fn explain(policy: &Policy) -> Vec<Explanation> {
     out.extend(
         tables.iter().map(|rule| section(&format!("[[table]] {}", rule.name), table(rule, roles.values()))),
     );
+    out.extend(labels.iter().map(|l| section("[[label]]", labelled(l, roles.values()))));
     for source in sources {
         out.push(section("[[assignment.source]]", further(source)));
     }
@@ -120,7 +123,8 @@ fn assigned(assignment: &Assignment) -> Vec<String> {
 }
 
 fn table<'a>(rule: &TableRule, roles: impl Iterator<Item = &'a Role>) -> Vec<String> {
-    let TableRule { name, class, path, patients } = rule;
+    let TableRule { name, class, path, patients, category, column_categories } = rule;
+    let roles: Vec<&Role> = roles.collect();
     let mut says = match path {
         Path::One(path) => vec![format!("A row belongs to {}", way(name, path))],
         Path::When(alternatives) => {
@@ -143,12 +147,77 @@ fn table<'a>(rule: &TableRule, roles: impl Iterator<Item = &'a Role>) -> Vec<Str
             .to_owned(),
         );
     }
-    let closed: Vec<&str> =
-        roles.filter(|r| r.classes.as_ref().is_some_and(|c| !c.contains(class))).map(|r| &*r.name).collect();
+    let closed: Vec<&str> = roles
+        .iter()
+        .filter(|r| r.classes.as_ref().is_some_and(|c| !c.contains(class)))
+        .map(|r| &*r.name)
+        .collect();
     says.push(match closed.as_slice() {
         [] => format!("Its class is {class}; no role is kept from it."),
         closed => format!("Its class is {class}, closed to: {}.", closed.join(", ")),
     });
+    let seeing = |name: &str| seen_by(&roles, |r| &r.categories, name);
+    match category {
+        None => {}
+        Some(RowCategory::Whole(name)) => says.push(format!(
+            "Every row is of category {name}, {}; others are told GLS-204, or see the rows that a break-glass session \
+             opens.",
+            seeing(name)
+        )),
+        Some(RowCategory::ByValue { column, values, null_is_none }) => {
+            says.extend(valued(&format!("A row whose {column} is"), "of category", values, &seeing));
+            says.push(format!(
+                "A row with any other value there{} is hidden from roles that do not see all categories.",
+                if *null_is_none { "" } else { ", or with NULL," }
+            ));
+        }
+    }
+    for (column, ColumnCategory { category, mask }) in column_categories {
+        says.push(format!(
+            "Its column {column} is of category {category}, {}; to others it {}",
+            seeing(category),
+            masked(mask)
+        ));
+    }
+    says
+}
+
+/// Which roles see a category or label.
+fn seen_by(roles: &[&Role], of: impl Fn(&Role) -> &Seen, name: &str) -> String {
+    let seeing: Vec<&str> = roles.iter().filter(|r| of(r).has(name)).map(|r| &*r.name).collect();
+    match seeing.as_slice() {
+        [] => "which no role sees".to_owned(),
+        seeing => format!("seen by {}", seeing.join(", ")),
+    }
+}
+
+/// What the values of a column stand for.
+fn valued(what: &str, is: &str, values: &Values, seeing: &dyn Fn(&str) -> String) -> Vec<String> {
+    let Values { names, none } = values;
+    let mut says: Vec<String> = names
+        .iter()
+        .map(|(value, name)| format!("{what} {value:?} is {is} {name}, {}.", seeing(name)))
+        .collect();
+    if !none.is_empty() {
+        let none: Vec<String> = none.iter().map(|v| format!("{v:?}")).collect();
+        says.push(format!("{what} {} is {is} none.", none.join(" or ")));
+    }
+    says
+}
+
+fn labelled<'a>(labels: &Labels, roles: impl Iterator<Item = &'a Role>) -> Vec<String> {
+    let Labels { relation, patient, column, values } = labels;
+    let roles: Vec<&Role> = roles.collect();
+    let seeing = |name: &str| seen_by(&roles, |r| &r.labels, name);
+    let mut says = vec![format!(
+        "A row of {relation} says that the patient in its {patient} has a label, told by {column}."
+    )];
+    says.extend(valued(&format!("A patient whose {column} there is"), "labelled", values, &seeing));
+    says.push(
+        "With any other value that is not NULL the patient is hidden from roles that do not see all labels."
+            .to_owned(),
+    );
+    says.push("Who does not see one of a patient's labels sees no row of the patient.".to_owned());
     says
 }
 
@@ -196,6 +265,9 @@ fn role(role: &Role, policy: &Policy) -> Vec<String> {
         privacy_officer,
         mode,
         rows_withheld,
+        categories,
+        labels,
+        limited,
     } = role;
     let mut says = vec![match scope {
         Scope::Assigned => match outside {
@@ -262,6 +334,17 @@ fn role(role: &Role, policy: &Policy) -> Vec<String> {
         let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
         says.push(format!("Not masked although the preset would: {table}.{}.", columns.join(", ")));
     }
+    if *limited && *scope != Scope::None {
+        says.extend(seen(
+            "categories",
+            "What is of another category is hidden (a column: masked).",
+            categories,
+        ));
+        says.extend(seen("labels", "Patients with another label are hidden.", labels));
+        if masks_outside(*outside, outside_of) {
+            says.push("What is hidden by category or label is not shown masked either.".to_owned());
+        }
+    }
     if !functions.is_empty() {
         let names: Vec<String> = functions.iter().map(ToString::to_string).collect();
         says.push(format!("May call, with values of rows: {}.", names.join(", ")));
@@ -297,6 +380,22 @@ fn role(role: &Role, policy: &Policy) -> Vec<String> {
     }
     says.push(members(&role.name, &policy.membership));
     says
+}
+
+fn masks_outside(outside: Outside, of: &BTreeMap<String, Outside>) -> bool {
+    outside == Outside::Mask || of.values().any(|o| *o == Outside::Mask)
+}
+
+/// Which categories or labels a role sees.
+fn seen(what: &str, others: &str, seen: &Seen) -> Option<String> {
+    match seen {
+        Seen::All => Some(format!("Sees all {what}.")),
+        Seen::Only(names) if names.is_empty() => Some(format!("Sees no {what}. {others}")),
+        Seen::Only(names) => {
+            let names: Vec<&str> = names.iter().map(String::as_str).collect();
+            Some(format!("Sees {what} {}. {others}", names.join(", ")))
+        }
+    }
 }
 
 /// What a mode means.
@@ -380,10 +479,19 @@ fn profile<'a>(profile: &GlassProfile, roles: impl Iterator<Item = &'a Role>) ->
         note_min_chars,
         max_patients,
         max_sessions_per_day,
+        categories,
+        labels,
     } = profile;
     let who: Vec<&str> = roles.filter(|r| r.break_glass.as_ref() == Some(name)).map(|r| &*r.name).collect();
     let reasons: Vec<&str> = reasons.iter().map(String::as_str).collect();
-    vec![
+    let named = [("categories", categories), ("labels", labels)].map(|(what, names)| {
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        match names.as_slice() {
+            [] => format!("It opens no {what} that are closed to the role."),
+            names => format!("It opens {what} {}, each only when the session names it.", names.join(", ")),
+        }
+    });
+    let mut says = vec![
         if who.is_empty() { "No role uses it.".to_owned() } else { format!("For: {}.", who.join(", ")) },
         format!(
             "A session names a reason ({}) and a note of {note_min_chars} characters or more.",
@@ -396,7 +504,9 @@ fn profile<'a>(profile: &GlassProfile, roles: impl Iterator<Item = &'a Role>) ->
             span(*idle_close)
         ),
         format!("One user may open {max_sessions_per_day} in 24 hours."),
-    ]
+    ];
+    says.extend(named);
+    says
 }
 
 fn span(duration: Duration) -> String {

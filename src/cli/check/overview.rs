@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::policy::{
-    Access, BoundPolicy, DAYS, Denial, KeyPath, Mask, Path, Patients, Policy, Role, Source, TableRule,
+    Access, BoundPolicy, DAYS, Denial, KeyPath, Labels, Mask, Path, Patients, Policy, Role, Source, TableRule,
 };
 
 /// One protected table.
@@ -28,6 +28,9 @@ struct RoleView {
     /// Why `none`.
     #[serde(skip_serializing_if = "Option::is_none")]
     why: Option<&'static str>,
+    /// What of the rows is hidden beyond that, if anything.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    closed: Vec<String>,
     /// Column to mask.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     masks: BTreeMap<String, String>,
@@ -54,6 +57,9 @@ pub(super) fn rules(policy: &Policy) -> Vec<String> {
         let open: Vec<String> = open.collect();
         let but = if open.is_empty() { String::new() } else { format!(" but {}", open.join(", ")) };
         out.push(format!("{name} is denied to every role{but}"));
+    }
+    for Labels { relation, patient, column, .. } in &policy.labels {
+        out.push(format!("{relation}.{column} says which labels the patient in {patient} has"));
     }
     out.extend(policy.roles.values().filter_map(terms));
     out
@@ -143,21 +149,24 @@ fn way(rule: &TableRule, path: &KeyPath) -> String {
 }
 
 fn role(access: Access<'_>) -> RoleView {
-    let none = |why| RoleView { rows: "none", why: Some(why), masks: BTreeMap::new() };
+    let nothing = |rows, why| RoleView { rows, why, closed: Vec::new(), masks: BTreeMap::new() };
+    let none = |why| nothing("none", Some(why));
     match access {
-        Access::Free => RoleView { rows: "all", why: None, masks: BTreeMap::new() },
+        Access::Free => nothing("all", None),
         Access::Denied(Denial::NotMapped) => none("its rule does not hold"),
         Access::Denied(Denial::ClassNotAllowed) => none("class not allowed"),
         Access::Denied(Denial::ScopeNone) => none("scope none"),
         Access::Denied(Denial::Denied) => none("denied"),
-        Access::Protected { filter, masks, block, .. } => RoleView {
+        Access::Protected { table, filter, masks, block } => RoleView {
             rows: match (filter, block) {
                 (false, _) if masks.outside.is_some() => "mask",
                 (false, _) => "all",
+                (true, _) if table.sees_everyone() => "all",
                 (true, false) => "hide",
                 (true, true) => "block",
             },
             why: None,
+            closed: table.closed.as_ref().map(|c| c.words()).unwrap_or_default(),
             masks: masks.own.iter().map(|(column, mask)| ((*column).to_owned(), word(mask))).collect(),
         },
     }
@@ -189,6 +198,9 @@ impl std::fmt::Display for TableView {
             write!(f, "\n    {name:width$}  {rows}")?;
             if let Some(why) = view.why {
                 write!(f, " ({why})")?;
+            }
+            if !view.closed.is_empty() {
+                write!(f, "; hidden: {}", view.closed.join(", "))?;
             }
             if !view.masks.is_empty() {
                 let masks: Vec<String> = view.masks.iter().map(|(c, m)| format!("{c} ({m})")).collect();

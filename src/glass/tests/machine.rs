@@ -136,6 +136,8 @@ impl World {
                     note: NOTE.into(),
                     ttl: ttl.map(minutes),
                     bind,
+                    categories: Vec::new(),
+                    labels: Vec::new(),
                 });
                 let user = USERS[*user];
                 let lately = |s: &&Expected| s.user == user && now.duration_since(s.opened).as_hours() < 24;

@@ -32,6 +32,8 @@ fn profile() -> GlassProfile {
         note_min_chars: 10,
         max_patients: 3,
         max_sessions_per_day: 4,
+        categories: Default::default(),
+        labels: Default::default(),
     }
 }
 
@@ -69,6 +71,8 @@ fn open(patients: &[&str], bind: Bind) -> Call {
         note: NOTE.into(),
         ttl: None,
         bind,
+        categories: Vec::new(),
+        labels: Vec::new(),
     })
 }
 

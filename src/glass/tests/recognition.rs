@@ -33,7 +33,9 @@ fn the_forms_of_the_documentation_are_read() {
             reason: "BTG".into(),
             note: "resus 2".into(),
             ttl: None,
-            bind: Bind::Connection
+            bind: Bind::Connection,
+            categories: Vec::new(),
+            labels: Vec::new(),
         }
     );
     for same in [

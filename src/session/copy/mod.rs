@@ -70,7 +70,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
     pub(super) fn copy_text(&self, plan: &GuardedPlan) -> Result<Option<String>, Refusal> {
         let Some(copy) = plan.copy_out() else { return Ok(None) };
         let ours = self.own_parameters(plan);
-        let numbers = [plan.principal_param, plan.grants_param].into_iter().flatten();
+        let numbers = [plan.principal_param, plan.grants_param, plan.opened_param].into_iter().flatten();
         let mut values = Vec::new();
         for (number, value) in numbers.zip(&ours) {
             let text = value.as_deref().and_then(|v| std::str::from_utf8(v).ok());
@@ -283,7 +283,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
     async fn may_write(&mut self, id: RunId) -> Option<&BTreeSet<String>> {
         let known = self.runs.get(&id)?.copy.assigned.as_ref();
         if known.is_none_or(|(at, _)| at.elapsed() >= FRESH) {
-            let patients = self.world.reach(&self.principal, &Grants::default()).await?;
+            let patients = self.world.reach(&self.principal, &self.role, &Grants::default()).await?;
             self.runs.get_mut(&id)?.copy.assigned = Some((Instant::now(), patients.into_iter().collect()));
         }
         self.runs.get(&id)?.copy.assigned.as_ref().map(|(_, patients)| patients)

@@ -92,6 +92,8 @@ fn breaking_glass(role: u8) -> Context {
         note_min_chars: 1,
         max_patients: 2,
         max_sessions_per_day: 3,
+        categories: Default::default(),
+        labels: Default::default(),
     };
     policy.profiles.insert("btg".into(), profile);
     policy.membership.default = Some("nurse".into());

@@ -465,10 +465,12 @@ impl Checker<'_> {
             {
                 return cte.exposed;
             }
-            // The tables on the way to a key are read by witnesses and guards of other tables. Where one stands
-            // elsewhere under such a name, it is found when its own place is judged.
-            let on_the_way = node.node("alias").is_some_and(|a| a.str("aliasname").starts_with("__glass_t"));
-            return !on_the_way && self.demand(node).is_ok_and(|d| d.is_some_and(|d| d.filter));
+            // The tables on the way to a key, and those with labels, are read by witnesses and guards of other
+            // tables. Where one stands elsewhere under such a name, it is found when its own place is judged.
+            let ours = ["__glass_t", "__glass_g", "__glass_l"];
+            let named = node.node("alias").map_or("", |a| a.str("aliasname"));
+            let on_the_way = ours.iter().any(|prefix| named.starts_with(prefix));
+            return !on_the_way && self.demand(node).is_ok_and(|d| d.is_some_and(|d| d.hides));
         }
         node.children().into_iter().any(|c| self.mentions_filtered(c, env))
     }

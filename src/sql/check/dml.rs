@@ -28,7 +28,7 @@ impl Checker<'_> {
         // Other patients' rows are shown masked at most, never written.
         let filter = demand.filter || demand.masks.outside.is_some();
         let masks = TableMasks { outside: None, ..demand.masks.clone() };
-        let demand = Demand { oid: demand.oid, filter, masks };
+        let demand = Demand { oid: demand.oid, filter, hides: filter, masks };
         self.guarded += 1;
         Ok((Item { alias, oid: Some(demand.oid), columns }, Some(demand)))
     }
@@ -182,10 +182,10 @@ impl Checker<'_> {
         Ok(())
     }
 
-    /// True when an UPDATE writes the column by which a row belongs to its patient.
+    /// True when an UPDATE writes the column by which a row belongs to its patient, or to a category.
     fn assigns_key(&self, change: &Node, oid: Oid) -> Outcome<bool> {
-        let owners = self.table(oid)?.rule.owner_columns();
-        let assigned = |t: &Node| owners.contains(&t.str("name"));
+        let deciding = self.table(oid)?.deciding_columns();
+        let assigned = |t: &Node| deciding.contains(&t.str("name"));
         Ok(change.kind == "UpdateStmt" && change.nodes("target_list").any(assigned))
     }
 

@@ -6,7 +6,7 @@ use super::check;
 use crate::policy::{GuardParams, Variant, bound_keys};
 use crate::sql::fixture::Clinic;
 
-const FILTER: Option<GuardParams> = Some(GuardParams { principal: 4, grants: None });
+const FILTER: Option<GuardParams> = Some(GuardParams { principal: 4, grants: None, opened: None });
 
 fn passes(clinic: &Clinic, text: &str) -> Result<(), String> {
     check(&clinic.fill(text), &clinic.check_context()).map_err(|e| e.to_string())
@@ -58,7 +58,7 @@ fn the_bound_of_a_masked_table_is_read_bare_only_as_policy_writes_it() {
     let good = bound(&clinic, FILTER, &[]);
     for bad in [
         bound(&clinic, None, &[]),
-        bound(&clinic, Some(GuardParams { principal: 3, grants: None }), &[]),
+        bound(&clinic, Some(GuardParams { principal: 3, grants: None, opened: None }), &[]),
         good.replace("\"mrn\"::pg_catalog.text FROM", "\"ssn\"::pg_catalog.text FROM"),
         good.replace("SELECT DISTINCT", "SELECT"),
         good.replace(" WHERE ", " WHERE true OR "),

@@ -24,19 +24,21 @@ pub(super) fn expression(sql: &str) -> Outcome<Node> {
 
 impl Checker<'_> {
     pub(super) fn table(&self, oid: Oid) -> Outcome<&BoundTable> {
-        self.cx.context.bound.tables.get(&oid).map_or_else(|| fail("a rule without a table"), Ok)
+        let context = self.cx.context;
+        context.bound.table_for(context.role, oid).map_or_else(|| fail("a rule without a table"), Ok)
     }
 
-    /// The guard that an occurrence must carry.
-    pub(super) fn guard(&mut self, oid: Oid, alias: &str) -> Outcome<Node> {
+    /// The guard that an occurrence must carry: each of these conjuncts.
+    pub(super) fn guard(&mut self, oid: Oid, alias: &str) -> Outcome<Vec<Node>> {
         let key = (oid, alias.to_owned());
-        if let Some(tree) = self.guards.get(&key) {
-            return Ok(tree.clone());
+        if let Some(trees) = self.guards.get(&key) {
+            return Ok(trees.clone());
         }
         let policy = &self.cx.context.bound.policy;
-        let tree = expression(&guard_conjunct(policy, self.table(oid)?, alias, self.cx.params))?;
-        self.guards.insert(key, tree.clone());
-        Ok(tree)
+        let tree = Tree::Node(expression(&guard_conjunct(policy, self.table(oid)?, alias, self.cx.params))?);
+        let trees: Vec<Node> = conjuncts(&tree).into_iter().cloned().collect();
+        self.guards.insert(key, trees.clone());
+        Ok(trees)
     }
 
     /// What may stand beside the guard of a locked row: each form lets pass less than the one before.
@@ -153,11 +155,14 @@ impl Checker<'_> {
         let mut conditions = conjuncts(select.field("where_clause"));
         if demand.filter {
             let policy = &context.bound.policy;
-            let guard = expression(&guard_conjunct(policy, self.table(demand.oid)?, alias, self.cx.params))?;
-            let all = conditions.len();
-            conditions.retain(|c| **c != guard);
-            if conditions.len() == all {
-                return Ok(false);
+            let guard = guard_conjunct(policy, self.table(demand.oid)?, alias, self.cx.params);
+            let guard = Tree::Node(expression(&guard)?);
+            for part in conjuncts(&guard) {
+                let all = conditions.len();
+                conditions.retain(|c| *c != part);
+                if conditions.len() == all {
+                    return Ok(false);
+                }
             }
         }
         let Some(relation) = context.catalog.relation(demand.oid) else { return Ok(false) };

@@ -105,13 +105,15 @@ pub(super) fn fail<T>(what: impl Into<String>) -> Outcome<T> {
 pub(super) struct Demand<'a> {
     pub(super) oid: Oid,
     pub(super) filter: bool,
+    /// Rows that the role may not see can be met in the relation before its masked form is made.
+    pub(super) hides: bool,
     pub(super) masks: TableMasks<'a>,
 }
 
 pub(super) struct Checker<'a> {
     cx: CheckContext<'a>,
-    /// Guard trees by relation and alias.
-    guards: HashMap<(Oid, String), Node>,
+    /// The conjuncts of guards, by relation and alias.
+    guards: HashMap<(Oid, String), Vec<Node>>,
     /// Subtrees that equal what policy generates; nothing in them is judged again.
     exempt: HashSet<*const Node>,
     /// Protected occurrences that were found guarded (or need no guard), derived tables included.
@@ -134,8 +136,11 @@ impl<'a> Checker<'a> {
         for resolution in resolve_name(context.catalog, context.namespace, schema, range.str("relname")) {
             match resolution {
                 Resolution::User(oid) => {
-                    if let Access::Protected { filter, masks, .. } = context.bound.access(context.role, oid) {
-                        return Ok(Some(Demand { oid, filter, masks }));
+                    if let Access::Protected { table, filter, masks, .. } =
+                        context.bound.access(context.role, oid)
+                    {
+                        let hides = filter || table.hides_rows();
+                        return Ok(Some(Demand { oid, filter, hides, masks }));
                     }
                 }
                 Resolution::Unknown => {

@@ -163,16 +163,17 @@ impl Checker<'_> {
         pending: &[Pending],
         place: &str,
     ) -> Outcome<Vec<&'n Node>> {
-        let mut rest = conditions;
+        let mut rest = conditions.clone();
         for p in pending {
-            let guard = self.guard(p.oid, &p.alias)?;
-            let before = rest.len();
-            for node in rest.iter().filter(|n| ***n == guard) {
-                self.exempt(node);
-            }
-            rest.retain(|n| **n != guard);
-            if rest.len() == before {
-                return fail(format!("no guard for \"{}\" in its {place}", p.alias));
+            // Two tables' guards can have a conjunct in common, which then stands here for both.
+            for part in self.guard(p.oid, &p.alias)? {
+                if !conditions.iter().any(|n| **n == part) {
+                    return fail(format!("no guard for \"{}\" in its {place}", p.alias));
+                }
+                for node in rest.iter().filter(|n| ***n == part) {
+                    self.exempt(node);
+                }
+                rest.retain(|n| **n != part);
             }
             rest = self.claim_steady(rest, p, place)?;
         }
@@ -465,7 +466,7 @@ impl Checker<'_> {
         }
         self.exempt(query);
         self.masked = true;
-        from.part(demand.filter && !is_fence(query), false);
+        from.part(demand.hides && !is_fence(query), false);
         let context = self.cx.context;
         let columns = context.catalog.relation(demand.oid).map(|r| columns_of(r, context.catalog));
         let oid = self.shows_owner(query, &demand, inner)?.then_some(demand.oid);
@@ -532,11 +533,12 @@ impl Checker<'_> {
     fn exempt_redundant<'n>(&mut self, on: Vec<&'n Node>, pending: &[Pending]) -> Outcome<Vec<&'n Node>> {
         let mut rest = on;
         for p in pending {
-            let guard = self.guard(p.oid, &p.alias)?;
-            for node in rest.iter().filter(|n| ***n == guard) {
-                self.exempt(node);
+            for part in self.guard(p.oid, &p.alias)? {
+                for node in rest.iter().filter(|n| ***n == part) {
+                    self.exempt(node);
+                }
+                rest.retain(|n| **n != part);
             }
-            rest.retain(|n| **n != guard);
         }
         Ok(rest)
     }

@@ -193,7 +193,7 @@ impl Writer<'_, '_> {
                     // RETURNING tells whose the row is now, the bound whose it was.
                     self.before(n, &self.analysis.local[n].clone(), "KEY_CHANGED");
                 }
-                changes
+                changes || assigns_decision(&update.assignments, &occurrences[n])
             }
             _ => false,
         };
@@ -302,6 +302,12 @@ fn in_the_way(insert: &Insert, conflict: &OnConflict, o: &Occurrence<'_>) -> Vec
 pub(super) fn assigns_key(assignments: &[Assignment], target: &Occurrence<'_>) -> bool {
     let owners = target.table.rule.owner_columns();
     assigns(assignments, |column| owners.contains(&column))
+}
+
+/// True when an assignment changes whether the row may be written: whose it is, or its category.
+fn assigns_decision(assignments: &[Assignment], target: &Occurrence<'_>) -> bool {
+    let deciding = target.table.deciding_columns();
+    assigns(assignments, |column| deciding.contains(&column))
 }
 
 /// True when an assignment is to a column that `is_one` says, or that cannot be told.

@@ -216,6 +216,9 @@ fn rewrite_here(mut ast: Statement, input: &PlanInput<'_>) -> Result<GuardedPlan
     };
     let shows_outside = occurrences.iter().any(|o| o.masks.outside.is_some());
     let guarded = shows_outside || occurrences.iter().any(|o| o.filter);
+    let in_text = |o: &Occurrence<'_>| o.table.closed.is_some() && (o.filter || o.masks.outside.is_some());
+    let opened = params.opened.filter(|_| occurrences.iter().any(in_text));
+    let everyone = occurrences.iter().any(|o| o.filter && o.table.sees_everyone());
     Ok(GuardedPlan {
         origin: std::sync::OnceLock::new(),
         text: lock::decoded(sql),
@@ -223,12 +226,17 @@ fn rewrite_here(mut ast: Statement, input: &PlanInput<'_>) -> Result<GuardedPlan
         client_params: input.client_params,
         principal_param: guarded.then_some(params.principal),
         grants_param: if guarded { params.grants } else { None },
+        opened_param: opened,
         lineage,
         block: !analysis.pins.is_empty() && occurrences.iter().any(|o| o.block),
         pins: analysis.pins,
         rows_show_pins,
         // What is shown masked can be of any patient: who is named is not within the user's reach.
-        filtered: guarded && !shows_outside,
+        filtered: guarded && !shows_outside && !everyone,
+        closed: occurrences.iter().any(|o| match &o.table.closed {
+            Some(closed) => closed.by_category() || (closed.hides_rows() && (everyone || shows_outside)),
+            None => false,
+        }),
         rows_are_witnesses,
         has_marker,
         footprint: footprint(&occurrences),

@@ -490,7 +490,7 @@ impl Edit for Namer<'_, '_> {
                 filter: o.filter.then_some(p.params),
                 inside: o.masks.outside.map(|_| p.params),
                 steady: p.steady.get(n).is_some_and(Option::is_some),
-                fence: p.input.fence != Fence::None && o.filter,
+                fence: p.input.fence != Fence::None && (o.filter || o.table.hides_rows()),
                 witness: None,
                 // The masked form is checked as a whole, so nothing of the client's stands in it.
                 local: match p.input.fence != Fence::None && o.filter && o.masks.is_empty() {
