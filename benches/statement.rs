@@ -96,6 +96,7 @@ fn context() -> Context {
         mode: Default::default(),
         sources: Vec::new(),
         deny: Default::default(),
+        labels: Vec::new(),
     };
     let role = Role { outside: Outside::Block, ..Role::new("nurse", Scope::Assigned) };
     let bound = BoundPolicy::bind(Arc::new(policy), &catalog, None);

@@ -84,6 +84,7 @@ fn policy() -> Policy {
         mode: Default::default(),
         sources: Vec::new(),
         deny: Default::default(),
+        labels: Vec::new(),
     }
 }
 
@@ -253,7 +254,7 @@ async fn questions_are_answered_and_survive_a_restart() {
         ("nobody", "7", false),
     ] {
         assert_eq!(
-            service.assigned(&policy, principal, key).await.expect("asked"),
+            service.assigned(&policy, &[], principal, key).await.expect("asked"),
             expected,
             "{principal} {key}"
         );
@@ -271,7 +272,7 @@ async fn questions_are_answered_and_survive_a_restart() {
     assert!(matches!(resolve("nope", "x").await, Err(ServiceError::Identifier(_))));
 
     pg.restart();
-    assert!(service.assigned(&policy, "nina", "7").await.expect("reconnected"));
+    assert!(service.assigned(&policy, &[], "nina", "7").await.expect("reconnected"));
     assert!(service.verifier("nina").await.expect("asked").is_some());
 
     for (query, expected) in [

@@ -71,6 +71,7 @@ fn policy() -> Policy {
         mode: Default::default(),
         sources: Vec::new(),
         deny: Default::default(),
+        labels: Vec::new(),
     }
 }
 

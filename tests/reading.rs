@@ -44,6 +44,9 @@ fn role(masks: bool) -> Role {
         outside_of: Default::default(),
         denied: Default::default(),
         when: Default::default(),
+        categories: Default::default(),
+        labels: Default::default(),
+        limited: false,
         functions: BTreeSet::new(),
         break_glass: None,
         privacy_officer: false,
@@ -83,6 +86,7 @@ fn policy() -> Policy {
         membership: Membership::default(),
         sources: Vec::new(),
         deny: Default::default(),
+        labels: Vec::new(),
         profiles: BTreeMap::new(),
         mode: Default::default(),
     }

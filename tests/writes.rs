@@ -77,6 +77,7 @@ fn policy() -> Policy {
         profiles: BTreeMap::new(),
         mode: Default::default(),
         deny: Default::default(),
+        labels: Vec::new(),
         sources: Default::default(),
     }
 }
@@ -97,6 +98,9 @@ fn nurse() -> Role {
         denied: Default::default(),
         outside_of: Default::default(),
         when: Default::default(),
+        categories: Default::default(),
+        labels: Default::default(),
+        limited: false,
     }
 }
 

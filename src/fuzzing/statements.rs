@@ -15,7 +15,7 @@ use crate::sql::planner::{Context, decide, transaction_end, transaction_or_setti
 use crate::sql::{GuardedPlan, StatementKind, Verdict, literal, resolve};
 
 /// Roles of the small clinic, as contexts of a session.
-pub(crate) const ROLES: u8 = 5;
+pub(crate) const ROLES: u8 = 8;
 
 pub(crate) fn context(choice: u8) -> Context {
     static ALL: OnceLock<Vec<Context>> = OnceLock::new();
@@ -38,6 +38,9 @@ pub(crate) fn context(choice: u8) -> Context {
             of(blocking, Variant::Assigned),
             of(unrestricted, Variant::Assigned),
             of(Clinic::new(), Variant::Granted),
+            of(Clinic::limited(Scope::Assigned), Variant::Assigned),
+            of(Clinic::limited(Scope::Assigned), Variant::Opened),
+            of(Clinic::limited(Scope::All), Variant::Opened),
         ]
     });
     all[usize::from(choice % ROLES)].clone()
@@ -105,7 +108,8 @@ fn guarded(plan: &GuardedPlan, context: &Context) {
     if let Some(copy) = plan.copy_out() {
         let user: (u16, &str) = (inner.principal_param.unwrap_or(1), "a'\\b");
         let grants = inner.grants_param.map(|n| (n, "{1,2}"));
-        let values: Vec<_> = [user].into_iter().chain(grants).collect();
+        let opened = inner.opened_param.map(|n| (n, "{c/PSY/1}"));
+        let values: Vec<_> = [user].into_iter().chain(grants).chain(opened).collect();
         if let Ok(filled) = literal::fill(&copy.text, &values) {
             assert_eq!(messages(&filled, |p| p.protobuf.stmts.len()).ok(), Some(1), "{filled}");
         }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use crate::catalog::{Catalog, Column, Function, Namespace, QualifiedName, Relation, RelationKind};
 use crate::policy::{
-    Assignment, BoundPolicy, KeyPath, KeyType, Mask, Membership, Policy, Role, Scope, Step, TableRule,
+    Assignment, BoundPolicy, ColumnCategory, KeyPath, KeyType, Labels, Mask, Membership, Policy, Role,
+    RowCategory, Scope, Step, TableRule, Values,
 };
 #[cfg(test)]
 use crate::policy::{GuardParams, Variant};
@@ -181,6 +182,43 @@ impl Clinic {
         clinic
     }
 
+    /// Notes have a category by their body, results one for all, a column of patients its own, and patients
+    /// labels; the role, of this scope, sees none of them.
+    pub(crate) fn limited(scope: Scope) -> Self {
+        let mut clinic = Self::new();
+        let label = relation(11, "label", RelationKind::Table, &[("mrn", "bigint"), ("label", "text")]);
+        clinic.catalog.by_name.insert(label.name.clone(), label.oid);
+        clinic.catalog.relations.insert(label.oid, label);
+        let mut policy = Policy::clone(&clinic.bound.policy);
+        let values = |value: &str, name: &str| Values {
+            names: BTreeMap::from([(value.to_owned(), name.to_owned())]),
+            none: BTreeSet::from(["n".to_owned()]),
+        };
+        for table in &mut policy.tables {
+            let column = ColumnCategory { category: "HIV".into(), mask: Mask::Null };
+            match table.name.name.as_str() {
+                "notes" => {
+                    let (column, values) = ("body".to_owned(), values("p", "PSY"));
+                    table.category = Some(RowCategory::ByValue { column, values, null_is_none: true });
+                }
+                "orders" => table.category = Some(RowCategory::Whole("SDV".into())),
+                "patients" => _ = table.column_categories.insert("weight".into(), column),
+                _ => {}
+            }
+        }
+        policy.labels = vec![Labels {
+            relation: name("label"),
+            patient: "mrn".into(),
+            column: "label".into(),
+            values: values("staff", "EMP"),
+        }];
+        clinic.role.scope = scope;
+        clinic.role.limited = policy.limits(&clinic.role.categories, &clinic.role.labels);
+        policy.roles.insert(clinic.role.name.to_string(), clinic.role.clone());
+        clinic.bound = BoundPolicy::bind(Arc::new(policy), &clinic.catalog, None);
+        clinic
+    }
+
     #[cfg(test)]
     pub(crate) fn context(&self) -> Context<'_> {
         Context { role: &self.role, bound: &self.bound, catalog: &self.catalog, namespace: &self.namespace }
@@ -209,7 +247,7 @@ impl Clinic {
             let params = GuardParams::after(3, Variant::Assigned);
             let table = |n: &str| {
                 let oid = self.catalog.by_name[&name(n)];
-                &self.bound.tables[&oid]
+                self.bound.table_for(&self.role, oid).expect("a protected table")
             };
             let policy = &self.bound.policy;
             out.push_str(&match words.as_slice() {

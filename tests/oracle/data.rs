@@ -171,6 +171,9 @@ impl Rows {
                 let _ = writeln!(sql, "UPDATE orc.{table} SET {column} = {value};");
             }
         }
+        if matches!(who, Who::Everyone) {
+            sql += SEALING;
+        }
         // Whoever is granted patients by breaking the glass has one of his own.
         sql += "INSERT INTO glass.assigned SELECT u, p FROM unnest(ARRAY['nurse_amy', 'bill_eva']) u, \
                 generate_series(1, 3) p UNION ALL SELECT 'dr_chen', 1 UNION ALL SELECT 'dr_diaz', 7700077001;\n\
@@ -178,6 +181,27 @@ impl Rows {
         sql
     }
 }
+
+/// Closes every patient who is not to be seen: those with an even key by the category of their rows (an unknown one, at
+/// times), the others by a label. The visible ones have labels that are none.
+const SEALING: &str = "DELETE FROM glass.label;
+    INSERT INTO glass.label SELECT p, l FROM (SELECT DISTINCT patient_id FROM orc.patient) k (p),
+        unnest(ARRAY['none', NULL]) l
+        UNION ALL SELECT p, 'staff' FROM generate_series(5, 5) p
+        UNION ALL SELECT p, 'unheard of' FROM unnest(ARRAY[7700077001, 7700077003]) p;
+    UPDATE orc.patient SET cat = 'P' WHERE patient_id > 3 AND patient_id % 2 = 0;
+    UPDATE orc.visit SET cat = 'P' WHERE patient_id > 3 AND patient_id % 2 = 0;
+    UPDATE orc.lab_order SET cat = 'X' WHERE patient_id > 3 AND patient_id % 2 = 0;
+    UPDATE orc.med SET cat = 'P' WHERE patient_id > 3 AND patient_id % 2 = 0;
+    UPDATE orc.note SET cat = '' WHERE patient_id > 3 AND patient_id % 2 = 0;
+    UPDATE orc.allergy SET cat = 'P' WHERE patient_id > 3 AND patient_id % 2 = 0;
+    UPDATE orc.vital SET cat = 'P' WHERE patient_id > 3 AND patient_id % 2 = 0;
+    UPDATE orc.specimen s SET cat = 'P' FROM orc.lab_order o
+        WHERE o.order_id = s.order_id AND o.patient_id > 3 AND o.patient_id % 2 = 0;
+    UPDATE orc.result r SET cat = 'P' FROM orc.specimen s, orc.lab_order o WHERE s.specimen_id = r.specimen_id
+        AND o.order_id = s.order_id AND o.patient_id > 3 AND o.patient_id % 2 = 0;
+    INSERT INTO glass.assigned SELECT 'nurse_bob', p FROM generate_series(1, 6) p
+        UNION ALL SELECT 'nurse_bob', p FROM generate_series(7700077001, 7700077004) p;\n";
 
 fn line(cells: &[Option<String>]) -> String {
     let cells: Vec<String> = cells

@@ -7,7 +7,7 @@ use crate::data::{Rows, Who};
 use crate::difference::{Comparison, compare, report, shrink};
 use crate::generate;
 use crate::play::{Way, play};
-use crate::schema::{GRANTED, HIDING, MASKED, MASKED_ALL};
+use crate::schema::{GRANTED, HIDING, MASKED, MASKED_ALL, SEALED};
 use crate::stage::{copy, mix, proxy};
 use crate::tally::{Options, Tally, place};
 
@@ -74,6 +74,12 @@ fn hiding() {
 #[test]
 fn granted() {
     run(&Case { name: "enforcement::granted", user: GRANTED, who: VISIBLE, masked: false, wild: true }, 80);
+}
+
+/// Everyone is assigned; category and label close what is not to be seen.
+#[test]
+fn sealed() {
+    run(&Case { name: "enforcement::sealed", user: SEALED, who: VISIBLE, masked: false, wild: true }, 120);
 }
 
 #[test]

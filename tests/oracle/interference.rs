@@ -6,7 +6,7 @@ use crate::data::{Rows, Who};
 use crate::difference::{Comparison, Difference, What, compare, report, shrink};
 use crate::generate;
 use crate::play::{Answer, Way, play};
-use crate::schema::{HIDING, MASKED};
+use crate::schema::{HIDING, MASKED, SEALED};
 use crate::stage::{copy, mix, proxy};
 use crate::tally::{Options, Tally, place};
 
@@ -68,6 +68,11 @@ fn run(name: &'static str, user: &str, short: u64) {
 #[test]
 fn hidden_rows_change_nothing() {
     run("interference::hidden_rows_change_nothing", HIDING, 100);
+}
+
+#[test]
+fn closed_rows_change_nothing() {
+    run("interference::closed_rows_change_nothing", SEALED, 60);
 }
 
 #[test]

@@ -157,6 +157,7 @@ fn policy(sources: bool) -> Policy {
         ]
         },
         deny: Default::default(),
+        labels: Vec::new(),
     }
 }
 

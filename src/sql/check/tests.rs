@@ -251,6 +251,55 @@ fn b106_reserved_names_stand_only_where_they_are_ours() {
     );
 }
 
+/// What is closed to a role is part of the guard that policy makes; each part has to be there.
+#[test]
+fn a_guard_without_what_closes_categories_and_labels_is_none() {
+    for scope in [Scope::Assigned, Scope::All] {
+        let clinic = Clinic::limited(scope);
+        for text in [
+            "SELECT n.id FROM notes n WHERE {notes n}",
+            "SELECT n.id FROM notes n JOIN results r ON r.order_id = n.id WHERE {notes n} AND {results r}",
+            "SELECT n.id FROM notes n LEFT JOIN results r ON r.order_id = n.id AND {results r} WHERE {notes n}",
+            "DELETE FROM notes n WHERE {notes n}",
+            "UPDATE notes n SET body = 'p' WHERE {notes n} RETURNING {new notes n} AS __glass_c1",
+        ] {
+            all(Seen::Pass, &clinic, &[text]);
+        }
+        let whole = clinic.fill("{notes n}");
+        let parts: Vec<&str> = whole.split(") AND (").collect();
+        assert!(parts.len() > 1, "{whole}");
+        let of_none = Clinic::new().fill("{notes n}");
+        let category = parts.iter().find(|p| p.contains("\"body\"")).expect("the category");
+        for guard in [
+            of_none.as_str(),
+            &whole.replace(category, "true"),
+            &whole.replace("\"body\"", "\"id\""),
+            &whole.replace("'n'", "'p'"),
+            &whole.replace("label", "ward"),
+            &format!("({whole} OR true)"),
+            &format!("NOT ({whole})"),
+        ] {
+            let text = format!("SELECT n.id FROM notes n WHERE {guard}");
+            assert_eq!(run(&clinic, &text), Seen::Fail, "{text}");
+        }
+        // A category of the row that is written is one of what has to be checked.
+        all(
+            Seen::Fail,
+            &clinic,
+            &["UPDATE notes n SET body = 'p' WHERE {notes n}", "INSERT INTO notes VALUES (1, 2, 'p')"],
+        );
+        // A column of a closed category is not read as it is.
+        all(Seen::Fail, &clinic, &["SELECT p.weight FROM patients p WHERE {patients p}"]);
+    }
+    let clinic = Clinic::limited(Scope::Assigned);
+    let assigned = clinic.fill("SELECT n.id FROM notes n WHERE {notes n}");
+    for variant in [Variant::Granted, Variant::Opened] {
+        let mut context = clinic.check_context();
+        context.params = GuardParams::after(3, variant);
+        assert!(check(&assigned, &context).is_err(), "{variant:?}");
+    }
+}
+
 #[test]
 fn another_parameter_or_variant_is_another_guard() {
     let clinic = Clinic::new();
