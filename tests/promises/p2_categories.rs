@@ -162,6 +162,15 @@ fn rows_of_closed_categories_are_neither_made_nor_changed() {
              VALUES (880051, 'nurse_amy', 'nursing', now(), 'planted', {sensitivity})"
         )
     };
+    // A row of hers that is met and one that is not, with these categories for each.
+    let merge = |inserted: &str, updated: &str| {
+        format!(
+            "MERGE INTO clinic.note n USING (VALUES (-1, 880051, 'P'), (51, 880051, 'P')) AS s (id, p, k) \
+             ON n.note_id = s.id WHEN MATCHED THEN UPDATE SET sensitivity = {updated} WHEN NOT MATCHED THEN INSERT \
+             (note_id, patient_id, author, kind, written_at, body, sensitivity) \
+             VALUES (s.id, s.p, 'amy', 'nursing', '2025-01-01', 'planted', {inserted})"
+        )
+    };
     let refused = [
         (row("'P'"), "GLS-204"),
         (row("'unknown'"), "GLS-204"),
@@ -175,6 +184,8 @@ fn rows_of_closed_categories_are_neither_made_nor_changed() {
         ("WITH u AS (UPDATE clinic.note SET sensitivity = 'P' WHERE patient_id = 880051 RETURNING note_id) SELECT 1".to_owned(), "GLS-204"),
         ("INSERT INTO clinic.note SELECT note_id + 100000, patient_id, encounter_id, author, kind, written_at, body, 'P' \
           FROM clinic.note WHERE patient_id = 880051".to_owned(), "GLS-204"),
+        (merge("s.k", "'N'"), "GLS-204"),
+        (merge("'N'", "s.k"), "GLS-204"),
         ("COPY clinic.note (patient_id, author, kind, written_at, body, sensitivity) FROM STDIN".to_owned(), "GLS-240"),
     ];
     for (sql, code) in &refused {
@@ -205,6 +216,7 @@ fn rows_of_closed_categories_are_neither_made_nor_changed() {
     let moved =
         amy.query("UPDATE clinic.note SET sensitivity = 'H' WHERE patient_id = 880051 AND sensitivity = 'N'");
     assert!(moved.failure().is_none() && !moved.commands()[0].ends_with(" 0"));
+    assert_eq!(amy.query(&merge("'H'", "'N'")).commands(), ["MERGE 2"]);
     assert_no_canary(&amy);
 }
 

@@ -134,7 +134,8 @@ impl Checker<'_> {
         Ok(when.node("expr"))
     }
 
-    /// The check that an action needs, when it writes a column by which a row belongs to its patient.
+    /// The check that an action needs, when it writes a column by which a row belongs to its patient, or to a
+    /// category.
     fn merged_key(&self, clause: &Node, oid: Oid, alias: &str) -> Outcome<Option<Node>> {
         let table = self.table(oid)?;
         let Some(relation) = self.cx.context.catalog.relation(oid) else {
@@ -145,7 +146,7 @@ impl Checker<'_> {
             Some(CmdType::CmdUpdate) => false,
             _ => return Ok(None),
         };
-        let owners = table.rule.owner_columns();
+        let owners = table.deciding_columns();
         let mut names: Vec<&str> = clause.nodes("target_list").map(|t| t.str("name")).collect();
         let listed: Vec<&Node> = clause.nodes("target_list").collect();
         if names.is_empty() && inserts {

@@ -103,7 +103,10 @@ fn written(clause: &MergeClause, o: &Occurrence<'_>) -> Option<Vec<String>> {
 fn value<'c>(clause: &'c MergeClause, name: &str, o: &Occurrence<'_>) -> Result<Option<&'c Expr>, PlanError> {
     let unknown = || {
         PlanError::guard(
-            format!("MERGE that writes {name}, which says whose row of {} it is, in this form", o.table.name),
+            format!(
+                "MERGE that writes {name}, which says whose row of {} it is, or its category, in this form",
+                o.table.name
+            ),
             "a constant, a parameter or a column of the source",
         )
     };
@@ -160,7 +163,7 @@ pub(super) fn check_keys(
     input: &PlanInput<'_>,
     texts: &mut Placeholders,
 ) -> Result<Option<Expr>, PlanError> {
-    let owners = o.table.rule.owner_columns();
+    let owners = o.table.deciding_columns();
     let mut values = Vec::new();
     let mut writes = false;
     for owner in owners {
