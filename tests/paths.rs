@@ -12,7 +12,9 @@ mod postgres;
 mod world;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use pgglass::policy::{Outside, Role};
 use pgglass::sql::{Strategy, Verdict};
 use world::{ASSIGNED, Dice, PATIENTS, World, setting};
 
@@ -164,6 +166,32 @@ async fn rows_of_strangers_cannot_be_written_nor_taken() {
         assert!(said.contains(expected), "{sql}: {said}, not {expected}");
     }
     assert!(ASSIGNED.len() < PATIENTS as usize);
+}
+
+/// Who is shown the others' rows masked writes no more of them, and rows of several patients all the same.
+#[tokio::test]
+async fn rows_of_several_patients_are_written_where_others_are_shown_masked() {
+    let world = World::new(false).await;
+    let rows = "INSERT INTO patient VALUES (1, 'a', 1, 10), (5, 'a', 1, 12); INSERT INTO address VALUES (10, 'a', 1), (12, 'a', 1); \
+         INSERT INTO appointment VALUES (1, 'a', 1), (5, 'a', 1); INSERT INTO participant VALUES (1, 1), (5, 5);";
+    world.client.batch_execute(rows).await.unwrap();
+    let masked = Arc::new(Role { outside: Outside::Mask, ..Role::clone(&world.nurse) });
+    for table in ["appointment", "address"] {
+        for sql in [
+            format!("UPDATE {table} SET kind = 'x'"),
+            format!("DELETE FROM {table} WHERE kind = 'a' RETURNING *"),
+        ] {
+            world.client.batch_execute("BEGIN").await.unwrap();
+            let Verdict::Guarded(plan) = world.decide(&masked, &sql) else {
+                panic!("{sql}: {:?}", world.decide(&masked, &sql));
+            };
+            let seen = world.run(&plan).await;
+            assert!(seen.reply.is_ok(), "{sql}: {:?}", seen.reply);
+            let left = format!("SELECT count(*) FROM {table} WHERE kind = 'a'");
+            assert_eq!(world.client.query_one(&left, &[]).await.unwrap().get::<_, i64>(0), 1, "{sql}");
+            world.client.batch_execute("ROLLBACK").await.unwrap();
+        }
+    }
 }
 
 /// The same with three sources of assignments, one of them a query: a few forms over each table.

@@ -258,6 +258,14 @@ impl World {
             (None, Some(e)) if e.starts_with("22") && seen.mine != mine => return Ok(Kind::Spared),
             (None, Some(e)) if e.starts_with("22") => return Ok(Kind::Spared),
             (a, b) if a == b => return Ok(Kind::Failed),
+            // Or be evaluated in the order in which it was written: then it fails without the others, too.
+            (Some(e), None) if e.starts_with("22") => {
+                let without = self.guarded(&plan, &forget(STRANGERS)).await;
+                if without.reply == seen.reply {
+                    return Ok(Kind::Spared);
+                }
+                return fail(format!("{:?}, without others {:?}", seen.reply, without.reply));
+            }
             _ => return fail(format!("{:?}, alone {expected:?}", seen.reply)),
         }
         if seen.reply != expected || seen.mine != mine {

@@ -151,6 +151,40 @@ fn insert(dice: &mut Dice) -> String {
     )
 }
 
+/// MERGE of PostgreSQL 15. A source that meets a row twice is an error of its own.
+fn merge(dice: &mut Dice) -> String {
+    let source = dice.of(&[
+        "(VALUES (1, 1, 2), (41, 2, 3), (8, 4, NULL)) AS s(id, p, n)",
+        "(SELECT patient_id::int AS id, patient_id AS p, age AS n FROM patient) s",
+        "(SELECT e.encounter_id AS id, e.patient_id AS p, e.score AS n FROM encounter e WHERE e.patient_id IS NOT NULL) s",
+        "(SELECT DISTINCT o.order_id AS id, o.patient_id AS p, 1 AS n FROM lab_order o JOIN patient USING (patient_id)) s",
+        "unnest('{1,2,43}'::int[], '{1,2,4}'::int8[], '{0,5,6}'::int[]) AS s(id, p, n)",
+        "(SELECT ward AS id, 1::int8 AS p, 10 / (ward + 1) AS n FROM ward) s",
+    ]);
+    let more = if dice.roll(2) == 0 { format!(" AND {}", condition(dice)) } else { String::new() };
+    let matched = |dice: &mut Dice| {
+        let when = if dice.roll(2) == 0 { String::new() } else { format!(" AND {}", condition(dice)) };
+        let action = match dice.roll(4) {
+            0 => "DELETE".to_owned(),
+            1 => "DO NOTHING".to_owned(),
+            2 => "UPDATE SET patient_id = s.p, kind = 'gone'".to_owned(),
+            _ => "UPDATE SET score = s.n, kind = t.kind || 'm'".to_owned(),
+        };
+        format!(" WHEN MATCHED{when} THEN {action}")
+    };
+    let inserted = dice.of(&[
+        "",
+        "",
+        " WHEN NOT MATCHED AND s.n > 1 THEN INSERT (encounter_id, patient_id, kind, score) VALUES (s.id + 300, s.p, 'merged', s.n)",
+        " WHEN NOT MATCHED THEN INSERT VALUES (s.id + 300, s.p, 'all')",
+        " WHEN NOT MATCHED AND s.id = 1 THEN DO NOTHING WHEN NOT MATCHED THEN INSERT (encounter_id, patient_id) VALUES (s.id + 300, 2)",
+    ]);
+    let (first, second) = (matched(dice), if dice.roll(3) == 0 { matched(dice) } else { String::new() });
+    // What follows an action without a condition is never reached, an error.
+    let second = if first.contains("MATCHED THEN") { String::new() } else { second };
+    format!("MERGE INTO encounter t USING {source} ON t.encounter_id = s.id{more}{first}{second}{inserted}")
+}
+
 fn one(dice: &mut Dice) -> String {
     match dice.roll(3) {
         0 => update(dice),
@@ -187,7 +221,11 @@ fn with(dice: &mut Dice) -> String {
 
 /// A statement.
 pub(crate) fn statement(dice: &mut Dice) -> String {
-    if dice.roll(4) == 0 { with(dice) } else { one(dice) }
+    match dice.roll(5) {
+        0 => with(dice),
+        1 => merge(dice),
+        _ => one(dice),
+    }
 }
 
 /// Planner settings that change in which order conditions are evaluated, and how tables are joined.

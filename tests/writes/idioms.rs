@@ -128,7 +128,7 @@ pub(crate) const REFUSED: &[&str] = &[
      VALUES (s.id, (SELECT max(patient_id) FROM patient))",
     "MERGE INTO encounter t USING (VALUES (41)) AS s(id) ON t.encounter_id = s.id WHEN MATCHED THEN UPDATE SET (kind, patient_id) = ROW('x', 1)",
     "MERGE INTO ward w USING patient p ON w.ward = p.ward WHEN MATCHED THEN UPDATE SET wname = p.name",
-    "MERGE INTO encounter t USING (SELECT 1 / (score - score) AS v FROM encounter) s ON t.score = s.v WHEN MATCHED THEN DELETE",
+    "MERGE INTO encounter t USING (VALUES (1), (2)) s(id) ON t.encounter_id = s.id WHEN MATCHED THEN UPDATE SET patient_id = 1 WHEN MATCHED THEN DELETE",
 ];
 
 /// In each, something that FROM reads fails, if it is read at all; the conditions on the target are true of rows of
@@ -144,4 +144,7 @@ pub(crate) const FAILING: &[&str] = &[
     "MERGE INTO encounter t USING (SELECT 1 / (score - score) AS v FROM encounter WHERE score IS NOT NULL) s ON t.score = 2147483647 AND t.encounter_id > s.v \
      WHEN NOT MATCHED THEN INSERT (encounter_id, patient_id) VALUES (45, 1)",
     "MERGE INTO encounter t USING jsonb_to_recordset('{}') AS s(id int) ON t.encounter_id > 99 WHEN NOT MATCHED THEN INSERT (encounter_id, patient_id) VALUES (45, 1)",
+    "MERGE INTO encounter t USING (SELECT 1 / (score - score) AS v FROM encounter WHERE score IS NOT NULL) s ON t.score = 2147483647 WHEN MATCHED THEN DELETE",
+    "WITH q AS (SELECT 1 / (ward - ward) AS v FROM ward) MERGE INTO encounter t USING q ON t.encounter_id > 99 WHEN MATCHED THEN UPDATE SET kind = 'x'",
+    "MERGE INTO encounter t USING jsonb_to_recordset('{}') AS s(id int) ON t.encounter_id > 99 WHEN MATCHED THEN DELETE",
 ];

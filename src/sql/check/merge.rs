@@ -46,6 +46,12 @@ impl Checker<'_> {
             .map(|oid| Pending { oid: *oid, alias: target.alias.clone(), locked: true })
             .collect();
         let conditions = self.claim(conjuncts(merge.field("join_condition")), &own, "ON")?;
+        // An inner join, whose conditions are those of the whole: as for an UPDATE.
+        let unmatched = |c: &&Node| match_kind(c) != Some(MergeMatchKind::MergeWhenMatched);
+        let conditions = match clauses.iter().any(unmatched) {
+            true => conditions,
+            false => self.asked_first(conditions, &mut from)?,
+        };
         // With rows to insert the source is the preserved side of an outer join: it is read to its end, whatever
         // the target holds.
         let preserved = clauses.iter().any(|c| command(c) == Some(CmdType::CmdInsert));

@@ -16,7 +16,7 @@ use crate::policy::asked_first;
 /// Asks for the items of FROM or USING of every write of `ast` first.
 pub(super) fn items(ast: &mut Statement, texts: &mut Placeholders) -> Result<(), PlanError> {
     let mut mover = Mover { texts, made: 0 };
-    if matches!(ast, Statement::Update(_) | Statement::Delete(_)) {
+    if matches!(ast, Statement::Update(_) | Statement::Delete(_) | Statement::Merge(_)) {
         let Statement::Query(mut around) = parsed("SELECT 1")? else { return Ok(()) };
         let mut with = None;
         mover.write(ast, &mut with, &mut [])?;
@@ -25,7 +25,8 @@ pub(super) fn items(ast: &mut Statement, texts: &mut Placeholders) -> Result<(),
             around.with = with;
             *around.body = match inner {
                 Statement::Update(_) => SetExpr::Update(inner),
-                _ => SetExpr::Delete(inner),
+                Statement::Delete(_) => SetExpr::Delete(inner),
+                _ => SetExpr::Merge(inner),
             };
             *ast = Statement::Query(around);
         }
@@ -45,7 +46,9 @@ pub(super) fn items(ast: &mut Statement, texts: &mut Placeholders) -> Result<(),
     }
     let Query { with, body, .. } = query.as_mut();
     match body.as_mut() {
-        SetExpr::Update(write) | SetExpr::Delete(write) => mover.write(write, with, &mut []),
+        SetExpr::Update(write) | SetExpr::Delete(write) | SetExpr::Merge(write) => {
+            mover.write(write, with, &mut [])
+        }
         _ => Ok(()),
     }
 }
@@ -54,6 +57,20 @@ fn parsed(text: &str) -> Result<Statement, PlanError> {
     let mut all =
         Parser::parse_sql(&PostgreSqlDialect {}, text).map_err(|e| PlanError::Parse(e.to_string()))?;
     all.pop().ok_or_else(|| PlanError::Parse("a text of ours".to_owned()))
+}
+
+/// Where the condition of a write stands.
+enum Condition<'w> {
+    Where(&'w mut Option<Expr>),
+    On(&'w mut Box<Expr>),
+}
+
+fn and(left: Expr, right: Expr) -> Expr {
+    Expr::BinaryOp {
+        left: Box::new(Expr::Nested(Box::new(left))),
+        op: BinaryOperator::And,
+        right: Box::new(right),
+    }
 }
 
 struct Mover<'a> {
@@ -70,26 +87,33 @@ impl Mover<'_> {
         outer: &mut [Cte],
     ) -> Result<(), PlanError> {
         let star = |i: &SelectItem| matches!(i, SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..));
-        let starred = returning_of(write)?.iter().flatten().any(star);
-        let mut from: Vec<&mut TableWithJoins> = Vec::new();
-        let selection = match write {
+        let starred = returning_of(write).is_ok_and(|r| r.iter().flatten().any(star));
+        let mut factors = Vec::new();
+        let condition = match write {
             Statement::Update(update) => {
                 if let Some(UpdateTableFromKind::BeforeSet(items) | UpdateTableFromKind::AfterSet(items)) =
                     &mut update.from
                 {
-                    from.extend(items);
+                    items.iter_mut().for_each(|tree| factors_of(tree, &mut factors));
                 }
-                &mut update.selection
+                Condition::Where(&mut update.selection)
             }
             Statement::Delete(delete) => {
                 let FromTable::WithFromKeyword(_) = &delete.from else { return Ok(()) };
-                from.extend(delete.using.iter_mut().flatten());
-                &mut delete.selection
+                delete.using.iter_mut().flatten().for_each(|tree| factors_of(tree, &mut factors));
+                Condition::Where(&mut delete.selection)
+            }
+            Statement::Merge(merge) => {
+                match &mut merge.source {
+                    TableFactor::NestedJoin { table_with_joins, .. } => {
+                        factors_of(table_with_joins, &mut factors);
+                    }
+                    other => factors.push(other),
+                }
+                Condition::On(&mut merge.on)
             }
             _ => return Ok(()),
         };
-        let mut factors = Vec::new();
-        from.into_iter().for_each(|tree| factors_of(tree, &mut factors));
         let mut first: Vec<String> = Vec::new();
         let mut made: Vec<Cte> = Vec::new();
         for factor in factors {
@@ -124,16 +148,16 @@ impl Mover<'_> {
             }
         }
         first.dedup();
-        for name in first {
-            let asked = Expr::Identifier(self.texts.stand_for(asked_first(&name)));
-            *selection = Some(match selection.take() {
-                None => asked,
-                Some(rest) => Expr::BinaryOp {
-                    left: Box::new(Expr::Nested(Box::new(rest))),
-                    op: BinaryOperator::And,
-                    right: Box::new(asked),
-                },
-            });
+        let asked: Vec<Expr> =
+            first.iter().map(|name| Expr::Identifier(self.texts.stand_for(asked_first(name)))).collect();
+        match condition {
+            Condition::Where(selection) => {
+                *selection = selection.take().into_iter().chain(asked).reduce(and);
+            }
+            Condition::On(on) => {
+                let client = std::mem::replace(on.as_mut(), Expr::Tuple(Vec::new()));
+                **on = asked.into_iter().fold(client, and);
+            }
         }
         Ok(())
     }

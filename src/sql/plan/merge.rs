@@ -59,6 +59,16 @@ fn judge_merge(
     if merge.clauses.iter().any(by_source) {
         return refuse("MERGE with WHEN NOT MATCHED BY SOURCE", "UPDATE or DELETE ... WHERE NOT EXISTS");
     }
+    let unconditional = |i: usize| {
+        let all = merge.clauses.iter().map(|c| (matches!(c.clause_kind, MergeClauseKind::Matched), c));
+        let mut after = all.skip(i);
+        let Some((kind, clause)) = after.next() else { return false };
+        clause.predicate.is_none() && after.any(|(other, _)| other == kind)
+    };
+    if (0..merge.clauses.len()).any(unconditional) {
+        // An error for the server, which the check of a patient in its condition would hide.
+        return refuse("unreachable WHEN clause specified after unconditional WHEN clause", "");
+    }
     let mut masked = |e: &Expr| reads_mask(e, o);
     if !o.masks.is_empty() && (any_expr(&merge.on, &mut masked) || any_expr(&merge.clauses, &mut masked)) {
         return Err(PlanError::guard(

@@ -292,6 +292,7 @@ fn what_could_fail_beside_a_target_is_asked_for_first() {
 fn what_could_fail_in_a_merge() {
     let clinic = Clinic::new();
     let insert = "WHEN NOT MATCHED AND {merged notes $1} THEN INSERT (mrn) VALUES ($1)";
+    let asked = "((SELECT pg_catalog.count(*) FROM s) OPERATOR(pg_catalog.>=) 0)";
     let failing = "(SELECT 1 / (w.id - 3) AS k FROM ward w) s ON n.id = 1 AND {notes n}";
     all(
         Seen::Pass,
@@ -302,6 +303,10 @@ fn what_could_fail_in_a_merge() {
                 "MERGE INTO notes n USING jsonb_to_recordset($2) AS s(k int) ON n.id = s.k AND {{notes n}} {insert}"
             ),
             "MERGE INTO notes n USING ward w ON n.id = w.id AND {notes n} WHEN MATCHED THEN UPDATE SET body = (1 / w.id)::text",
+            &format!(
+                "WITH s AS MATERIALIZED {} MERGE INTO notes n USING s ON n.id = 1 AND {{notes n}} AND {asked} WHEN MATCHED THEN DELETE",
+                "(SELECT 1 / (w.id - 3) AS k FROM ward w)"
+            ),
         ],
     );
     all(
@@ -309,6 +314,12 @@ fn what_could_fail_in_a_merge() {
         &clinic,
         &[
             &format!("MERGE INTO notes n USING {failing} WHEN MATCHED THEN DELETE"),
+            &format!(
+                "WITH s AS (SELECT 1 / w.id AS k FROM ward w) MERGE INTO notes n USING s ON n.id = 1 AND {{notes n}} AND {asked} WHEN MATCHED THEN DELETE"
+            ),
+            &format!(
+                "WITH s AS MATERIALIZED (SELECT 1 / w.id AS k FROM ward w) MERGE INTO notes n USING s ON n.id = 1 AND {{notes n}} AND {asked} WHEN MATCHED THEN DELETE WHEN NOT MATCHED THEN DO NOTHING"
+            ),
             &format!("MERGE INTO notes n USING {failing} WHEN NOT MATCHED THEN DO NOTHING"),
             &format!("MERGE INTO notes n USING ward w ON 1 / n.id = w.id AND {{notes n}} {insert}"),
             &format!(
