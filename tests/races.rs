@@ -123,6 +123,59 @@ fn rows_that_stayed_the_users_are_written_as_without_a_proxy() {
     }
 }
 
+/// What was deleted leaves no newer version; neither does a link that is gone while others stay.
+#[test]
+fn ways_that_are_gone_are_not_taken_for_unchanged() {
+    let stage = stage();
+    for (change, table, id) in [
+        ("DELETE FROM visit WHERE vid = 14", "loose", "lid"),
+        ("DELETE FROM visit WHERE vid = 14; INSERT INTO visit VALUES (14, 102, 'x')", "loose", "lid"),
+        ("DELETE FROM visit WHERE vid = 14; UPDATE visit SET vid = 14 WHERE vid = 15", "loose", "lid"),
+        ("DELETE FROM lives WHERE pid = 101", "address", "aid"),
+        ("UPDATE lives SET pid = 102 WHERE pid = 101", "address", "aid"),
+    ] {
+        for text in [
+            format!("UPDATE {table} SET txt = txt || '!' WHERE {id} = 1 RETURNING *"),
+            format!("DELETE FROM {table} WHERE {id} = 1 RETURNING *"),
+            format!("SELECT * FROM {table} WHERE {id} = 1 FOR SHARE"),
+        ] {
+            stage.fill();
+            let mut nurse = Wire::through(&stage.proxy, &stage.database, "nurse_amy");
+            let change = format!("{change}; UPDATE {table} SET txt = 'CANARY' WHERE {id} = 1");
+            let reply = stage.while_waiting(&mut nurse, &change, &text, true);
+            assert!(!nurse.received.windows(6).any(|w| w == b"CANARY"), "{text} while {change}: {reply:?}");
+            let code = reply.failure().map(|f| f.sqlstate);
+            assert_eq!(code.as_deref(), Some("40001"), "{text} while {change}: {reply:?}");
+            let left = stage.sql(&format!("SELECT txt FROM {table} WHERE {id} = 1"));
+            assert_eq!(left.trim(), "CANARY", "{text} while {change}");
+            // Where nothing of the way changed, it goes on.
+            stage.fill();
+            let change = format!("UPDATE {table} SET txt = 'later' WHERE {id} = 1");
+            let reply = stage.while_waiting(&mut nurse, &change, &text, false);
+            assert_eq!(reply.rows().len(), 1, "{text} while {change}: {reply:?}");
+        }
+    }
+}
+
+/// A cursor locks when it is fetched, by the snapshot of its beginning.
+#[test]
+fn a_cursor_that_locks_shows_nothing_that_moved_since() {
+    let stage = stage();
+    for (change, table, id) in [
+        ("DELETE FROM lives WHERE pid = 101", "address", "aid"),
+        ("UPDATE visit SET pid = 102 WHERE vid = 14", "loose", "lid"),
+    ] {
+        stage.fill();
+        let mut nurse = Wire::through(&stage.proxy, &stage.database, "nurse_amy");
+        nurse.ok("BEGIN");
+        nurse.ok(&format!("DECLARE c CURSOR FOR SELECT * FROM {table} WHERE {id} = 1 FOR UPDATE"));
+        stage.sql(&format!("{change}; UPDATE {table} SET txt = 'CANARY' WHERE {id} = 1"));
+        let reply = nurse.query("FETCH ALL FROM c");
+        assert!(!nurse.received.windows(6).any(|w| w == b"CANARY"), "{change}: {reply:?}");
+        assert_eq!(reply.failure().and_then(|f| f.gls()).as_deref(), Some("GLS-211"), "{change}: {reply:?}");
+    }
+}
+
 /// Two sessions insert one row at once: the second finds a row that its snapshot does not have.
 #[test]
 fn an_upsert_that_meets_a_new_row_updates_it() {

@@ -12,10 +12,10 @@
 
 use super::closed;
 use super::guard::visible_keys;
-use super::path::{KeyPath, Path, Patients};
+use super::path::{KeyPath, Path, Patients, Step};
 use super::way::{chain, equal, is_visible, takes};
 use super::{BoundTable, GuardParams, Policy, RESERVED_PREFIX, col};
-use crate::catalog::{RelationKind, quote_ident};
+use crate::catalog::{RelationKind, quote_ident, quote_literal};
 
 /// What a steady row has to show when its statement waited for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -76,8 +76,10 @@ pub fn steady_condition(
     };
     for (taken, path) in ways {
         let Some((from, key)) = chain(path, 't', &col(alias, path.first_column())) else { continue };
-        let unmoved: Vec<String> =
-            (1..=path.steps.len()).map(|i| unmoved(&format!("{RESERVED_PREFIX}t{i}"))).collect();
+        let at = |i: usize| format!("{RESERVED_PREFIX}t{i}");
+        let unmoved: Vec<String> = (path.steps.iter().enumerate())
+            .map(|(i, step)| unmoved(step, &if i == 0 { alias.to_owned() } else { at(i) }, &at(i + 1)))
+            .collect();
         let taken = taken.map(|a| format!("{} AND ", takes(table, a, alias))).unwrap_or_default();
         arms.push_str(&format!(
             " WHEN {taken}EXISTS (SELECT 1 FROM {} CROSS JOIN {} AND {} AND {} OFFSET 0) THEN true",
@@ -105,17 +107,40 @@ fn ways(table: &BoundTable) -> Vec<(Option<&super::path::Alternative>, &KeyPath)
     }
 }
 
-/// True when the row `at`, as the snapshot has it, is still the newest version of itself. `currtid2`
-/// looks with a snapshot of its own; a row that went to another partition leaves no trace for it.
-fn unmoved(at: &str) -> String {
-    let at = quote_ident(at);
-    let class = quote_ident(&format!("{RESERVED_PREFIX}p"));
+/// True when the row `at`, as the snapshot has it, is still there as its own newest version. `currtid2`
+/// looks with a snapshot of its own for a newer version, but neither a row that went to another
+/// partition nor one that was deleted leaves any. Deleted it cannot be when nobody has touched it
+/// (`xmax`), or when a foreign key of `from`, the row before it on the way, holds it.
+fn unmoved(step: &Step, from: &str, at: &str) -> String {
+    let (from, at) = (quote_ident(from), quote_ident(at));
+    let [class, key, column, references] =
+        ["p", "f", "fc", "fr"].map(|n| quote_ident(&format!("{RESERVED_PREFIX}{n}")));
+    let newest = equal(
+        &format!("pg_catalog.currtid2({at}.tableoid::pg_catalog.regclass::pg_catalog.text, {at}.ctid)"),
+        &format!("{at}.ctid"),
+    );
+    let same_column = |alias: &str, relation: &str, name: &str, list: &str| {
+        format!(
+            "{} AND {} AND {}",
+            equal(&format!("{alias}.attrelid"), &format!("{key}.{relation}")),
+            equal(&format!("{alias}.attname"), &quote_literal(name)),
+            equal(&format!("{key}.{list}"), &format!("ARRAY[{alias}.attnum]")),
+        )
+    };
+    let held = format!(
+        "EXISTS (SELECT 1 FROM pg_catalog.pg_constraint AS {key}, pg_catalog.pg_attribute AS {column}, \
+         pg_catalog.pg_attribute AS {references} WHERE {} AND {key}.convalidated AND NOT {key}.condeferrable \
+         AND {} AND {} AND {} AND {})",
+        equal(&format!("{key}.contype"), "'f'"),
+        equal(&format!("{key}.conrelid"), &format!("{from}.tableoid")),
+        equal(&format!("{key}.confrelid"), &format!("{at}.tableoid")),
+        same_column(&column, "conrelid", &step.column, "conkey"),
+        same_column(&references, "confrelid", &step.references, "confkey"),
+    );
     format!(
-        "{} AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_class AS {class} WHERE {} AND {class}.relispartition)",
-        equal(
-            &format!("pg_catalog.currtid2({at}.tableoid::pg_catalog.regclass::pg_catalog.text, {at}.ctid)"),
-            &format!("{at}.ctid")
-        ),
+        "{newest} AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_class AS {class} WHERE {} AND {class}.relispartition) \
+         AND ({} OR {held})",
         equal(&format!("{class}.oid"), &format!("{at}.tableoid")),
+        equal(&format!("{at}.xmax"), "0"),
     )
 }

@@ -3,6 +3,9 @@
 CREATE SCHEMA glass;
 CREATE TABLE visit (vid int4 PRIMARY KEY, pid int4 NOT NULL, note text);
 CREATE TABLE item (iid int4 PRIMARY KEY, vid int4 REFERENCES visit, txt text, n int4);
+CREATE TABLE loose (lid int4 PRIMARY KEY, vid int4, txt text);
+CREATE TABLE address (aid int4 PRIMARY KEY, txt text);
+CREATE TABLE lives (pid int4, aid int4);
 CREATE TABLE stay (sid int4, pid int4, PRIMARY KEY (sid, pid)) PARTITION BY LIST (pid);
 CREATE TABLE stay_own PARTITION OF stay FOR VALUES IN (101, 103, 104);
 CREATE TABLE stay_other PARTITION OF stay DEFAULT;
@@ -10,9 +13,13 @@ CREATE TABLE part (part_id int4 PRIMARY KEY, sid int4, txt text);
 CREATE TABLE member (member_id int4 PRIMARY KEY, txt text);
 CREATE TABLE joins (member_id int4, pid int4);
 CREATE FUNCTION fill() RETURNS void LANGUAGE plpgsql AS $$ BEGIN
-    DELETE FROM item; DELETE FROM visit; DELETE FROM stay; DELETE FROM part; DELETE FROM member; DELETE FROM joins;
+    DELETE FROM item; DELETE FROM visit; DELETE FROM loose; DELETE FROM address; DELETE FROM lives; DELETE FROM stay; DELETE FROM part; DELETE FROM member; DELETE FROM joins;
     INSERT INTO visit VALUES (11, 101, 'a'), (12, 102, 'CANARY'), (13, 103, 'c');
     INSERT INTO item VALUES (111, 11, 'own', 1), (112, 12, 'CANARY', 1), (113, 13, 'third', 1);
+    INSERT INTO visit VALUES (14, 104, 'd'), (15, 102, 'e');
+    INSERT INTO loose VALUES (1, 14, 'own'), (2, 12, 'CANARY');
+    INSERT INTO address VALUES (1, 'own'), (2, 'CANARY');
+    INSERT INTO lives VALUES (101, 1), (102, 1), (102, 2);
     INSERT INTO stay VALUES (1, 101), (2, 102);
     INSERT INTO part VALUES (1, 1, 'own'), (2, 2, 'CANARY');
     INSERT INTO member VALUES (1, 'own'), (2, 'CANARY');

@@ -38,7 +38,7 @@ SELECT e.score FROM ONLY encounter e JOIN ONLY patient p USING (patient_id)
 SELECT a, b FROM patient AS p(a, b)
 SELECT p.a, p.name FROM patient p(a)
 -SELECT count(*) FROM patient TABLESAMPLE system (100)
--SELECT count(*) FROM patient p TABLESAMPLE bernoulli (100) REPEATABLE (1)
+-SELECT count(*) FROM patient p TABLESAMPLE bernoulli (100)
 -SELECT p.name FROM patient p TABLESAMPLE system (100) WHERE 10 / p.age > 0
 -SELECT e.kind FROM patient p TABLESAMPLE system (100) FULL JOIN encounter e USING (patient_id)
 

@@ -246,7 +246,12 @@ impl Checker<'_> {
                 from.cells.other = true;
                 from.conditions.extend(node.nodes("args"));
                 from.conditions.extend(node.node("repeatable"));
-                self.item_of(relation, env, from)
+                let pending = self.item_of(relation, env, from)?;
+                if node.has("repeatable") && !pending.is_empty() {
+                    // The same rows are taken of the same places: where hidden ones lie, as ctid tells it.
+                    return fail("TABLESAMPLE ... REPEATABLE of a filtered table");
+                }
+                Ok(pending)
             }
             "RangeFunction" => {
                 from.cells.other = true;

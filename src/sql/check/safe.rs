@@ -136,6 +136,13 @@ impl Checker<'_> {
                 return None;
             }
         }
+        // Nobody has more rows than int4 counts.
+        if arg.kind == "FuncCall"
+            && matches!(arg.names("funcname").as_slice(), ["count"] | ["pg_catalog", "count"])
+            && matches!((from, to), (Ty::Int(8), Ty::Int(4)))
+        {
+            return Some(to);
+        }
         // `numeric(4,2)` has no room for every number.
         let narrow = to == Ty::Numeric && node.node("type_name").is_some_and(|t| t.has("typmods"));
         // A function of the database's own may do the conversion.

@@ -5,7 +5,7 @@
 use sqlparser::ast::{
     Expr, FromTable, GroupByExpr, Ident, Insert, Join, ObjectName, ObjectNamePart, Query, Select, SelectItem,
     SelectItemQualifiedWildcardKind, SetExpr, Statement, TableAlias, TableAliasWithoutColumns, TableFactor,
-    TableObject, TableWithJoins, UpdateTableFromKind, VisitMut,
+    TableObject, TableSampleKind, TableWithJoins, UpdateTableFromKind, VisitMut,
 };
 
 use super::walk::{Edit, edit};
@@ -301,6 +301,18 @@ impl<'a> Tagger<'a> {
                 if let Some(given) = self.tag_name(name, given.as_ref(), Some(ctes))? {
                     if let Some(found) = self.found.last_mut() {
                         found.sampled = sample.is_some();
+                        if let Some(
+                            TableSampleKind::BeforeTableAlias(clause)
+                            | TableSampleKind::AfterTableAlias(clause),
+                        ) = &*sample
+                            && clause.seed.is_some()
+                            && found.filter
+                        {
+                            return Err(PlanError::guard(
+                                "TABLESAMPLE ... REPEATABLE tells where rows lie, and so where hidden ones do",
+                                "leave out REPEATABLE, or choose rows by a hash of their key",
+                            ));
+                        }
                         found.renamed = alias.as_ref().is_some_and(|a| !a.columns.is_empty());
                     }
                     let columns = alias.take().map(|a| a.columns).unwrap_or_default();
