@@ -145,6 +145,12 @@ async fn every_kind_of_mistake_is_found() {
             "ALTER TABLE glass.assigned ADD UNIQUE (user_name, patient_id)",
         ),
         (
+            "CREATE FUNCTION clinic.last() RETURNS int8 LANGUAGE sql AS 'SELECT max(patient_id) FROM clinic.patient'; ALTER TABLE clinic.ward ADD last int8 DEFAULT clinic.last()",
+            2,
+            "warning[unnamed-function]: clinic.last: runs behind a column default of table clinic.ward: statements that reach it are refused to ",
+            "ALTER TABLE clinic.ward DROP last; DROP FUNCTION clinic.last()",
+        ),
+        (
             "DELETE FROM glass.assigned",
             2,
             "warning[assignment-empty]: glass.assigned",

@@ -26,7 +26,25 @@ const WAYS: &[Way] = &[
     (129, &["SELECT upper('low'::own.mood)"]),
     (129, &["BEGIN", "DECLARE c129 CURSOR FOR SELECT 'x'::text::own.seen", "FETCH c129", "ROLLBACK"]),
     (129, &["COPY (SELECT 'x'::text::own.seen) TO STDOUT"]),
+    // Functions that convert what they are given.
+    (129, &["SELECT quote_literal(s) FROM own.signs"]),
+    (129, &["SELECT 'x' || s FROM own.signs"]),
+    (129, &["SELECT to_json(s) FROM own.signs"]),
+    (129, &["SELECT row_to_json(x) FROM own.signs x"]),
+    (129, &["SELECT json_agg(s) FROM own.signs"]),
     // Domains, by every way a value becomes one.
+    (130, &["SELECT coalesce(c, '(1,CANARY-name-2)') IS NOT NULL FROM own.coded c"]),
+    (130, &["SELECT coalesce(c.*, '(1,CANARY-name-2)') IS NOT NULL FROM own.coded c"]),
+    (130, &["SELECT count(*) FROM (SELECT c FROM own.coded c UNION ALL SELECT '(1,CANARY-name-2)') x"]),
+    (130, &["SELECT ks = '{CANARY-name-2}' FROM own.lists"]),
+    (130, &["SELECT ks @> '{CANARY-name-2}' FROM own.lists"]),
+    (130, &["SELECT coalesce(ks, '{CANARY-name-2}') IS NOT NULL FROM own.lists"]),
+    (130, &["SELECT coalesce(r, '(CANARY-name-2,1)') IS NOT NULL FROM own.lists"]),
+    (130, &["SELECT array_agg(k) = '{CANARY-name-2}' FROM own.coded"]),
+    (130, &["SELECT ARRAY[k] = '{CANARY-name-2}' FROM own.coded"]),
+    (130, &["SELECT ARRAY(SELECT k FROM own.coded) = '{CANARY-name-2}'"]),
+    (130, &["BEGIN", "UPDATE own.lists SET ks[2] = 'CANARY-name-2'", "ROLLBACK"]),
+    (130, &["BEGIN", "UPDATE own.lists SET r.k = 'CANARY-name-2'", "ROLLBACK"]),
     (130, &["SELECT 'CANARY-name-2'::own.known IS NOT NULL"]),
     (130, &["SELECT own.known('CANARY-name-2') IS NOT NULL"]),
     (130, &["SELECT known_too('CANARY-name-2') IS NOT NULL"]),
@@ -134,6 +152,8 @@ const WAYS: &[Way] = &[
 const HONEST: &[&str] = &[
     "SELECT name FROM patients WHERE name = 'Ann' ORDER BY name",
     "SELECT v, w FROM own.seens",
+    "SELECT s FROM own.signs WHERE s = 'yes'",
+    "SELECT c.*, c.k = 'Ann' FROM own.coded c WHERE c.k IN ('Ann', 'x') OR coalesce(c.k, 'x') = 'y'",
     "SELECT id, k FROM own.coded WHERE k = 'Ann' ORDER BY k",
     "SELECT min(id), count(*) FROM own.coded GROUP BY id",
     "SELECT * FROM own.forms WHERE body LIKE 'x%'",
@@ -171,8 +191,8 @@ fn proxy<'a>(database: &Database<'a>, functions: &str) -> Proxy<'a> {
         listed = format!("{listed}, {functions}");
     }
     let own = [
-        "seens", "coded", "greeted", "levels", "forms", "forms_v", "derived", "checked", "moods", "by_w",
-        "by_c", "by_n", "by_d", "by_o", "parts", "part_1",
+        "seens", "signs", "lists", "coded", "greeted", "levels", "forms", "forms_v", "derived", "checked",
+        "moods", "by_w", "by_c", "by_n", "by_d", "by_o", "parts", "part_1",
     ];
     let reference: Vec<String> = own.iter().map(|t| format!("\"own.{t}\"")).collect();
     Proxy::start_from(database, include_str!("stage.toml"), |config| {

@@ -16,6 +16,15 @@ CREATE TYPE own.mood AS ENUM ('low', 'high');
 CREATE FUNCTION own.said(own.mood) RETURNS text LANGUAGE plpgsql STABLE SECURITY DEFINER
     AS 'BEGIN RETURN (SELECT name FROM public.patients WHERE mrn = 2); END';
 CREATE CAST (own.mood AS text) WITH FUNCTION own.said(own.mood) AS IMPLICIT;
+CREATE TYPE own.sign AS ENUM ('yes', 'no');
+CREATE FUNCTION own.read_out(own.sign) RETURNS text LANGUAGE plpgsql STABLE SECURITY DEFINER
+    AS 'BEGIN RETURN (SELECT name FROM public.patients WHERE mrn = 2); END';
+CREATE CAST (own.sign AS text) WITH FUNCTION own.read_out(own.sign);
+CREATE FUNCTION own.as_json(own.sign) RETURNS json LANGUAGE sql STABLE SECURITY DEFINER
+    AS 'SELECT json_build_array(name) FROM public.patients WHERE mrn = 2';
+CREATE CAST (own.sign AS json) WITH FUNCTION own.as_json(own.sign);
+CREATE TABLE own.signs (s own.sign);
+INSERT INTO own.signs VALUES ('yes');
 CREATE TYPE own.pair AS (a own.seen, b int4);
 CREATE TABLE own.seens (v own.seen, w int4);
 INSERT INTO own.seens VALUES ('(x)', 1);
@@ -25,6 +34,8 @@ CREATE DOMAIN public.known_too AS own.known;
 CREATE TYPE own.row AS (k own.known, b int4);
 CREATE TABLE own.coded (id int4, k own.known);
 INSERT INTO own.coded VALUES (1, 'Ann');
+CREATE TABLE own.lists (id int4, ks own.known[], r own.row);
+INSERT INTO own.lists VALUES (1, '{Ann}', '(Ann,1)');
 CREATE DOMAIN own.greeting AS text DEFAULT own.peek('x');
 CREATE TABLE own.greeted (id int4, g own.greeting);
 

@@ -61,11 +61,17 @@ SELECT f.type, f.function, f.type >= 16384 OR EXISTS (
 
 /// Functions of ranges, of input and of output.
 const TYPES: &str = "\
-SELECT r.rngtypid, s.oid FROM pg_catalog.pg_range r JOIN s ON s.oid IN (r.rngcanonical, r.rngsubdiff)
-UNION
-SELECT t.oid, s.oid FROM pg_catalog.pg_type t
-  JOIN s ON s.oid IN (t.typinput, t.typoutput, t.typreceive, t.typsend, t.typmodin, t.typmodout)
- WHERE t.oid >= 16384";
+SELECT v.type, v.function
+  FROM (SELECT r.rngtypid, f.function
+          FROM pg_catalog.pg_range r,
+               LATERAL (VALUES (r.rngcanonical::pg_catalog.oid), (r.rngsubdiff::pg_catalog.oid)) f (function)
+        UNION
+        SELECT t.oid, f.function
+          FROM pg_catalog.pg_type t, LATERAL (
+               VALUES (t.typinput::pg_catalog.oid), (t.typoutput::pg_catalog.oid), (t.typreceive::pg_catalog.oid),
+                      (t.typsend::pg_catalog.oid), (t.typmodin::pg_catalog.oid), (t.typmodout::pg_catalog.oid)) f (function)
+         WHERE t.oid >= 16384) v (type, function)
+ WHERE v.function >= 16384 AND v.function IN (SELECT oid FROM s)";
 
 /// A domain's expressions; of built-in functions, those that no expression needs are looked for by name.
 const DOMAINS: &str = "\

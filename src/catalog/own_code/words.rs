@@ -50,7 +50,8 @@ impl Words {
             let first = written.chars().next()?;
             let named = kind == Token::Ident as i32 || token.keyword_kind != 0;
             if named {
-                let name = name_of(written);
+                let names = names_of(written);
+                let name = names.first().cloned().unwrap_or_default();
                 let plain = first != '"';
                 let after = text(at + 1).unwrap_or_default();
                 if plain && opaque(&name, &before, after) {
@@ -58,12 +59,12 @@ impl Words {
                 }
                 let places = ["from", "join", ",", "(", "only", ".", "table", "update", "into", "using"];
                 if places.contains(&before.as_str()) {
-                    words.relations.insert(name.clone());
+                    words.relations.extend(names.iter().cloned());
                 }
                 if after == "(" || before == "." {
-                    words.calls.insert(name.clone());
+                    words.calls.extend(names.iter().cloned());
                 }
-                words.all.insert(name.clone());
+                words.all.extend(names);
                 before = name;
                 continue;
             }
@@ -97,12 +98,24 @@ impl Words {
     }
 }
 
-/// An identifier as PostgreSQL reads it.
-fn name_of(written: &str) -> String {
-    match written.strip_prefix('"').and_then(|w| w.strip_suffix('"')) {
-        Some(quoted) => quoted.replace("\"\"", "\""),
-        None => written.to_lowercase(),
+/// Longest identifier, bytes; what is longer is cut (`NAMEDATALEN`).
+const LONGEST_NAME: usize = 63;
+
+/// An identifier as PostgreSQL reads it. Whether it folds what is not ASCII depends on the database's encoding.
+fn names_of(written: &str) -> Vec<String> {
+    let mut names = match written.strip_prefix('"').and_then(|w| w.strip_suffix('"')) {
+        Some(quoted) => vec![quoted.replace("\"\"", "\"")],
+        None => vec![written.to_ascii_lowercase(), written.to_lowercase()],
+    };
+    for name in &mut names {
+        let mut end = name.len().min(LONGEST_NAME);
+        while !name.is_char_boundary(end) {
+            end -= 1;
+        }
+        name.truncate(end);
     }
+    names.dedup();
+    names
 }
 
 /// True for a word that begins a statement of which it cannot be known what it does.
@@ -138,6 +151,10 @@ mod tests {
             assert!(words.relations.contains(relation), "{relation} in {:?}", words.relations);
         }
         assert!(!words.all.contains("nowhere"));
+        let long = "x".repeat(80);
+        let odd = Words::of(&format!("SELECT 1 FROM ÄRZTE, \"Ärzte\", {long}")).expect("words").relations;
+        // In UTF-8, and where every letter is folded.
+        assert_eq!(odd, set(&["Ärzte", "ärzte", &long[..63]]));
         assert_eq!(words.calls.intersection(&set(&["max", "upper", "secret", "n"])).count(), 3);
         assert_eq!(words.operators, set(&["%", "+", "<", "<=", "<>", "=", ">", ">=", "||"]));
     }

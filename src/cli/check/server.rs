@@ -4,6 +4,8 @@
 use crate::catalog::{self, Catalog, CatalogError, ConnectError, Service, ServiceError};
 use crate::config::{Config, UpstreamLogin};
 use crate::policy::{BoundPolicy, Finding, Level, Source, lint};
+use crate::sql::resolve::{self, refused_own_code};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Why the database could not be looked at.
@@ -86,11 +88,34 @@ pub(crate) async fn hold_against_server(config: &Config) -> Result<Checked, Chec
         findings
             .retain(|f| f.code != "no-such-role" || !config.policy.membership.users.contains_key(&f.subject));
     }
+    findings.extend(unnamed_functions(&bound, &catalog));
     findings.extend(assignment_queries(&client, config).await);
     findings.extend(super::accounts::findings(&client, config).await?);
     findings.extend(auth_query(config).await);
     findings.sort();
     Ok(Checked { catalog, bound, findings })
+}
+
+/// Functions that statements run without naming them and that roles may not run, each with the roles.
+fn unnamed_functions(bound: &BoundPolicy, catalog: &Catalog) -> Vec<Finding> {
+    let namespace = catalog::Namespace::default();
+    let mut roles: BTreeMap<(String, String), Vec<&str>> = BTreeMap::new();
+    for role in bound.policy.roles.values() {
+        for refused in refused_own_code(&resolve::Context { role, bound, catalog, namespace: &namespace }) {
+            roles.entry(refused).or_default().push(&role.name);
+        }
+    }
+    let finding = |((function, place), roles): ((String, String), Vec<&str>)| Finding {
+        level: Level::Warning,
+        code: "unnamed-function",
+        subject: function.clone(),
+        message: format!("runs behind {place}: statements that reach it are refused to {}", roles.join(", ")),
+        help: Some(format!(
+            "it reads what is closed, or cannot be read itself; if it shows nothing of patients, add \"{function}\" \
+             to functions of the role"
+        )),
+    };
+    roles.into_iter().map(finding).collect()
 }
 
 /// The queries of assignment sources, asked for their columns.

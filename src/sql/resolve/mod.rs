@@ -17,6 +17,7 @@ pub use survey::{Occurrence, Resolution, Survey, Usage, survey};
 
 use access::{function_refusal, not_mapped};
 pub(crate) use access::{has_protected_child, ruled};
+pub use own_code::refused as refused_own_code;
 pub(crate) use own_code::{parameter_refusal, refusal as own_code_refusal};
 pub(crate) use restricted::{guarded as check_guarded, mentions as check_mentions};
 pub(crate) use survey::resolve_name;

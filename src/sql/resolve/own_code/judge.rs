@@ -13,8 +13,7 @@ use crate::policy::Access;
 use crate::sql::functions::{allowed_alone, builtin_allowed, system_relation_allowed};
 
 /// Functions of extensions that are of C, not immutable, and read no tables: beginnings of their names.
-const HARMLESS_COMPILED: [&str; 8] =
-    ["gen_random_", "gen_salt", "uuid_", "pgp_", "unaccent", "st_", "ulid", "gen_ulid"];
+const HARMLESS_COMPILED: [&str; 6] = ["gen_random_", "gen_salt", "uuid_", "pgp_", "unaccent", "ulid"];
 
 /// Built-in functions about sequences: what they tell is told by the keys themselves.
 const SEQUENCES: [&str; 4] = ["nextval", "currval", "lastval", "setval"];

@@ -63,6 +63,19 @@ pub(crate) fn parameter_refusal(types: &[u32], context: &Context<'_>) -> Option<
     first_refused(&reach::of_types(own.inside(types.iter().copied()), context), context)
 }
 
+/// Every function that the role may not run unnamed although a statement can reach it, and behind what. For people who
+/// look at a policy.
+pub fn refused(context: &Context<'_>) -> Vec<(String, String)> {
+    if !context.role.is_restricted() || context.catalog.own_code.is_empty() {
+        return Vec::new();
+    }
+    let refused = |r: &Reached<'_>| Some((Judge::of(r, context)?, r.place(context)));
+    let mut out: Vec<_> = reach::all(context).iter().filter_map(refused).collect();
+    out.sort();
+    out.dedup();
+    out
+}
+
 fn left_behind(name: &str) -> Refusal {
     cannot_guard(
         format_args!(

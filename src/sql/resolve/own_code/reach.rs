@@ -6,8 +6,9 @@ use std::collections::{BTreeSet, HashSet};
 use super::super::survey::{Resolution, resolve_name, survey};
 use super::super::{Context, Survey, Usage};
 use crate::catalog::{Expression, FIRST_NORMAL_OID, Oid, OwnOperator, RelationCode};
+use crate::policy::Access;
 use crate::sql::tree::Node;
-use pg_query::protobuf::ObjectType;
+use pg_query::protobuf::{ObjectType, SubLinkType};
 
 /// Code that a statement can reach.
 #[derive(Debug, Clone, Copy)]
@@ -61,30 +62,22 @@ impl Reached<'_> {
     }
 }
 
-/// Functions of which a domain's value can be an argument, beside a constant that becomes one: calls of these, and `||`,
-/// convert what the client writes to the type of an element, a row or another argument.
-const LEND_TYPES: [&str; 21] = [
+/// Functions that convert what the client writes to the type of another argument, or to a row's columns, beside all whose
+/// name begins with `array_`.
+const LEND_TYPES: [&str; 13] = [
     "lag",
     "lead",
-    "array_append",
-    "array_prepend",
-    "array_cat",
-    "array_position",
-    "array_positions",
-    "array_remove",
-    "array_replace",
-    "array_fill",
+    "trim_array",
     "width_bucket",
     "percentile_disc",
+    "range_agg",
+    "multirange",
     "json_populate_record",
     "json_populate_recordset",
     "jsonb_populate_record",
     "jsonb_populate_record_valid",
     "jsonb_populate_recordset",
-    "json_to_record",
-    "jsonb_to_record",
-    "any_value",
-    "range_agg",
+    "enum_range",
 ];
 
 /// Built-in functions that take the name of a type as text and read a value of it.
@@ -95,8 +88,14 @@ const TAKE_NAMES: [&str; 2] = ["pg_input_is_valid", "pg_input_error_info"];
 struct Mentions {
     /// Types: schema as written, bare name.
     types: BTreeSet<(Option<String>, String)>,
-    /// A type is written.
-    casts: bool,
+    /// A type is written, a function called, or something else that converts its operands by itself: `||`, JSON.
+    converts: bool,
+    /// An array is made of elements.
+    arrays: bool,
+    /// References of one name, which can be a whole row.
+    names: BTreeSet<String>,
+    /// `t.*` as a value.
+    row: bool,
     operators: BTreeSet<String>,
     /// Targets of writes.
     writes: Vec<Write>,
@@ -117,7 +116,7 @@ impl Mentions {
     fn node(&mut self, node: &Node) {
         match node.kind {
             "TypeName" => {
-                self.casts = true;
+                self.converts = true;
                 if let Some((name, rest)) = node.names("names").split_last() {
                     let schema = rest.last().filter(|s| **s != "pg_catalog").map(|s| (*s).to_owned());
                     self.types.insert((schema, (*name).to_owned()));
@@ -129,13 +128,35 @@ impl Mentions {
                 if token.contains("BETWEEN") {
                     self.operators.extend(["<", "<=", ">", ">="].map(str::to_owned));
                 }
+                self.converts |= token == "||";
                 // IN and NULLIF have `=` or `<>` as their name; DISTINCT FROM has `=`.
                 self.operators.insert(token.to_owned());
             }
             "SubLink" => {
                 let name = node.names("oper_name");
                 self.operators.insert(name.last().copied().unwrap_or("=").to_owned());
+                self.arrays |= node.int("sub_link_type") == i64::from(SubLinkType::ArraySublink as i32);
             }
+            "AArrayExpr" => self.arrays = true,
+            "FuncCall" => {
+                self.converts = true;
+                let name = node.names("funcname");
+                let last = name.last().copied().unwrap_or_default();
+                self.arrays |= last.starts_with("array_") || LEND_TYPES.contains(&last);
+            }
+            "ColumnRef" => match (node.names("fields").as_slice(), node.list("fields").len()) {
+                ([name], 1) => _ = self.names.insert((*name).to_owned()),
+                ([.., _], 2..) if node.names("fields").len() < node.list("fields").len() => self.row = true,
+                _ => {}
+            },
+            // `t.*` as columns.
+            "ResTarget" if node.node("val").is_some_and(|v| v.kind == "ColumnRef") => {
+                let value = node.node("val").map(|v| (v.names("fields").len(), v.list("fields").len()));
+                if value.is_some_and(|(names, all)| names < all) {
+                    return;
+                }
+            }
+            kind if kind.starts_with("Json") && kind != "JsonBehavior" => self.converts = true,
             "SortBy" => self.operators.extend(node.names("use_op").last().map(|n| (*n).to_owned())),
             "CaseExpr" if node.has("arg") => _ = self.operators.insert("=".to_owned()),
             "JoinExpr" if node.flag("is_natural") || node.has("using_clause") => {
@@ -182,6 +203,7 @@ pub(super) fn reached<'a>(root: &Node, context: &Context<'a>) -> (Vec<Reached<'a
         return (Vec::new(), temporary);
     }
     let types = Types::of(root, &mentions, &survey, context);
+    let attributes = !survey.attributes.is_empty();
     let mut out = Vec::new();
     for (token, operator) in &types.operators {
         out.extend(
@@ -190,14 +212,16 @@ pub(super) fn reached<'a>(root: &Node, context: &Context<'a>) -> (Vec<Reached<'a
     }
     for cast in &own.casts {
         let met = |t: Oid| t < FIRST_NORMAL_OID || types.met.contains(&t);
-        let builtin = cast.from.max(cast.to) < FIRST_NORMAL_OID;
-        let written = match cast.context {
-            'e' => mentions.casts,
-            'a' => mentions.casts || !mentions.writes.is_empty(),
-            _ => true,
+        let implicit = cast.context == 'i';
+        let to = match implicit || cast.to < FIRST_NORMAL_OID {
+            true => met(cast.to),
+            false => types.made.contains(&cast.to),
         };
-        // Between built-in types also what the guards themselves are made of.
-        if builtin || (written && met(cast.from) && met(cast.to)) {
+        // Functions of text and JSON convert their arguments explicitly. Between built-in types the guards themselves
+        // may.
+        let builtin = cast.from.max(cast.to) < FIRST_NORMAL_OID;
+        let converted = implicit || mentions.converts || attributes || !mentions.writes.is_empty();
+        if builtin || (converted && met(cast.from) && to) {
             out.push(Reached::Function(cast.function, Behind::Cast(cast.from, cast.to)));
         }
     }
@@ -231,6 +255,24 @@ pub(super) fn of_types<'a>(types: HashSet<Oid>, context: &Context<'a>) -> Vec<Re
     domains.flat_map(|(oid, all)| all.iter().map(|w| Reached::Domain(*oid, w))).chain(functions).collect()
 }
 
+/// Everything that some statement can reach: of relations, those that are open to the role.
+pub(super) fn all<'a>(context: &Context<'a>) -> Vec<Reached<'a>> {
+    let own = &context.catalog.own_code;
+    let mut out = of_types(own.domains.keys().chain(own.types.keys()).copied().collect(), context);
+    out.extend(own.casts.iter().map(|c| Reached::Function(c.function, Behind::Cast(c.from, c.to))));
+    for (token, operator) in own.operators.iter().flat_map(|(t, all)| all.iter().map(move |o| (t, o))) {
+        out.extend(
+            operator.functions.iter().map(|f| Reached::Function(*f, Behind::Operator(token, operator))),
+        );
+    }
+    let open = own
+        .relations
+        .iter()
+        .filter(|(oid, _)| !matches!(context.bound.access(context.role, **oid), Access::Denied(_)));
+    out.extend(open.flat_map(|(oid, all)| all.iter().map(|c| Reached::Relation(*oid, c))));
+    out
+}
+
 fn relations_of(write: &Write, context: &Context<'_>) -> Vec<Oid> {
     let (schema, name) = &write.relation;
     let found = resolve_name(context.catalog, context.namespace, schema.as_deref(), name);
@@ -259,6 +301,7 @@ impl<'a> Types<'a> {
         let own = &context.catalog.own_code;
         let mut made: Vec<Oid> = Vec::new();
         let mut met: Vec<Oid> = Vec::new();
+        let mut rows: HashSet<Oid> = HashSet::new();
         for (schema, name) in &mentions.types {
             let all = own.type_names.get(name).into_iter().flatten();
             let meant =
@@ -273,11 +316,21 @@ impl<'a> Types<'a> {
         }
         for occurrence in &survey.occurrences {
             let Resolution::User(oid) = occurrence.resolution else { continue };
-            met.extend(own.row_types.get(&oid));
+            if let Some(row) = own.row_types.get(&oid) {
+                rows.insert(*row);
+                met.push(*row);
+                if mentions.row || mentions.names.contains(&occurrence.alias) {
+                    made.push(*row);
+                }
+            }
             met.extend(
                 context.catalog.relation(oid).into_iter().flat_map(|r| r.columns.iter().map(|c| c.type_oid)),
             );
         }
+        // A constant beside a value of many is read as many, by any operator, CASE or COALESCE.
+        let many =
+            |oid: &Oid| own.inside([*oid]).iter().any(|part| part != oid && own.domains.contains_key(part));
+        made.extend(met.iter().filter(|oid| **oid >= FIRST_NORMAL_OID && !rows.contains(oid) && many(oid)));
         for write in &mentions.writes {
             for relation in
                 relations_of(write, context).into_iter().filter_map(|o| context.catalog.relation(o))
@@ -293,7 +346,7 @@ impl<'a> Types<'a> {
         let copies = survey.into
             || (root.kind == "CreateTableAsStmt"
                 && root.int("objtype") == i64::from(ObjectType::ObjectTable as i32));
-        if copies || mentions.operators.contains("||") || called(&LEND_TYPES) {
+        if copies || mentions.operators.contains("||") || mentions.arrays {
             types.made.extend(&types.met);
         }
         if called(&TAKE_NAMES) {
