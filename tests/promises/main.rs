@@ -17,6 +17,7 @@ mod own_objects;
 mod p1_transparency;
 mod p2_categories;
 mod p2_cells;
+mod p2_closed;
 mod p2_copy;
 mod p2_enforcement;
 mod p2_leaks;

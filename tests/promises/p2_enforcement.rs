@@ -190,7 +190,7 @@ fn what_is_refused_shows_nothing_and_leaves_the_session() {
 }
 
 /// Cursors and prepared statements of SQL.
-const STEPS: &[&str] = &[
+pub(crate) const STEPS: &[&str] = &[
     "BEGIN",
     "DECLARE c CURSOR FOR SELECT patient_id, name FROM clinic.patient ORDER BY patient_id",
     "FETCH 3 FROM c /* ORDER BY */",
@@ -203,7 +203,7 @@ const STEPS: &[&str] = &[
     "EXECUTE q(880001)",
 ];
 
-const COPIES: &[&str] = &[
+pub(crate) const COPIES: &[&str] = &[
     "COPY (SELECT patient_id, name FROM clinic.patient ORDER BY patient_id) TO STDOUT",
     "COPY (SELECT body FROM clinic.note ORDER BY note_id) TO STDOUT (FORMAT csv, HEADER)",
     "COPY clinic.allergy TO STDOUT",

@@ -237,3 +237,26 @@ fn rows_of_masked_tables_are_locked_where_no_masked_column_is_read() {
         ],
     );
 }
+
+/// Rows outside are shown masked and need no fence; what is closed is not shown, and does.
+#[test]
+fn what_is_closed_is_not_shown_masked_and_nothing_fails_on_it() {
+    let mut clinic = Clinic::limited(Scope::Assigned);
+    clinic.role.outside = Outside::Mask;
+    let shown = |clinic: &Clinic, fence: bool, hides: bool| {
+        let Access::Protected { table, filter: false, masks, .. } = clinic.bound.access(&clinic.role, 2)
+        else {
+            panic!("not shown");
+        };
+        let inside = Some(GuardParams::after(3, Variant::Assigned));
+        let shape = DerivedShape { inside, fence, ..DerivedShape::default() };
+        let table = if hides { table } else { &clinic.bound.tables[&2] };
+        let relation = &clinic.catalog.relations[&2];
+        derived_table(&clinic.bound.policy, table, relation, &masks, "__glass_r1", shape)
+    };
+    let text = |t: String, condition: &str| format!("SELECT n.id FROM {t} AS n WHERE {condition}");
+    all(Seen::Pass, &clinic, &[&text(shown(&clinic, false, true), "n.id = 1")]);
+    all(Seen::Pass, &clinic, &[&text(shown(&clinic, true, true), "n.body::int > 1")]);
+    all(Seen::Fence, &clinic, &[&text(shown(&clinic, false, true), "n.body::int > 1")]);
+    all(Seen::Fail, &clinic, &[&text(shown(&clinic, false, false), "n.id = 1")]);
+}
