@@ -372,7 +372,8 @@ async fn writes_of_queues_bulk_loads_and_upserts_are_done_on_the_users_rows() {
         fill(&world.client, &mut dice).await;
         world.client.batch_execute(&generate::settings(&mut dice)).await.unwrap();
         let before = state(&world.client, |_| true).await;
-        for sql in [idioms::QUEUES, idioms::BULK, idioms::UPSERTS, idioms::MERGES].concat() {
+        for sql in [idioms::QUEUES, idioms::BULK, idioms::UPSERTS, idioms::FAMILIES, idioms::MERGES].concat()
+        {
             if let Err(e) = world.holds(sql, &before).await {
                 failures.push(format!("seed {seed}: {sql}\n  {e}"));
             }
@@ -421,10 +422,9 @@ async fn whether_what_a_write_reads_fails_depends_on_no_row_of_others() {
     assert!(failures.is_empty(), "{}", failures.join("\n\n"));
 }
 
-/// Rows that MERGE writes are of the user's patients, whatever the source says, and a row of another patient is no
-/// match: whether there is one is not told.
+/// Rows that are written are of the user's patients, whatever they refer to and whatever a source says.
 #[tokio::test]
-async fn merge_writes_no_row_of_another_patient() {
+async fn no_row_of_another_patient_is_written() {
     let server = Server::start();
     let world = world(&server).await;
     let mut dice = Dice(7);

@@ -136,14 +136,37 @@ pub fn visible_condition(policy: &Policy, table: &BoundTable, alias: &str, param
 /// category, which undoes the statement. The text depends on the row, so the planner cannot evaluate it
 /// early.
 pub fn new_key_check(policy: &Policy, table: &BoundTable, alias: &str, params: GuardParams) -> String {
+    new_key_check_beside(policy, table, alias, params, &[])
+}
+
+/// The same for a row whose patient may be told by a row that the same statement inserts, which nothing in it
+/// can see yet. `parents`: WITH queries that insert rows of the table that the path goes to, checked
+/// themselves, each with its column of what the path refers to.
+pub fn new_key_check_beside(
+    policy: &Policy,
+    table: &BoundTable,
+    alias: &str,
+    params: GuardParams,
+    parents: &[(String, String)],
+) -> String {
     let row: Vec<String> = table.rule.owner_columns().into_iter().map(|c| col(alias, c)).collect();
     let row = row.join(", ' ', ");
     let fails = |code: &str| format!("pg_catalog.concat('{code} ', {row})::pg_catalog.bool");
     let visible = row_is_visible(policy, table, alias, params);
     let all = visible.into_iter().chain(closed::beside_category(table, alias, params));
+    let first = table.rule.single().and_then(|path| path.steps.first());
+    let inserted = parents.iter().zip(first.into_iter().cycle()).map(|((query, column), step)| {
+        format!(
+            " WHEN {} OPERATOR(pg_catalog.=) ANY (SELECT {} FROM {}) THEN NULL::pg_catalog.bool",
+            col(alias, &step.column),
+            col(query, column),
+            quote_ident(query)
+        )
+    });
     let patient = format!(
-        "CASE WHEN {} THEN NULL::pg_catalog.bool ELSE {} END",
+        "CASE WHEN {} THEN NULL::pg_catalog.bool{} ELSE {} END",
         all.collect::<Vec<_>>().join(" AND "),
+        inserted.collect::<String>(),
         fails("GLS-201"),
     );
     match closed::category(table, alias, params) {

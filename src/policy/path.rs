@@ -146,6 +146,14 @@ impl TableRule {
         }
     }
 
+    /// The step to the row that tells whose a row is, where one step leads to a table with a patient key of its own.
+    pub fn parent(&self) -> Option<&Step> {
+        match self.single()?.steps.as_slice() {
+            [step] => Some(step),
+            _ => None,
+        }
+    }
+
     /// True when a row can belong to several patients: its witness is a set.
     pub fn is_many(&self) -> bool {
         self.paths().any(KeyPath::is_many)

@@ -235,8 +235,8 @@ impl Clinic {
     /// `{key table alias}` by the witness.
     pub(crate) fn fill(&self, text: &str) -> String {
         use crate::policy::{
-            Steady, guard_conjunct, key_expression, merged_key_check, new_key_check, proposed_key_check,
-            steady_condition, visible_condition,
+            Steady, guard_conjunct, key_expression, merged_key_check, new_key_check, new_key_check_beside,
+            proposed_key_check, steady_condition, visible_condition,
         };
         let mut out = String::new();
         let mut rest = text;
@@ -255,6 +255,10 @@ impl Clinic {
                 ["key", t, a] => key_expression(policy, table(t), a, Some(params)),
                 ["proposed", t] => proposed_key_check(policy, table(t), params),
                 ["steady", t, a] => steady_condition(policy, table(t), a, params, Steady::Way),
+                ["new", t, a, query, column] => {
+                    let parents = [((*query).to_owned(), (*column).to_owned())];
+                    new_key_check_beside(policy, &table(t), a, params, &parents)
+                }
                 ["merged", t, value] => {
                     let values = [("mrn".to_owned(), format!("({value})::bigint"))];
                     merged_key_check(policy, table(t), &values, params)

@@ -1,4 +1,4 @@
-//! MERGE through the proxy: what it changes and counts is what it would on a database without the others' patients,
+//! MERGE, and inserts that refer to each other, through the proxy: what it changes and counts is what it would on a database without the others' patients,
 //! theirs stay as they are, and the record names everyone whose rows it could have met.
 
 use crate::common::{Database, Proxy, patients_of_amy};
@@ -89,5 +89,42 @@ fn merge_does_what_it_would_without_the_others() {
         "{refused:?}"
     );
     assert_eq!(others(&whole), before);
+    assert_no_canary(&amy);
+}
+
+/// The patient of a row can be told by one that the same statement inserts.
+#[test]
+fn a_row_and_rows_that_refer_to_it_are_inserted_together() {
+    let (whole, hers) = databases(GRANTS);
+    let proxy = Proxy::start_with(&whole, hide);
+    let mut amy = Wire::through(&proxy, &whole, "nurse_amy");
+    let mut direct = Wire::direct(&hers, "nurse_amy");
+    let family = |patient: i64, order: &str| {
+        format!(
+            "WITH o AS (INSERT INTO clinic.lab_order (order_id, patient_id, panel, ordered_by, ordered_at) VALUES (900001, {patient}, 'p', 'a', now()) \
+             RETURNING order_id, panel) INSERT INTO clinic.lab_result (result_id, order_id, analyte, unit, resulted_at) \
+             SELECT 900000 + n, {order}, 'x' || n, panel, now() FROM o, generate_series(1, 2) n RETURNING result_id, order_id, analyte"
+        )
+    };
+    for extended in [false, true] {
+        let sql = format!("{} /* extended: {extended} */", family(880_003, "order_id"));
+        let (mut expected, mut got) = (Vec::new(), Vec::new());
+        for (session, seen) in [(&mut direct, &mut expected), (&mut amy, &mut got)] {
+            session.ok("BEGIN");
+            let reply = if extended { session.extended(&sql, &[]) } else { session.query(&sql) };
+            assert!(reply.failure().is_none(), "{sql}: {:?}", reply.failure());
+            seen.push(format!("{:?} {:?} {:?}", reply.commands(), reply.columns(), reply.rows()));
+            session.ok("ROLLBACK");
+        }
+        assert_eq!(got, expected, "{sql}");
+        let told = told(&proxy, &sql);
+        assert_eq!(told.patients.iter().collect::<Vec<_>>(), ["880003"], "{told:?}");
+        assert!(!told.all_patients, "{told:?}");
+    }
+    let hidden = "(SELECT min(order_id) FROM clinic.lab_order WHERE patient_id = 880001)";
+    let hidden = whole.server().psql(whole.name(), hidden.trim_matches(['(', ')']));
+    for sql in [family(880_001, "order_id"), family(880_003, hidden.trim())] {
+        assert_eq!(amy.query(&sql).refusal().gls().as_deref(), Some("GLS-201"), "{sql}");
+    }
     assert_no_canary(&amy);
 }

@@ -81,6 +81,19 @@ pub(crate) const UPSERTS: &[&str] = &[
      SELECT count(*) FILTER (WHERE inserted) AS i, count(*) AS n FROM up",
 ];
 
+/// A row and rows that refer to it, which tell by it whose they are.
+pub(crate) const FAMILIES: &[&str] = &[
+    "WITH p AS (INSERT INTO lab_order (order_id, patient_id) VALUES (361, 1) RETURNING order_id) \
+     INSERT INTO lab_result (result_id, order_id, code, value) SELECT 361, order_id, 'c', 1 FROM p RETURNING result_id, order_id",
+    "WITH p AS (INSERT INTO lab_order VALUES (361, 1), (362, 2) RETURNING *), c AS (INSERT INTO lab_result SELECT order_id + 1, order_id, 'c', 1 FROM p \
+     RETURNING result_id) SELECT (SELECT count(*) FROM c) AS c, (SELECT max(patient_id) FROM p) AS p",
+    "WITH p AS (INSERT INTO lab_order VALUES (361, 4)) INSERT INTO lab_result VALUES (361, 361, 'c', 2)",
+    "WITH p AS (INSERT INTO lab_order VALUES (361, 4)), q AS (INSERT INTO lab_order VALUES (362, 2) RETURNING order_id AS o) \
+     INSERT INTO lab_result SELECT 400 + x, x, 'c', 2 FROM (SELECT o AS x FROM q UNION ALL SELECT 361 UNION ALL SELECT min(order_id) FROM lab_order) y RETURNING *",
+    "WITH e AS (INSERT INTO encounter (encounter_id, patient_id) VALUES (361, 1) RETURNING encounter_id), p AS (INSERT INTO lab_order SELECT encounter_id, 1 FROM e \
+     RETURNING order_id) INSERT INTO lab_result (result_id, order_id) SELECT order_id, order_id FROM p",
+];
+
 /// MERGE of PostgreSQL 15.
 pub(crate) const MERGES: &[&str] = &[
     "MERGE INTO encounter t USING (VALUES (1, 1, 'a'), (41, 2, 'b')) AS s(id, p, k) ON t.encounter_id = s.id \
@@ -108,8 +121,13 @@ pub(crate) const MERGES: &[&str] = &[
      WHEN MATCHED THEN UPDATE SET kind = 'json' WHEN NOT MATCHED THEN INSERT (patient_id, encounter_id) VALUES (s.p, s.id)",
 ];
 
-/// MERGE that would write a row of another patient: the code of its refusal.
+/// Writes of a row of another patient, which are refused.
 pub(crate) const OUTSIDE: &[&str] = &[
+    "WITH p AS (INSERT INTO lab_order VALUES (361, 5) RETURNING order_id) INSERT INTO lab_result SELECT order_id, order_id, 'c', 1 FROM p",
+    "WITH p AS (INSERT INTO lab_order VALUES (361, 1) RETURNING order_id) INSERT INTO lab_result SELECT order_id, 190, 'c', 1 FROM p",
+    "WITH p AS (INSERT INTO lab_order VALUES (361, 1) RETURNING order_id) INSERT INTO lab_result SELECT 700, order_id + 1, 'c', 1 FROM p",
+    "WITH p AS (INSERT INTO lab_order VALUES (361, 1) RETURNING order_id, 190 AS o) INSERT INTO lab_result SELECT 700, o, 'c', 1 FROM p",
+    "WITH p AS (UPDATE lab_order SET patient_id = 2 WHERE order_id = 90 RETURNING 190 AS o) INSERT INTO lab_result SELECT 700, o, 'c', 1 FROM p",
     "MERGE INTO encounter t USING (VALUES (141, 5)) AS s(id, p) ON t.encounter_id = s.id WHEN NOT MATCHED THEN INSERT (encounter_id, patient_id) VALUES (s.id, s.p)",
     "MERGE INTO encounter t USING (VALUES (141)) AS s(id) ON false WHEN NOT MATCHED AND s.id > 0 THEN INSERT VALUES (s.id, 3, 'x', 1)",
     "MERGE INTO encounter t USING (VALUES (141, NULL)) AS s(id, p) ON t.encounter_id = s.id WHEN NOT MATCHED THEN INSERT (encounter_id, patient_id) VALUES (s.id, s.p::int8)",

@@ -9,6 +9,7 @@ use super::safe::{has_aggregate, is_number};
 use super::total::unify;
 use super::types::{Block, Columns, Ty, of_type_name, under_names};
 use super::{Checker, Outcome, fail};
+use crate::catalog::Oid;
 use crate::sql::parse::is_reserved;
 use crate::sql::tree::{Node, Tree};
 
@@ -22,6 +23,16 @@ pub(super) struct Cte {
     /// It is evaluated by itself, never as a part of what reads it.
     pub(super) apart: bool,
     pub(super) columns: Columns,
+    /// What it inserts, where every row of it was checked.
+    pub(super) inserted: Option<Inserted>,
+}
+
+/// An INSERT into a filtered relation in WITH.
+#[derive(Debug, Clone)]
+pub(super) struct Inserted {
+    pub(super) oid: Oid,
+    /// Columns of ours that it returns, with those of the relation that they are.
+    pub(super) columns: Vec<(String, String)>,
 }
 
 /// What is around a query block.
@@ -88,7 +99,14 @@ impl Checker<'_> {
             for cte in with.nodes("ctes") {
                 let exposed = cte.node("ctequery").is_some_and(|q| self.mentions_filtered(q, &env));
                 let name = cte.str("ctename").to_owned();
-                env.ctes.push(Cte { name, exposed, can_fail: true, apart: false, columns: None });
+                env.ctes.push(Cte {
+                    name,
+                    exposed,
+                    can_fail: true,
+                    apart: false,
+                    columns: None,
+                    inserted: None,
+                });
             }
         }
         for (i, cte) in with.nodes("ctes").enumerate() {
@@ -110,7 +128,8 @@ impl Checker<'_> {
             let columns = under_names(facts.columns, &cte.names("aliascolnames"));
             let can_fail = self.unsafe_met > before;
             let apart = fence || query.kind != "SelectStmt";
-            let done = Cte { name, exposed: facts.exposed && !fence, can_fail, apart, columns };
+            let inserted = self.inserted(query, &cte.names("aliascolnames"))?;
+            let done = Cte { name, exposed: facts.exposed && !fence, can_fail, apart, columns, inserted };
             match env.ctes.get_mut(base + i) {
                 Some(slot) => *slot = done,
                 None => env.ctes.push(done),

@@ -2,13 +2,14 @@
 
 use pg_query::protobuf::OnConflictAction;
 
-use super::block::{Env, Facts, Place};
+use super::block::{Cte, Env, Facts, Inserted, Place};
 use super::expected::conjuncts;
 use super::placement::{From, Pending};
 use super::types::{Block, Item, columns_of};
 use super::{Checker, Demand, Outcome, fail};
 use crate::catalog::Oid;
 use crate::policy::{RESERVED_PREFIX, TableMasks};
+use crate::sql::parse::is_reserved;
 use crate::sql::tree::{Node, Tree};
 
 fn alias_of(range: &Node) -> String {
@@ -44,7 +45,7 @@ impl Checker<'_> {
         }
         if let Some(oid) = filtered {
             self.writes_no_link(insert, "cols", oid)?;
-            self.new_key_in_returning(insert, oid, &item.alias)?;
+            self.new_key_in_returning(insert, oid, &item.alias, env)?;
         }
         let items = [item];
         if let Some(conflict) = insert.node("on_conflict_clause") {
@@ -134,7 +135,7 @@ impl Checker<'_> {
         if let Some(oid) = filtered
             && self.assigns_key(change, oid)?
         {
-            self.new_key_in_returning(change, oid, &alias)?;
+            self.new_key_in_returning(change, oid, &alias, env)?;
         }
         if let Some(oid) = filtered.filter(|_| change.kind == "UpdateStmt") {
             self.writes_no_link(change, "target_list", oid)?;
@@ -205,11 +206,17 @@ impl Checker<'_> {
     }
 
     /// Demands the check of the written row's patient as a hidden column of RETURNING.
-    fn new_key_in_returning(&mut self, statement: &Node, oid: Oid, alias: &str) -> Outcome {
-        let expected = self.new_key(oid, alias)?;
+    fn new_key_in_returning(&mut self, statement: &Node, oid: Oid, alias: &str, env: &Env<'_>) -> Outcome {
+        let parents = match statement.kind {
+            "InsertStmt" => self.parents(oid, env)?,
+            _ => Vec::new(),
+        };
+        let expected = [self.new_key(oid, alias, &[])?, self.new_key(oid, alias, &parents)?];
         let prefix = format!("{RESERVED_PREFIX}c");
         let found = statement.node("returning_clause").and_then(|r| {
-            r.nodes("exprs").find(|t| t.str("name").starts_with(&prefix) && t.node("val") == Some(&expected))
+            r.nodes("exprs").find(|t| {
+                t.str("name").starts_with(&prefix) && t.node("val").is_some_and(|v| expected.contains(v))
+            })
         });
         match found.and_then(|t| t.node("val")) {
             Some(value) => {
@@ -218,6 +225,41 @@ impl Checker<'_> {
             }
             None => fail(format!("the new patient of \"{alias}\" is not checked")),
         }
+    }
+
+    /// What an INSERT in WITH, which was judged, puts into a filtered relation. `names`: those of its first columns.
+    pub(super) fn inserted(&self, insert: &Node, names: &[&str]) -> Outcome<Option<Inserted>> {
+        let Some(range) = insert.node("relation").filter(|_| insert.kind == "InsertStmt") else {
+            return Ok(None);
+        };
+        let Some(demand) = self.demand(range)?.filter(|d| d.filter) else { return Ok(None) };
+        let alias = alias_of(range);
+        let prefix = format!("{RESERVED_PREFIX}p");
+        let returned = insert.node("returning_clause").map(|r| r.nodes("exprs").collect::<Vec<_>>());
+        let columns = returned.unwrap_or_default().into_iter().filter_map(|t| {
+            let value = t.node("val").filter(|v| v.kind == "ColumnRef" && v.list("fields").len() == 2)?;
+            // A column that lost its name to the list is found by nobody; another one must not have got it.
+            let ours = t.str("name").starts_with(&prefix) && !names.contains(&t.str("name"));
+            let name = ours.then(|| t.str("name").to_owned())?;
+            match value.names("fields").as_slice() {
+                [of, column] if *of == alias => Some((name, (*column).to_owned())),
+                _ => None,
+            }
+        });
+        Ok(Some(Inserted { oid: demand.oid, columns: columns.collect() }))
+    }
+
+    /// The WITH queries before that insert rows of the table which tells whose a row of `oid` is, each with
+    /// its column of what such a row refers to.
+    fn parents(&self, oid: Oid, env: &Env<'_>) -> Outcome<Vec<(String, String)>> {
+        let Some(step) = self.table(oid)?.rule.parent() else { return Ok(Vec::new()) };
+        let Some(parent) = self.cx.context.catalog.by_name.get(&step.table) else { return Ok(Vec::new()) };
+        let of = |cte: &Cte| {
+            let inserted = cte.inserted.as_ref().filter(|i| i.oid == *parent && is_reserved(&cte.name))?;
+            let (name, _) = inserted.columns.iter().find(|(_, column)| *column == step.references)?;
+            Some((cte.name.clone(), name.clone()))
+        };
+        Ok(env.ctes.iter().filter_map(of).collect())
     }
 
     /// Fails when a masked column of the target can be read anywhere in `node`, by name, star or

@@ -6,7 +6,7 @@ use super::{Checker, Demand, Outcome, fail};
 use crate::catalog::Oid;
 use crate::policy::{
     Access, BoundTable, DerivedShape, RESERVED_PREFIX, Steady, bound_keys, derived_table, guard_conjunct,
-    is_steady, key_expression, key_rows, new_key_check, proposed_key_check, steady_condition,
+    is_steady, key_expression, key_rows, new_key_check_beside, proposed_key_check, steady_condition,
     visible_condition,
 };
 use crate::sql::parse::{is_reserved, parse_ours};
@@ -85,9 +85,9 @@ impl Checker<'_> {
     }
 
     /// The check that RETURNING of a written row must contain.
-    pub(super) fn new_key(&self, oid: Oid, alias: &str) -> Outcome<Node> {
+    pub(super) fn new_key(&self, oid: Oid, alias: &str, parents: &[(String, String)]) -> Outcome<Node> {
         let policy = &self.cx.context.bound.policy;
-        expression(&new_key_check(policy, self.table(oid)?, alias, self.cx.params))
+        expression(&new_key_check_beside(policy, self.table(oid)?, alias, self.cx.params, parents))
     }
 
     /// The check of a proposed row that a row in its way must not make pass unseen.

@@ -9,7 +9,8 @@ use sqlparser::ast::{
 };
 
 use super::{Occurrence, Placeholders, PlanError, PlanInput, any_expr, fold, ident, occurrence_of, with};
-use crate::policy::{GuardParams, bound_keys, new_key_check, our_alias};
+use crate::catalog::{QualifiedName, quote_ident};
+use crate::policy::{GuardParams, bound_keys, new_key_check_beside, our_alias};
 use crate::sql::lineage::{Analysis, Evidence, WriteWitness, carry_write, compares};
 
 /// A write with its witnesses.
@@ -42,6 +43,7 @@ pub(super) fn witness(
         reasons: Vec::new(),
         checks: 0,
         keys: 0,
+        parents: Vec::new(),
     };
     if let Statement::Query(query) = ast
         && let Some(clause) = &mut query.with
@@ -151,6 +153,15 @@ pub(super) struct Writer<'a, 'b> {
     reasons: Vec<&'static str>,
     checks: usize,
     keys: usize,
+    parents: Vec<Parent>,
+}
+
+/// A WITH query of ours that inserts rows which others of the statement refer to.
+struct Parent {
+    table: QualifiedName,
+    references: String,
+    query: String,
+    column: String,
 }
 
 impl Writer<'_, '_> {
@@ -199,13 +210,57 @@ impl Writer<'_, '_> {
         };
         let mut items = Vec::new();
         if let Some(o) = o.filter(|o| new_keys && o.filter) {
-            let check = new_key_check(&self.input.policy.policy, o.table, &o.alias, self.params);
+            let parents = match write {
+                Statement::Insert(_) => self.parents_of(o),
+                _ => Vec::new(),
+            };
+            let policy = &self.input.policy.policy;
+            let check = new_key_check_beside(policy, o.table, &o.alias, self.params, &parents);
             items.push(self.item(check, 'c'));
         }
         for (key, set) in seen.keys {
             items.push(self.item(key, if set { 's' } else { 'k' }));
         }
         Ok(items)
+    }
+
+    /// The WITH queries that insert rows which may tell whose a row of `o` is.
+    fn parents_of(&self, o: &Occurrence<'_>) -> Vec<(String, String)> {
+        let Some(step) = o.table.rule.parent() else { return Vec::new() };
+        let of = |p: &&Parent| p.table == step.table && p.references == step.references;
+        self.parents.iter().filter(of).map(|p| (p.query.clone(), p.column.clone())).collect()
+    }
+
+    /// RETURNING items of an INSERT under the name `query`, for what other writes of the statement refer to.
+    pub(super) fn referred(&mut self, write: &Statement, query: &str) -> Vec<SelectItem> {
+        let occurrences = self.occurrences;
+        let Some(o) = target_of(write).map(|n| &occurrences[n]).filter(|o| o.filter) else {
+            return Vec::new();
+        };
+        if !matches!(write, Statement::Insert(_)) {
+            return Vec::new();
+        }
+        let children = occurrences.iter().filter(|c| c.target && c.filter);
+        let mut columns: Vec<&str> = children
+            .filter_map(|c| c.table.rule.parent().filter(|step| step.table == o.table.rule.name))
+            .map(|step| step.references.as_str())
+            .collect();
+        columns.sort_unstable();
+        columns.dedup();
+        let mut items = Vec::new();
+        for references in columns {
+            let column = format!("__glass_p{}", self.parents.len() + 1);
+            let text = format!("{}.{}", quote_ident(&o.alias), quote_ident(references));
+            let expr = Expr::Identifier(self.texts.stand_for(text));
+            items.push(SelectItem::ExprWithAlias { expr, alias: ident(column.clone()) });
+            self.parents.push(Parent {
+                table: o.table.rule.name.clone(),
+                references: references.to_owned(),
+                query: query.to_owned(),
+                column,
+            });
+        }
+        items
     }
 
     fn item(&mut self, text: String, kind: char) -> SelectItem {

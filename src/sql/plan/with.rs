@@ -50,6 +50,8 @@ pub(super) fn writes(clause: &mut With, writer: &mut Writer<'_, '_>) -> Result<(
             continue;
         }
         let ours = format!("__glass_x{}", n + 1);
+        let mut hidden = hidden;
+        hidden.extend(writer.referred(write, &ours));
         for item in &hidden {
             let SelectItem::ExprWithAlias { alias, .. } = item else { continue };
             let key = match alias.value.get("__glass_".len()..).and_then(|rest| rest.chars().next()) {
