@@ -5,9 +5,9 @@
 
 use std::path::Path;
 
-use pgglass::catalog::{Catalog, Column, Oid, QualifiedName, Relation, RelationKind};
+use pgglass::catalog::{Catalog, Column, Facts, Oid, QualifiedName, Relation, RelationKind};
 use pgglass::config::{Config, ConfigErrors, parse};
-use pgglass::policy::{Access, BoundPolicy, Denial, Mask, RowCategory, Seen};
+use pgglass::policy::{Access, BoundPolicy, Denial, Mask, RowCategory, Seen, lint};
 
 const EXAMPLE: &str = include_str!("../config/pgglass.example.toml");
 const TABLE: &str = "class = \"visits\"\nkey = \"patient_id\"\n";
@@ -247,5 +247,24 @@ fn a_role_that_sees_everyone_is_filtered_where_something_is_closed() {
             panic!("protected")
         };
         assert_eq!((filter, table.sees_everyone(), block), (filtered, filtered, false), "{oid}");
+    }
+}
+
+#[test]
+fn a_view_with_an_entry_of_its_own_needs_a_category_of_its_own() {
+    let mut catalog = catalog("text", None);
+    relation(&mut catalog, 8, "clinic.visit_v", &[("patient_id", "bigint"), ("kind", "text")]);
+    catalog.relations.get_mut(&8).expect("there").kind = RelationKind::View;
+    let facts = Facts { views: vec![(8, 2)], ..Facts::default() };
+    for (category, found) in [("", 1), (BY_COLUMN, 0)] {
+        let view = format!(
+            "[[table]]\nname = \"clinic.visit_v\"\nclass = \"visits\"\nkey = \"patient_id\"\n{category}[reference] "
+        );
+        let config =
+            with(&[(TABLE, &format!("{TABLE}{BY_COLUMN}")), ("[reference] ", &view)]).expect("accepted");
+        let bound = BoundPolicy::bind(config.policy.clone(), &catalog, None);
+        let findings = lint(&bound, &catalog, &facts);
+        let about = findings.iter().filter(|f| f.code == "view-of-category");
+        assert_eq!(about.count(), found, "{findings:?}");
     }
 }

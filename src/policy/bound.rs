@@ -96,6 +96,9 @@ pub struct BoundPolicy {
     /// reaches many), or a patient somebody's (what an assignment
     /// source's query reads): a role that is filtered may not write them, or it would help itself to rows.
     pub links: HashMap<Oid, BTreeSet<String>>,
+    /// Relations that `[[label]]` reads, their partitions and children: a role that is filtered takes no row out
+    /// of them, or it would take a label off.
+    pub labels: HashSet<Oid>,
     /// Relations that say who is assigned to whom, never readable by clients of restricted roles; those
     /// that a query of `[[assignment.source]]` reads may have a rule of their own.
     pub assignments: HashSet<Oid>,
@@ -132,6 +135,7 @@ impl BoundPolicy {
             tables: HashMap::new(),
             reference: HashSet::new(),
             links: HashMap::new(),
+            labels: HashSet::new(),
             broken: HashSet::new(),
             presets: HashMap::new(),
             limited: HashMap::new(),
@@ -292,6 +296,7 @@ impl BoundPolicy {
         }
         for labels in &self.policy.labels {
             let Some(relation) = catalog.lookup(&labels.relation) else { continue };
+            self.labels.insert(relation.oid);
             let columns = links.entry(relation.oid).or_default();
             columns.insert(labels.column.clone());
             // Its own key is checked with every row that is written.
@@ -310,6 +315,9 @@ impl BoundPolicy {
         while let Some(parent) = todo.pop() {
             let columns = links.get(&parent).cloned().unwrap_or_default();
             for child in catalog.relations.values().filter(|r| r.parents.contains(&parent)) {
+                if self.labels.contains(&parent) {
+                    self.labels.insert(child.oid);
+                }
                 let known = links.entry(child.oid).or_default();
                 if !columns.is_subset(known) {
                     known.extend(columns.iter().cloned());

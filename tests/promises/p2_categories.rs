@@ -244,6 +244,36 @@ fn a_filtered_role_takes_no_label_off() {
         amy.query("UPDATE clinic.patient SET phone = '1' WHERE patient_id = 880003").commands(),
         ["UPDATE 0"]
     );
+    // A relation of labels with an entry of its own: its rows are those of her patients, and stay.
+    server.psql(
+        database.name(),
+        "CREATE TABLE clinic.label (patient_id int8, label text); INSERT INTO clinic.label VALUES (880015, 'vip'), (880003, 'staff');
+         GRANT SELECT, INSERT, UPDATE, DELETE ON clinic.label TO nurse; GRANT SELECT ON clinic.label TO pgglass",
+    );
+    let rows = "[[table]]\nname = \"clinic.label\"\nclass = \"demographics\"\nkey = \"patient_id\"\n";
+    let by_row = "[[label]]\nrelation = \"clinic.label\"\npatient = \"patient_id\"\ncolumn = \"label\"\n\
+                  values = { staff = \"EMP\", vip = \"CEL\" }\n";
+    assert!(proxy.reload_with(|text| {
+        let text = replaced(text, "[role.nurse]\n", "[role.nurse]\nlabels = [\"CEL\"]\n");
+        replaced(text, "[reference]\n", &format!("{rows}{by_row}[reference]\n"))
+    }));
+    assert_eq!(amy.ok("SELECT label FROM clinic.label").firsts(), ["vip"]);
+    for sql in [
+        "DELETE FROM clinic.label",
+        "WITH d AS (DELETE FROM clinic.label RETURNING label) SELECT * FROM d",
+        "UPDATE clinic.label SET patient_id = 880027",
+        "UPDATE clinic.label SET label = NULL",
+        "INSERT INTO clinic.label VALUES (880027, 'staff')",
+        "MERGE INTO clinic.label l USING (VALUES (880015)) s (p) ON l.patient_id = s.p WHEN MATCHED THEN DELETE",
+        "MERGE INTO clinic.label l USING (VALUES (880015)) s (p) ON l.patient_id = s.p WHEN MATCHED THEN UPDATE SET patient_id = 880027",
+        "DELETE FROM clinic.patient WHERE patient_id = 880015",
+    ] {
+        assert_eq!(gls(&amy.query(sql).refusal()), "GLS-240", "{sql}");
+    }
+    assert_eq!(
+        amy.query("UPDATE clinic.patient SET phone = '1' WHERE patient_id = 880015").commands(),
+        ["UPDATE 1"]
+    );
 }
 
 #[test]

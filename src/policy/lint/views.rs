@@ -12,7 +12,11 @@ impl Lint<'_> {
         let mut relations: Vec<&Relation> = catalog.relations.values().collect();
         relations.sort_by(|a, b| a.name.cmp(&b.name));
         for relation in relations {
-            if is_system_schema(&relation.name.schema) || self.bound.tables.contains_key(&relation.oid) {
+            if is_system_schema(&relation.name.schema) {
+                continue;
+            }
+            if self.bound.tables.contains_key(&relation.oid) {
+                self.view_with_an_entry(relation);
                 continue;
             }
             match relation.kind {
@@ -50,6 +54,29 @@ impl Lint<'_> {
             };
             self.push(Level::Note, "view-of-patients", &view.name, message, help);
         }
+    }
+
+    /// A view's own entry stands for what it reads, categories included.
+    fn view_with_an_entry(&mut self, view: &Relation) {
+        let sensitive = |oid: Oid| {
+            let rule = self.bound.tables.get(&oid).map(|t| &t.rule);
+            rule.is_some_and(|r| r.category.is_some() || !r.column_categories.is_empty())
+        };
+        if !matches!(view.kind, RelationKind::View | RelationKind::MaterializedView) || sensitive(view.oid) {
+            return;
+        }
+        let reads = self.facts.views.iter().filter(|(from, read)| *from == view.oid && sensitive(*read));
+        let names: BTreeSet<String> =
+            reads.filter_map(|(_, read)| Some(self.catalog.relation(*read)?.name.to_string())).collect();
+        if names.is_empty() {
+            return;
+        }
+        let message = format!(
+            "its entry has no category, but it reads {}, which has one",
+            names.into_iter().collect::<Vec<_>>().join(", ")
+        );
+        let help = "what of a category it shows is open to every role: give its entry the category, too";
+        self.push(Level::Warning, "view-of-category", &view.name, message, help);
     }
 
     fn foreign(&mut self, relation: &Relation) {

@@ -140,6 +140,9 @@ impl Checker<'_> {
         if let Some(oid) = filtered.filter(|_| change.kind == "UpdateStmt") {
             self.writes_no_link(change, "target_list", oid)?;
         }
+        if let Some(oid) = filtered.filter(|_| change.kind != "UpdateStmt") {
+            self.takes_no_label_off(oid)?;
+        }
         let conditions = self.judged(conditions, &own, env, &mut from)?;
         let semi_joined = self.semi_joins(&conditions, env);
         self.gates(&from, env.exposed || filtered.is_some() || semi_joined);
@@ -197,12 +200,25 @@ impl Checker<'_> {
         let link = |column: &str| context.bound.is_link(oid, column);
         let inserts = statement.kind == "InsertStmt" || !statement.list("values").is_empty();
         let all = inserts && named.is_empty();
+        // A row of a label that goes to another patient takes the label off the one before.
+        let owners = self.table(oid)?.rule.owner_columns();
+        let moves =
+            |column: &str| !inserts && context.bound.labels.contains(&oid) && owners.contains(&column);
+        let link = |column: &str| link(column) || moves(column);
         let written = match context.catalog.relation(oid) {
             Some(relation) if all => relation.columns.iter().any(|c| link(&c.name)),
             Some(_) => named.into_iter().any(link),
             None => true,
         };
         if written { fail("a column that decides whose rows of other tables are") } else { Ok(()) }
+    }
+
+    /// Fails when a filtered role deletes rows of a relation that says who has which label.
+    pub(super) fn takes_no_label_off(&self, oid: Oid) -> Outcome {
+        match self.cx.context.bound.labels.contains(&oid) {
+            true => fail("it deletes rows that say which labels patients have"),
+            false => Ok(()),
+        }
     }
 
     /// Demands the check of the written row's patient as a hidden column of RETURNING.

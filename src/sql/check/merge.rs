@@ -108,6 +108,9 @@ impl Checker<'_> {
         let mut condition = clause.node("condition");
         if let Some(oid) = filtered {
             self.writes_no_link(clause, "target_list", oid)?;
+            if command(clause) == Some(CmdType::CmdDelete) {
+                self.takes_no_label_off(oid)?;
+            }
             if let Some(expected) = self.merged_key(clause, oid, alias)? {
                 condition = self.checked_key(condition, &expected)?;
             }

@@ -383,6 +383,15 @@ fn writes_no_link(
     input: &PlanInput<'_>,
 ) -> Result<(), PlanError> {
     let link = |column: &str| input.policy.is_link(target.relation.oid, column);
+    let labels = target.filter && input.policy.labels.contains(&target.relation.oid);
+    let off = match write {
+        Statement::Delete(_) => labels,
+        Statement::Update(update) => labels && assigns_key(&update.assignments, target),
+        _ => false,
+    };
+    if off {
+        return Err(labels_off(target));
+    }
     let writes = match write {
         Statement::Insert(insert) => {
             let named = match insert.columns.as_slice() {
@@ -406,6 +415,17 @@ fn writes_no_link(
         ));
     }
     Ok(())
+}
+
+/// The refusal of what takes a label off a patient.
+pub(super) fn labels_off(target: &Occurrence<'_>) -> PlanError {
+    PlanError::guard(
+        format!(
+            "rows of {}, which say which labels patients have, are deleted or given to others",
+            target.table.name
+        ),
+        "a role that sees every patient and label can do it",
+    )
 }
 
 /// True when an expression might read a masked column of `o`, judged by name.

@@ -79,6 +79,10 @@ fn judge_merge(
     if !o.filter {
         return Ok(());
     }
+    let deletes = |c: &MergeClause| matches!(c.action, MergeAction::Delete { .. });
+    if input.policy.labels.contains(&o.relation.oid) && merge.clauses.iter().any(deletes) {
+        return Err(super::dml::labels_off(o));
+    }
     let link = |c: &str| input.policy.is_link(o.relation.oid, c);
     let writes = |c: &MergeClause| written(c, o).is_none_or(|names| names.iter().any(|n| link(n)));
     if merge.clauses.iter().any(writes) {
