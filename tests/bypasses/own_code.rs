@@ -155,7 +155,11 @@ const HONEST: &[&str] = &[
     "SELECT s FROM own.signs WHERE s = 'yes'",
     "SELECT c.*, c.k = 'Ann' FROM own.coded c WHERE c.k IN ('Ann', 'x') OR coalesce(c.k, 'x') = 'y'",
     "SELECT id, k FROM own.coded WHERE k = 'Ann' ORDER BY k",
-    "SELECT min(id), count(*) FROM own.coded GROUP BY id",
+    "SELECT max(k), min(id), replace(k, 'A', 'B'), count(*) FROM own.coded GROUP BY id, k",
+    "SELECT max(mail), min(sex), split_part('a b', ' ', 2), regexp_replace(mail, 'a', 'b') FROM app.people GROUP BY mail",
+    "SELECT x.max, x.replace FROM (SELECT 1 AS max, 2 AS replace) x",
+    "SELECT max(name), strpos(min(name), 'n') FROM patients",
+    "SELECT gen_random_uuid() IS NULL",
     "SELECT * FROM own.forms WHERE body LIKE 'x%'",
     "UPDATE own.forms SET body = 'y' WHERE id = 0",
     "DELETE FROM own.forms",
@@ -186,7 +190,7 @@ fn stage() -> Stage {
 
 /// A proxy whose nurses may call these functions, of two extensions as an administrator lists them.
 fn proxy<'a>(database: &Database<'a>, functions: &str) -> Proxy<'a> {
-    let mut listed = r#""public.akeys", "public.min""#.to_owned();
+    let mut listed = r#""public.akeys""#.to_owned();
     if !functions.is_empty() {
         listed = format!("{listed}, {functions}");
     }
@@ -420,6 +424,17 @@ fn what_is_made_later_is_refused_too() {
             "SELECT 'x'::app.ward",
             "CREATE OR REPLACE FUNCTION app.is_ward(text) RETURNS bool LANGUAGE sql STABLE AS 'SELECT EXISTS (SELECT FROM patients WHERE name = $1)'",
             "CREATE OR REPLACE FUNCTION app.is_ward(text) RETURNS bool LANGUAGE sql STABLE AS 'SELECT true'",
+        ),
+        // Of an extension or not: what it shows counts, and only what an extension has need not be listed.
+        (
+            "SELECT upper('x')",
+            "CREATE FUNCTION public.upper(int4) RETURNS text LANGUAGE sql STABLE SECURITY DEFINER AS 'SELECT name FROM public.patients WHERE mrn = $1'; ALTER EXTENSION citext ADD FUNCTION public.upper(int4)",
+            "ALTER EXTENSION citext DROP FUNCTION public.upper(int4); DROP FUNCTION public.upper(int4)",
+        ),
+        (
+            "SELECT reverse('x')",
+            "CREATE FUNCTION public.reverse(int4) RETURNS text LANGUAGE sql AS 'SELECT $1::text'",
+            "DROP FUNCTION public.reverse(int4)",
         ),
         (
             "SELECT 'f'::app.sex::text",

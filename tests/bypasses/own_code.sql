@@ -89,6 +89,7 @@ CREATE TABLE own.by_o (id int4, x text DEFAULT own.by_operator());
 CREATE SCHEMA app;
 CREATE EXTENSION citext;
 CREATE EXTENSION hstore;
+CREATE EXTENSION pgcrypto;
 CREATE EXTENSION "uuid-ossp";
 CREATE TYPE app.sex AS ENUM ('f', 'm');
 CREATE DOMAIN app.mail AS citext CHECK (VALUE ~ '@');

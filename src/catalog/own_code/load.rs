@@ -131,11 +131,27 @@ SELECT t.oid, n.nspname, t.typname, CASE WHEN c.relkind <> 'c' THEN t.typrelid E
 
 /// Functions by OID or name, with their text; SQL bodies that are kept as trees (`BEGIN ATOMIC`) have none there.
 const FUNCTIONS: &str = "\
-SELECT p.oid, n.nspname, p.proname, p.prolang IN (12, 13) AND p.prokind <> 'a', p.provolatile = 'i',
-       CASE WHEN l.lanname IN ('sql', 'plpgsql') AND p.prosqlbody IS NULL THEN p.prosrc END, p.prosqlbody IS NOT NULL
+SELECT p.oid, n.nspname, p.proname,
+       p.prolang IN (12, 13) AND NOT EXISTS (
+           SELECT FROM pg_catalog.pg_aggregate g JOIN pg_catalog.pg_proc q ON q.prolang NOT IN (12, 13)
+              AND q.oid IN (g.aggtransfn, g.aggfinalfn, g.aggcombinefn, g.aggserialfn, g.aggdeserialfn, g.aggmtransfn,
+                            g.aggminvtransfn, g.aggmfinalfn)
+            WHERE g.aggfnoid = p.oid),
+       p.provolatile = 'i',
+       CASE WHEN l.lanname IN ('sql', 'plpgsql') AND p.prosqlbody IS NULL THEN p.prosrc END, p.prosqlbody IS NOT NULL,
+       EXISTS (SELECT FROM pg_catalog.pg_depend d
+                WHERE d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.objid = p.oid AND d.deptype = 'e')
   FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
   JOIN pg_catalog.pg_language l ON l.oid = p.prolang
  WHERE p.oid >= 16384 AND (p.oid = ANY ($1) OR p.proname = ANY ($2))";
+
+/// Functions of extensions that a call of a built-in one can mean.
+const OVERLOADS: &str = "\
+SELECT DISTINCT p.oid
+  FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_proc b ON b.proname = p.proname AND b.oid < 16384
+  JOIN pg_catalog.pg_depend d
+    ON d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.objid = p.oid AND d.deptype = 'e'
+ WHERE p.oid >= 16384";
 
 const BODY: &str = "SELECT pg_catalog.pg_get_function_sqlbody($1)";
 
@@ -210,6 +226,8 @@ pub(in crate::catalog) async fn load(
         let expression = expression(&text.unwrap_or_default(), functions);
         own.relations.entry(relation).or_default().push(RelationCode { expression, always });
     }
+    let overloads: BTreeSet<Oid> = rows(client, what, OVERLOADS, &[], |r| r.try_get(0)).await?;
+    own.overloads = functions(client, overloads).await?;
     if behind.is_empty() && own.domains.is_empty() && own.relations.is_empty() {
         return Ok(own);
     }
@@ -274,6 +292,9 @@ async fn functions(client: &Client, oids: BTreeSet<Oid>) -> Result<HashMap<Oid, 
     let mut asked: HashSet<String> = HashSet::new();
     let mut oids: Vec<Oid> = oids.into_iter().collect();
     let mut names: Vec<String> = Vec::new();
+    if oids.is_empty() {
+        return Ok(found);
+    }
     client.batch_execute(BODY_LOCK).await.map_err(failed)?;
     for _ in 0..DEEPEST {
         if oids.is_empty() && names.is_empty() {
@@ -283,7 +304,8 @@ async fn functions(client: &Client, oids: BTreeSet<Oid>) -> Result<HashMap<Oid, 
             rows(client, "bodies", FUNCTIONS, &[&oids, &names], |r| {
                 let name = QualifiedName { schema: r.try_get(1)?, name: r.try_get(2)? };
                 let code = if r.try_get(3)? { Code::Compiled(r.try_get(4)?) } else { Code::Opaque };
-                Ok((r.try_get(0)?, OwnFunction { name, code }, r.try_get(5)?, r.try_get(6)?))
+                let function = OwnFunction { name, code, of_extension: r.try_get(7)? };
+                Ok((r.try_get(0)?, function, r.try_get(5)?, r.try_get(6)?))
             })
             .await?;
         asked.extend(names.drain(..));

@@ -21,6 +21,8 @@ pub(crate) const FIRST_NORMAL_OID: Oid = 16384;
 pub struct OwnCode {
     /// Functions behind the rest, and those they name, by OID.
     pub functions: HashMap<Oid, OwnFunction>,
+    /// Functions of extensions by the name of a built-in one, and those they name, by OID.
+    pub overloads: HashMap<Oid, OwnFunction>,
     /// Casts that call one of them.
     pub casts: Vec<OwnCast>,
     /// Every operator that is not built in, by its token.
@@ -54,12 +56,14 @@ pub struct OwnFunction {
     pub name: QualifiedName,
     /// What can be known of its code.
     pub code: Code,
+    /// It belongs to an extension.
+    pub of_extension: bool,
 }
 
 /// What can be known of a function's code.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Code {
-    /// Of C: whether it is immutable.
+    /// Of C, or an aggregate of such: whether it is immutable.
     Compiled(bool),
     /// SQL and PL/pgSQL: the words in it.
     Words(Words),
@@ -122,6 +126,11 @@ pub struct RelationCode {
 }
 
 impl OwnCode {
+    /// The function of this OID, if it is known.
+    pub fn function(&self, oid: Oid) -> Option<&OwnFunction> {
+        self.functions.get(&oid).or_else(|| self.overloads.get(&oid))
+    }
+
     /// The types inside `types`, themselves included.
     pub fn inside(&self, types: impl IntoIterator<Item = Oid>) -> HashSet<Oid> {
         let mut todo: Vec<Oid> = types.into_iter().collect();

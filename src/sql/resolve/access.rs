@@ -1,5 +1,6 @@
 //! Functions and relations against the role: the two judgements that `resolve` and `check` share.
 
+use super::own_code::is_harmless_overload;
 use super::survey::{Occurrence, Resolution, Usage};
 use super::{Context, Survey};
 use crate::catalog::{Oid, QualifiedName};
@@ -33,7 +34,7 @@ fn allowed_function(schema: Option<&str>, name: &str, context: &Context<'_>) -> 
         .peekable();
     if others.peek().is_some() {
         // Which one is meant depends on argument types: each must be allowed.
-        return others.all(|f| listed(&f.schema))
+        return others.all(|f| listed(&f.schema) || is_harmless_overload(f, name, context))
             && (builtin_allowed(name) || listed("pg_catalog") || !is_builtin(name, context));
     }
     builtin_allowed(name) || listed("pg_catalog")
@@ -128,7 +129,10 @@ fn harmless_attribute(name: &str, scalar: bool, context: &Context<'_>) -> bool {
             f.schema != "pg_catalog"
                 && f.args.first().is_some_and(|a| scalar || *a >= FIRST_NORMAL_OID || TAKES_ROWS.contains(a))
         })
-        .all(|f| context.role.functions.contains(&QualifiedName::new(f.schema.as_str(), name)))
+        .all(|f| {
+            context.role.functions.contains(&QualifiedName::new(f.schema.as_str(), name))
+                || is_harmless_overload(f, name, context)
+        })
 }
 
 /// True for the target of a write that rules can make another statement of, or add others to.

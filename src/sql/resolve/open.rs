@@ -1,6 +1,7 @@
 //! Decisions for unrestricted roles: everything runs; what cannot be attributed to patients is
 //! told apart from what can.
 
+use super::own_code::is_harmless_overload;
 use super::survey::{Occurrence, Resolution, Usage, survey};
 use super::{Context, Decision, ProtectedOccurrence, SessionObject, Survey, has_protected_child, ruled};
 use crate::catalog::{QualifiedName, RelationKind};
@@ -187,6 +188,7 @@ fn opaque_function(survey: &Survey, context: &Context<'_>) -> bool {
             f.schema != "pg_catalog"
                 && schema.is_none_or(|s| s == f.schema)
                 && !context.role.functions.contains(&QualifiedName::new(f.schema.as_str(), name))
+                && !is_harmless_overload(f, name, context)
         })
     };
     // One that was made a moment ago, or a temporary one, is in no snapshot.

@@ -45,12 +45,25 @@ impl<'a> Judge<'a> {
         }
     }
 
+    /// True when a call by the name of a built-in function shows nothing that the role may not see, whichever of the
+    /// functions by that name it means.
+    pub(super) fn is_harmless_call(name: &str, context: &'a Context<'a>) -> bool {
+        let mut judge = Judge {
+            context,
+            of_table: false,
+            seen: Vec::new(),
+            seen_types: Vec::new(),
+            seen_written: Vec::new(),
+        };
+        judge.call(name).is_none()
+    }
+
     fn function(&mut self, oid: Oid) -> Option<String> {
         if self.seen.contains(&oid) {
             return None;
         }
         self.seen.push(oid);
-        let Some(function) = self.context.catalog.own_code.functions.get(&oid) else {
+        let Some(function) = self.context.catalog.own_code.function(oid) else {
             return Some(format!("{oid}"));
         };
         if self.context.role.functions.contains(&function.name) {
@@ -136,7 +149,7 @@ impl<'a> Judge<'a> {
             if function.schema == "pg_catalog" || helper || context.role.functions.contains(&qualified) {
                 continue;
             }
-            let code = context.catalog.own_code.functions.get(&function.oid).map(|f| &f.code);
+            let code = context.catalog.own_code.function(function.oid).map(|f| &f.code);
             let refused = match code {
                 Some(Code::Compiled(immutable)) => {
                     let lower = name.to_ascii_lowercase();

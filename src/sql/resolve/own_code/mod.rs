@@ -10,9 +10,10 @@ mod reach;
 mod tests;
 
 use super::Context;
-use crate::catalog::FIRST_NORMAL_OID;
+use crate::catalog::{FIRST_NORMAL_OID, Function};
 use crate::policy::{GlsCode, Refusal};
 use crate::sql::cannot_guard;
+use crate::sql::functions::builtin_allowed;
 use crate::sql::tree::Node;
 
 use judge::Judge;
@@ -74,6 +75,14 @@ pub fn refused(context: &Context<'_>) -> Vec<(String, String)> {
     out.sort();
     out.dedup();
     out
+}
+
+/// True for an extension's function by the name of a built-in one that the role may call, such as `max(citext)`, when no
+/// call by that name shows anything else.
+pub(crate) fn is_harmless_overload(function: &Function, name: &str, context: &Context<'_>) -> bool {
+    builtin_allowed(name)
+        && context.catalog.own_code.overloads.get(&function.oid).is_some_and(|f| f.of_extension)
+        && Judge::is_harmless_call(name, context)
 }
 
 fn left_behind(name: &str) -> Refusal {

@@ -4,6 +4,7 @@ use super::*;
 use crate::catalog::{
     Code, Expression, Function, OwnCast, OwnFunction, OwnOperator, OwnType, QualifiedName, Words,
 };
+use crate::policy::Scope;
 use crate::sql::fixture::Clinic;
 use crate::sql::parse::parse_ours;
 
@@ -16,7 +17,8 @@ fn clinic(body: &str) -> Clinic {
     let mut clinic = Clinic::new();
     let own = &mut clinic.catalog.own_code;
     let code = Words::of(body).map_or(Code::Opaque, Code::Words);
-    own.functions.insert(TELL, OwnFunction { name: QualifiedName::new("public", "tell"), code });
+    own.functions
+        .insert(TELL, OwnFunction { name: QualifiedName::new("public", "tell"), code, of_extension: false });
     own.casts.push(OwnCast { from: 25, to: TOLD, function: TELL, context: 'e' });
     let words = Words::of("(tell(VALUE))").unwrap();
     own.domains.insert(KNOWN, vec![Expression { words, functions: vec![TELL] }]);
@@ -116,4 +118,35 @@ fn a_parameter_of_a_domain_is_refused() {
     let clinic = clinic("SELECT name FROM patients LIMIT 1");
     assert!(parameter_refusal(&[25, KNOWN], &clinic.context()).is_some());
     assert!(parameter_refusal(&[25, TOLD], &clinic.context()).is_none());
+}
+
+/// `lower(citext)` and its like: of an extension, and harmless, they are as good as the built-in function.
+#[test]
+fn an_extensions_function_by_a_built_in_name_is_judged_by_what_it_does() {
+    const LOWER: u32 = 30_200;
+    let with = |body: Option<&str>, of_extension: bool, scope: Scope| {
+        let mut clinic = Clinic::new();
+        let code = body.map_or(Code::Compiled(true), |b| Words::of(b).map_or(Code::Opaque, Code::Words));
+        let name = QualifiedName::new("public", "lower");
+        clinic.catalog.own_code.overloads.insert(LOWER, OwnFunction { name, code, of_extension });
+        let lower = clinic.catalog.functions.get_mut("lower").unwrap();
+        let own = Function { oid: LOWER, schema: "public".into(), args: vec![KNOWN], ..lower[0].clone() };
+        lower.push(own);
+        clinic.role = crate::sql::fixture::role(scope);
+        let root = parse_ours("SELECT lower(name) FROM patients").unwrap().statements.remove(0);
+        super::super::decide(&root, &clinic.context())
+    };
+    for (scope, closed) in [(Scope::Assigned, "Refused"), (Scope::All, "Unattributed")] {
+        for (body, of_extension, harmless) in [
+            (None, true, true),
+            (Some("SELECT pg_catalog.lower($1::text)"), true, true),
+            (None, false, false),
+            (Some("SELECT name FROM patients"), true, false),
+            (Some("BEGIN EXECUTE $1; END"), true, false),
+        ] {
+            let decision = format!("{:?}", with(body, of_extension, scope));
+            let expected = if harmless { "NeedsGuard" } else { closed };
+            assert!(decision.starts_with(expected), "{scope:?} {body:?} {of_extension}: {decision}");
+        }
+    }
 }
