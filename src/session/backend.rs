@@ -446,7 +446,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
             };
             if tell && !self.muted {
                 self.told_withheld = true;
-                run.window.extend_from_slice(&super::report::rows_withheld());
+                run.window.extend_from_slice(&super::report::rows_withheld(plan.closed));
             }
         }
         if tag == ServerTag::CommandComplete

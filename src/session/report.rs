@@ -89,12 +89,16 @@ pub(super) fn category_closed(role: &Role) -> Refusal {
     ))
 }
 
-/// GLS-202, a warning.
-pub(super) fn rows_withheld() -> Bytes {
+/// GLS-202, a warning; `closed`: rows of patients whom the user may see can have been withheld as well.
+pub(super) fn rows_withheld(closed: bool) -> Bytes {
+    let what = match closed {
+        false => "rows of patients outside your assignment",
+        true => "rows outside your assignment, or of categories or labels that are closed to you,",
+    };
     Report::new(
         Severity::Warning,
         "01000",
-        "GLS-202 rows of patients outside your assignment are withheld. Do not read absence as \"none\".",
+        format!("GLS-202 {what} are withheld. Do not read absence as \"none\"."),
     )
     .constraint("GLS-202")
     .notice_response()

@@ -35,7 +35,7 @@ values = { staff = "EMP", vip = "CEL" }
 none = ["none"]
 "#;
 
-fn sensitive(config: String) -> String {
+pub(crate) fn sensitive(config: String) -> String {
     let note = "name = \"clinic.note\"\nclass = \"notes\"\nkey = \"patient_id\"\n";
     let by =
         "category = { column = \"sensitivity\", values = { P = \"PSY\", H = \"HIV\" }, none = [\"N\"] }\n";

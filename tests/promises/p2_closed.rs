@@ -2,10 +2,10 @@
 //! left when a session is over. The setting is that of `p2_categories`.
 
 use crate::common::{Postgres, Proxy};
-use crate::p2_categories::{LABELLED, MORE, SENSITIVE, config, gls, pair};
+use crate::p2_categories::{LABELLED, MORE, SENSITIVE, config, gls, pair, sensitive};
 use crate::p2_enforcement::{COPIES, STEPS, assert_no_canary, assert_none, compare};
 use crate::p2_statements::READS;
-use crate::support::{amys, deletion, replaced};
+use crate::support::{amys, clear, deletion, replaced};
 use crate::wire::Wire;
 
 /// With a category opened, reads are those of a database with one patient more, and that patient's rows of it.
@@ -160,4 +160,36 @@ fn what_a_session_opened_is_closed_with_it() {
     let reply = amy.reply();
     assert_eq!(gls(&reply.refusal()), "GLS-210");
     amy.query("ROLLBACK");
+}
+
+/// A lookup of a patient whose label is closed is that of any patient outside; rows of a category are never told to
+/// be all.
+#[test]
+fn who_is_closed_is_outside_and_absence_is_never_none() {
+    let (whole, _) = pair();
+    let proxy = Proxy::start_with(&whole, |text| sensitive(clear(text)));
+    let mut amy = Wire::through(&proxy, &whole, "nurse_amy");
+    for extended in [false, true] {
+        let mut ask = |sql: &str| if extended { amy.extended(sql, &[]) } else { amy.query(sql) };
+        for patient in [880_003, 880_027, 880_001, 999_999_999] {
+            let refused =
+                ask(&format!("SELECT name FROM clinic.patient WHERE patient_id = {patient}")).refusal();
+            assert_eq!(gls(&refused), "GLS-201", "{patient}");
+        }
+        let told = |reply: crate::wire::Reply| {
+            assert_eq!(reply.failure(), None);
+            reply.notices().iter().map(|n| n.message.clone()).collect::<Vec<_>>().join("\n")
+        };
+        assert_eq!(told(ask("SELECT name FROM clinic.patient WHERE patient_id = 880051")), "");
+        assert_eq!(told(ask("SELECT allergy_id FROM clinic.allergy WHERE patient_id = 880051")), "");
+        for sql in [
+            "SELECT body FROM clinic.note WHERE patient_id = 880051",
+            "SELECT body FROM clinic.note WHERE patient_id = 880051 AND sensitivity = 'P'",
+            "SELECT count(*) FROM clinic.note",
+        ] {
+            let told = told(ask(sql));
+            assert!(told.starts_with("GLS-202") && told.contains("categories"), "{sql}: {told}");
+        }
+    }
+    assert_no_canary(&amy);
 }

@@ -1,7 +1,7 @@
 //! Single rules by example.
 
 use super::*;
-use crate::policy::GlsCode;
+use crate::policy::{GlsCode, Variant};
 
 struct Room {
     desk: Desk,
@@ -341,4 +341,42 @@ fn a_gap_in_the_ledger_is_told() {
     room.done("ann", 1, &open(&["1"], Bind::Connection), t(0));
     let ends = room.desk.tick(t(9999));
     assert_eq!(Desk::default().apply(&ends[0]), Applied::UnknownSession);
+}
+
+#[test]
+fn categories_and_labels_open_when_they_are_named_and_the_profile_has_them() {
+    let mut room = Room::new();
+    room.profile.categories = ["PSY".to_owned(), "HIV".to_owned()].into();
+    room.profile.labels = ["EMP".to_owned()].into();
+    let naming = |patients: &[&str], categories: &[&str], labels: &[&str]| {
+        let Call::Open(open) = open(patients, Bind::Connection) else { panic!("open") };
+        let names = |names: &[&str]| names.iter().map(|n| (*n).to_owned()).collect();
+        Call::Open(OpenCall { categories: names(categories), labels: names(labels), ..open })
+    };
+    room.done("ann", 1, &naming(&["7"], &[], &[]), t(0));
+    let grants = room.desk.grants("ann", ConnectionId(1), t(1));
+    assert_eq!((grants.variant(), grants.opened.len()), (Variant::Granted, 0), "not named");
+    let decision = room.call("ann", 1, &naming(&["007", "9"], &["PSY"], &["EMP"]), t(2)).unwrap();
+    let grants = room.desk.grants("ann", ConnectionId(1), t(3));
+    assert_eq!(grants.variant(), Variant::Opened);
+    assert_eq!(grants.opened, ["c/PSY/7", "c/PSY/9", "l/EMP/7", "l/EMP/9"]);
+    assert!(
+        decision.reply.rows[0][4]
+            .as_ref()
+            .is_some_and(|m| m.contains("categories opened: PSY, labels opened: EMP"))
+    );
+    for refused in
+        [naming(&["7"], &["SDV"], &[]), naming(&["7"], &[], &["CEL"]), naming(&["7"], &["EMP"], &["PSY"])]
+    {
+        assert_eq!(code(room.call("ann", 1, &refused, t(4))), GlsCode::CannotBreakGlass);
+    }
+    // What the ledger keeps brings it back; a record from before there were any is read.
+    let json = serde_json::to_value(&decision.transitions[0]).unwrap();
+    let again: Transition = serde_json::from_value(json.clone()).unwrap();
+    let replayed = Desk::replay([&again]);
+    assert_eq!(replayed.grants("ann", ConnectionId(1), t(3)).opened, grants.opened);
+    let old = room.call("ann", 2, &naming(&["3"], &[], &[]), t(5)).unwrap();
+    let json = serde_json::to_string(&old.transitions[0]).unwrap();
+    assert!(!json.contains("categories") && !json.contains("labels"), "{json}");
+    assert_eq!(serde_json::from_str::<Transition>(&json).unwrap(), old.transitions[0]);
 }
