@@ -17,6 +17,8 @@ SELECT p.*, e.kind FROM patient p, encounter e WHERE p.patient_id = e.patient_id
 SELECT DISTINCT ward FROM patient
 SELECT DISTINCT ON (ward) ward, patient_id FROM patient ORDER BY ward, patient_id
 SELECT DISTINCT ON (ward, age > 40) ward, patient_id FROM patient ORDER BY ward, age > 40, patient_id
+SELECT DISTINCT ON ((SELECT max(a.score) FROM encounter a, patient b WHERE a.patient_id = p.patient_id AND b.patient_id <= a.patient_id AND 10 / b.age >= 0)) p.name FROM patient p WHERE p.age > 0 ORDER BY (SELECT max(a.score) FROM encounter a, patient b WHERE a.patient_id = p.patient_id AND b.patient_id <= a.patient_id AND 10 / b.age >= 0), p.patient_id
+SELECT (SELECT max(a.score) FROM encounter a, patient b WHERE a.patient_id = p.patient_id AND b.patient_id <= a.patient_id AND 10 / b.age >= 0) AS s, count(*) FROM patient p WHERE p.age > 0 GROUP BY (SELECT max(a.score) FROM encounter a, patient b WHERE a.patient_id = p.patient_id AND b.patient_id <= a.patient_id AND 10 / b.age >= 0)
 SELECT 1, 'x', NULL, true FROM patient
 SELECT patient_id AS id, id FROM (SELECT patient_id, patient_id + 1 AS id FROM patient) x
 TABLE patient

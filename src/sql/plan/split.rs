@@ -28,7 +28,7 @@ pub(super) fn blocks(
     let mut seen = Seen::default();
     look(ast, &mut seen);
     let done = vec![false; occurrences.len()];
-    let mut splitter = Splitter { occurrences, input, texts, seen, done, blocks: 0, columns: 0 };
+    let mut splitter = Splitter { occurrences, input, texts, seen, done };
     edit(ast, &mut splitter)?;
     Ok(splitter.done)
 }
@@ -63,8 +63,6 @@ struct Splitter<'a, 'b> {
     texts: &'a mut Placeholders,
     seen: Seen,
     done: Vec<bool>,
-    blocks: usize,
-    columns: usize,
 }
 
 /// A table of a block.
@@ -135,14 +133,16 @@ impl<'b> Splitter<'_, 'b> {
             inside.extend(safe);
             outside.extend(rest);
         }
-        self.blocks += 1;
-        let block = format!("__glass_f{}", self.blocks);
+        // The same names in every block, which nothing outside sees: expressions of the client's that are equal must
+        // stay so (DISTINCT ON and ORDER BY).
+        let block = "__glass_f1";
+        let mut count = 0;
         let (mut columns, mut shown) = (Vec::new(), Vec::new());
         for item in &items {
             let mut names = Vec::new();
             for column in &item.relation.columns {
-                self.columns += 1;
-                let own = format!("__glass_v{}", self.columns);
+                count += 1;
+                let own = format!("__glass_v{count}");
                 let named = |n: &str| Ident::with_quote('"', n);
                 let expr = Expr::CompoundIdentifier(vec![named(&item.alias), named(&column.name)]);
                 columns.push(SelectItem::ExprWithAlias { expr, alias: ident(own.as_str()) });
