@@ -171,7 +171,7 @@ impl Rows {
                 let _ = writeln!(sql, "UPDATE orc.{table} SET {column} = {value};");
             }
         }
-        if matches!(who, Who::Everyone) {
+        if matches!(who, Who::Everyone | Who::Without(_)) {
             sql += SEALING;
         }
         // Whoever is granted patients by breaking the glass has one of his own.
