@@ -311,6 +311,11 @@ impl Comparison {
         if a.kind == "AConst" {
             return if a == b { Some(0) } else { (operand && same_kind(a, b)).then_some(1) };
         }
+        // What is selected, sorted or grouped by may stand in the text again and must stay equal to it: parameters of
+        // one value have two numbers.
+        if self == Comparison::Bound && a.kind == "SubLink" && !operand {
+            return (a == b).then_some(0);
+        }
         if (self == Comparison::Decided && !is_plain(a)) || a.fields.len() != b.fields.len() {
             return None;
         }
@@ -454,6 +459,27 @@ mod tests {
             "SELECT * FROM query_to_xml('x' || 'SELECT', true) WHERE a = 5",
         ] {
             assert_eq!(key(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn expressions_that_must_be_equal_get_no_parameters() {
+        for (text, bound) in [
+            ("SELECT a FROM t WHERE b < 5", true),
+            ("SELECT a FROM t WHERE b IN (SELECT c FROM u WHERE d = 5)", true),
+            ("SELECT a FROM t WHERE b < 7 AND NOT EXISTS (SELECT FROM u WHERE d = 5)", true),
+            ("SELECT a FROM (SELECT * FROM t WHERE b = 5) s", true),
+            (
+                "SELECT DISTINCT ON ((SELECT c FROM u WHERE d < 5)) a FROM t ORDER BY (SELECT c FROM u WHERE d < 5), b",
+                false,
+            ),
+            ("SELECT (SELECT c FROM u WHERE d < 5) FROM t GROUP BY (SELECT c FROM u WHERE d < 5)", false),
+            ("SELECT a FROM t WHERE b < 5 ORDER BY (SELECT c FROM u WHERE d < 5)", false),
+        ] {
+            let skeleton = skeleton(text).unwrap();
+            let parsed = parse::parse_ours(text).unwrap();
+            let with = skeleton.with_parameters(text, &parsed.statements[0]);
+            assert_eq!(with.is_some(), bound, "{text}: {with:?}");
         }
     }
 
