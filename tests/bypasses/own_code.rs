@@ -32,6 +32,20 @@ const WAYS: &[Way] = &[
     (129, &["SELECT to_json(s) FROM own.signs"]),
     (129, &["SELECT row_to_json(x) FROM own.signs x"]),
     (129, &["SELECT json_agg(s) FROM own.signs"]),
+    (129, &["SELECT to_json(m) FROM own.felts WHERE id = 1"]),
+    (129, &["SELECT to_jsonb(a) FROM own.felts"]),
+    (129, &["SELECT row_to_json(x) FROM (SELECT f.* FROM own.felts f JOIN patients p ON p.mrn = f.id) x"]),
+    (129, &["SELECT json_build_object('a', max(m)) FROM own.felts"]),
+    (131, &["SELECT '[b,a]'::own.span IS NOT NULL"]),
+    (131, &["SELECT '{[b,a]}'::own.spans IS NOT NULL"]),
+    (131, &["SELECT r && '[b,a]' FROM own.spanned"]),
+    (131, &["SELECT own.span(label, 'zz') IS NOT NULL FROM ward"]),
+    (131, &["BEGIN", "INSERT INTO own.spanned VALUES (2, '[b,a]') RETURNING id", "ROLLBACK"]),
+    (131, &["SELECT x.r IS NOT NULL FROM jsonb_to_record('{\"r\": \"[b,a]\"}') AS x (r own.span)"]),
+    (132, &["BEGIN", "INSERT INTO own.by_a (id) VALUES (1) RETURNING x", "ROLLBACK"]),
+    (132, &["BEGIN", "INSERT INTO own.by_aa (id) VALUES (1) RETURNING x", "ROLLBACK"]),
+    (132, &["BEGIN", "INSERT INTO own.by_r (id) VALUES (1) RETURNING x", "ROLLBACK"]),
+    (132, &["BEGIN", "INSERT INTO own.by_t (id) VALUES (1) RETURNING x", "ROLLBACK"]),
     // Domains, by every way a value becomes one.
     (130, &["SELECT coalesce(c, '(1,CANARY-name-2)') IS NOT NULL FROM own.coded c"]),
     (130, &["SELECT coalesce(c.*, '(1,CANARY-name-2)') IS NOT NULL FROM own.coded c"]),
@@ -196,7 +210,8 @@ fn proxy<'a>(database: &Database<'a>, functions: &str) -> Proxy<'a> {
     }
     let own = [
         "seens", "signs", "lists", "coded", "greeted", "levels", "forms", "forms_v", "derived", "checked",
-        "moods", "by_w", "by_c", "by_n", "by_d", "by_o", "parts", "part_1",
+        "moods", "by_w", "by_c", "by_n", "by_d", "by_o", "parts", "part_1", "spanned", "felts", "by_a",
+        "by_aa", "by_r", "by_t",
     ];
     let reference: Vec<String> = own.iter().map(|t| format!("\"own.{t}\"")).collect();
     Proxy::start_from(database, include_str!("stage.toml"), |config| {

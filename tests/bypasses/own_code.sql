@@ -86,6 +86,41 @@ CREATE TABLE own.by_n (id int4, x text DEFAULT own.by_column());
 CREATE TABLE own.by_d (id int4, x bool DEFAULT own.by_domain());
 CREATE TABLE own.by_o (id int4, x text DEFAULT own.by_operator());
 
+-- Ranges compare their bounds by a class of their own.
+CREATE FUNCTION own.text_cmp(a text, b text) RETURNS int4 LANGUAGE plpgsql IMMUTABLE SECURITY DEFINER AS
+    'BEGIN RETURN CASE WHEN a < b THEN -1 WHEN a = b THEN 0 ELSE 1 END
+        * CASE WHEN EXISTS (SELECT FROM public.patients WHERE mrn = 2) THEN -1 ELSE 1 END; END';
+CREATE OPERATOR CLASS own.text_ops FOR TYPE text USING btree AS
+    OPERATOR 1 <, OPERATOR 2 <=, OPERATOR 3 =, OPERATOR 4 >=, OPERATOR 5 >, FUNCTION 1 own.text_cmp(text, text);
+CREATE TYPE own.span AS RANGE (SUBTYPE = text, SUBTYPE_OPCLASS = own.text_ops, MULTIRANGE_TYPE_NAME = own.spans);
+CREATE TABLE own.spanned (id int4, r own.span);
+INSERT INTO own.spanned VALUES (1, 'empty');
+-- JSON functions look for casts of their own.
+CREATE TYPE own.felt AS ENUM ('low', 'high');
+CREATE FUNCTION own.felt_json(own.felt) RETURNS json LANGUAGE plpgsql STABLE SECURITY DEFINER
+    AS 'BEGIN RETURN to_json(own.peek(''x'')); END';
+CREATE CAST (own.felt AS json) WITH FUNCTION own.felt_json(own.felt);
+CREATE TABLE own.felts (id int4, m own.felt, a own.felt[]);
+INSERT INTO own.felts VALUES (1, 'low', '{low}');
+-- What runs with a function, and behind what it writes.
+CREATE FUNCTION own.given(x text DEFAULT own.peek('x')) RETURNS text LANGUAGE sql STABLE AS 'SELECT $1';
+CREATE FUNCTION own.given_too() RETURNS text LANGUAGE sql STABLE SECURITY DEFINER AS 'SELECT own.given()';
+CREATE TABLE own.by_a (id int4, x text DEFAULT own.given());
+CREATE TABLE own.by_aa (id int4, x text DEFAULT own.given_too());
+CREATE TABLE own.logged (x text);
+CREATE TABLE own.ruled (x text);
+CREATE RULE r AS ON INSERT TO own.ruled DO INSTEAD INSERT INTO own.logged VALUES (own.peek('x'));
+CREATE FUNCTION own.by_rule() RETURNS text LANGUAGE sql SECURITY DEFINER
+    AS $$INSERT INTO own.ruled VALUES ('a'); SELECT x FROM own.logged$$;
+CREATE TABLE own.by_r (id int4, x text DEFAULT own.by_rule());
+CREATE FUNCTION own.at_insert() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
+    AS 'BEGIN NEW.x := own.peek(''x''); RETURN NEW; END';
+CREATE TABLE own.watched (x text);
+CREATE TRIGGER t BEFORE INSERT ON own.watched FOR EACH ROW EXECUTE FUNCTION own.at_insert();
+CREATE FUNCTION own.by_trigger() RETURNS text LANGUAGE sql SECURITY DEFINER
+    AS $$INSERT INTO own.watched VALUES ('a') RETURNING x$$;
+CREATE TABLE own.by_t (id int4, x text DEFAULT own.by_trigger());
+
 CREATE SCHEMA app;
 CREATE EXTENSION citext;
 CREATE EXTENSION hstore;

@@ -59,12 +59,19 @@ SELECT f.type, f.function, f.type >= 16384 OR EXISTS (
             WHERE c.opcfamily = f.family AND c.opcdefault AND c.opcintype = f.type)
   FROM f";
 
-/// Functions of ranges, of input and of output.
+/// Functions of ranges, those that compare their bounds included, of input and of output.
 const TYPES: &str = "\
 SELECT v.type, v.function
   FROM (SELECT r.rngtypid, f.function
           FROM pg_catalog.pg_range r,
                LATERAL (VALUES (r.rngcanonical::pg_catalog.oid), (r.rngsubdiff::pg_catalog.oid)) f (function)
+        UNION
+        SELECT r.rngtypid, f.function
+          FROM pg_catalog.pg_range r JOIN pg_catalog.pg_opclass c ON c.oid = r.rngsubopc, LATERAL (
+               SELECT p.amproc::pg_catalog.oid FROM pg_catalog.pg_amproc p WHERE p.amprocfamily = c.opcfamily
+               UNION ALL
+               SELECT o.oprcode FROM pg_catalog.pg_amop a JOIN pg_catalog.pg_operator o ON o.oid = a.amopopr
+                WHERE a.amopfamily = c.opcfamily) f (function)
         UNION
         SELECT t.oid, f.function
           FROM pg_catalog.pg_type t, LATERAL (
@@ -129,7 +136,7 @@ SELECT t.oid, n.nspname, t.typname, CASE WHEN c.relkind <> 'c' THEN t.typrelid E
   LEFT JOIN pg_catalog.pg_class c ON c.oid = t.typrelid
  WHERE t.oid >= 16384 AND n.nspname !~ '^pg_toast'";
 
-/// Functions by OID or name, with their text; SQL bodies that are kept as trees (`BEGIN ATOMIC`) have none there.
+/// Functions by OID or name, with their text and the defaults of their arguments, which run with them; SQL bodies that are kept as trees (`BEGIN ATOMIC`) have none there.
 const FUNCTIONS: &str = "\
 SELECT p.oid, n.nspname, p.proname,
        p.prolang IN (12, 13) AND NOT EXISTS (
@@ -140,7 +147,8 @@ SELECT p.oid, n.nspname, p.proname,
        p.provolatile = 'i',
        CASE WHEN l.lanname IN ('sql', 'plpgsql') AND p.prosqlbody IS NULL THEN p.prosrc END, p.prosqlbody IS NOT NULL,
        EXISTS (SELECT FROM pg_catalog.pg_depend d
-                WHERE d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.objid = p.oid AND d.deptype = 'e')
+                WHERE d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.objid = p.oid AND d.deptype = 'e'),
+       pg_catalog.pg_get_expr(p.proargdefaults, 0)
   FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
   JOIN pg_catalog.pg_language l ON l.oid = p.prolang
  WHERE p.oid >= 16384 AND (p.oid = ANY ($1) OR p.proname = ANY ($2))";
@@ -300,17 +308,18 @@ async fn functions(client: &Client, oids: BTreeSet<Oid>) -> Result<HashMap<Oid, 
         if oids.is_empty() && names.is_empty() {
             break;
         }
-        let read: Vec<(Oid, OwnFunction, Option<String>, bool)> =
-            rows(client, "bodies", FUNCTIONS, &[&oids, &names], |r| {
-                let name = QualifiedName { schema: r.try_get(1)?, name: r.try_get(2)? };
-                let code = if r.try_get(3)? { Code::Compiled(r.try_get(4)?) } else { Code::Opaque };
-                let function = OwnFunction { name, code, of_extension: r.try_get(7)? };
-                Ok((r.try_get(0)?, function, r.try_get(5)?, r.try_get(6)?))
-            })
-            .await?;
+        /// OID, function, body, whether that is a tree, defaults of arguments.
+        type Read = (Oid, OwnFunction, Option<String>, bool, Option<String>);
+        let read: Vec<Read> = rows(client, "bodies", FUNCTIONS, &[&oids, &names], |r| {
+            let name = QualifiedName { schema: r.try_get(1)?, name: r.try_get(2)? };
+            let code = if r.try_get(3)? { Code::Compiled(r.try_get(4)?) } else { Code::Opaque };
+            let function = OwnFunction { name, code, of_extension: r.try_get(7)? };
+            Ok((r.try_get(0)?, function, r.try_get(5)?, r.try_get(6)?, r.try_get(8)?))
+        })
+        .await?;
         asked.extend(names.drain(..));
         oids.clear();
-        for (oid, mut function, source, tree) in read {
+        for (oid, mut function, source, tree, defaults) in read {
             if found.contains_key(&oid) {
                 continue;
             }
@@ -318,6 +327,16 @@ async fn functions(client: &Client, oids: BTreeSet<Oid>) -> Result<HashMap<Oid, 
             let source = match tree {
                 true => client.query_one(BODY, &[&oid]).await.ok().and_then(|row| row.try_get(0).ok()),
                 false => source,
+            };
+            let source = match (source, defaults) {
+                (Some(body), Some(defaults)) => Some(format!("{body}\n;\nSELECT {defaults}")),
+                // One of C calls nothing but what its defaults call.
+                (None, Some(defaults))
+                    if matches!(function.code, Code::Compiled(_)) && defaults.contains('(') =>
+                {
+                    Some(format!("SELECT {defaults}"))
+                }
+                (source, _) => source,
             };
             if let Some(words) = source.as_deref().and_then(Words::of) {
                 names.extend(words.calls.iter().filter(|c| !asked.contains(*c)).cloned());

@@ -211,9 +211,14 @@ impl<'a> Judge<'a> {
     /// What writes to relations evaluate.
     fn written(&mut self, words: &Words) -> Option<String> {
         let own = &self.context.catalog.own_code;
-        let writes = ["insert", "update", "merge"].iter().any(|w| words.all.contains(*w));
-        if !writes || own.relations.is_empty() {
+        let writes = ["insert", "update", "merge", "delete"].iter().any(|w| words.all.contains(*w));
+        if !writes {
             return None;
+        }
+        // What a trigger or a rule there runs is not known.
+        let mut more = self.relations(words).filter(|r| r.has_triggers_or_rules);
+        if let Some(relation) = more.next() {
+            return Some(format!("a trigger or rule of {}", relation.name));
         }
         let written: Vec<Oid> = self.relations(words).map(|r| r.oid).collect();
         for oid in written.into_iter().filter(|oid| !self.seen_written.contains(oid)).collect::<Vec<_>>() {
