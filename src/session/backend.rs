@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 
+use super::ending::Ending;
 use super::ops::{Op, Undo};
 use super::outbox::RunId;
 use super::peer::Stream;
@@ -12,9 +13,7 @@ use super::run::{Mode, Run};
 use super::{Ended, Session};
 use crate::ledger::Priority;
 use crate::ledger::record::Outcome;
-use crate::policy::{GlsCode, WithheldNotice};
-use crate::sql::objects::Wrap;
-use crate::sql::{GuardedPlan, StatementKind, Strategy};
+use crate::policy::GlsCode;
 use crate::wire::frame::Frame;
 use crate::wire::message::{self, Report, ServerTag, Status};
 
@@ -28,18 +27,6 @@ pub(super) enum Later {
     Sought(Ending),
     /// An error.
     Error(Frame),
-}
-
-/// A guarded run whose last message came.
-pub(super) struct Ending {
-    run: Box<Run>,
-    plan: Arc<GuardedPlan>,
-    /// Nothing was found.
-    empty: bool,
-    /// It names its patients, and they are the user's: there is nothing that could have been withheld.
-    inside: bool,
-    frame: Frame,
-    tag: ServerTag,
 }
 
 impl<C: Stream, S: Stream> Session<C, S> {
@@ -340,133 +327,6 @@ impl<C: Stream, S: Stream> Session<C, S> {
         }
     }
 
-    /// The end of a guarded execution: what is left of its rows leaves with its tag, behind its record.
-    /// Given back when it has to be asked first whether the patients it names are the user's.
-    fn finish_guarded(&mut self, id: RunId, frame: Frame, tag: ServerTag) -> Result<Option<Ending>, Ended> {
-        let Some(mut run) = self.runs.remove(&id) else { return Err(unexpected(tag)) };
-        if run.hidden {
-            return Ok(None);
-        }
-        let Some(plan) = run.plan().cloned() else { return Err(unexpected(tag)) };
-        if let Some(code) = run.revoked {
-            let refusal = super::report::revoked(code);
-            self.end_with_refusal(run, &refusal)?;
-            return Ok(None);
-        }
-        if let Wrap::Fetch(upstream) | Wrap::Move(upstream) = &plan.wrap
-            && let Some(cursor) = self.objects.upstream_cursor(upstream)
-        {
-            cursor.found |= run.found;
-        }
-        let affected = match tag {
-            // A write that stands inside a query of ours: a row for each that it wrote.
-            _ if plan.has_marker => run.moved,
-            ServerTag::CommandComplete => message::CommandTag::decode(frame.body())?.rows.unwrap_or(0),
-            _ => 0,
-        };
-        if plan.copy_in().is_some() {
-            run.rows = affected;
-        }
-        let nothing = if plan.rows_are_witnesses { affected == 0 } else { run.rows == 0 };
-        let empty = nothing || (plan.lineage.strategy != Strategy::Pinned && !run.found);
-        let complete = tag == ServerTag::CommandComplete;
-        // With rows that are all of the one patient named, that patient is inside; else it has to be asked: a
-        // patient who is named in a subquery need not be one of those the rows are of.
-        let keys_named = run.sought.iter().filter(|s| s.identifier.is_none()).count();
-        let several = keys_named > 1 || (keys_named == 1 && !plan.rows_show_pins);
-        let ask = (plan.filtered || plan.block) && complete && !run.sought.is_empty() && (empty || several);
-        // Where the policy is only watched, whom it would have withheld is asked too.
-        let ask = ask || run.watch.is_some();
-        // Nothing of its answer tells whose rows it met.
-        let ask = ask || plan.kind == StatementKind::Merge;
-        let inside = plan.rows_show_pins && keys_named == 1 && run.sought.len() == 1 && !empty;
-        let ending = Ending { run, plan, empty, inside, frame, tag };
-        if ask {
-            return Ok(Some(ending));
-        }
-        self.release_ending(ending)?;
-        Ok(None)
-    }
-
-    async fn look_up_sought(&mut self, mut ending: Ending) -> Result<(), Ended> {
-        if ending.run.watch.is_some() {
-            Box::pin(self.look_outside(&mut ending.run, ending.empty)).await;
-            return self.release_ending(ending);
-        }
-        let run = &mut ending.run;
-        if ending.plan.kind == StatementKind::Merge {
-            let reach = match ending.plan.filtered {
-                true => self.world.reach(&self.principal, &self.role, &run.grants).await,
-                false => None,
-            };
-            run.passed = Some(super::objects::Passed::of(reach));
-        }
-        let outside = self.world.outside(&self.principal, &self.role, &run.grants, &mut run.sought).await;
-        // A session may have opened a patient, but not the patient's label.
-        let labels = self.context.policy.closed_labels(&self.role).is_none_or(|closed| !closed.is_empty());
-        let certain = !labels || ending.run.grants.patients.is_empty();
-        ending.inside |= ending.plan.lineage.strategy == Strategy::Pinned && !outside && certain;
-        if outside && ending.empty && ending.plan.block {
-            let refusal = self.world.not_your_patient(&ending.run.sought, &self.role);
-            return self.end_with_refusal(ending.run, &refusal);
-        }
-        self.release_ending(ending)
-    }
-
-    fn release_ending(&mut self, ending: Ending) -> Result<(), Ended> {
-        let Ending { mut run, plan, inside, frame, tag, .. } = ending;
-        let reply = match tag {
-            ServerTag::CommandComplete => {
-                let parsed = message::CommandTag::decode(frame.body())?;
-                if matches!(plan.wrap, Wrap::Move(_)) {
-                    message::command_complete(&format!("MOVE {}", run.moved))?
-                } else if plan.has_marker && matches!(parsed.command, "SELECT" | "FETCH" | "COPY") {
-                    message::command_complete(&own_tag(&plan, parsed.command, &run))?
-                } else {
-                    frame.into_raw()
-                }
-            }
-            // The row that says that there is none.
-            ServerTag::PortalSuspended if plan.has_marker && run.moved == 0 && plan.wrap == Wrap::Plain => {
-                message::command_complete(&own_tag(&plan, "SELECT", &run))?
-            }
-            _ => frame.into_raw(),
-        };
-        // Rows of a patient who is seen can be of a closed category.
-        let inside = inside && !plan.closed;
-        let says_withheld = match plan.wrap {
-            Wrap::Plain | Wrap::Declare(_) | Wrap::Execute(_) => plan.kind == StatementKind::Select,
-            Wrap::Prepare(_) | Wrap::Fetch(_) | Wrap::Move(_) | Wrap::Commit => false,
-        };
-        if (plan.filtered || plan.closed) && says_withheld && !inside && tag == ServerTag::CommandComplete {
-            let tell = match self.role.rows_withheld {
-                WithheldNotice::Always => true,
-                WithheldNotice::Once => !self.told_withheld,
-                WithheldNotice::Never => false,
-            };
-            if tell && !self.muted {
-                self.told_withheld = true;
-                run.window.extend_from_slice(&super::report::rows_withheld(plan.closed));
-            }
-        }
-        if tag == ServerTag::CommandComplete
-            && let Some(warning) = run.warning()
-        {
-            run.window.extend_from_slice(&warning);
-        }
-        run.window.extend_from_slice(&reply);
-        let window = run.window.split();
-        let mut receipt = None;
-        for body in run.final_records(&self.identity, Outcome::Ok) {
-            receipt = Some(self.world.append(body, Priority::Ordinary));
-        }
-        match receipt {
-            Some(receipt) if !self.muted => self.outbox.push_gated(run.id, run.writes(), window, receipt),
-            _ => {}
-        }
-        Ok(())
-    }
-
     pub(super) fn on_ready(&mut self, frame: Frame) -> Result<(), Ended> {
         let status = Status::decode(frame.body())?;
         self.status = status;
@@ -592,15 +452,3 @@ fn is_notification(body: &[u8]) -> bool {
 
 /// The code a run ends with when the policy under it changed.
 pub(super) const POLICY_CHANGED: GlsCode = GlsCode::SessionEnded;
-
-/// The tag of the client's own statement, which stands inside a query of ours (PostgreSQL,
-/// `BuildQueryCompletionString`: INSERT has an OID, always 0).
-fn own_tag(plan: &GuardedPlan, command: &str, run: &Run) -> String {
-    match plan.kind {
-        StatementKind::Select | StatementKind::With => format!("{command} {}", run.rows),
-        StatementKind::Insert => format!("INSERT 0 {}", run.moved),
-        StatementKind::Update => format!("UPDATE {}", run.moved),
-        StatementKind::Delete => format!("DELETE {}", run.moved),
-        StatementKind::Merge => format!("MERGE {}", run.moved),
-    }
-}

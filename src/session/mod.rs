@@ -14,6 +14,7 @@ mod calls;
 mod copy;
 mod decisions;
 mod descriptions;
+mod ending;
 pub mod entry;
 mod extended;
 mod failures;
