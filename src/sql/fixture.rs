@@ -257,7 +257,7 @@ impl Clinic {
                 ["steady", t, a] => steady_condition(policy, table(t), a, params, Steady::Way),
                 ["new", t, a, query, column] => {
                     let parents = [((*query).to_owned(), (*column).to_owned())];
-                    new_key_check_beside(policy, &table(t), a, params, &parents)
+                    new_key_check_beside(policy, table(t), a, params, &parents)
                 }
                 ["merged", t, value] => {
                     let values = [("mrn".to_owned(), format!("({value})::bigint"))];
