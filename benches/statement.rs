@@ -39,6 +39,7 @@ fn relation(oid: u32, relation: QualifiedName, columns: &[(&str, &str)]) -> Rela
         parents: Vec::new(),
         has_triggers_or_rules: false,
         has_rules: false,
+        rewrites_rows: false,
     }
 }
 

@@ -170,6 +170,7 @@ fn relation(catalog: &mut Catalog, oid: Oid, name: &str, columns: &[(&str, &str)
         parents: Vec::new(),
         has_triggers_or_rules: false,
         has_rules: false,
+        rewrites_rows: false,
     };
     catalog.relations.insert(oid, relation);
     catalog.by_name.insert(name, oid);

@@ -46,6 +46,7 @@ fn add(catalog: &mut Catalog, oid: Oid, schema: &str, name: &str, columns: &[&st
         parents: parents.to_vec(),
         has_triggers_or_rules: false,
         has_rules: false,
+        rewrites_rows: false,
     };
     catalog.relations.insert(oid, relation);
     catalog.by_name.insert(name, oid);

@@ -35,7 +35,10 @@ SELECT c.oid, n.nspname, c.relname, c.relkind,
        ARRAY(SELECT i.inhparent FROM pg_catalog.pg_inherits i WHERE i.inhrelid = c.oid ORDER BY i.inhseqno),
        EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal)
          OR EXISTS (SELECT FROM pg_catalog.pg_rewrite r WHERE r.ev_class = c.oid AND r.rulename <> '_RETURN'),
-       EXISTS (SELECT FROM pg_catalog.pg_rewrite r WHERE r.ev_class = c.oid AND r.rulename <> '_RETURN')
+       EXISTS (SELECT FROM pg_catalog.pg_rewrite r WHERE r.ev_class = c.oid AND r.rulename <> '_RETURN'),
+       -- Bits of tgtype: 1 row, 2 before, 4 insert, 16 update, 64 instead.
+       EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal
+                  AND t.tgtype & 1 <> 0 AND t.tgtype & 66 <> 0 AND t.tgtype & 20 <> 0)
   FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
  WHERE n.nspname !~ '^pg_(toast|temp|toast_temp)(_|$)'";
 
@@ -120,7 +123,7 @@ h (part, rows, hash) AS (
     SELECT 4, count(*), bit_xor(hash_record_extended(ROW(inhrelid, inhparent, inhseqno), 4))
       FROM pg_catalog.pg_inherits WHERE inhrelid IN (SELECT oid FROM c)
     UNION ALL
-    SELECT 5, count(*), bit_xor(hash_record_extended(ROW(oid, tgrelid), 5))
+    SELECT 5, count(*), bit_xor(hash_record_extended(ROW(oid, tgrelid, tgtype), 5))
       FROM pg_catalog.pg_trigger WHERE NOT tgisinternal
     UNION ALL
     SELECT 6, count(*), bit_xor(hash_record_extended(ROW(oid, ev_class), 6))
@@ -333,6 +336,7 @@ fn relation(row: &Row) -> Result<(Oid, Relation), tokio_postgres::Error> {
         parents: row.try_get(4)?,
         has_triggers_or_rules: row.try_get(5)?,
         has_rules: row.try_get(6)?,
+        rewrites_rows: row.try_get(7)?,
     };
     Ok((oid, relation))
 }

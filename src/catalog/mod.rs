@@ -132,6 +132,9 @@ pub struct Relation {
     pub has_triggers_or_rules: bool,
     /// True when rules other than a view's `_RETURN` exist on it: a write may then be another statement.
     pub has_rules: bool,
+    /// True when a user trigger runs for each row before it is inserted or updated (or instead): what is stored may
+    /// be other than what the statement says.
+    pub rewrites_rows: bool,
 }
 
 impl Relation {
@@ -229,6 +232,35 @@ impl Catalog {
     /// The relation of this OID.
     pub fn relation(&self, oid: Oid) -> Option<&Relation> {
         self.relations.get(&oid)
+    }
+
+    /// The relation and all below it by `pg_inherits`, partitions and children: rows of each are reached through it.
+    fn family(&self, oid: Oid) -> HashSet<Oid> {
+        let mut family = HashSet::from([oid]);
+        loop {
+            let known = family.len();
+            let below = |r: &&Relation| r.parents.iter().any(|p| family.contains(p));
+            let found: Vec<Oid> = self.relations.values().filter(below).map(|r| r.oid).collect();
+            family.extend(found);
+            if family.len() == known {
+                return family;
+            }
+        }
+    }
+
+    /// True when the server computes a column that `is_one` says from others of the row (`GENERATED ALWAYS AS`), in
+    /// this relation or one below it: any UPDATE may change it without naming it. True for an unknown relation.
+    pub fn computes(&self, oid: Oid, is_one: impl Fn(&str) -> bool) -> bool {
+        let computed = |r: &Relation| r.columns.iter().any(|c| c.generated && is_one(&c.name));
+        self.family(oid).into_iter().any(|oid| self.relation(oid).is_none_or(computed))
+    }
+
+    /// True when triggers may change rows before they are stored ([`Relation::rewrites_rows`]), in this relation or
+    /// one below it. True for an unknown relation, and for what is no table: what stores its rows is another one.
+    pub fn rewrites_rows(&self, oid: Oid) -> bool {
+        let table = |r: &Relation| matches!(r.kind, RelationKind::Table | RelationKind::PartitionedTable);
+        let rewrites = |r: &Relation| r.rewrites_rows || !table(r);
+        self.family(oid).into_iter().any(|oid| self.relation(oid).is_none_or(rewrites))
     }
 
     /// The relation of this exact name.

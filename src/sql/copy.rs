@@ -314,7 +314,8 @@ pub(super) fn incoming(
     }
     let options = copy_options::read(root, Options::In)?;
     let columns = columns_of(root, relation)?;
-    if filter && columns.iter().any(|c| context.bound.is_link(relation.oid, c)) {
+    let link = |c: &str| context.bound.is_link(relation.oid, c);
+    if filter && (columns.iter().any(|c| link(c)) || context.catalog.computes(relation.oid, link)) {
         return refuse(
             format_args!(
                 "COPY into {} of a column that decides whose rows of other tables are",

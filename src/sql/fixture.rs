@@ -48,6 +48,7 @@ fn relation(oid: u32, n: &str, kind: RelationKind, columns: &[(&str, &str)]) -> 
         parents: Vec::new(),
         has_triggers_or_rules: false,
         has_rules: false,
+        rewrites_rows: false,
     }
 }
 

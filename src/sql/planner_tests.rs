@@ -45,8 +45,16 @@ fn add(catalog: &mut Catalog, name: &Node, kind: RelationKind, columns: Vec<(Str
     catalog.by_name.insert(name.clone(), oid);
     let columns = columns.collect();
     let parents = Vec::new();
-    let relation =
-        Relation { oid, name, kind, columns, parents, has_triggers_or_rules: false, has_rules: false };
+    let relation = Relation {
+        oid,
+        name,
+        kind,
+        columns,
+        parents,
+        has_triggers_or_rules: false,
+        has_rules: false,
+        rewrites_rows: false,
+    };
     catalog.relations.insert(oid, relation);
 }
 

@@ -296,6 +296,7 @@ mod tests {
                 parents: Vec::new(),
                 has_triggers_or_rules: false,
                 has_rules: false,
+                rewrites_rows: false,
             };
             catalog.by_name.insert(name, oid);
             catalog.relations.insert(oid, relation);

@@ -114,6 +114,7 @@ pub(crate) async fn catalog(client: &Client) -> Catalog {
             parents: Vec::new(),
             has_triggers_or_rules: false,
             has_rules: false,
+            rewrites_rows: false,
         });
         relation.columns.push(Column {
             name: row.get(3),

@@ -18,6 +18,7 @@ mod p1_transparency;
 mod p2_categories;
 mod p2_cells;
 mod p2_closed;
+mod p2_computed;
 mod p2_copy;
 mod p2_enforcement;
 mod p2_leaks;

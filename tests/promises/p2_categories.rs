@@ -248,14 +248,17 @@ fn a_filtered_role_takes_no_label_off() {
     server.psql(
         database.name(),
         "CREATE TABLE clinic.label (patient_id int8, label text); INSERT INTO clinic.label VALUES (880015, 'vip'), (880003, 'staff');
-         GRANT SELECT, INSERT, UPDATE, DELETE ON clinic.label TO nurse; GRANT SELECT ON clinic.label TO pgglass",
+         CREATE TABLE clinic.mark (patient_id int8, source text, label text GENERATED ALWAYS AS (source) STORED);
+         GRANT SELECT, INSERT, UPDATE, DELETE ON clinic.label, clinic.mark TO nurse; GRANT SELECT ON clinic.label, clinic.mark TO pgglass",
     );
     let rows = "[[table]]\nname = \"clinic.label\"\nclass = \"demographics\"\nkey = \"patient_id\"\n";
     let by_row = "[[label]]\nrelation = \"clinic.label\"\npatient = \"patient_id\"\ncolumn = \"label\"\n\
                   values = { staff = \"EMP\", vip = \"CEL\" }\n";
     assert!(proxy.reload_with(|text| {
         let text = replaced(text, "[role.nurse]\n", "[role.nurse]\nlabels = [\"CEL\"]\n");
-        replaced(text, "[reference]\n", &format!("{rows}{by_row}[reference]\n"))
+        // Labels that the server computes.
+        let [more, marks] = [rows, by_row].map(|part| part.replace("clinic.label", "clinic.mark"));
+        replaced(text, "[reference]\n", &format!("{rows}{more}{by_row}{marks}[reference]\n"))
     }));
     assert_eq!(amy.ok("SELECT label FROM clinic.label").firsts(), ["vip"]);
     for sql in [
@@ -266,6 +269,10 @@ fn a_filtered_role_takes_no_label_off() {
         "INSERT INTO clinic.label VALUES (880027, 'staff')",
         "MERGE INTO clinic.label l USING (VALUES (880015)) s (p) ON l.patient_id = s.p WHEN MATCHED THEN DELETE",
         "MERGE INTO clinic.label l USING (VALUES (880015)) s (p) ON l.patient_id = s.p WHEN MATCHED THEN UPDATE SET patient_id = 880027",
+        "UPDATE clinic.mark SET source = 'staff'",
+        "INSERT INTO clinic.mark (patient_id, source) VALUES (880015, 'staff')",
+        "COPY clinic.mark (patient_id, source) FROM STDIN",
+        "MERGE INTO clinic.mark m USING (VALUES (880015)) s (p) ON m.patient_id = s.p WHEN MATCHED THEN UPDATE SET source = 'staff'",
         "DELETE FROM clinic.patient WHERE patient_id = 880015",
     ] {
         assert_eq!(gls(&amy.query(sql).refusal()), "GLS-240", "{sql}");

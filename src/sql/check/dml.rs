@@ -186,11 +186,16 @@ impl Checker<'_> {
         Ok(())
     }
 
-    /// True when an UPDATE writes the column by which a row belongs to its patient, or to a category.
+    /// True when an UPDATE may change a column by which a row belongs to its patient, or to a category: it writes
+    /// one, or the server computes one, or triggers change rows.
     fn assigns_key(&self, change: &Node, oid: Oid) -> Outcome<bool> {
         let deciding = self.table(oid)?.deciding_columns();
         let assigned = |t: &Node| deciding.contains(&t.str("name"));
-        Ok(change.kind == "UpdateStmt" && change.nodes("target_list").any(assigned))
+        let catalog = self.cx.context.catalog;
+        Ok(change.kind == "UpdateStmt"
+            && (change.nodes("target_list").any(assigned)
+                || catalog.computes(oid, |c| deciding.contains(&c))
+                || catalog.rewrites_rows(oid)))
     }
 
     /// Fails when a filtered role writes a column that makes rows of other tables somebody's.
@@ -207,7 +212,9 @@ impl Checker<'_> {
         let link = |column: &str| link(column) || moves(column);
         let written = match context.catalog.relation(oid) {
             Some(relation) if all => relation.columns.iter().any(|c| link(&c.name)),
-            Some(_) => named.into_iter().any(link),
+            Some(_) if named.is_empty() => false,
+            // What the server computes is written with whatever it is computed from.
+            Some(_) => named.into_iter().any(link) || context.catalog.computes(oid, link),
             None => true,
         };
         if written { fail("a column that decides whose rows of other tables are") } else { Ok(()) }

@@ -313,6 +313,38 @@ fn a_guard_without_what_closes_categories_and_labels_is_none() {
     }
 }
 
+/// What the server computes, or a trigger may change, is written by every UPDATE.
+#[test]
+fn a_row_whose_category_no_text_writes_is_checked() {
+    let checked = "UPDATE notes n SET id = 1 WHERE {notes n} RETURNING {new notes n} AS __glass_c1";
+    let unchecked = [
+        "UPDATE notes n SET id = 1 WHERE {notes n}",
+        "MERGE INTO notes n USING ward w ON n.id = w.id AND {notes n} WHEN MATCHED THEN UPDATE SET id = 1",
+    ];
+    let delete = "MERGE INTO notes n USING ward w ON n.id = w.id AND {notes n} WHEN MATCHED THEN DELETE";
+    let plain = Clinic::limited(Scope::Assigned);
+    all(Seen::Pass, &plain, &unchecked);
+    let notes = plain.catalog.by_name[&crate::catalog::QualifiedName::new("public", "notes")];
+    let computed = |column: &str| {
+        let mut clinic = Clinic::limited(Scope::Assigned);
+        let relation = clinic.catalog.relations.get_mut(&notes).expect("notes");
+        relation.columns.iter_mut().filter(|c| c.name == column).for_each(|c| c.generated = true);
+        clinic
+    };
+    let mut triggered = Clinic::limited(Scope::Assigned);
+    triggered.catalog.relations.get_mut(&notes).expect("notes").rewrites_rows = true;
+    let mut below = computed("body");
+    let mut child = below.catalog.relations[&notes].clone();
+    (child.oid, child.name.name, child.parents) = (77, "notes_2024".into(), vec![notes]);
+    below.catalog.relations.insert(notes, plain.catalog.relations[&notes].clone());
+    below.catalog.relations.insert(77, child);
+    for clinic in [computed("body"), computed("mrn"), triggered, below] {
+        all(Seen::Pass, &clinic, &[checked, delete]);
+        all(Seen::Fail, &clinic, &unchecked);
+    }
+    all(Seen::Pass, &computed("id"), &unchecked);
+}
+
 #[test]
 fn another_parameter_or_variant_is_another_guard() {
     let clinic = Clinic::new();

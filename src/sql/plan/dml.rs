@@ -199,12 +199,12 @@ impl Writer<'_, '_> {
                 true
             }
             (Statement::Update(update), Some(n)) => {
-                let changes = assigns_key(&update.assignments, &occurrences[n]);
+                let changes = changes_key(&update.assignments, &occurrences[n], self.input);
                 if changes && self.analysis.pinned[n].is_none() {
                     // RETURNING tells whose the row is now, the bound whose it was.
                     self.before(n, &self.analysis.local[n].clone(), "KEY_CHANGED");
                 }
-                changes || assigns_decision(&update.assignments, &occurrences[n])
+                changes || changes_decision(&update.assignments, &occurrences[n], self.input)
             }
             _ => false,
         };
@@ -304,7 +304,8 @@ impl Writer<'_, '_> {
         let shown = match &conflict.action {
             OnConflictAction::DoNothing => false,
             OnConflictAction::DoUpdate(update) => {
-                update.selection.is_none() && !assigns_key(&update.assignments, &self.occurrences[n])
+                update.selection.is_none()
+                    && !changes_key(&update.assignments, &self.occurrences[n], self.input)
             }
         };
         if !shown {
@@ -353,16 +354,24 @@ fn in_the_way(insert: &Insert, conflict: &OnConflict, o: &Occurrence<'_>) -> Vec
     by.iter().filter_map(|c| one(fold(c))).collect()
 }
 
-/// True when an assignment changes the key, or the column that leads to it.
-pub(super) fn assigns_key(assignments: &[Assignment], target: &Occurrence<'_>) -> bool {
+/// True when an UPDATE changes the key, or the column that leads to it: an assignment names it or, for filtered roles,
+/// the server may compute it anew.
+pub(super) fn changes_key(
+    assignments: &[Assignment],
+    target: &Occurrence<'_>,
+    input: &PlanInput<'_>,
+) -> bool {
     let owners = target.table.rule.owner_columns();
-    assigns(assignments, |column| owners.contains(&column))
+    let is_one = |column: &str| owners.contains(&column);
+    assigns(assignments, is_one) || (target.filter && input.catalog.computes(target.relation.oid, is_one))
 }
 
-/// True when an assignment changes whether the row may be written: whose it is, or its category.
-fn assigns_decision(assignments: &[Assignment], target: &Occurrence<'_>) -> bool {
+/// True when an UPDATE may change whether the row may be written: whose it is, or its category.
+fn changes_decision(assignments: &[Assignment], target: &Occurrence<'_>, input: &PlanInput<'_>) -> bool {
     let deciding = target.table.deciding_columns();
-    assigns(assignments, |column| deciding.contains(&column))
+    let is_one = |column: &str| deciding.contains(&column);
+    let oid = target.relation.oid;
+    assigns(assignments, is_one) || input.catalog.computes(oid, is_one) || input.catalog.rewrites_rows(oid)
 }
 
 /// True when an assignment is to a column that `is_one` says, or that cannot be told.
@@ -386,7 +395,7 @@ fn writes_no_link(
     let labels = target.filter && input.policy.labels.contains(&target.relation.oid);
     let off = match write {
         Statement::Delete(_) => labels,
-        Statement::Update(update) => labels && assigns_key(&update.assignments, target),
+        Statement::Update(update) => labels && changes_key(&update.assignments, target, input),
         _ => false,
     };
     if off {
@@ -408,7 +417,10 @@ fn writes_no_link(
         Statement::Update(update) => assigns(&update.assignments, link),
         _ => false,
     };
-    if writes && target.filter {
+    // What the server computes is written with whatever it is computed from.
+    let computed =
+        || !matches!(write, Statement::Delete(_)) && input.catalog.computes(target.relation.oid, link);
+    if target.filter && (writes || computed()) {
         return Err(PlanError::guard(
             format!("a column of {} that decides whose rows of other tables are", target.table.name),
             "leave the column out; a role that sees every patient can write it",

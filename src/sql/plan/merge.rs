@@ -84,11 +84,29 @@ fn judge_merge(
         return Err(super::dml::labels_off(o));
     }
     let link = |c: &str| input.policy.is_link(o.relation.oid, c);
-    let writes = |c: &MergeClause| written(c, o).is_none_or(|names| names.iter().any(|n| link(n)));
+    let computed = input.catalog.computes(o.relation.oid, link);
+    let writes = |c: &MergeClause| {
+        written(c, o).is_none_or(|names| names.iter().any(|n| link(n)) || (computed && !names.is_empty()))
+    };
     if merge.clauses.iter().any(writes) {
         return Err(PlanError::guard(
             format!("a column of {} that decides whose rows of other tables are", o.table.name),
             "leave the column out; a role that sees every patient can write it",
+        ));
+    }
+    // The check reads what the action says, not what is stored.
+    let deciding = o.table.deciding_columns();
+    let stores = |c: &MergeClause| matches!(c.action, MergeAction::Insert(_) | MergeAction::Update(_));
+    if merge.clauses.iter().any(stores)
+        && (input.catalog.rewrites_rows(o.relation.oid)
+            || input.catalog.computes(o.relation.oid, |c| deciding.contains(&c)))
+    {
+        return Err(PlanError::guard(
+            format!(
+                "MERGE into {}, where triggers or generated columns could change whose a row is, or its category",
+                o.table.name
+            ),
+            "INSERT ... ON CONFLICT, or UPDATE ... FROM",
         ));
     }
     Ok(())

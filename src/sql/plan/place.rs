@@ -11,7 +11,7 @@ use sqlparser::ast::{
 
 use sqlparser::ast::helpers::attached_token::AttachedToken;
 
-use super::dml::{assigns_key, reads_mask, trees};
+use super::dml::{changes_key, reads_mask, trees};
 use super::walk::{Edit, edit};
 use super::{
     Fence, Occurrence, Placeholders, PlanError, PlanInput, any_expr, any_query, first, group, lock, merge,
@@ -317,7 +317,7 @@ impl Placer<'_, '_> {
             && let TableFactor::Table { name, .. } = &update.table.relation
             && let Some(n) = occurrence_of(name)
             && let Some(o) = self.occurrences.get(n).filter(|o| o.filter && holds_rows(o.relation.kind))
-            && assigns_key(&update.assignments, o)
+            && changes_key(&update.assignments, o, self.input)
             && self.analysis.pinned.get(n).is_none_or(Option::is_none)
             && let Some(steady) = self.steady.get_mut(n)
         {

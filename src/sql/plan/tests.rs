@@ -30,6 +30,7 @@ fn relation(catalog: &mut Catalog, oid: u32, schema: &str, name: &str, columns: 
         parents: Vec::new(),
         has_triggers_or_rules: false,
         has_rules: false,
+        rewrites_rows: false,
     };
     catalog.relations.insert(oid, relation);
 }
