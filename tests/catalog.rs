@@ -117,6 +117,7 @@ async fn the_snapshot_holds_what_resolution_needs() {
         ]
     );
     assert!(patient.has_triggers_or_rules);
+    assert!(!patient.rewrites_rows, "an AFTER trigger leaves the row as it is");
     let vitals = by_name("vitals");
     assert_eq!(vitals.kind, RelationKind::PartitionedTable);
     assert!(!vitals.has_triggers_or_rules);
