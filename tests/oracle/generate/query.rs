@@ -55,7 +55,10 @@ impl Maker {
             2 => sql!(Kind::Plain; " LIMIT ", count, " OFFSET 1"),
             3 => sql!(Kind::Plain; " OFFSET 2"),
             // PostgreSQL asks an index for min and max with the query's own WITH TIES, and gets several rows (21000).
-            _ if ["min(", "max("].iter().any(|f| of.text().contains(f)) => {
+            _ if ["min(", "max(", "every(", "bool_and(", "bool_or("]
+                .iter()
+                .any(|f| of.text().contains(f)) =>
+            {
                 sql!(Kind::Plain; " FETCH FIRST 2 ROWS ONLY")
             }
             _ => sql!(Kind::Plain; " FETCH FIRST 2 ROWS WITH TIES"),
