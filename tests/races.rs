@@ -170,6 +170,43 @@ fn ways_that_are_gone_are_not_taken_for_unchanged() {
     }
 }
 
+/// Where rows outside are shown masked, a row that went outside during the wait is not shown clear.
+#[test]
+fn rows_that_became_anothers_are_not_shown_clear_to_who_sees_them_masked() {
+    let stage = stage();
+    for (change, table, id) in [
+        ("DELETE FROM lives WHERE pid = 101", "address", "aid"),
+        ("UPDATE lives SET pid = 102 WHERE pid = 101", "address", "aid"),
+        ("UPDATE visit SET pid = 102 WHERE vid = 14", "loose", "lid"),
+    ] {
+        for text in [
+            format!("SELECT * FROM {table} WHERE {id} = 1 FOR UPDATE"),
+            format!("SELECT {id}, txt FROM {table} WHERE {id} = 1 FOR SHARE"),
+            format!("SELECT * FROM (SELECT * FROM {table}) s WHERE {id} = 1 FOR UPDATE"),
+            format!("UPDATE {table} SET txt = 'mine' WHERE {id} = 1"),
+            format!("DELETE FROM {table} WHERE {id} = 1"),
+        ] {
+            stage.fill();
+            let mut bob = Wire::through(&stage.proxy, &stage.database, "nurse_bob");
+            // The masked form cannot be locked: there is nothing to wait for.
+            if text.starts_with("SELECT") {
+                assert_eq!(bob.query(&text).refusal().gls().as_deref(), Some("GLS-240"), "{text}");
+                continue;
+            }
+            let change = format!("{change}; UPDATE {table} SET txt = 'CANARY' WHERE {id} = 1");
+            let reply = stage.while_waiting(&mut bob, &change, &text, true);
+            assert_eq!(
+                reply.failure().and_then(|f| f.gls()).as_deref(),
+                Some("GLS-211"),
+                "{text}: {reply:?}"
+            );
+            assert!(!bob.received.windows(6).any(|w| w == b"CANARY"), "{text} while {change}: {reply:?}");
+            let left = stage.sql(&format!("SELECT txt FROM {table} WHERE {id} = 1"));
+            assert_eq!(left.trim(), "CANARY", "{text} while {change}");
+        }
+    }
+}
+
 /// A cursor locks when it is fetched, by the snapshot of its beginning.
 #[test]
 fn a_cursor_that_locks_shows_nothing_that_moved_since() {

@@ -39,7 +39,7 @@ pub use path::{Alternative, KeyPath, Path, Patients, Step, TableRule};
 pub use preset::{MaskPreset, Masking, OutsideMasks, Proposal, TableMasks, proposals};
 pub use refusal::{GlsCode, Refusal};
 pub use source::{AssignmentQuery, Source, assigned_keys};
-pub use steady::{MOVED, Steady, goes_through_others, holds_rows, is_steady, steady_condition};
+pub use steady::{MOVED, Steady, holds_rows, is_steady, steady_condition};
 pub use terms::{DAYS, Hours, Network, Place, Terms};
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};

@@ -64,11 +64,14 @@ impl<C: Stream, S: Stream> Session<C, S> {
         let nothing = if plan.rows_are_witnesses { affected == 0 } else { run.rows == 0 };
         let empty = nothing || (plan.lineage.strategy != Strategy::Pinned && !run.found);
         let complete = tag == ServerTag::CommandComplete;
-        // With rows that are all of the one patient named, that patient is inside; else it has to be asked: a
-        // patient who is named in a subquery need not be one of those the rows are of.
-        let keys_named = run.sought.iter().filter(|s| s.identifier.is_none()).count();
-        let several = keys_named > 1 || (keys_named == 1 && !plan.rows_show_pins);
-        let ask = (plan.filtered || plan.block) && complete && !run.sought.is_empty() && (empty || several);
+        // With rows that are all of the one patient named, or that carry the keys of all who are named, those are
+        // inside; else it has to be asked: a patient who is named in a subquery need not be one of those the rows
+        // are of.
+        let named = || run.sought.iter().filter(|s| s.identifier.is_none());
+        let keys_named = named().count();
+        let met = (keys_named == 1 && plan.rows_show_pins)
+            || named().all(|s| run.pending_keys().contains(&s.value));
+        let ask = (plan.filtered || plan.block) && complete && !run.sought.is_empty() && (empty || !met);
         // Where the policy is only watched, whom it would have withheld is asked too.
         let ask = ask || run.watch.is_some();
         // Nothing of its answer tells whose rows it met.

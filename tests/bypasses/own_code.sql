@@ -115,10 +115,10 @@ CREATE FUNCTION own.by_rule() RETURNS text LANGUAGE sql SECURITY DEFINER
 CREATE TABLE own.by_r (id int4, x text DEFAULT own.by_rule());
 CREATE FUNCTION own.at_insert() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
     AS 'BEGIN NEW.x := own.peek(''x''); RETURN NEW; END';
-CREATE TABLE own.watched (x text);
-CREATE TRIGGER t BEFORE INSERT ON own.watched FOR EACH ROW EXECUTE FUNCTION own.at_insert();
+CREATE TABLE own.triggered (x text);
+CREATE TRIGGER t BEFORE INSERT ON own.triggered FOR EACH ROW EXECUTE FUNCTION own.at_insert();
 CREATE FUNCTION own.by_trigger() RETURNS text LANGUAGE sql SECURITY DEFINER
-    AS $$INSERT INTO own.watched VALUES ('a') RETURNING x$$;
+    AS $$INSERT INTO own.triggered VALUES ('a') RETURNING x$$;
 CREATE TABLE own.by_t (id int4, x text DEFAULT own.by_trigger());
 
 CREATE SCHEMA app;

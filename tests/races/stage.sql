@@ -1,5 +1,5 @@
 -- Items of visits of patients, members of groups, parts of stays that are partitioned by their patient.
--- nurse_amy has the patients 101, 103 and 104.
+-- nurse_amy has the patients 101, 103 and 104; nurse_bob, who sees the others masked, 101 and 104.
 CREATE SCHEMA glass;
 CREATE TABLE visit (vid int4 PRIMARY KEY, pid int4 NOT NULL, note text);
 CREATE TABLE item (iid int4 PRIMARY KEY, vid int4 REFERENCES visit, txt text, n int4);
@@ -26,7 +26,7 @@ CREATE FUNCTION fill() RETURNS void LANGUAGE plpgsql AS $$ BEGIN
     INSERT INTO joins VALUES (1, 101), (2, 102);
 END $$;
 CREATE TABLE glass.assigned (user_name text NOT NULL, patient_id int4 NOT NULL, PRIMARY KEY (user_name, patient_id));
-INSERT INTO glass.assigned VALUES ('nurse_amy', 101), ('nurse_amy', 103), ('nurse_amy', 104), ('nurse_bob', 102);
+INSERT INTO glass.assigned VALUES ('nurse_amy', 101), ('nurse_amy', 103), ('nurse_amy', 104), ('nurse_bob', 101), ('nurse_bob', 104);
 CREATE FUNCTION glass.verifier(login text) RETURNS TABLE (rolpassword text, rolvaliduntil timestamptz)
     LANGUAGE sql STABLE STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp
     BEGIN ATOMIC SELECT a.rolpassword, a.rolvaliduntil FROM pg_catalog.pg_authid a
