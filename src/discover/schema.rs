@@ -161,6 +161,13 @@ impl<'a> Schema<'a> {
     /// By a name that a column may have in another table: the tables and keys it may mean.
     fn homes(&self) -> BTreeMap<String, Vec<(usize, usize)>> {
         let mut homes: BTreeMap<String, Vec<(usize, usize)>> = BTreeMap::new();
+        // By table, the unique columns that foreign keys lead to.
+        let mut referenced: Vec<BTreeSet<usize>> = vec![BTreeSet::new(); self.tables.len()];
+        for edge in self.edges.iter().flatten() {
+            if self.tables[edge.to].columns[edge.references].unique {
+                referenced[edge.to].insert(edge.references);
+            }
+        }
         for (i, table) in self.tables.iter().enumerate().filter(|(_, t)| t.is_table()) {
             for (k, col) in table.columns.iter().enumerate() {
                 if !(col.unique || table.key == Some(k)) {
@@ -168,10 +175,18 @@ impl<'a> Schema<'a> {
                 }
                 let stem = table.words.join("_");
                 if PLAIN_KEYS.contains(&col.normal.as_str()) {
+                    // A number of rows (MIMIC-III's `row_id`) that no foreign key leads to, beside a key they lead to.
+                    let meant = match referenced[i].iter().collect::<Vec<_>>()[..] {
+                        [one] if !referenced[i].contains(&k) => *one,
+                        _ => k,
+                    };
+                    let own_name = |name: &str| table.columns.iter().any(|c| c.unique && c.normal == name);
                     for alias in
                         [format!("{stem}_{}", col.normal), format!("{stem}_id"), format!("{stem}id"), stem]
                     {
-                        homes.entry(alias).or_default().push((i, k));
+                        if !own_name(&alias) {
+                            homes.entry(alias).or_default().push((i, meant));
+                        }
                     }
                 } else if names_rows(col) {
                     homes.entry(col.normal.clone()).or_default().push((i, k));
