@@ -13,7 +13,7 @@ use super::{CheckFailure, Checker, Outcome};
 use crate::catalog::Oid;
 use crate::policy::CELL_AGGREGATES;
 use crate::sql::resolve::Resolution;
-use crate::sql::tree::{Node, Tree};
+use crate::sql::tree::Node;
 
 /// The protected occurrences of a FROM clause, as far as cells care.
 #[derive(Debug, Default)]
@@ -88,11 +88,12 @@ impl Checker<'_> {
         if select.has("locking_clause") {
             return cell("FOR UPDATE and FOR SHARE name single rows");
         }
+        let same_patient = self.same_patient(cells, conditions)?;
         for condition in conditions {
             if self.safe(condition, block).is_none() {
                 return cell("a condition could fail on the row of a single patient, which tells its value");
             }
-            if cells.tables > 1 && !joins_plainly(condition) {
+            if cells.tables > 1 && !joins_plainly(condition, &same_patient) {
                 return cell(
                     "a condition compares columns of two tables by other than =: groups could overlap, and a \
                      small one be subtracted",
@@ -145,6 +146,31 @@ impl Checker<'_> {
         }
         ours.into_iter().for_each(|c| self.exempt(c));
         Ok(())
+    }
+
+    /// The sets of aliases that the conditions tie to one patient, by their keys (`a.person_id = b.person_id`): what
+    /// compares their columns further compares rows of one patient, and cuts no groups of patients.
+    fn same_patient<'c>(&self, cells: &'c Cells, conditions: &[&Node]) -> Outcome<Vec<Vec<&'c str>>> {
+        let mut keys: Vec<(&str, &str)> = Vec::new();
+        for (oid, alias) in &cells.keyed {
+            keys.extend(self.table(*oid)?.rule.own_key().map(|key| (alias.as_str(), key)));
+        }
+        let mut sets: Vec<Vec<&str>> = keys.iter().map(|(alias, _)| vec![*alias]).collect();
+        for condition in conditions.iter().filter(|c| equal_columns(c)) {
+            let set_of = |side: &str| {
+                let fields = condition.node(side)?.names("fields");
+                let [alias, column] = fields.as_slice() else { return None };
+                let (alias, _) = keys.iter().find(|(a, key)| a == alias && key == column)?;
+                sets.iter().position(|set| set.contains(alias))
+            };
+            if let (Some(l), Some(r)) = (set_of("lexpr"), set_of("rexpr"))
+                && l != r
+            {
+                let moved = std::mem::take(&mut sets[r]);
+                sets[l].extend(moved);
+            }
+        }
+        Ok(sets)
     }
 
     /// An aggregate on one side of a comparison, a constant or parameter on the other.
@@ -298,19 +324,22 @@ fn is_our_count(condition: &Node) -> bool {
 }
 
 /// True when a condition over several tables cuts no overlapping groups: an equality of two columns, or a
-/// condition on columns of one table.
-fn joins_plainly(condition: &Node) -> bool {
+/// condition on columns of one table, or of tables tied to one patient.
+fn joins_plainly(condition: &Node, same_patient: &[Vec<&str>]) -> bool {
     let mut columns = Vec::new();
     columns_in(condition, &mut columns);
     let equality = equal_columns(condition);
-    let aliases: Vec<&Tree> = columns
+    let qualified: Vec<Vec<&str>> = columns.iter().map(|c| c.names("fields")).collect();
+    let aliases: Vec<&str> = qualified
         .iter()
-        .filter(|c| c.list("fields").len() == 2)
-        .filter_map(|c| c.list("fields").first())
+        .filter_map(|fields| match fields.as_slice() {
+            [alias, _] => Some(*alias),
+            _ => None,
+        })
         .collect();
-    equality
-        || columns.len() <= 1
-        || (aliases.len() == columns.len() && aliases.windows(2).all(|w| w.first() == w.last()))
+    let of_one = aliases.windows(2).all(|w| w.first() == w.last())
+        || same_patient.iter().any(|set| aliases.iter().all(|a| set.contains(a)));
+    equality || columns.len() <= 1 || (aliases.len() == columns.len() && of_one)
 }
 
 /// `a.x = b.y`

@@ -160,6 +160,8 @@ fn groups_are_held_to_the_least_number_of_patients() {
         "SELECT w.name, count(*) FROM ward w JOIN notes n ON n.mrn = w.mrn GROUP BY w.name HAVING {notes n}",
         "SELECT unit, count(value) AS n FROM results r JOIN orders o USING (order_id) WHERE o.code = 'x' GROUP BY 1 \
          HAVING (count(*) > 5) AND {results r} AND {orders o} AND {results r value} AND {orders o value}",
+        "SELECT n.id, count(*) FROM patients p JOIN notes n ON n.mrn = p.mrn AND n.id >= p.visits WHERE n.id <> p.visits \
+         GROUP BY n.id HAVING {patients p} AND {notes n}",
         "SELECT 100 * n / sum(n) OVER () FROM (SELECT sex, count(*) AS n FROM patients p GROUP BY sex HAVING {patients p}) g",
         "SELECT 1 / n FROM (SELECT sex, count(*) AS n FROM patients p GROUP BY sex HAVING {patients p} OFFSET 0) g WHERE 1 / n > 0",
     ] {
@@ -173,6 +175,12 @@ fn groups_are_held_to_the_least_number_of_patients() {
         "SELECT sex, count(*) FROM patients p, notes n WHERE n.mrn = p.mrn GROUP BY sex HAVING {patients p}",
         "SELECT p.sex, count(*) FROM patients p, patients q WHERE q.mrn = p.mrn GROUP BY 1 HAVING {patients p}",
         "SELECT name FROM patients p HAVING {patients p}",
+        "SELECT n.id, count(*) FROM patients p JOIN notes n ON n.mrn > p.mrn GROUP BY n.id HAVING {patients p} AND {notes n}",
+        "SELECT w.name, count(*) FROM patients p JOIN ward w ON p.visits <= w.mrn GROUP BY 1 HAVING {patients p}",
+        "SELECT n.id, count(*) FROM patients p JOIN notes n ON n.id = p.visits AND n.mrn > p.mrn GROUP BY n.id \
+         HAVING {patients p} AND {notes n}",
+        "SELECT q.sex, count(*) FROM patients p JOIN notes n ON n.mrn = p.mrn, patients q WHERE q.visits < p.visits \
+         GROUP BY 1 HAVING {patients p} AND {notes n} AND {patients q}",
         "SELECT sum(a.weight) - sum(b.weight) FROM patients a LEFT JOIN patients b ON a.mrn = b.mrn AND b.name <> 'x' HAVING {patients a} AND {patients b} AND {patients a weight} AND {patients b weight}",
         "SELECT count(*), count(n.id) FROM patients p LEFT JOIN notes n ON n.mrn = p.mrn HAVING {patients p} AND {notes n} AND {notes n id}",
         "SELECT count(*) FROM patients p LEFT JOIN ward w ON p.name = 'x' HAVING {patients p}",
