@@ -242,6 +242,8 @@ impl Tailor<'_> {
                 }
             }
             "exclude" => self.frame(i)?,
+            "preceding" | "following" if i > 1 => self.offset(i)?,
+            "collate" if i > 1 => self.collated_type(i)?,
             "search" | "cycle" if i > 0 && self.is(i - 1, &[")"]) => self.traversal(i)?,
             "at" if self.is(i + 1, &["local"]) => {
                 let name = self.fresh("__glass_x");
@@ -358,6 +360,38 @@ impl Tailor<'_> {
         Some(())
     }
 
+    /// `RANGE '3 days' PRECEDING`: a constant without a type before the token, which would be read as an interval.
+    fn offset(&mut self, i: usize) -> Option<()> {
+        let constant = self.words.get(i - 1)?.starts_with('\'');
+        let begins = self.is(i - 2, &["range", "rows", "groups", "between", "and"]);
+        let mut depth = 0;
+        let excludes = (i + 1..self.words.len())
+            .take_while(|j| {
+                depth += i32::from(self.is(*j, &["(", "["])) - i32::from(self.is(*j, &[")", "]"]));
+                depth >= 0
+            })
+            .any(|j| self.is(j, &["exclude"]));
+        // With EXCLUDE the whole frame is replaced.
+        if constant && begins && !excludes {
+            self.opaque(i - 1, i)?;
+        }
+        Some(())
+    }
+
+    /// `a::text COLLATE "C"`: the type with its collation becomes the name of one type.
+    fn collated_type(&mut self, i: usize) -> Option<()> {
+        let of_a_type = |w: &String| {
+            w.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+                || matches!(w.as_str(), "." | "(" | ")" | ",")
+        };
+        let from = (0..i).rev().take(16).take_while(|j| self.words.get(*j).is_some_and(of_a_type)).last()?;
+        if from == 0 || !self.is(from - 1, &["::"]) {
+            return None;
+        }
+        let end = if self.is(i + 2, &["."]) { i + 4 } else { i + 2 };
+        self.opaque(from, end)
+    }
+
     /// SEARCH and CYCLE behind a WITH query.
     fn traversal(&mut self, i: usize) -> Option<()> {
         let mut end = i;
@@ -390,6 +424,11 @@ mod tests {
             "WITH RECURSIVE r AS (SELECT 1 UNION ALL SELECT 2 FROM r) SEARCH DEPTH FIRST BY a SET o \
              CYCLE a SET c TO 1 DEFAULT 0 USING p SELECT * FROM r JOIN s USING (a, b) AS j, ROWS FROM (f(1), g(2)) AS x",
             "SELECT a FROM t GROUP BY GROUPING SETS (ROLLUP (a, b), CUBE (c))",
+            "SELECT sum(a) OVER (ORDER BY b RANGE '3 days' PRECEDING) FROM t",
+            "SELECT sum(a) OVER (ORDER BY b RANGE BETWEEN '3 days' PRECEDING AND '1' FOLLOWING), sum(a) OVER (ORDER BY b RANGE \
+             BETWEEN '1' PRECEDING AND '1' FOLLOWING EXCLUDE TIES) FROM t",
+            "SELECT a::text COLLATE \"C\", (a || b)::varchar(10) COLLATE pg_catalog.\"C\" = 'x' FROM t ORDER BY f(a::pg_catalog.text) \
+             COLLATE \"C\", a::character varying COLLATE \"C\"",
             "INSERT INTO t (a) VALUES (1) ON CONFLICT (a, lower(b) COLLATE \"C\", (c || 'x')) WHERE d = 'x' AND (e) DO NOTHING",
             "INSERT INTO t AS x (a, b) OVERRIDING SYSTEM VALUE SELECT 1, 2 ON CONFLICT (a text_ops) DO UPDATE SET b = 2 WHERE x.a > 1",
         ] {

@@ -192,15 +192,8 @@ fn mimic_iv_is_sorted() {
 #[test]
 fn mimic_iii_is_sorted() {
     let sql = include_str!("../schemas/mimic3.sql");
-    let protected = [
-        "patients",
-        "admissions",
-        "icustays",
-        "chartevents",
-        "icustay_hours",
-        "code_status",
-        "charlson",
-    ];
+    let protected =
+        ["patients", "admissions", "icustays", "chartevents", "icustay_hours", "code_status", "charlson"];
     sorted(sql, "mimiciii.patients.subject_id", &protected, &["d_items"], &[]);
     let config = policy_of(&discover(&Postgres::shared().database_with(sql), &[]));
     assert_eq!(config.policy.assignment.patient, "patient_id");
