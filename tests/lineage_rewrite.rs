@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 use pgglass::catalog::{Catalog, Namespace, QualifiedName};
 use pgglass::policy::*;
-use pgglass::sql::plan::{Fence, PlanError, PlanInput, reparse, rewrite};
+use pgglass::sql::plan::{Fence, Opaque, PlanError, PlanInput, reparse, rewrite};
 use pgglass::sql::{GuardedPlan, Strategy};
 use seen::{STRANGERS, Seen, forget};
 use server::{Reply, Server, simple};
@@ -185,6 +185,7 @@ impl World {
     fn plan(&self, role: &Role, text: &str, fence: Fence) -> Result<GuardedPlan, PlanError> {
         let (ast, _) = reparse(text)?;
         let input = PlanInput {
+            opaque: Opaque::Operators,
             text,
             role,
             policy: &self.bound,

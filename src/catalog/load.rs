@@ -95,6 +95,19 @@ SELECT t.typname, t.typtype
    AND (c.oid IS NULL OR c.relkind = 'c')
  ORDER BY pg_catalog.array_position('{p,e,m,r,c,d,b}'::pg_catalog.text[], t.typtype::pg_catalog.text)";
 
+const COLLATIONS: &str = "\
+SELECT a.attrelid, pg_catalog.array_agg(DISTINCT l.collname::pg_catalog.text)
+  FROM pg_catalog.pg_attribute a
+  JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
+  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+  JOIN pg_catalog.pg_collation l ON l.oid = a.attcollation
+ WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind NOT IN ('i', 'I', 't') AND l.collname <> 'default'
+   AND n.nspname !~ '^pg_(toast|temp|toast_temp)(_|$)'
+ GROUP BY 1";
+
+const LOOSE_COLLATIONS: &str = "\
+SELECT collname::pg_catalog.text FROM pg_catalog.pg_collation WHERE NOT collisdeterministic";
+
 const MEMBERSHIPS: &str = "\
 WITH RECURSIVE m (member, role) AS (
     SELECT oid, oid FROM pg_catalog.pg_roles
@@ -245,6 +258,9 @@ async fn read(client: &Client, epoch: u64) -> Result<Catalog, CatalogError> {
         relations,
         by_name,
         functions,
+        collations: rows(client, "collations", COLLATIONS, &[], |r| Ok((r.try_get(0)?, r.try_get(1)?)))
+            .await?,
+        loose_collations: rows(client, "collations", LOOSE_COLLATIONS, &[], |r| r.try_get(0)).await?,
         foreign_operators: rows(client, "operators", OPERATORS, &[], |r| r.try_get(0)).await?,
         foreign_types: rows(client, "types", TYPES, &[], |r| Ok((r.try_get(0)?, letter(r, 1)?))).await?,
         own_code,

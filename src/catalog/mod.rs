@@ -190,6 +190,10 @@ pub struct Catalog {
     /// Type names (bare) that exist in a schema other than `pg_catalog`, with their `typtype`
     /// (`b` base, `c` composite, `d` domain, `e` enum, `r` range ...); row types of tables excluded.
     pub foreign_types: HashMap<String, char>,
+    /// Names of the collations of a relation's columns, other than the database's own.
+    pub collations: HashMap<Oid, Vec<String>>,
+    /// Names of collations that are not deterministic: most functions of texts fail under them.
+    pub loose_collations: HashSet<String>,
     /// The columns of primary keys that are not deferrable.
     pub primary_keys: HashMap<Oid, Vec<String>>,
     /// What the views of user schemas are made of, where the server could be asked.

@@ -11,7 +11,7 @@ use super::locate;
 use super::objects::{self, Object, Wrap};
 use super::observed::{self, Observed, Would};
 use super::parse::{self, Statement};
-use super::plan::{self, Fence, PlanError, PlanInput, TrustedPins};
+use super::plan::{self, Fence, Opaque, PlanError, PlanInput, TrustedPins};
 use super::resolve::{self, Decision, ProtectedOccurrence};
 use super::template::Given;
 use super::tree::Node;
@@ -455,6 +455,7 @@ impl Decider<'_> {
             variant,
             client_params: self.statement.max_param,
             fence: Fence::None,
+            opaque: Opaque::Operators,
             pins: self.pins,
         };
         let checked = CheckContext {
@@ -479,15 +480,17 @@ impl Decider<'_> {
             StatementKind::Select => &[Fence::Blocks][..],
             _ => &[Fence::Blocks, Fence::Tables, Fence::First],
         };
-        for fence in fences {
-            input.fence = *fence;
+        let last = if kind == StatementKind::Select { Fence::Tables } else { Fence::FirstTables };
+        let operators = fences.iter().chain([&last]).map(|fence| (*fence, Opaque::Operators));
+        for (fence, opaque) in operators.chain(fences.iter().map(|fence| (*fence, Opaque::Comparisons))) {
+            (input.fence, input.opaque) = (fence, opaque);
             if let Ok(plan) = rewritten(ast.clone(), &input)
                 && check::check(&plan.text, &checked).is_ok()
             {
                 return Ok(plan);
             }
         }
-        input.fence = if kind == StatementKind::Select { Fence::Tables } else { Fence::FirstTables };
+        (input.fence, input.opaque) = (last, Opaque::Comparisons);
         let plan = rewritten(ast, &input)?;
         check::check(&plan.text, &checked).map_err(|e| self.not_guarded(&plan, &e))?;
         Ok(plan)

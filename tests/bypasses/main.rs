@@ -9,6 +9,7 @@ mod common;
 mod own_code;
 mod protocol;
 mod rows;
+mod values;
 
 use std::collections::BTreeSet;
 
@@ -179,7 +180,7 @@ fn every_way_in_by_simple_query_and_by_protocol() {
 #[test]
 fn every_number_has_a_test() {
     let by_text: BTreeSet<u16> = ROWS.iter().map(|r| r.n).collect();
-    let others = protocol::NUMBERS.iter().chain(own_code::NUMBERS).copied().collect();
+    let others = protocol::NUMBERS.iter().chain(own_code::NUMBERS).chain(values::NUMBERS).copied().collect();
     let all: BTreeSet<u16> = by_text.union(&others).copied().collect();
     let last = all.last().copied().unwrap_or_default();
     let missing: Vec<u16> = (1..=last).filter(|n| !all.contains(n)).collect();

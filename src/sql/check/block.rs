@@ -183,11 +183,15 @@ impl Checker<'_> {
         for (condition, behind) in conditions {
             let early = if behind { others } else { exposed };
             self.expression(condition, &block, env, early, "a condition")?;
+            if !behind {
+                self.estimates(condition, &block);
+            }
         }
         // HAVING without an aggregate is moved to WHERE (subquery_planner).
         for condition in conjuncts(select.field("having_clause")) {
             let late = has_aggregate(condition) && !(env.exposed && place == Place::Sublink);
             self.expression(condition, &block, env, exposed && !late, "HAVING without an aggregate")?;
+            self.estimates(condition, &block);
         }
         let list_exposed = exposed
             && match place {
@@ -195,6 +199,10 @@ impl Checker<'_> {
                 Place::Derived => !fenced,
                 Place::Sublink => true,
             };
+        if place != Place::Top {
+            // It may become a condition of the block around.
+            select.nodes("target_list").for_each(|target| self.estimates(target, &block));
+        }
         self.list(select, &block, env, list_exposed, exposed)?;
         for (alias, masked) in &from.unread {
             self.reads_unmasked(select, masked, alias, false)?;

@@ -158,6 +158,9 @@ impl Checker<'_> {
             }
             let early = if behind { others } else { exposed };
             self.expression(condition, &block, env, early, "a condition")?;
+            if !behind {
+                self.estimates(condition, &block);
+            }
         }
         for target in change.nodes("target_list") {
             for value in target.children() {

@@ -71,10 +71,14 @@ impl Checker<'_> {
         for condition in inside {
             let early = source_exposed || (!preserved && exposed);
             self.expression(condition, &block, env, early, "a condition of the source")?;
+            self.estimates(condition, &block);
         }
         for (condition, behind) in conditions {
             let early = if behind { others } else { exposed };
             self.expression(condition, &block, env, early, "a condition")?;
+            if !behind {
+                self.estimates(condition, &block);
+            }
         }
         for clause in clauses {
             self.action(clause, filtered, &target_alias, &block, env)?;

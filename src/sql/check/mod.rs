@@ -6,6 +6,7 @@
 
 mod block;
 mod cells;
+mod collate;
 mod dml;
 #[cfg(test)]
 mod exempt_tests;
@@ -13,6 +14,7 @@ mod expected;
 mod merge;
 mod moments;
 mod names;
+mod opaque;
 mod placement;
 mod rows;
 mod safe;
@@ -23,6 +25,7 @@ mod types;
 
 use std::collections::{HashMap, HashSet};
 
+use self::collate::Collations;
 use crate::catalog::Oid;
 use crate::policy::{Access, GuardParams, TableMasks};
 use crate::sql::StatementKind;
@@ -79,6 +82,8 @@ pub fn check(text: &str, context: &CheckContext<'_>) -> Result<(), CheckFailure>
         masked: false,
         fence: None,
         unsafe_met: 0,
+        collations: Collations::of(&statement.root, &context.context),
+        estimated: None,
     };
     if kind != StatementKind::Select && context.context.role.masking.min_cell.is_some() {
         return Err(CheckFailure::Cell("it writes, or names single rows".to_owned()));
@@ -87,7 +92,10 @@ pub fn check(text: &str, context: &CheckContext<'_>) -> Result<(), CheckFailure>
         StatementKind::Merge => checker.merge(&statement.root)?,
         _ => checker.statement(&statement.root, &block::Env::default(), block::Place::Top).map(drop)?,
     }
-    checker.remainder(&statement.root, kind)?;
+    let hides = checker.remainder(&statement.root, kind)?;
+    if let Some(what) = checker.estimated.take().filter(|_| hides) {
+        checker.needs_fence(what);
+    }
     match checker.fence {
         Some(what) => Err(CheckFailure::NeedsFence(what)),
         None => Ok(()),
@@ -126,6 +134,10 @@ pub(super) struct Checker<'a> {
     fence: Option<String>,
     /// Expressions met so far that are not safe, wherever they stand.
     unsafe_met: usize,
+    /// What the collations in the statement can do.
+    collations: Collations,
+    /// The first operator that the planner would try on statistics and that could fail.
+    estimated: Option<String>,
 }
 
 impl<'a> Checker<'a> {
@@ -170,7 +182,9 @@ impl<'a> Checker<'a> {
 
     /// Everything outside the exempt subtrees: node kinds, functions, relations, names. Counts
     /// protected occurrences once more, by another walk, against those found guarded.
-    fn remainder(&self, root: &Node, kind: StatementKind) -> Outcome {
+    /// True when hidden rows can be met in one of them.
+    fn remainder(&self, root: &Node, kind: StatementKind) -> Outcome<bool> {
+        let mut hides = false;
         let pruned = self.prune(root);
         names::check(&pruned, true)?;
         let context = self.cx.context;
@@ -212,7 +226,8 @@ impl<'a> Checker<'a> {
                     }
                     Access::Free => {}
                     Access::Denied(_) => return fail(format!("relation {} is closed", o.written())),
-                    Access::Protected { .. } => {
+                    Access::Protected { table, filter, .. } => {
+                        hides |= filter || table.hides_rows();
                         protected.push(ProtectedOccurrence { oid, alias: o.alias.clone(), usage: o.usage })
                     }
                 },
@@ -229,7 +244,7 @@ impl<'a> Checker<'a> {
         {
             return fail(refusal.message);
         }
-        Ok(())
+        Ok(hides)
     }
 
     /// The tree without its exempt subtrees.

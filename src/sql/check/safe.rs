@@ -95,12 +95,12 @@ impl Checker<'_> {
             "CoalesceExpr" => unify(&self.all_safe(node.nodes("args"), block)?),
             "MinMaxExpr" => {
                 let types = self.all_safe(node.nodes("args"), block)?;
+                if self.may_contradict(node.nodes("args"), block) {
+                    return None;
+                }
                 all_comparable(&types).then(|| unify(&types)).flatten()
             }
-            "AArrayExpr" => {
-                unify(&self.all_safe(node.nodes("elements"), block)?)?;
-                Some(Ty::Array)
-            }
+            "AArrayExpr" => array_of(unify(&self.all_safe(node.nodes("elements"), block)?)?),
             "RowExpr" => self.all_safe(node.nodes("args"), block).map(|_| Ty::Unknown),
             "AExpr" => self.safe_operator(node, block),
             "FuncCall" => self.safe_function(node, block),
@@ -127,6 +127,10 @@ impl Checker<'_> {
             return (to != Ty::Unknown).then_some(to);
         }
         let from = self.safe(arg, block)?;
+        // `double precision` has values for which `real` has no room.
+        if from == Ty::Float && to == Ty::Float && !is_double(node.node("type_name")) {
+            return None;
+        }
         // What is at the end of the calendar would fail, a constant with the time zone only at run time: dates
         // go on where timestamps end, and a time zone moves what is last. Every timestamp has a date.
         let calendar = |t: Ty| matches!(t, Ty::Date | Ty::Timestamp | Ty::Timestamptz);
@@ -159,6 +163,9 @@ impl Checker<'_> {
                 Some(Some(ty)) if !comparable(ty, condition) || self.own_operator("=", &[ty, condition]) => {
                     return None;
                 }
+                Some(Some(_)) if self.may_contradict([node.node("arg")?, when.node("expr")?], block) => {
+                    return None;
+                }
                 Some(None) => return None,
                 _ => {}
             }
@@ -181,6 +188,9 @@ impl Checker<'_> {
             K::AexprNullif => {
                 // Each operand is looked at once: nested ones would double at every level.
                 let (a, b) = (self.safe(left?, block)?, self.safe(node.node("rexpr")?, block)?);
+                if self.may_contradict([left?, node.node("rexpr")?], block) {
+                    return None;
+                }
                 (comparable(a, b) && !self.shadows_enum(a) && !self.own_operator("=", &[a, b])).then_some(a)
             }
             K::AexprIn => {
@@ -212,7 +222,10 @@ impl Checker<'_> {
                 }
             }
             K::AexprLike | K::AexprIlike => {
-                if self.own_operator(op, &[Ty::Text]) {
+                if self.own_operator(op, &[Ty::Text])
+                    || self.collations.loose
+                    || self.may_contradict([left?], block)
+                {
                     return None;
                 }
                 let text = matches!(self.safe(left?, block)?, Ty::Text | Ty::Literal);
@@ -229,6 +242,9 @@ impl Checker<'_> {
             return same.then_some(Ty::Bool);
         }
         let a = self.safe(left, block)?;
+        if self.may_contradict(std::iter::once(left).chain(items.iter().copied()), block) {
+            return None;
+        }
         // All are converted to one common type.
         let types = self.all_safe(items.iter().copied(), block)?;
         let converted = || types.iter().any(|b| self.own_comparison(a, *b));
@@ -244,6 +260,9 @@ impl Checker<'_> {
             return same.then_some(Ty::Bool);
         }
         let (a, b) = (self.safe(left, block)?, self.safe(right, block)?);
+        if self.may_contradict([left, right], block) {
+            return None;
+        }
         (comparable(a, b) && !self.own_comparison(a, b) && !self.shadows_enum(a)).then_some(Ty::Bool)
     }
 
@@ -283,7 +302,7 @@ impl Checker<'_> {
             return self.compare(left, right, block);
         }
         let (a, b) = (self.safe(left, block)?, self.safe(right, block)?);
-        if self.own_operator(op, &[a, b]) {
+        if self.own_operator(op, &[a, b]) || self.may_contradict([left, right], block) {
             return None;
         }
         match (op, a, b) {
@@ -301,7 +320,7 @@ impl Checker<'_> {
             }
             ("+" | "-", _, _) => near_now(left, right, a),
             ("~~" | "!~~" | "~~*" | "!~~*", Ty::Text, Ty::Literal) => {
-                string_const(right).is_some_and(like_pattern).then_some(Ty::Bool)
+                (!self.collations.loose && string_const(right).is_some_and(like_pattern)).then_some(Ty::Bool)
             }
             _ => None,
         }
@@ -317,13 +336,16 @@ impl Checker<'_> {
         if matches!(*name, "count" | "min" | "max" | "bool_and" | "bool_or" | "array_agg")
             && !node.has("over")
         {
-            let types = self.all_safe(args.into_iter(), block)?;
+            let types = self.all_safe(args.iter().copied(), block)?;
+            if self.may_contradict(args, block) {
+                return None;
+            }
             let sorted = node.nodes("agg_order").filter_map(|k| k.node("node"));
             self.all_safe(node.node("agg_filter").into_iter().chain(sorted), block)?;
             return Some(match (*name, types.first()) {
                 ("count", _) => Ty::Int(8),
                 ("bool_and" | "bool_or", _) => Ty::Bool,
-                ("array_agg", _) => Ty::Array,
+                ("array_agg", ty) => array_of(ty.copied().unwrap_or(Ty::Unknown))?,
                 (_, ty) => ty.copied().unwrap_or(Ty::Unknown),
             });
         }
@@ -331,6 +353,10 @@ impl Checker<'_> {
             return None;
         }
         let types = self.all_safe(args.iter().copied(), block)?;
+        let reads_text = types.iter().any(|t| matches!(t, Ty::Text | Ty::Unknown | Ty::Given));
+        if (self.collations.loose && reads_text) || self.may_contradict(args.iter().copied(), block) {
+            return None;
+        }
         // Sums of what cannot overflow: int2 and int4 to int8, the others to numeric.
         if matches!(*name, "sum" | "avg") {
             return match types.as_slice() {
@@ -436,7 +462,9 @@ impl Checker<'_> {
         let select = node.node("subselect")?;
         match kind {
             SubLinkType::ExistsSublink => Some(Ty::Bool),
-            SubLinkType::ArraySublink => Some(Ty::Array),
+            SubLinkType::ArraySublink => {
+                array_of(self.inner_types(select, block).first().copied().unwrap_or(Ty::Unknown))
+            }
             SubLinkType::AnySublink | SubLinkType::AllSublink => {
                 let name = node.names("oper_name");
                 let ok = name.is_empty()
@@ -452,7 +480,8 @@ impl Checker<'_> {
                         .iter()
                         .zip(&right)
                         .all(|(a, b)| comparable(*a, *b) && !self.own_comparison(*a, *b));
-                (ok && same).then_some(Ty::Bool)
+                let contradicts = self.may_contradict([test, select], block);
+                (ok && same && !contradicts).then_some(Ty::Bool)
             }
             SubLinkType::ExprSublink => {
                 // More than one row is an error: an aggregate without GROUP BY or LIMIT 1 has one.
@@ -472,9 +501,19 @@ impl Checker<'_> {
     }
 }
 
+/// The type of an array of these: arrays of what is not known to compare do not compare either.
+fn array_of(element: Ty) -> Option<Ty> {
+    Some(if matches!(element, Ty::Unknown | Ty::Given | Ty::Array) { Ty::Unknown } else { Ty::Array })
+}
+
+/// True for `float8`, `double precision`.
+fn is_double(type_name: Option<&Node>) -> bool {
+    type_name.is_some_and(|t| t.names("names").last() == Some(&"float8"))
+}
+
 const COMPARISONS: [&str; 6] = ["=", "<>", "<", "<=", ">", ">="];
 
-fn is_comparison(op: &str) -> bool {
+pub(super) fn is_comparison(op: &str) -> bool {
     op == "!=" || COMPARISONS.contains(&op)
 }
 

@@ -50,8 +50,10 @@ pub(super) fn under_names(columns: Columns, names: &[&str]) -> Columns {
 pub(super) fn builtin(name: &str) -> Ty {
     let base = name.split('(').next().unwrap_or(name).trim();
     let after = name.rsplit_once(')').map_or("", |(_, rest)| rest).trim();
-    if name.ends_with(']') {
-        return Ty::Array;
+    if let Some(element) = name.strip_suffix(']') {
+        // Arrays compare as their elements do: those of json not at all.
+        let element = element.trim_end_matches(|c: char| c == '[' || c == ']' || c.is_ascii_digit());
+        return if builtin(element) == Ty::Unknown { Ty::Unknown } else { Ty::Array };
     }
     match base {
         "int2" | "smallint" => Ty::Int(2),

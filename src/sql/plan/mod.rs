@@ -11,6 +11,7 @@ mod first;
 mod group;
 mod lock;
 mod merge;
+mod opaque;
 mod place;
 mod scope;
 mod split;
@@ -21,6 +22,7 @@ mod walk;
 mod with;
 mod wrap;
 
+pub use opaque::Opaque;
 pub(super) use place::{Side, side};
 pub(super) use scope::{CteNames, Occurrence, fold, occurrence_of};
 pub(super) use text::{Placeholders, ident};
@@ -57,6 +59,8 @@ pub struct PlanInput<'a> {
     /// Whether filtered tables go behind an `OFFSET 0` fence, because the statement contains
     /// expressions that must not see a hidden row.
     pub fence: Fence,
+    /// Which operators the planner is not to try on statistics; with a fence only.
+    pub opaque: Opaque,
     /// Which pins may stand for what the rows would tell.
     pub pins: TrustedPins,
 }
@@ -177,6 +181,9 @@ fn rewrite_here(mut ast: Statement, input: &PlanInput<'_>) -> Result<GuardedPlan
         return Err(PlanError::guard("names that begin with __glass_ are reserved", ""));
     }
     let kind = kind_of(&ast)?;
+    if input.fence != Fence::None {
+        opaque::operators(&mut ast, input)?;
+    }
     let occurrences = scope::tag(&mut ast, input)?;
     let params = GuardParams::after(input.client_params, input.variant);
     let mut texts = Placeholders::default();

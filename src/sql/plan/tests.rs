@@ -99,6 +99,7 @@ fn plan_as(role: &Role, text: &str, client_params: u16, variant: Variant) -> Res
         variant,
         client_params,
         fence: Fence::None,
+        opaque: Opaque::Operators,
         pins: Default::default(),
     };
     rewrite(ast, &input)
@@ -319,6 +320,7 @@ fn locked_tables_keep_their_place() {
             variant: Variant::Assigned,
             client_params: 0,
             fence: Fence::Tables,
+            opaque: Opaque::Operators,
             pins: Default::default(),
         };
         let p = rewrite(ast, &input).unwrap();

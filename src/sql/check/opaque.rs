@@ -1,0 +1,107 @@
+//! What the planner evaluates by itself: to estimate a condition it runs its operator on values of the column's
+//! statistics, which are those of all rows, hidden ones included; a fence does not stand in its way. An operator that
+//! could fail on a value has to stand where the planner does not look for conditions: in a CASE.
+
+use pg_query::protobuf::AExprKind;
+
+use super::Checker;
+use super::safe::is_comparison;
+use super::types::{Block, Ty, of_type_name};
+use crate::sql::tree::Node;
+
+/// Operators of `pg_catalog` that give no condition.
+const NO_CONDITIONS: [&str; 12] = ["+", "-", "*", "/", "%", "^", "||", "->", "->>", "#>", "#>>", "#-"];
+
+impl Checker<'_> {
+    /// Notes an operator in a condition (or what may become one) that the planner would try on statistics.
+    pub(super) fn estimates(&mut self, node: &Node, block: &Block<'_>) {
+        if self.estimated.is_none() && self.is_estimated(node, block) {
+            self.estimated = Some("an operator that the planner tries on statistics".to_owned());
+        }
+    }
+
+    fn is_estimated(&self, node: &Node, block: &Block<'_>) -> bool {
+        if self.is_exempt(node) {
+            return false;
+        }
+        match node.kind {
+            // Nothing in them is taken for a condition; a query is judged for itself.
+            "SelectStmt" | "CaseExpr" | "FuncCall" | "CoalesceExpr" | "MinMaxExpr" | "AArrayExpr" => false,
+            "AExpr" if self.could_fail_on_statistics(node, block) => true,
+            "SubLink" => {
+                let (operator, test) = (node.names("oper_name"), node.node("testexpr"));
+                let reads = test.is_some_and(reads_column);
+                let plain = operator.last().is_none_or(|op| is_comparison(op));
+                reads && self.safe(node, block).is_none() && (!plain || self.compares_own(test, block))
+            }
+            _ => node.children().into_iter().any(|child| self.is_estimated(child, block)),
+        }
+    }
+
+    fn could_fail_on_statistics(&self, node: &Node, block: &Block<'_>) -> bool {
+        use AExprKind as K;
+        let name = node.names("name");
+        let op = name.last().copied().unwrap_or_default();
+        let own = &self.cx.context.catalog.foreign_operators;
+        let kind = i32::try_from(node.int("kind")).ok().and_then(|k| K::try_from(k).ok());
+        if kind == Some(K::AexprNullif) {
+            return false;
+        }
+        if NO_CONDITIONS.contains(&op) && !own.contains(op) {
+            return false;
+        }
+        if !reads_column(node) || self.safe(node, block).is_some() {
+            return false;
+        }
+        let compares = match kind {
+            Some(K::AexprOp | K::AexprOpAny | K::AexprOpAll) => is_comparison(op),
+            Some(K::AexprLike | K::AexprIlike | K::AexprSimilar | K::Undefined) | None => false,
+            Some(_) => true,
+        };
+        !compares || self.compares_own([node.node("lexpr"), node.node("rexpr")].into_iter().flatten(), block)
+    }
+
+    /// True when a comparison of these is possibly none of `pg_catalog`, or one of texts whose collations contradict
+    /// each other: those of built-in types never fail on values of one column.
+    fn compares_own<'n>(&self, operands: impl IntoIterator<Item = &'n Node>, block: &Block<'_>) -> bool {
+        let catalog = self.cx.context.catalog;
+        let operands: Vec<&Node> = operands.into_iter().collect();
+        let types = catalog.foreign_types.values().any(|kind| matches!(kind, 'b' | 'c' | 'm' | 'r'));
+        let operators = catalog.own_code.operators.keys().any(|op| is_comparison(op));
+        let unknown = || operands.iter().any(|o| !self.is_built_in(o, block));
+        operators || (types && unknown()) || self.may_contradict(operands.iter().copied(), block)
+    }
+
+    /// True when the value is certainly of a type of `pg_catalog`.
+    fn is_built_in(&self, node: &Node, block: &Block<'_>) -> bool {
+        let catalog = self.cx.context.catalog;
+        if let Some(ty) = self.safe(node, block) {
+            return ty != Ty::Unknown;
+        }
+        match node.kind {
+            "TypeCast" => node.node("type_name").is_some_and(|t| of_type_name(t, catalog) != Ty::Unknown),
+            "FuncCall" => node.names("funcname").last().is_some_and(|n| !self.shadowed(n)),
+            "AExpr" => {
+                let op = node.names("name").last().copied().unwrap_or_default();
+                NO_CONDITIONS.contains(&op) && !catalog.foreign_operators.contains(op)
+            }
+            "SubLink" => node
+                .node("subselect")
+                .and_then(|select| self.inner_types(select, block).first().copied())
+                .is_some_and(|ty| ty != Ty::Unknown),
+            "CaseExpr" | "CoalesceExpr" | "MinMaxExpr" => {
+                let results = node.nodes("args").map(|a| a.node("result").unwrap_or(a));
+                results.chain(node.node("defresult")).all(|r| self.is_built_in(r, block))
+            }
+            "RowExpr" | "AArrayExpr" | "List" => {
+                node.children().into_iter().all(|child| self.is_built_in(child, block))
+            }
+            _ => false,
+        }
+    }
+}
+
+/// True when a column is read in it, subqueries aside.
+fn reads_column(node: &Node) -> bool {
+    node.kind == "ColumnRef" || (node.kind != "SelectStmt" && node.children().into_iter().any(reads_column))
+}

@@ -1,0 +1,188 @@
+//! Operators out of the planner's sight. To estimate a condition the planner runs its operator on values of the column's
+//! statistics, those of hidden rows included, and a fence does not keep it from that; what stands in a CASE it does not
+//! look into. So an operator that could fail on a value is put into one that is always taken, of a condition that is
+//! not known before the statement runs.
+
+use std::collections::HashMap;
+
+use sqlparser::ast::helpers::attached_token::AttachedToken;
+use sqlparser::ast::{
+    BinaryOperator, CaseWhen, Expr, Ident, Select, SelectItem, Statement, UnaryOperator, Value,
+};
+use sqlparser::dialect::PostgreSqlDialect;
+use sqlparser::parser::Parser;
+
+use super::walk::{Edit, edit};
+use super::{PlanError, PlanInput, fold};
+use crate::catalog::Catalog;
+
+/// True in every row, which only the run tells.
+const ALWAYS: &str = "pg_catalog.now() IS NOT NULL";
+
+/// What PostgreSQL calls a column that is an operator's result.
+const NAMELESS: &str = "?column?";
+
+const COMPARISONS: [&str; 6] = ["=", "<>", "<", "<=", ">", ">="];
+
+/// Which operators could fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Opaque {
+    /// Those that are no comparisons.
+    #[default]
+    Operators,
+    /// Comparisons as well, but those of columns of plain types.
+    Comparisons,
+}
+
+/// Hides the operators of `ast` that could fail.
+pub(super) fn operators(ast: &mut Statement, input: &PlanInput<'_>) -> Result<(), PlanError> {
+    let condition = Parser::new(&PostgreSqlDialect {})
+        .try_with_sql(ALWAYS)
+        .and_then(|mut parser| parser.parse_expr())
+        .map_err(|e| PlanError::Parse(e.to_string()))?;
+    let plain = match input.opaque {
+        Opaque::Operators => HashMap::new(),
+        Opaque::Comparisons => plain_names(input.catalog),
+    };
+    edit(ast, &mut Hider { condition, plain, input, inside: false })
+}
+
+/// By the name of a column: true when all columns of that name are of types that compare without an error.
+fn plain_names(catalog: &Catalog) -> HashMap<String, bool> {
+    let mut plain: HashMap<String, bool> = HashMap::new();
+    for relation in catalog.relations.values() {
+        for column in &relation.columns {
+            let number = matches!(
+                column.type_sql.as_str(),
+                "smallint" | "integer" | "bigint" | "boolean" | "date" | "uuid"
+            );
+            let time = column.type_sql.starts_with("timestamp");
+            let own = column.builtin_type && (number || time);
+            plain.entry(column.name.clone()).and_modify(|p| *p &= own).or_insert(own);
+        }
+    }
+    plain
+}
+
+struct Hider<'a, 'b> {
+    condition: Expr,
+    plain: HashMap<String, bool>,
+    input: &'a PlanInput<'b>,
+    /// What comes next stands in a CASE of ours.
+    inside: bool,
+}
+
+impl Hider<'_, '_> {
+    fn could_fail(&self, expr: &Expr) -> bool {
+        let own = |op: &dyn std::fmt::Display| self.input.catalog.foreign_operators.contains(&op.to_string());
+        match expr {
+            Expr::Like { any, pattern, escape_char, .. } | Expr::ILike { any, pattern, escape_char, .. } => {
+                // It fails under collations that are not deterministic.
+                let loose = !self.input.catalog.loose_collations.is_empty();
+                let anywhere = self.input.opaque == Opaque::Comparisons && loose;
+                *any || escape_char.is_some() || anywhere || !ends_well(pattern)
+            }
+            Expr::SimilarTo { .. } | Expr::RLike { .. } => true,
+            Expr::BinaryOp { left, op, right } => {
+                use BinaryOperator as B;
+                match op {
+                    B::And | B::Or => false,
+                    B::Eq | B::NotEq | B::Lt | B::LtEq | B::Gt | B::GtEq => {
+                        self.compares([&**left, &**right])
+                    }
+                    B::Plus | B::Minus | B::Multiply | B::Divide | B::Modulo | B::PGExp | B::StringConcat => {
+                        own(op)
+                    }
+                    B::Arrow | B::LongArrow | B::HashArrow | B::HashLongArrow | B::HashMinus => own(op),
+                    _ => true,
+                }
+            }
+            Expr::UnaryOp { op, .. } => {
+                !matches!(op, UnaryOperator::Not | UnaryOperator::Minus | UnaryOperator::Plus)
+            }
+            Expr::AnyOp { left, compare_op, right, .. } | Expr::AllOp { left, compare_op, right } => {
+                use BinaryOperator::{Eq, Gt, GtEq, Lt, LtEq, NotEq};
+                match compare_op {
+                    Eq | NotEq | Lt | LtEq | Gt | GtEq => self.compares([&**left, &**right]),
+                    _ => true,
+                }
+            }
+            Expr::IsDistinctFrom(l, r) | Expr::IsNotDistinctFrom(l, r) => self.compares([&**l, &**r]),
+            Expr::InList { expr, list, .. } => self.compares(std::iter::once(&**expr).chain(list)),
+            Expr::Between { expr, low, high, .. } => self.compares([&**expr, &**low, &**high]),
+            Expr::InSubquery { expr, .. } => self.compares([&**expr]),
+            _ => false,
+        }
+    }
+
+    /// True when a comparison of these is to be hidden.
+    fn compares<'e>(&self, operands: impl IntoIterator<Item = &'e Expr>) -> bool {
+        self.input.opaque == Opaque::Comparisons && !operands.into_iter().all(|o| self.is_plain(o))
+    }
+
+    fn is_plain(&self, operand: &Expr) -> bool {
+        // Its own comparisons may be meant, whatever the types.
+        let own = self.input.catalog.own_code.operators.keys().any(|op| COMPARISONS.contains(&op.as_str()));
+        let known = |name: &Ident| !own && self.plain.get(&fold(name)) == Some(&true);
+        match operand {
+            Expr::Nested(inner) => self.is_plain(inner),
+            Expr::Identifier(name) => known(name),
+            Expr::CompoundIdentifier(parts) => parts.last().is_some_and(known),
+            Expr::Value(_) => true,
+            _ => false,
+        }
+    }
+
+    fn hides(&self, expr: &Expr) -> bool {
+        match expr {
+            Expr::Nested(inner) => self.hides(inner),
+            other => self.could_fail(other),
+        }
+    }
+}
+
+/// A constant pattern that cannot end with its escape character.
+fn ends_well(pattern: &Expr) -> bool {
+    match pattern {
+        Expr::Value(v) => match &v.value {
+            Value::SingleQuotedString(text) => {
+                text.bytes().rev().take_while(|b| *b == b'\\').count() % 2 == 0
+            }
+            _ => false,
+        },
+        _ => false,
+    }
+}
+
+impl Edit for Hider<'_, '_> {
+    fn select(&mut self, select: &mut Select) -> Result<(), PlanError> {
+        for item in &mut select.projection {
+            // The CASE would give the column another name.
+            if let SelectItem::UnnamedExpr(expr) = item
+                && self.hides(expr)
+            {
+                let expr = expr.clone();
+                *item = SelectItem::ExprWithAlias { expr, alias: Ident::with_quote('"', NAMELESS) };
+            }
+        }
+        Ok(())
+    }
+
+    fn expr(&mut self, expr: &mut Expr) {
+        if !self.could_fail(expr) {
+            return;
+        }
+        if std::mem::take(&mut self.inside) {
+            return;
+        }
+        let result = std::mem::replace(expr, Expr::Tuple(Vec::new()));
+        *expr = Expr::Case {
+            case_token: AttachedToken::empty(),
+            end_token: AttachedToken::empty(),
+            operand: None,
+            conditions: vec![CaseWhen { condition: self.condition.clone(), result }],
+            else_result: None,
+        };
+        self.inside = true;
+    }
+}
