@@ -287,6 +287,10 @@ impl<C: Stream, S: Stream> Session<C, S> {
             Mode::Verbatim | Mode::Unattributed { .. } => {
                 let hidden = run.hidden;
                 let warning = run.warning().filter(|_| tag == ServerTag::CommandComplete);
+                if tag == ServerTag::CommandComplete {
+                    self.block_over |= ends_block(frame.body());
+                    self.note_written(id);
+                }
                 self.finish_plain(id, Outcome::Ok, simple);
                 if !simple {
                     self.ops.pop();
@@ -329,7 +333,9 @@ impl<C: Stream, S: Stream> Session<C, S> {
 
     pub(super) fn on_ready(&mut self, frame: Frame) -> Result<(), Ended> {
         let status = Status::decode(frame.body())?;
+        self.release_held()?;
         self.status = status;
+        self.block_over = false;
         if status != Status::Failed {
             self.statements.failed_portal = None;
         }
@@ -338,6 +344,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
         }
         self.copying_in = false;
         if status == Status::Idle {
+            self.written = None;
             if self.namespace_touched {
                 self.namespace = None;
                 self.namespace_touched = false;
@@ -410,9 +417,8 @@ impl<C: Stream, S: Stream> Session<C, S> {
             Some(id) => vec![id],
             None => self.pending_runs(),
         };
-        let guarded = self.role.is_restricted()
-            && runs.iter().filter_map(|id| self.runs.get(id)).any(|run| run.plan().is_some());
-        if guarded {
+        let guarded = || runs.iter().filter_map(|id| self.runs.get(id)).any(|run| run.plan().is_some());
+        if self.role.is_restricted() && (self.deferred_may_speak() || guarded()) {
             // What a trigger or function says about a row may be about any row.
             let report = Report::decode(&frame.body_bytes())?;
             let quiet = super::report::redacted_notice(&report);
@@ -441,6 +447,11 @@ impl<C: Stream, S: Stream> Session<C, S> {
 /// A message that the present state does not allow: the two sides are out of step, which must end.
 pub(super) fn unexpected(tag: ServerTag) -> Ended {
     Ended::Protocol(format!("unexpected {tag:?} from the server"))
+}
+
+/// True for the command tag of a statement that ended a transaction (also with AND CHAIN).
+fn ends_block(tag: &[u8]) -> bool {
+    [&b"COMMIT"[..], b"ROLLBACK", b"PREPARE TRANSACTION"].iter().any(|end| tag.starts_with(end))
 }
 
 /// A process id and two strings, and nothing else: such a message goes to the client whatever is under way, so

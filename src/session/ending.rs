@@ -3,7 +3,10 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::backend::unexpected;
+use super::ops::Op;
 use super::outbox::RunId;
 use super::peer::Stream;
 use super::run::Run;
@@ -14,7 +17,7 @@ use crate::policy::WithheldNotice;
 use crate::sql::objects::Wrap;
 use crate::sql::{GuardedPlan, StatementKind, Strategy};
 use crate::wire::frame::Frame;
-use crate::wire::message::{self, ServerTag};
+use crate::wire::message::{self, ServerTag, Status};
 
 /// A guarded run whose last message came.
 pub(super) struct Ending {
@@ -28,6 +31,27 @@ pub(super) struct Ending {
     tag: ServerTag,
 }
 
+/// A write that was run, in a transaction of its own: whether it is kept is known when the transaction has ended.
+pub(super) struct Held {
+    id: RunId,
+    plan: Arc<GuardedPlan>,
+    empty: bool,
+    inside: bool,
+    frame: Frame,
+}
+
+impl Held {
+    /// Its run, which is still among those under way.
+    pub(super) fn id(&self) -> RunId {
+        self.id
+    }
+
+    /// What the server said of it.
+    pub(super) fn tag(self, run: &Run) -> Result<Bytes, Ended> {
+        reply(run, &self.plan, self.frame, ServerTag::CommandComplete)
+    }
+}
+
 impl<C: Stream, S: Stream> Session<C, S> {
     /// The end of a guarded execution: what is left of its rows leaves with its tag, behind its record.
     /// Given back when it has to be asked first whether the patients it names are the user's.
@@ -37,6 +61,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
         frame: Frame,
         tag: ServerTag,
     ) -> Result<Option<Ending>, Ended> {
+        self.note_written(id);
         let Some(mut run) = self.runs.remove(&id) else { return Err(unexpected(tag)) };
         if run.hidden {
             return Ok(None);
@@ -110,25 +135,31 @@ impl<C: Stream, S: Stream> Session<C, S> {
         self.release_ending(ending)
     }
 
+    /// The transaction of a write that was held back is kept.
+    pub(super) fn release_held(&mut self) -> Result<(), Ended> {
+        let Some(Held { id, plan, empty, inside, frame }) = self.held.take() else { return Ok(()) };
+        let Some(run) = self.runs.remove(&id) else { return Ok(()) };
+        if let Some(code) = run.revoked {
+            return self.end_with_refusal(run, &super::report::revoked(code));
+        }
+        self.release(Ending { run, plan, empty, inside, frame, tag: ServerTag::CommandComplete })
+    }
+
     pub(super) fn release_ending(&mut self, ending: Ending) -> Result<(), Ended> {
+        // The Sync behind it ends the transaction, which can fail over what was deferred to its end.
+        let ends = self.status != Status::InTransaction && matches!(self.ops.head(), Some(Op::Sync { .. }));
+        if !ends || !ending.run.writes() || ending.tag != ServerTag::CommandComplete {
+            return self.release(ending);
+        }
+        let Ending { run, plan, empty, inside, frame, .. } = ending;
+        self.held = Some(Held { id: run.id, plan, empty, inside, frame });
+        self.runs.insert(run);
+        Ok(())
+    }
+
+    fn release(&mut self, ending: Ending) -> Result<(), Ended> {
         let Ending { mut run, plan, inside, frame, tag, .. } = ending;
-        let reply = match tag {
-            ServerTag::CommandComplete => {
-                let parsed = message::CommandTag::decode(frame.body())?;
-                if matches!(plan.wrap, Wrap::Move(_)) {
-                    message::command_complete(&format!("MOVE {}", run.moved))?
-                } else if plan.has_marker && matches!(parsed.command, "SELECT" | "FETCH" | "COPY") {
-                    message::command_complete(&own_tag(&plan, parsed.command, &run))?
-                } else {
-                    frame.into_raw()
-                }
-            }
-            // The row that says that there is none.
-            ServerTag::PortalSuspended if plan.has_marker && run.moved == 0 && plan.wrap == Wrap::Plain => {
-                message::command_complete(&own_tag(&plan, "SELECT", &run))?
-            }
-            _ => frame.into_raw(),
-        };
+        let reply = reply(&run, &plan, frame, tag)?;
         // Rows of a patient who is seen can be of a closed category.
         let inside = inside && !plan.closed;
         let says_withheld = match plan.wrap {
@@ -163,6 +194,27 @@ impl<C: Stream, S: Stream> Session<C, S> {
         }
         Ok(())
     }
+}
+
+/// The message that ends the reply, in the words of the client's own statement.
+fn reply(run: &Run, plan: &GuardedPlan, frame: Frame, tag: ServerTag) -> Result<Bytes, Ended> {
+    Ok(match tag {
+        ServerTag::CommandComplete => {
+            let parsed = message::CommandTag::decode(frame.body())?;
+            if matches!(plan.wrap, Wrap::Move(_)) {
+                message::command_complete(&format!("MOVE {}", run.moved))?
+            } else if plan.has_marker && matches!(parsed.command, "SELECT" | "FETCH" | "COPY") {
+                message::command_complete(&own_tag(plan, parsed.command, run))?
+            } else {
+                frame.into_raw()
+            }
+        }
+        // The row that says that there is none.
+        ServerTag::PortalSuspended if plan.has_marker && run.moved == 0 && plan.wrap == Wrap::Plain => {
+            message::command_complete(&own_tag(plan, "SELECT", run))?
+        }
+        _ => frame.into_raw(),
+    })
 }
 
 /// The tag of the client's own statement, which stands inside a query of ours (PostgreSQL,

@@ -1,16 +1,19 @@
 //! What goes wrong with a run: errors of the server, refusals after the server answered, records that
 //! could not be made durable; and the ops that an error makes void.
 
+use std::sync::Arc;
+
 use super::backend::unexpected;
 use super::ops::{Op, Undo};
 use super::outbox::RunId;
 use super::peer::Stream;
+use super::run::Run;
 use super::{Ended, Session};
 use crate::ledger::Priority;
 use crate::ledger::record::Outcome;
 use crate::policy::{MOVED, RESERVED_PREFIX, Refusal};
-use crate::sql::StatementKind;
 use crate::sql::objects::Wrap;
+use crate::sql::{GuardedPlan, StatementKind, Strategy};
 use crate::wire::frame::Frame;
 use crate::wire::message::{Report, ServerTag, Status};
 
@@ -24,6 +27,9 @@ impl<C: Stream, S: Stream> Session<C, S> {
             self.show(&frame.raw());
             return Ok(());
         }
+        self.charge_with_written();
+        let quiet = self.in_quiet_words(&report);
+        let frame = quiet.as_ref().unwrap_or(frame);
         if self.namespace_touched {
             self.namespace = None;
         }
@@ -38,7 +44,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
                 self.show(&bytes);
                 self.discard_to_sync();
             }
-            // A guarded COPY from the client; ReadyForQuery follows and ends it.
+            // A guarded COPY from the client, or the end of a transaction; ReadyForQuery follows and ends it.
             Some(Op::Query { run }) if self.runs.get(&run).is_some_and(|r| r.plan().is_some()) => {
                 self.ops.push_front(Op::Query { run });
                 self.fail_run(run, &report, frame).await?;
@@ -95,7 +101,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
             }
             // An error between pipelines (a failing commit at Sync, a terminating server).
             Some(op @ Op::Sync { .. }) => {
-                if !self.end_failed(&report, frame).await {
+                if !self.end_failed(&report, frame).await? {
                     self.show(&frame.raw());
                 }
                 self.ops.push_front(op);
@@ -107,32 +113,6 @@ impl<C: Stream, S: Stream> Session<C, S> {
             None => self.show(&frame.raw()),
         }
         Ok(())
-    }
-
-    /// An error at the end of a transaction, in which guarded cursors WITH HOLD ran to their end: it can
-    /// be about their rows. False when there were none.
-    async fn end_failed(&mut self, report: &Report, frame: &Frame) -> bool {
-        let Some(plan) = self.objects.unsettled() else { return false };
-        let error = super::report::server_error(report, self.role.is_restricted());
-        let texts = vec!["(end of a transaction with cursors WITH HOLD)".into()];
-        let filtered = plan.filtered;
-        let id = self.new_run(texts, super::run::Mode::Guarded(std::sync::Arc::new(plan)), Vec::new());
-        let Some(mut run) = self.runs.remove(&id) else { return false };
-        if filtered && super::run::depends_on_data(&report.code()) {
-            run.reach = self.world.reach(&self.principal, &self.role, &run.grants).await;
-        }
-        let outcome = Outcome::Error { sqlstate: report.code().into_owned() };
-        let mut receipt = None;
-        for body in run.final_records(&self.identity, outcome) {
-            receipt = Some(self.world.append(body, Priority::Ordinary));
-        }
-        match receipt {
-            Some(receipt) if !self.muted => {
-                self.outbox.push_gated(id, true, bytes::BytesMut::from(&error[..]), receipt);
-            }
-            _ => self.show(&frame.raw()),
-        }
-        true
     }
 
     /// An error that calls a cursor or prepared statement by our name, in the client's words.
@@ -209,6 +189,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
         {
             // Its Parse or Bind failed; what a Bind computes is its own values.
             run.unread = run.gate_due && super::run::never_read(report);
+            run.failed_with(report);
             let outcome = Outcome::Error { sqlstate: report.code().into_owned() };
             for body in run.final_records(&self.identity, outcome) {
                 self.world.note(body, Priority::Ordinary);
@@ -263,19 +244,22 @@ impl<C: Stream, S: Stream> Session<C, S> {
                 (_, None) => None,
             };
             if let Some(refusal) = refusal {
+                // It had read the rows it would have changed.
+                run.by_rows = run.plan().is_some_and(|p| p.lineage.strategy != Strategy::Pinned);
+                self.look_up_reach(&mut run).await;
                 return self.end_with_refusal(run, &refusal);
             }
         }
-        // A COPY from the client is sent as the client wrote it.
-        let as_sent = run.plan().is_some_and(|p| p.copy_in().is_some()) && !self.role.is_restricted();
+        // A COPY from the client and the end of a transaction are sent as the client wrote them.
+        let own_text = |p: &Arc<GuardedPlan>| p.copy_in().is_some() || p.wrap == Wrap::Commit;
+        let as_sent = run.plan().is_some_and(own_text) && !self.role.is_restricted();
         let error = if guarded && !as_sent {
             super::report::server_error(report, self.role.is_restricted())
         } else {
             frame.raw()
         };
-        if guarded && run.plan().is_some_and(|p| p.filtered) && super::run::depends_on_data(&report.code()) {
-            run.reach = Box::pin(self.world.reach(&self.principal, &self.role, &run.grants)).await;
-        }
+        run.failed_with(report);
+        self.look_up_reach(&mut run).await;
         // The rows it had before it failed rest on the same assignment.
         self.runs.insert(run);
         self.hold_to_present(id).await;
@@ -284,14 +268,21 @@ impl<C: Stream, S: Stream> Session<C, S> {
             return self.end_with_refusal(run, &super::report::revoked(code));
         }
         if run.watch.is_some() {
-            run.failed_with(&report.code());
             Box::pin(self.look_outside(&mut run, false)).await;
         }
         // The server runs a statement that writes to its end before it sends a row or describes one, and so
         // FETCH and EXECUTE.
         let whole_first = |wrap: &Wrap| matches!(wrap, Wrap::Fetch(_) | Wrap::Execute(_));
         let moved = run.moved;
-        if run.plan().is_some_and(|p| p.kind != StatementKind::Select || (moved == 0 && whole_first(&p.wrap)))
+        if let Some(held) = self.held.take_if(|held| held.id() == id) {
+            // It ran to its end. In a simple query the server says so only once the transaction is kept.
+            if !run.simple {
+                let tag = held.tag(&run)?;
+                run.window.extend_from_slice(&tag);
+            }
+        } else if run
+            .plan()
+            .is_some_and(|p| p.kind != StatementKind::Select || (moved == 0 && whole_first(&p.wrap)))
         {
             run.window.clear();
         }
@@ -309,6 +300,13 @@ impl<C: Stream, S: Stream> Session<C, S> {
             _ => self.show(&window),
         }
         Ok(())
+    }
+
+    /// Whom the user can see, where any of them may have decided how the run ended: under a filter nobody else can have.
+    pub(super) async fn look_up_reach(&mut self, run: &mut Run) {
+        if run.by_rows && run.plan().is_some_and(|p| p.filtered) {
+            run.reach = Box::pin(self.world.reach(&self.principal, &self.role, &run.grants)).await;
+        }
     }
 
     /// After an error in the extended protocol the server ignores everything up to Sync: so do we, and

@@ -11,6 +11,7 @@ mod around;
 mod authority;
 mod backend;
 mod calls;
+mod commit;
 mod copy;
 mod decisions;
 mod descriptions;
@@ -57,6 +58,7 @@ use crate::glass::{ConnectionId, Grants, NoticesSeen};
 use crate::ledger::Priority;
 use crate::ledger::record::EventId;
 use crate::policy::{Place, Refusal, Role};
+use crate::sql::GuardedPlan;
 use crate::sql::cache::Plans;
 use crate::sql::planner::Context;
 use crate::wire::frame::{Frame, Header, Piece};
@@ -194,6 +196,12 @@ pub struct Session<C, S> {
     exchange_blocks: bool,
     /// The server said why it closes.
     server_said_goodbye: bool,
+    /// What the end of the present transaction can fail over: what was written in it.
+    written: Option<Box<GuardedPlan>>,
+    /// The transaction of the last ReadyForQuery ended since.
+    block_over: bool,
+    /// A write that was run, whose transaction ends with the answer that comes next.
+    held: Option<ending::Held>,
     /// A statement was refused after the server had run it: if it ran in a transaction, that must fail.
     abort_due: bool,
     /// A COPY FROM STDIN was sent: whether the server takes data is known once it answered, and until

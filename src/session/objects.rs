@@ -242,25 +242,7 @@ impl Objects {
     pub(super) fn unsettled(&self) -> Option<GuardedPlan> {
         let mut all: Option<GuardedPlan> = None;
         for plan in self.cursors.values().filter(|c| c.hold && !c.settled).filter_map(|c| c.holds.guarded()) {
-            let merged = all.get_or_insert_with(|| GuardedPlan {
-                client_params: 0,
-                pins: Vec::new(),
-                block: false,
-                rows_are_witnesses: false,
-                has_marker: false,
-                wrap: Wrap::Commit,
-                ..GuardedPlan::clone(plan)
-            });
-            merged.filtered &= plan.filtered;
-            merged.grants_param = merged.grants_param.or(plan.grants_param);
-            merged.footprint.relations.extend(plan.footprint.relations.iter().cloned());
-            merged.footprint.classes.extend(plan.footprint.classes.iter().cloned());
-        }
-        if let Some(plan) = &mut all {
-            for names in [&mut plan.footprint.relations, &mut plan.footprint.classes] {
-                names.sort();
-                names.dedup();
-            }
+            super::commit::join(&mut all, plan.filtered, plan.grants_param, &plan.footprint);
         }
         all
     }

@@ -87,11 +87,10 @@ impl Run {
         self.watch.as_ref()?.decision(self.next_text)?.fingerprint.clone()
     }
 
-    /// Notes an error of the server: it can rest on rows that never came.
-    pub(super) fn failed_with(&mut self, sqlstate: &str) {
-        let pinned = self.plan().is_some_and(|p| p.lineage.strategy == Strategy::Pinned);
+    /// An error can rest on rows that never came.
+    pub(super) fn watched_rows(&mut self) {
         if let Some(watch) = &mut self.watch {
-            watch.unknown |= !pinned && super::run::depends_on_data(sqlstate);
+            watch.unknown |= self.by_rows;
         }
     }
 

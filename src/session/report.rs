@@ -149,6 +149,22 @@ fn withheld_message(sqlstate: &str) -> &'static str {
     }
 }
 
+/// True for an error whose occurrence can depend on the values of rows: every class but those that only the text, the
+/// rights or the server's state decide (manual, appendix A), and whatever a function decided.
+pub(super) fn depends_on_rows(report: &Report) -> bool {
+    let by_its_code = !matches!(
+        report.code().get(..2),
+        Some("42" | "25" | "26" | "34" | "3D" | "3F" | "53" | "57" | "58" | "08" | "0A")
+    );
+    by_its_code || in_own_words(report) || inside_a_function(report)
+}
+
+/// True for one that rows can have decided which the statement does not read itself: constraints, triggers, other
+/// transactions. Not so what is wrong with a value.
+pub(super) fn depends_on_others(report: &Report) -> bool {
+    !report.code().starts_with("22") || in_own_words(report) || inside_a_function(report)
+}
+
 /// Classes whose messages come from the text, the rights or the server's state, never from a row.
 fn speaks_of_rows(sqlstate: &str) -> bool {
     !matches!(
@@ -185,25 +201,65 @@ pub(super) fn constant_error(report: &Report, positions: &[usize]) -> Bytes {
     }
 }
 
-/// The same for a notice.
+/// The same for a notice. The statement may have succeeded.
 pub(super) fn redacted_notice(report: &Report) -> Bytes {
-    without_our_text(report, true).notice_response()
+    let severity = report.field(b'V').unwrap_or_default();
+    let said = match &*severity {
+        "WARNING" => "a warning of this statement (its text is withheld)",
+        _ => "a notice of this statement (its text is withheld)",
+    };
+    quiet(report, true, said).notice_response()
+}
+
+/// The server's error at the end of a transaction, or where deferred constraints are checked before it: it can be
+/// about any row that was written, whatever statement it came with.
+pub(super) fn deferred_error(report: &Report) -> Bytes {
+    without_our_text(report, true).error_response()
 }
 
 /// True for a message that cannot quote a value: of the classes whose messages are PostgreSQL's own,
-/// and without a quotation mark or a digit ("division by zero", "integer out of range").
+/// and without a quotation mark of any language or a digit ("division by zero", "integer out of range").
 fn quotes_nothing(sqlstate: &str, message: &str) -> bool {
     matches!(sqlstate.get(..2), Some("21" | "22"))
-        && !message.contains(|c: char| c == '"' || c.is_ascii_digit())
+        && message.is_ascii()
+        && !message.contains(|c: char| matches!(c, '"' | '\'' | '`') || c.is_ascii_digit())
+}
+
+/// True for what a function raised in words of its own, under whatever SQLSTATE: its message can have any value in
+/// it. (PostgreSQL's own routine for RAISE, and the files of the other languages that come with it.)
+fn in_own_words(report: &Report) -> bool {
+    report.field(b'R').as_deref() == Some("exec_stmt_raise")
+        || report.field(b'F').is_some_and(|file| {
+            ["plperl.c", "pltcl.c", "plpy_elog.c", "plpy_plpymodule.c"].iter().any(|own| file.ends_with(own))
+        })
+}
+
+/// True for what happened inside a function or trigger and can be about the text it ran there, not the client's. What
+/// the server's state decides has a context, too.
+fn inside_a_function(report: &Report) -> bool {
+    let of_the_server =
+        matches!(report.code().get(..2), Some("25" | "40" | "53" | "55" | "57" | "58" | "08"));
+    report.field(b'W').is_some() && !of_the_server
 }
 
 fn without_our_text(report: &Report, restricted: bool) -> Report {
+    quiet(report, restricted, withheld_message(&report.code()))
+}
+
+/// `said` stands in place of a message that could quote a row.
+fn quiet(report: &Report, restricted: bool, said: &str) -> Report {
     let code = report.code().into_owned();
-    let plain = quotes_nothing(&code, &report.message());
+    let own_words = in_own_words(report);
+    let plain = !own_words && quotes_nothing(&code, &report.message());
+    let could_quote = own_words
+        || inside_a_function(report)
+        || speaks_of_rows(&code)
+        || code.starts_with("00")
+        || code.starts_with("01");
     let mut quiet = if restricted && plain {
         report.redacted(&report.message())
-    } else if restricted && (speaks_of_rows(&code) || code.starts_with("00") || code.starts_with("01")) {
-        let mut quiet = report.redacted(withheld_message(&code));
+    } else if restricted && could_quote {
+        let mut quiet = report.redacted(said);
         for field in *b"stcdn" {
             if let Some(text) = report.field(field) {
                 quiet = quiet.with(field, text.into_owned());
@@ -242,6 +298,50 @@ mod tests {
         let cast = Report::error("22P02", "invalid input syntax for type integer: \"HIV\"");
         assert!(!format!("{:?}", read(&server_error(&cast, true))).contains("HIV"));
         assert!(format!("{:?}", read(&server_error(&cast, false))).contains("HIV"));
+    }
+
+    #[test]
+    fn what_a_function_raises_is_withheld_whatever_its_code() {
+        for code in ["P0001", "42501", "40001", "22023", "23514", "55000"] {
+            let raised = Report::error(code, "not for HIV")
+                .with(b'W', "PL/pgSQL function f() line 1 at RAISE")
+                .with(b'R', "exec_stmt_raise");
+            let quiet = read(&server_error(&raised, true));
+            assert_eq!((&*quiet.code(), quiet.message().contains("HIV")), (code, false));
+            assert!(format!("{:?}", read(&server_error(&raised, false))).contains("HIV"));
+        }
+        let inside =
+            Report::error("42601", "syntax error at or near \"HIV\"").with(b'W', "PL/pgSQL function f()");
+        assert!(!format!("{:?}", read(&server_error(&inside, true))).contains("HIV"));
+        // Not ours to read: a server that speaks German, French, Chinese ...
+        let other = Report::error("22P02", "ung\u{fc}ltige Eingabesyntax: \u{bb}HIV\u{ab}");
+        assert!(!format!("{:?}", read(&server_error(&other, true))).contains("HIV"));
+    }
+
+    #[test]
+    fn the_end_of_a_transaction_keeps_words_without_values() {
+        for (code, message) in [
+            ("25P01", "there is no transaction in progress"),
+            ("40001", "could not serialize access due to read/write dependencies among transactions"),
+            ("40P01", "deadlock detected"),
+            ("42704", "constraint \"nosuch\" does not exist"),
+            ("22012", "division by zero"),
+        ] {
+            let report = Report::error(code, message).detail("Process 7 waits").with(b'W', "while checking");
+            let report = if code == "42704" { report.without(b'W') } else { report };
+            let quiet = read(&deferred_error(&report));
+            assert_eq!((&*quiet.code(), &*quiet.message()), (code, message));
+            assert!(quiet.field(b'D').is_none() && quiet.field(b'W').is_none());
+        }
+    }
+
+    #[test]
+    fn a_notice_says_nothing_of_a_failure() {
+        let notice = Report::new(Severity::Notice, "00000", "only stop words: HIV");
+        let quiet = read(&redacted_notice(&notice));
+        assert_eq!(quiet.message(), "a notice of this statement (its text is withheld)");
+        let warning = Report::new(Severity::Warning, "25P01", "there is no transaction in progress");
+        assert_eq!(read(&redacted_notice(&warning)).message(), "there is no transaction in progress");
     }
 
     #[test]

@@ -90,6 +90,9 @@ pub(super) struct Run {
     pub(super) intent_written: bool,
     /// Set when the authority it ran under ended: its rows stay back and its end becomes an error.
     pub(super) revoked: Option<GlsCode>,
+    /// It failed, or was refused after it had read, which can depend on rows that never came: it may be anyone's
+    /// whom the user could see.
+    pub(super) by_rows: bool,
     /// Every patient the user could see, where an error makes that the set to record.
     pub(super) reach: Option<Vec<String>>,
     /// What it knows of its COPY, when it is one.
@@ -109,6 +112,8 @@ pub(super) struct Run {
     pub(super) answers_nothing: bool,
     /// It runs to its end before the server describes its result: the description waits for what follows it.
     pub(super) runs_first: bool,
+    /// The client sent it in a simple query.
+    pub(super) simple: bool,
     /// A function call message, whose answer is no row.
     pub(super) calls_function: bool,
     /// That description.
@@ -159,6 +164,7 @@ impl Run {
             bytes: 0,
             intent_written: false,
             revoked: None,
+            by_rows: false,
             reach: None,
             copy: CopyRun::default(),
             lost: false,
@@ -168,6 +174,7 @@ impl Run {
             hidden: false,
             answers_nothing: false,
             runs_first: false,
+            simple: false,
             calls_function: false,
             description: None,
             watch: None,
@@ -279,7 +286,7 @@ impl Run {
 
     /// The patients of the rows taken since the last call, as a disclosure; `None` for a run that
     /// reads nothing protected.
-    pub(super) fn disclosure(&mut self, outcome: &Outcome) -> Option<Disclosure> {
+    pub(super) fn disclosure(&mut self) -> Option<Disclosure> {
         match &self.mode {
             Mode::Verbatim => None,
             Mode::Unattributed { .. } if self.unread => None,
@@ -298,10 +305,7 @@ impl Run {
                 let pinned = self.sought.iter().filter(|s| s.identifier.is_none() && s.inside != Some(false));
                 keys.extend(pinned.map(|s| s.value.clone()));
                 let mut reasons: Vec<String> = plan.lineage.reasons.iter().map(|r| (*r).to_owned()).collect();
-                // An error can depend on rows that never came: then it may be anyone's the
-                // statement could see, unless the statement itself names the patients.
-                let by_error = matches!(outcome, Outcome::Error { sqlstate } if depends_on_data(sqlstate))
-                    && plan.lineage.strategy != Strategy::Pinned;
+                let by_error = self.by_rows;
                 // Under a filter nobody outside the assignment can have mattered.
                 let reach = self.reach.take();
                 let mut all_patients = (by_error && reach.is_none()) || self.lost;
@@ -322,6 +326,17 @@ impl Run {
                 })
             }
         }
+    }
+
+    /// Notes an error of the server.
+    pub(super) fn failed_with(&mut self, report: &Report) {
+        let of_rows = super::report::depends_on_rows(report);
+        // What the statement names is all that it reads; a write can meet other rows with the same key, and those
+        // that refer to it or that a trigger reads.
+        let pinned = self.plan().is_some_and(|p| p.lineage.strategy == Strategy::Pinned);
+        let met = self.writes() && super::report::depends_on_others(report);
+        self.by_rows = of_rows && (!pinned || met);
+        self.watched_rows();
     }
 
     /// How it ended.
@@ -349,7 +364,7 @@ impl Run {
             bodies.push(Body::Intent { statement: self.statement.clone(), intent: self.intent(identity) });
             self.intent_written = true;
         }
-        if let Some(disclosure) = self.disclosure(&Outcome::Ok) {
+        if let Some(disclosure) = self.disclosure() {
             bodies.push(Body::Disclosure { statement: self.statement.clone(), disclosure });
         }
         bodies
@@ -358,7 +373,7 @@ impl Run {
     /// The bodies to append when the statement is over: one record for a result that fitted one
     /// window, otherwise its last disclosure and its end.
     pub(super) fn final_records(&mut self, identity: &Identity, outcome: Outcome) -> Vec<Body> {
-        let disclosure = self.disclosure(&outcome);
+        let disclosure = self.disclosure();
         let end = self.end(outcome);
         let statement = self.statement.clone();
         if !self.intent_written {
@@ -389,15 +404,6 @@ fn cut(text: &str, longest: usize) -> String {
 
 fn micros(d: Duration) -> u64 {
     u64::try_from(d.as_micros()).unwrap_or(u64::MAX)
-}
-
-/// True for an SQLSTATE whose occurrence can depend on the values of rows: every class but those
-/// that only the text, the rights or the server's state decide (manual, appendix A).
-pub(super) fn depends_on_data(sqlstate: &str) -> bool {
-    !matches!(
-        sqlstate.get(..2),
-        Some("42" | "25" | "26" | "34" | "3D" | "3F" | "53" | "57" | "58" | "08" | "0A")
-    )
 }
 
 /// True for the error of a statement that read nothing, whatever it is: a name in it does not exist, or its

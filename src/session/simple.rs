@@ -190,6 +190,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
             }
             if let Some(run) = self.runs.get_mut(&run) {
                 run.runs_first = statement.effects.runs_first;
+                run.simple = true;
                 if !statement.given.is_empty() {
                     // The client gave none: they stand in its text.
                     run.parameters.clear();

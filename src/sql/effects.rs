@@ -2,7 +2,7 @@
 //! they read.
 
 use super::Verdict;
-use super::parse::Statement;
+use super::parse::{self, Statement};
 use super::tree::Node;
 
 /// What a statement does to what a session knows, besides its reply.
@@ -119,6 +119,42 @@ fn wants_block(root: &Node) -> bool {
         | "CreateTableAsStmt" | "TransactionStmt" => false,
         "VariableSetStmt" => root.flag("is_local") || root.str("name") == "TRANSACTION",
         _ => true,
+    }
+}
+
+/// True for a text at which the server runs deferred constraints and triggers. One that is too long to be parsed again
+/// is taken for one unless it begins like a query or a change of rows.
+pub fn runs_deferred(text: &str) -> bool {
+    /// Longest text that is parsed again, bytes.
+    const LONGEST: usize = 32 * 1024;
+    use pg_query::protobuf::Token as T;
+    if text.len() <= LONGEST {
+        let of_all = |p: parse::Parsed| p.statements.iter().any(|s| defers_no_more(&s.root));
+        return parse::deep(|| parse::parse(text).map_or(true, of_all));
+    }
+    let first = super::objects::tokens(text).and_then(|tokens| tokens.first().map(|t| t.2));
+    let harmless = [T::Select, T::Insert, T::Update, T::DeleteP, T::With, T::Values, T::Copy];
+    !first.is_some_and(|token| harmless.iter().any(|t| *t as i32 == token))
+}
+
+/// True for statements at which deferred constraints and triggers are run: the end of a transaction (also the one that
+/// a statement which wants none makes before itself), and `SET CONSTRAINTS`.
+fn defers_no_more(root: &Node) -> bool {
+    use pg_query::protobuf::TransactionStmtKind as K;
+    match root.kind {
+        "TransactionStmt" => !matches!(
+            i32::try_from(root.int("kind")).ok().and_then(|k| K::try_from(k).ok()),
+            Some(
+                K::TransStmtBegin
+                    | K::TransStmtStart
+                    | K::TransStmtRollback
+                    | K::TransStmtSavepoint
+                    | K::TransStmtRelease
+                    | K::TransStmtRollbackTo
+            )
+        ),
+        "ConstraintsSetStmt" => true,
+        _ => refuses_block(root),
     }
 }
 

@@ -10,6 +10,7 @@ mod copy_stream;
 mod cursor_steps;
 mod cursors;
 mod cursors_record;
+mod late_errors;
 mod merge;
 mod names;
 mod observe;

@@ -309,3 +309,51 @@ fn an_error_names_no_hidden_patient() {
     let told = told(&proxy, sql);
     assert!(told.names("880027") && !told.names("880001"), "{told:?}");
 }
+
+/// What was read decided whether the check was met: a bit about every row that the statement could see.
+#[test]
+fn a_refusal_after_reading_names_whose_rows_it_may_have_read() {
+    let database = Postgres::shared().demo();
+    let server = database.server();
+    server.psql(database.name(), "GRANT INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA clinic TO nurse");
+    let proxy = Proxy::start_with(&database, hide);
+    let mut amy = Wire::through(&proxy, &database, "nurse_amy");
+    for sql in [
+        "UPDATE clinic.note SET patient_id = 880001 WHERE kind = 'nursing'",
+        "INSERT INTO clinic.note (note_id, patient_id, author, kind, written_at, body) \
+         SELECT -1, 880001, 'a', 'b', now(), 'c' FROM clinic.note WHERE kind = 'nursing'",
+    ] {
+        for extended in [false, true] {
+            let sql = format!("{sql} /* {extended} */");
+            let reply = if extended { amy.extended(&sql, &[]) } else { amy.query(&sql) };
+            assert_eq!(reply.refusal().gls().as_deref(), Some("GLS-201"), "{sql}");
+            let told = told(&proxy, &sql);
+            assert!(patients_of_amy().iter().all(|p| told.names(&p.to_string())), "{sql}: {told:?}");
+            assert!(!told.names("880001") && told.exact == Some(false), "{sql}: {told:?}");
+            assert_eq!((told.times, told.refused.as_slice()), (1, &["GLS-201".to_owned()][..]), "{sql}");
+        }
+    }
+}
+
+/// The row that was in the way, or that is missing, is another patient's.
+#[test]
+fn a_constraint_that_a_write_of_one_patient_violates_may_be_anyones() {
+    let database = Postgres::shared().demo();
+    let server = database.server();
+    server.psql(database.name(), "GRANT INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA clinic TO nurse");
+    let proxy = Proxy::start_with(&database, hide);
+    let mut amy = Wire::through(&proxy, &database, "nurse_amy");
+    let taken = server.psql(database.name(), "SELECT mrn FROM clinic.patient WHERE patient_id = 880015");
+    for (sql, sqlstate) in [
+        (format!("UPDATE clinic.patient SET mrn = '{}' WHERE patient_id = 880003", taken.trim()), "23505"),
+        ("DELETE FROM clinic.patient WHERE patient_id = 880003".to_owned(), "23503"),
+    ] {
+        assert_eq!(amy.query(&sql).failure().map(|f| f.sqlstate).as_deref(), Some(sqlstate), "{sql}");
+        let told = told(&proxy, &sql);
+        assert!(told.names("880015") && told.exact == Some(false), "{sql}: {told:?}");
+    }
+    // What is wrong with a value of the patient's own is nobody else's.
+    let sql = "UPDATE clinic.patient SET birth_date = birth_date + 1 / (patient_id - 880003)::int WHERE patient_id = 880003";
+    assert_eq!(amy.query(sql).failure().map(|f| f.sqlstate).as_deref(), Some("22012"));
+    assert!(!told(&proxy, sql).names("880015"));
+}

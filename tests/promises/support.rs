@@ -80,6 +80,8 @@ pub(crate) struct Told {
     pub(crate) all_patients: bool,
     pub(crate) exact: Option<bool>,
     pub(crate) refused: Vec<String>,
+    /// SQLSTATEs of the errors it ended with.
+    pub(crate) errors: Vec<String>,
     pub(crate) rows: u64,
     /// True once the statement's end is there.
     pub(crate) ended: bool,
@@ -132,8 +134,10 @@ impl Told {
     fn ended(&mut self, outcome: &Outcome, rows: u64) {
         self.ended = true;
         self.rows += rows;
-        if let Outcome::Refused { code } = outcome {
-            self.refused.push(code.clone());
+        match outcome {
+            Outcome::Refused { code } => self.refused.push(code.clone()),
+            Outcome::Error { sqlstate } => self.errors.push(sqlstate.clone()),
+            Outcome::Ok | Outcome::Cancelled | Outcome::ReleaseUnknown => {}
         }
     }
 }
