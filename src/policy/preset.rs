@@ -60,6 +60,11 @@ impl<'a> TableMasks<'a> {
         self.own.is_empty() && self.outside.is_none()
     }
 
+    /// The masks of rows of patients inside.
+    pub fn inside(&self) -> Self {
+        Self { outside: None, ..self.clone() }
+    }
+
     /// The mask of every row's `column`.
     pub fn own(&self, column: &str) -> Option<&'a Mask> {
         self.own.iter().find(|(name, _)| *name == column).map(|(_, mask)| *mask)

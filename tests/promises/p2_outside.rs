@@ -217,3 +217,63 @@ fn writes_reach_assigned_patients_only_and_an_open_glass_shows_one_more() {
     let others = "SELECT count(*), count(mrn) FROM clinic.patient";
     assert_eq!(amy.query(others).rows()[0][1].as_deref(), Some("26"));
 }
+
+/// What is shown masked is for writes as if it were hidden: the same writes work, with the same outcome, and
+/// the same ones do not.
+#[test]
+fn writes_do_what_they_would_if_the_others_were_hidden() {
+    let (whole, _) = databases(
+        "GRANT INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA clinic TO nurse; \
+         ALTER TABLE clinic.problem ADD UNIQUE (patient_id, icd10, problem_id)",
+    );
+    let (masks, hides) = (Proxy::start_with(&whole, mask), Proxy::start_with(&whole, hide));
+    let mut shown = Wire::through(&masks, &whole, "nurse_amy");
+    let mut hidden = Wire::through(&hides, &whole, "nurse_amy");
+    let own = hidden.query("SELECT min(problem_id)::text FROM clinic.problem").rows();
+    let own = own[0][0].clone().expect("a problem of hers");
+    let problem = "INSERT INTO clinic.problem (problem_id, patient_id, icd10, title, status) VALUES";
+    let done = [
+        format!("UPDATE clinic.problem SET patient_id = 880015 WHERE problem_id = {own}"),
+        format!("UPDATE clinic.problem SET patient_id = patient_id, title = 'x' WHERE problem_id = {own} RETURNING title"),
+        format!("UPDATE clinic.problem SET patient_id = 880003, icd10 = 'I10', title = 'new', onset = NULL, status = 'active' WHERE problem_id = {own}"),
+        format!("UPDATE clinic.problem SET patient_id = 880003 WHERE problem_id = {own} AND title <> 'x' RETURNING *"),
+        format!("{problem} (990001, 880003, 'I10', 'a', 'active') ON CONFLICT DO NOTHING"),
+        format!("{problem} (990001, 880003, 'I10', 'a', 'active'), ({own}, 880003, 'I10', 'a', 'active') ON CONFLICT (problem_id) DO NOTHING RETURNING problem_id"),
+        format!("{problem} ({own}, 880003, 'I10', 'a', 'active') ON CONFLICT (problem_id) DO UPDATE SET title = excluded.title WHERE problem.status = 'active'"),
+        format!("{problem} ({own}, 880003, 'I10', 'a', 'active') ON CONFLICT (problem_id) DO UPDATE SET patient_id = excluded.patient_id, title = excluded.title"),
+        "WITH o AS (INSERT INTO clinic.lab_order (order_id, patient_id, panel, ordered_by, ordered_at) VALUES (990001, 880003, 'p', 'x', now()) \
+         RETURNING order_id) INSERT INTO clinic.lab_result (result_id, order_id, analyte, unit, resulted_at) \
+         SELECT 990001, order_id, 'a', 'u', now() FROM o"
+            .to_owned(),
+        "INSERT INTO clinic.lab_result (result_id, order_id, analyte, unit, resulted_at) SELECT 990001, order_id, 'a', 'u', now() \
+         FROM clinic.lab_order WHERE patient_id = 880003 ORDER BY 2 LIMIT 1"
+            .to_owned(),
+    ];
+    let undone = [
+        format!("UPDATE clinic.problem SET patient_id = {STRANGER} WHERE problem_id = {own}"),
+        format!("UPDATE clinic.problem SET patient_id = 880003 WHERE patient_id = {STRANGER}"),
+        format!("{problem} (990001, {STRANGER}, 'I10', 'a', 'active') ON CONFLICT DO NOTHING"),
+        format!(
+            "{problem} ({own}, {STRANGER}, 'I10', 'a', 'active') ON CONFLICT (problem_id) DO UPDATE SET patient_id = excluded.patient_id"
+        ),
+        format!(
+            "WITH o AS (INSERT INTO clinic.lab_order (order_id, patient_id, panel, ordered_by, ordered_at) VALUES (990001, {STRANGER}, 'p', 'x', now()) \
+             RETURNING order_id) INSERT INTO clinic.lab_result (result_id, order_id, analyte, unit, resulted_at) \
+             SELECT 990001, order_id, 'a', 'u', now() FROM o"
+        ),
+    ];
+    for (sql, works) in done.iter().map(|s| (s, true)).chain(undone.iter().map(|s| (s, false))) {
+        let [masked, expected] = [&mut shown, &mut hidden].map(|wire| {
+            wire.ok("BEGIN");
+            let got = wire.query(sql);
+            wire.ok("ROLLBACK");
+            let failure = got.failure().map(|f| f.message.split_once(' ').map(|(code, _)| code.to_owned()));
+            (got.commands(), got.rows(), failure)
+        });
+        assert_eq!(masked, expected, "{sql}");
+        assert_eq!(masked.2.is_none() && masked.0 != ["UPDATE 0"], works, "{sql}: {masked:?}");
+    }
+    assert_no_canary(&shown);
+    let named = told(&masks, &done[0]);
+    assert!(named.names("880015") && named.patients.len() == 2, "{named:?}");
+}

@@ -8,7 +8,7 @@ use super::placement::{From, Pending};
 use super::types::{Block, Item, columns_of};
 use super::{Checker, Demand, Outcome, fail};
 use crate::catalog::Oid;
-use crate::policy::{RESERVED_PREFIX, TableMasks};
+use crate::policy::RESERVED_PREFIX;
 use crate::sql::parse::is_reserved;
 use crate::sql::tree::{Node, Tree};
 
@@ -28,8 +28,7 @@ impl Checker<'_> {
         let columns = context.catalog.relation(demand.oid).map(|r| columns_of(r, context.catalog));
         // Other patients' rows are shown masked at most, never written.
         let filter = demand.filter || demand.masks.outside.is_some();
-        let masks = TableMasks { outside: None, ..demand.masks.clone() };
-        let demand = Demand { oid: demand.oid, filter, hides: filter, masks };
+        let demand = Demand { oid: demand.oid, filter, hides: filter, masks: demand.masks.inside() };
         self.guarded += 1;
         Ok((Item { alias, oid: Some(demand.oid), columns }, Some(demand)))
     }
@@ -258,7 +257,9 @@ impl Checker<'_> {
         let Some(range) = insert.node("relation").filter(|_| insert.kind == "InsertStmt") else {
             return Ok(None);
         };
-        let Some(demand) = self.demand(range)?.filter(|d| d.filter) else { return Ok(None) };
+        // As for a target: what is shown masked outside is filtered where it is written.
+        let written = |d: &Demand<'_>| d.filter || d.masks.outside.is_some();
+        let Some(demand) = self.demand(range)?.filter(written) else { return Ok(None) };
         let alias = alias_of(range);
         let prefix = format!("{RESERVED_PREFIX}p");
         let returned = insert.node("returning_clause").map(|r| r.nodes("exprs").collect::<Vec<_>>());

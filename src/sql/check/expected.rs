@@ -138,8 +138,8 @@ impl Checker<'_> {
         Ok(when.node("result"))
     }
 
-    /// True when `node` is the bound of a masked relation, or one of a role with `min_cell`: its visible keys, and nothing else of its
-    /// rows, under conditions that read none of its masked columns. The column that takes it is
+    /// True when `node` is the bound of a masked relation, or one of a role with `min_cell`: its visible keys, and
+    /// nothing else of its rows, under conditions that read none of its masked columns. The column that takes it is
     /// hidden (the caller looks at its name).
     pub(super) fn is_masked_bound(&self, node: &Node) -> Outcome<bool> {
         let Some(select) = node.node("subselect").filter(|_| node.kind == "SubLink") else {
@@ -156,6 +156,18 @@ impl Checker<'_> {
         let Some(demand) = self.demand(range)?.filter(|d| bare || !d.masks.is_empty()) else {
             return Ok(false);
         };
+        if demand.masks.outside.is_some() {
+            // A write of theirs reaches rows inside alone, and so does its bound: these are not masked as outside.
+            let inside = Demand { filter: true, hides: true, masks: demand.masks.inside(), ..demand.clone() };
+            if self.is_bound_of(node, select, &inside, alias)? {
+                return Ok(true);
+            }
+        }
+        self.is_bound_of(node, select, &demand, alias)
+    }
+
+    /// True when `node`, whose subquery is `select`, is the bound that `demand` makes of its relation under `alias`.
+    fn is_bound_of(&self, node: &Node, select: &Node, demand: &Demand<'_>, alias: &str) -> Outcome<bool> {
         let context = self.cx.context;
         let filter = demand.filter.then_some(self.cx.params);
         let expected = bound_keys(&context.bound.policy, self.table(demand.oid)?, alias, filter, &[]);
@@ -180,7 +192,8 @@ impl Checker<'_> {
         let items = [Item { alias: alias.to_owned(), oid: None, columns }];
         let block = Block { items: &items, ctes: &[], parent: None };
         let clear = |column: &str| relation.column(column).is_some() && demand.masks.clear(column);
-        Ok(conditions.iter().all(|c| reads_only(c, alias, &clear) && self.safe(c, &block).is_some()))
+        let plain = |node: &Node| self.is_plain(node);
+        Ok(conditions.iter().all(|c| reads_only(c, alias, &clear, &plain) && self.safe(c, &block).is_some()))
     }
 
     /// True when `subquery` is the masked form of the relation in it: columns as masks demand, the
@@ -233,16 +246,17 @@ fn without_condition(sublink: &Node) -> Node {
     bare
 }
 
-/// True for comparisons of columns of `alias`, each of them `clear`, with constants and parameters:
-/// no call, no subquery, no whole row.
-fn reads_only(node: &Node, alias: &str, clear: &dyn Fn(&str) -> bool) -> bool {
+/// True for comparisons of columns of `alias`, each of them `clear`, with constants and parameters (cast to built-in
+/// types, if they are `plain`): no call, no subquery, no whole row.
+fn reads_only(node: &Node, alias: &str, clear: &dyn Fn(&str) -> bool, plain: &dyn Fn(&Node) -> bool) -> bool {
     match node.kind {
         "ColumnRef" => match node.names("fields").as_slice() {
             [a, column] => node.list("fields").len() == 2 && *a == alias && clear(column),
             _ => false,
         },
+        "TypeCast" => plain(node) && node.node("arg").is_some_and(|a| reads_only(a, alias, clear, plain)),
         "AExpr" | "AConst" | "ParamRef" | "NullTest" | "List" | "String" | "Integer" | "Float"
-        | "Boolean" => node.children().into_iter().all(|c| reads_only(c, alias, clear)),
+        | "Boolean" => node.children().into_iter().all(|c| reads_only(c, alias, clear, plain)),
         _ => false,
     }
 }

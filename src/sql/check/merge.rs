@@ -211,7 +211,7 @@ impl Checker<'_> {
     }
 
     /// A constant, a parameter, a column, or one cast to a built-in type: the same whenever it is read.
-    fn is_plain(&self, value: &Node) -> bool {
+    pub(super) fn is_plain(&self, value: &Node) -> bool {
         match value.kind {
             "AConst" | "ParamRef" => true,
             "ColumnRef" => value.names("fields").len() == value.list("fields").len(),

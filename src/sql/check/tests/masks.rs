@@ -127,6 +127,38 @@ fn rows_outside_are_shown_only_in_the_masked_form() {
     );
 }
 
+/// What a write records of the rows it met are keys of rows inside, which no mask is for.
+#[test]
+fn the_bound_of_a_write_beside_masked_rows_is_of_rows_inside() {
+    let (clinic, _) = outside("patients", Some(GuardParams::after(3, Variant::Assigned)));
+    let around = |condition: &str| {
+        format!(
+            "WITH __glass_d1 AS (UPDATE patients p SET mrn = $1 WHERE {{patients p}} RETURNING {{new patients p}} AS __glass_c1) \
+             SELECT q.*, w.__glass_b1 AS __glass_s1 FROM (SELECT ARRAY(SELECT DISTINCT __glass_r1.mrn::pg_catalog.text \
+             FROM public.patients AS __glass_r1 WHERE {condition}) AS __glass_b1) AS w LEFT JOIN \
+             (SELECT *, true AS __glass_m1 FROM __glass_d1 OFFSET 0) AS q ON true"
+        )
+    };
+    for good in [
+        "{patients __glass_r1}",
+        "{patients __glass_r1} AND (__glass_r1.name = $2)",
+        "{patients __glass_r1} AND (__glass_r1.mrn IN ('1'::bigint, $2::bigint))",
+        "(__glass_r1.mrn = 1)",
+    ] {
+        all(Seen::Pass, &clinic, &[&around(good)]);
+    }
+    for bad in [
+        "(__glass_r1.name = $2)",
+        "(__glass_r1.name = $2) OR {patients __glass_r1}",
+        "((__glass_r1.name::text)::text = $2)",
+        "(__glass_r1.mrn IN (1, __glass_r1.visits::bigint))",
+        "{patients __glass_r1} AND (__glass_r1.name::bigint = 1)",
+        "{patients __glass_r1} AND (__glass_r1.visits IN (SELECT 1))",
+    ] {
+        all(Seen::Fail, &clinic, &[&around(bad)]);
+    }
+}
+
 /// A role that sees every patient, but no group of fewer than eleven; `{patients p}` is the condition on
 /// its patients, `{patients p column}` that on those with a value in the column.
 fn cells(text: &str) -> Result<(), CheckFailure> {
