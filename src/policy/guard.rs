@@ -182,6 +182,31 @@ pub fn proposed_key_check(policy: &Policy, table: &BoundTable, params: GuardPara
     format!("({}) IS NULL", new_key_check(policy, table, "excluded", params))
 }
 
+/// The same for a row under `alias` that is offered for insertion and dropped when another one is in its way (ON
+/// CONFLICT DO NOTHING). `parents` as in [`new_key_check_beside`].
+pub fn offered_key_check(
+    policy: &Policy,
+    table: &BoundTable,
+    alias: &str,
+    params: GuardParams,
+    parents: &[(String, String)],
+) -> String {
+    format!("({}) IS NULL", new_key_check_beside(policy, table, alias, params, parents))
+}
+
+/// A value of VALUES that is offered so: `value` (SQL text) when the row's patient is visible, an error as in
+/// [`new_key_check`] when not. `values` as in [`merged_key_check`].
+pub fn offered_value(
+    policy: &Policy,
+    table: &BoundTable,
+    value: &str,
+    values: &[(String, String)],
+    params: GuardParams,
+    parents: &[(String, String)],
+) -> String {
+    format!("CASE WHEN {} THEN {value} END", key_check_of(policy, table, values, params, parents))
+}
+
 /// True for the row that MERGE is about to write when its patient is visible, an error as in [`new_key_check`]
 /// when not. `values`: the columns that say whose it is, each with the expression that is written.
 pub fn merged_key_check(
@@ -190,11 +215,22 @@ pub fn merged_key_check(
     values: &[(String, String)],
     params: GuardParams,
 ) -> String {
+    key_check_of(policy, table, values, params, &[])
+}
+
+/// The check of a row that stands nowhere yet.
+fn key_check_of(
+    policy: &Policy,
+    table: &BoundTable,
+    values: &[(String, String)],
+    params: GuardParams,
+    parents: &[(String, String)],
+) -> String {
     let row = format!("{RESERVED_PREFIX}n1");
     let list: Vec<String> = values.iter().map(|(c, e)| format!("{e} AS {}", quote_ident(c))).collect();
     format!(
         "((SELECT {} FROM (SELECT {}) AS {}) IS NULL)",
-        new_key_check(policy, table, &row, params),
+        new_key_check_beside(policy, table, &row, params, parents),
         list.join(", "),
         quote_ident(&row),
     )

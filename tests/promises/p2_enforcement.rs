@@ -337,6 +337,113 @@ fn a_hidden_row_in_the_way_stays_as_it_is() {
     }
 }
 
+/// What is offered with ON CONFLICT DO NOTHING has to be of her patients, inserted or not: that nothing happens would
+/// tell that another patient has such a row.
+#[test]
+fn whether_a_hidden_row_is_in_the_way_is_not_told_by_nothing() {
+    let grants = "GRANT INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA clinic TO nurse; \
+                  INSERT INTO clinic.care_team VALUES (881234, 'there', 'f', '2026-01-01'), (880003, 'there', 'f', '2026-01-01'); \
+                  ALTER TABLE clinic.care_team ALTER since SET DEFAULT '2026-01-01', ALTER member TYPE varchar(60)";
+    let (whole, _) = databases("");
+    whole.server().psql(whole.name(), grants);
+    let proxy = Proxy::start_with(&whole, hide);
+    let mut amy = Wire::through(&proxy, &whole, "nurse_amy");
+    let team = "INSERT INTO clinic.care_team (patient_id, member, function, since)";
+    let many = |p: i64, member: &str| {
+        let rows: Vec<String> = (0..20)
+            .map(|i| {
+                format!(
+                    "({p}, '{member}{}', 'f', '2026-01-01')",
+                    if i == 7 { String::new() } else { i.to_string() }
+                )
+            })
+            .collect();
+        rows.join(", ")
+    };
+    amy.ok("CREATE TEMP TABLE staged (p int8, m text, f text, s date)");
+    let forms: &[&dyn Fn(i64, &str) -> String] = &[
+        &|p, m| format!("{team} VALUES ({p}, '{m}', 'f', '2026-01-01') ON CONFLICT DO NOTHING"),
+        &|p, m| {
+            format!(
+                "INSERT INTO clinic.care_team VALUES ('{p}', '{m}', 'f', '2026-01-01') ON CONFLICT (patient_id, member) DO NOTHING"
+            )
+        },
+        &|p, m| {
+            format!(
+                "{team} VALUES ({p}, '{m}', 'f', DEFAULT), ({p}, 'other', 'f', '2026-01-01') ON CONFLICT DO NOTHING"
+            )
+        },
+        &|p, m| format!("{team} VALUES ({p} + 0, '{m}', 'f', '2026-01-01') ON CONFLICT DO NOTHING"),
+        &|p, m| format!("{team} VALUES {} ON CONFLICT DO NOTHING", many(p, m)),
+        &|p, m| {
+            format!("{team} SELECT {p}, '{m}', 'f', '2026-01-01' FROM (VALUES (1)) v ON CONFLICT DO NOTHING")
+        },
+        &|p, m| {
+            format!(
+                "{team} SELECT {p}, k, 'f', '2026-01-01' FROM unnest(ARRAY['{m}']) k ON CONFLICT DO NOTHING RETURNING member"
+            )
+        },
+        &|p, m| {
+            format!(
+                "{team} (SELECT DISTINCT {p}, member, function, since FROM clinic.care_team WHERE member = '{m}' AND patient_id = 880003 ORDER BY 2) ON CONFLICT DO NOTHING"
+            )
+        },
+        &|p, m| {
+            format!(
+                "DELETE FROM staged; INSERT INTO staged VALUES ({p}, '{m}', 'f', now()); INSERT INTO clinic.care_team SELECT * FROM staged ON CONFLICT DO NOTHING"
+            )
+        },
+        &|p, m| {
+            format!(
+                "WITH i AS ({team} VALUES ({p}, '{m}', 'f', '2026-01-01') ON CONFLICT DO NOTHING RETURNING member) SELECT count(*) FROM i"
+            )
+        },
+        &|p, m| {
+            format!(
+                "WITH k AS (SELECT '{m}' AS m) {team} SELECT {p}, m, 'f', date '2026-01-01' FROM k UNION ALL SELECT {p}, m, 'g', now() FROM k ON CONFLICT DO NOTHING"
+            )
+        },
+    ];
+    for (n, form) in forms.iter().enumerate() {
+        for (patient, member) in
+            [(STRANGER, "there"), (STRANGER, "free"), (880003, "there"), (880003, "free")]
+        {
+            // There is nothing to copy.
+            let nothing = n == 7 && member == "free";
+            let sql = form(patient, member);
+            amy.ok("BEGIN");
+            let got = amy.query(&sql);
+            amy.ok("ROLLBACK");
+            let code =
+                got.failure().map(|f| f.message.split_once(' ').map_or("", |(code, _)| code).to_owned());
+            let expected = (patient == STRANGER && !nothing).then(|| "GLS-201".to_owned());
+            assert_eq!(code, expected, "{sql}: {:?}", got.failure());
+        }
+    }
+    let counted = |amy: &mut Wire, sql: &str, values: &[&str]| {
+        amy.ok("BEGIN");
+        let got = amy.extended(sql, values);
+        amy.ok("ROLLBACK");
+        got.failure().map_or_else(|| got.commands().join(";"), |f| f.message)
+    };
+    let insert = format!("{team} VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING");
+    assert_eq!(counted(&mut amy, &insert, &["880003", "there", "f", "2026-01-01"]), "INSERT 0 0");
+    assert_eq!(counted(&mut amy, &insert, &["880003", "free", "f", "2026-01-01"]), "INSERT 0 1");
+    assert!(
+        counted(&mut amy, &insert, &[&STRANGER.to_string(), "there", "f", "2026-01-01"])
+            .starts_with("GLS-201")
+    );
+    let insert = format!("{team} SELECT $1, $2, k, $3 FROM unnest('{{f}}'::text[]) k ON CONFLICT DO NOTHING");
+    assert_eq!(counted(&mut amy, &insert, &["880003", "free", "2026-01-01"]), "INSERT 0 1");
+    // Too long for its column is an error as before, not cut.
+    let long = "too long ".repeat(9);
+    let got = counted(&mut amy, &insert, &["880003", &long, "2026-01-01"]);
+    assert!(!got.starts_with("INSERT") && !got.starts_with("GLS"), "{got}");
+    // A row whose patient the text does not say.
+    let got = amy.query("INSERT INTO clinic.care_team (member, function, since) VALUES ('x', 'f', now()) ON CONFLICT DO NOTHING");
+    assert!(got.failure().is_some_and(|f| f.message.contains("GLS-240")));
+}
+
 /// A key that a hidden row has makes an INSERT fail that would succeed without the row.
 #[test]
 #[ignore = "defect: a duplicate key (23505) shows that a hidden row has it; not in KNOWN_LIMITATIONS.md"]

@@ -16,6 +16,10 @@ fn alias_of(range: &Node) -> String {
     range.node("alias").map_or(range.str("relname"), |a| a.str("aliasname")).to_owned()
 }
 
+fn conflict_action(conflict: &Node) -> Option<OnConflictAction> {
+    i32::try_from(conflict.int("action")).ok().and_then(|a| OnConflictAction::try_from(a).ok())
+}
+
 impl Checker<'_> {
     /// The target as a FROM item, and what the role's access to it demands.
     pub(super) fn target(&mut self, statement: &Node) -> Outcome<(Item, Option<Demand<'_>>)> {
@@ -39,6 +43,10 @@ impl Checker<'_> {
         let filtered = demand.as_ref().filter(|d| d.filter).map(|d| d.oid);
         let masked: Vec<String> =
             demand.iter().flat_map(|d| &d.masks.own).map(|(c, _)| (*c).to_owned()).collect();
+        let drops = |c: &Node| conflict_action(c) == Some(OnConflictAction::OnconflictNothing);
+        if let Some(oid) = filtered.filter(|_| insert.node("on_conflict_clause").is_some_and(drops)) {
+            self.offered(insert, oid, env)?;
+        }
         if let Some(source) = insert.node("select_stmt") {
             self.select(source, env, Place::Top)?;
         }
@@ -67,8 +75,7 @@ impl Checker<'_> {
         items: &[Item],
         env: &Env<'_>,
     ) -> Outcome {
-        let action =
-            i32::try_from(conflict.int("action")).ok().and_then(|a| OnConflictAction::try_from(a).ok());
+        let action = conflict_action(conflict);
         let Some(target) = items.first().cloned() else { return fail("ON CONFLICT without a target") };
         let pending: Vec<Pending> = filtered
             .iter()
@@ -278,7 +285,7 @@ impl Checker<'_> {
 
     /// The WITH queries before that insert rows of the table which tells whose a row of `oid` is, each with
     /// its column of what such a row refers to.
-    fn parents(&self, oid: Oid, env: &Env<'_>) -> Outcome<Vec<(String, String)>> {
+    pub(super) fn parents(&self, oid: Oid, env: &Env<'_>) -> Outcome<Vec<(String, String)>> {
         let Some(step) = self.table(oid)?.rule.parent() else { return Ok(Vec::new()) };
         let Some(parent) = self.cx.context.catalog.by_name.get(&step.table) else { return Ok(Vec::new()) };
         let of = |cte: &Cte| {

@@ -225,7 +225,7 @@ impl Checker<'_> {
 }
 
 /// Puts `values` in place of the names that stand for them.
-fn fill(node: &mut Node, values: &[&Node]) {
+pub(super) fn fill(node: &mut Node, values: &[&Node]) {
     let number = |n: &Node| {
         let name = n.names("fields");
         match (n.kind, name.as_slice()) {

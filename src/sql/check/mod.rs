@@ -14,6 +14,7 @@ mod expected;
 mod merge;
 mod moments;
 mod names;
+mod offered;
 mod opaque;
 mod placement;
 mod rows;

@@ -8,7 +8,9 @@ use sqlparser::ast::{
     Value,
 };
 
-use super::{Occurrence, Placeholders, PlanError, PlanInput, any_expr, fold, ident, occurrence_of, with};
+use super::{
+    Occurrence, Placeholders, PlanError, PlanInput, any_expr, fold, ident, occurrence_of, offered, with,
+};
 use crate::catalog::{QualifiedName, quote_ident};
 use crate::policy::{GuardParams, bound_keys, new_key_check_beside, our_alias};
 use crate::sql::lineage::{Analysis, Evidence, WriteWitness, carry_write, compares};
@@ -54,6 +56,7 @@ pub(super) fn witness(
     let mut keys = 0;
     if let Some(write) = written(ast) {
         let items = writer.hidden(write)?;
+        writer.offered(write)?;
         keys = items.len();
         let returning = returning_of(write)?;
         done.rows_are_witnesses = returning.is_none();
@@ -222,6 +225,15 @@ impl Writer<'_, '_> {
             items.push(self.item(key, if set { 's' } else { 'k' }));
         }
         Ok(items)
+    }
+
+    /// Checks the patients of rows that are offered to a filtered table and may not be inserted.
+    pub(super) fn offered(&mut self, write: &mut Statement) -> Result<(), PlanError> {
+        let occurrences = self.occurrences;
+        let Some(o) = target_of(write).map(|n| &occurrences[n]).filter(|o| o.filter) else { return Ok(()) };
+        let Statement::Insert(insert) = write else { return Ok(()) };
+        let parents = self.parents_of(o);
+        offered::check(insert, o, &parents, self.params, self.input, self.texts)
     }
 
     /// The WITH queries that insert rows which may tell whose a row of `o` is.

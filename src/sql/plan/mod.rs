@@ -11,6 +11,7 @@ mod first;
 mod group;
 mod lock;
 mod merge;
+mod offered;
 mod opaque;
 mod place;
 mod scope;

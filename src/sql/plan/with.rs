@@ -45,6 +45,7 @@ pub(super) fn writes(clause: &mut With, writer: &mut Writer<'_, '_>) -> Result<(
             continue;
         };
         let hidden = writer.hidden(write)?;
+        writer.offered(write)?;
         if hidden.is_empty() {
             made.push(cte);
             continue;
