@@ -26,3 +26,30 @@ pub fn cell_condition(
     };
     format!("pg_catalog.count(DISTINCT {counted}) OPERATOR(pg_catalog.>=) {least}")
 }
+
+/// True for groups in which the rows that one aggregate counts and another does not are of no patient of `alias`, or
+/// of `least` at least: whoever is shown both can subtract. Those rows have no value in `without`, a column, but one
+/// in `with`, or, where that is none, are any (`count(*)`).
+pub fn difference_condition(
+    policy: &Policy,
+    table: &BoundTable,
+    alias: &str,
+    with: Option<&str>,
+    without: &str,
+    least: u32,
+) -> String {
+    let key = key_expression(policy, table, alias, None);
+    let with = with.map(|column| format!("{column} IS NOT NULL AND ")).unwrap_or_default();
+    let counted = format!("pg_catalog.count(DISTINCT CASE WHEN {with}{without} IS NULL THEN {key} END)");
+    format!("(NOT ({counted} OPERATOR(pg_catalog.>) 0 AND {counted} OPERATOR(pg_catalog.<) {least}))")
+}
+
+/// What [`difference_condition`] is asked for, when a block counts rows (`all`) and `columns`.
+pub fn differences<'c>(all: bool, columns: &[&'c str]) -> Vec<(Option<&'c str>, &'c str)> {
+    let mut pairs: Vec<(Option<&str>, &str)> = Vec::new();
+    for without in columns {
+        pairs.extend(all.then_some((None, *without)));
+        pairs.extend(columns.iter().filter(|with| *with != without).map(|with| (Some(*with), *without)));
+    }
+    pairs
+}

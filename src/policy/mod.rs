@@ -22,7 +22,7 @@ mod way;
 
 pub use bound::{Access, BoundPolicy, BoundTable, Denial};
 pub use category::{ColumnCategory, Labels, RowCategory, Seen, Values, limits};
-pub use cells::{CELL_AGGREGATES, cell_condition};
+pub use cells::{CELL_AGGREGATES, cell_condition, difference_condition, differences};
 pub use closed::{Closed, ClosedLabels, Opens, open_assigned_keys, token};
 use guard::col;
 pub use guard::*;

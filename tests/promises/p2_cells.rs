@@ -133,6 +133,59 @@ fn a_value_of_few_patients_is_not_hidden_in_a_large_group() {
     assert_eq!(got.rows().len(), 1);
 }
 
+/// What one aggregate of a group counts and another does not is a group of its own.
+#[test]
+fn a_difference_of_two_counts_rests_on_as_many_patients() {
+    let database = Postgres::shared().demo();
+    database.server().psql(
+        database.name(),
+        "CREATE TABLE clinic.zone (zip text PRIMARY KEY, label text); \
+         GRANT SELECT ON clinic.zone TO billing; \
+         UPDATE clinic.patient SET phone = '1', email = 'e', address = 'a'; \
+         UPDATE clinic.patient SET phone = NULL WHERE patient_id = 880003; \
+         UPDATE clinic.patient SET email = NULL WHERE patient_id <= 880100; \
+         UPDATE clinic.patient SET address = NULL WHERE patient_id <= 880101; \
+         UPDATE clinic.patient SET sex = 'F', language = 'en'",
+    );
+    let proxy = Proxy::start_with(&database, |config| {
+        replaced(cells(config), "[reference]\ntables = [", "[reference]\ntables = [\"clinic.zone\", ")
+    });
+    let mut analyst = Wire::through(&proxy, &database, "bill_eva");
+    for (sql, shown) in [
+        ("SELECT sex, count(*), count(phone) FROM clinic.patient GROUP BY sex", 0),
+        ("SELECT sex, count(*) - count(phone) FROM clinic.patient GROUP BY sex", 0),
+        ("SELECT count(phone) FROM clinic.patient HAVING count(*) > 5", 0),
+        ("SELECT count(phone) FROM clinic.patient ORDER BY count(*)", 0),
+        ("SELECT n - m FROM (SELECT count(*) AS n, count(phone) AS m FROM clinic.patient) x", 0),
+        ("SELECT count(DISTINCT patient_id), count(phone) FROM clinic.patient", 0),
+        // One has an e-mail address and no address.
+        ("SELECT count(email), count(address) FROM clinic.patient", 0),
+        ("SELECT sex, count(phone) FROM clinic.patient GROUP BY sex", 1),
+        ("SELECT count(phone), count(DISTINCT phone) FROM clinic.patient", 1),
+        ("SELECT count(*), count(email) FROM clinic.patient", 1),
+        ("SELECT count(*), count(address), count(mrn) FROM clinic.patient ORDER BY count(*)", 1),
+        ("SELECT count(*), avg(charge), sum(charge) FROM clinic.encounter", 1),
+        ("SELECT count(*), sum(count(*)) OVER () FROM clinic.patient WHERE phone IS NOT NULL", 1),
+    ] {
+        for extended in [false, true] {
+            let got = if extended { analyst.extended(sql, &[]) } else { analyst.query(sql) };
+            assert!(got.failure().is_none(), "{sql}: {:?}", got.failure());
+            assert_eq!(got.rows().len(), shown, "{sql}: {:?}", got.rows());
+        }
+    }
+    // Rows that an outer join pads, and those of a table without patients that has no value.
+    let few =
+        "SELECT count(*), count(z.label) FROM clinic.patient p LEFT JOIN clinic.zone z ON z.zip = p.zip";
+    let owner = |sql: &str| database.server().psql(database.name(), sql);
+    owner(
+        "DELETE FROM clinic.zone; INSERT INTO clinic.zone SELECT DISTINCT zip, 'z' FROM clinic.patient; \
+           UPDATE clinic.patient SET zip = 'nowhere' WHERE patient_id = 880003",
+    );
+    assert_eq!(analyst.query(few).rows().len(), 0);
+    owner("UPDATE clinic.patient SET zip = (SELECT min(zip) FROM clinic.zone) WHERE patient_id = 880003");
+    assert_eq!(analyst.query(few).rows().len(), 1);
+}
+
 #[test]
 fn what_is_computed_from_shown_groups_is_free() {
     let database = Postgres::shared().demo();

@@ -7,13 +7,15 @@
 //!
 //! Not for what several statements tell together.
 
+use pg_query::protobuf::BoolExprType;
+
 use super::expected::conjuncts;
 use super::types::{Block, Ty};
 use super::{CheckFailure, Checker, Outcome};
 use crate::catalog::Oid;
-use crate::policy::CELL_AGGREGATES;
+use crate::policy::{CELL_AGGREGATES, difference_condition, differences};
 use crate::sql::resolve::Resolution;
-use crate::sql::tree::Node;
+use crate::sql::tree::{Node, Tree};
 
 /// The protected occurrences of a FROM clause, as far as cells care.
 #[derive(Debug, Default)]
@@ -46,6 +48,8 @@ fn cell<T>(what: impl Into<String>) -> Outcome<T> {
 #[derive(Default)]
 struct Aggregates<'n> {
     found: bool,
+    /// `count(*)`
+    all: bool,
     arguments: Vec<&'n Node>,
 }
 
@@ -120,18 +124,26 @@ impl Checker<'_> {
             return cell("it shows rows of single patients");
         }
         let having = conjuncts(select.field("having_clause"));
-        let (ours, own): (Vec<&Node>, Vec<&Node>) = having.into_iter().partition(|c| is_our_count(c));
+        let (ours, own): (Vec<&Node>, Vec<&Node>) =
+            having.into_iter().partition(|c| is_our_count(c) || is_our_difference(c));
         for condition in own {
             self.aggregates(condition, &mut aggregates)?;
             if !self.compares_with_constant(condition) && self.safe(condition, block).is_none() {
                 return cell("HAVING may compare an aggregate with a constant, and nothing that could fail");
             }
         }
+        let columns: Vec<String> = aggregates.arguments.iter().map(|a| column_text(a)).collect();
+        let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
         let mut wanted = Vec::new();
         for (oid, alias) in &cells.keyed {
             wanted.push(self.cell_condition(*oid, alias, None, least)?);
-            for argument in &aggregates.arguments {
-                wanted.push(self.cell_condition(*oid, alias, Some(&column_text(argument)), least)?);
+            for column in &columns {
+                wanted.push(self.cell_condition(*oid, alias, Some(column), least)?);
+            }
+            let (policy, table) = (&self.cx.context.bound.policy, self.table(*oid)?);
+            for (with, without) in differences(aggregates.all, &columns) {
+                let text = difference_condition(policy, table, alias, with, without, least);
+                wanted.push(super::expected::expression(&text)?);
             }
         }
         if wanted.iter().any(|w| !ours.contains(&w)) {
@@ -271,7 +283,10 @@ impl Checker<'_> {
             return cell(format!("{name}(DISTINCT ...) can hand out the value of a single patient"));
         }
         match call.nodes("args").collect::<Vec<_>>().as_slice() {
-            [] if call.flag("agg_star") && name == "count" => Ok(()),
+            [] if call.flag("agg_star") && name == "count" => {
+                out.all = true;
+                Ok(())
+            }
             [column] if is_column(column) => {
                 if !out.arguments.contains(column) {
                     out.arguments.push(column);
@@ -316,9 +331,23 @@ fn column_text(column: &Node) -> String {
 
 /// Shaped like a condition of the policy's: `pg_catalog.count(DISTINCT ...) OPERATOR(pg_catalog.>=) n`.
 fn is_our_count(condition: &Node) -> bool {
-    condition.kind == "AExpr"
-        && condition.names("name") == ["pg_catalog", ">="]
-        && condition
+    condition.names("name") == ["pg_catalog", ">="] && counts_distinct(condition)
+}
+
+/// The same for `NOT (pg_catalog.count(DISTINCT ...) OPERATOR(pg_catalog.>) 0 AND ...)`.
+fn is_our_difference(condition: &Node) -> bool {
+    let kind = |n: &Node, op: BoolExprType| n.kind == "BoolExpr" && n.int("boolop") == i64::from(op as i32);
+    match condition.list("args") {
+        [Tree::Node(inner)] if kind(condition, BoolExprType::NotExpr) => {
+            kind(inner, BoolExprType::AndExpr) && inner.nodes("args").all(counts_distinct)
+        }
+        _ => false,
+    }
+}
+
+fn counts_distinct(comparison: &Node) -> bool {
+    comparison.kind == "AExpr"
+        && comparison
             .node("lexpr")
             .is_some_and(|l| l.names("funcname") == ["pg_catalog", "count"] && l.flag("agg_distinct"))
 }

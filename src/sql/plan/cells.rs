@@ -8,7 +8,7 @@ use sqlparser::ast::{
 
 use super::walk::{Edit, Look, edit, look};
 use super::{Fence, Occurrence, Placeholders, PlanError, PlanInput, fold, occurrence_of};
-use crate::policy::{CELL_AGGREGATES, Policy, cell_condition};
+use crate::policy::{CELL_AGGREGATES, Policy, cell_condition, difference_condition, differences};
 
 /// Adds the conditions.
 pub(super) fn conditions(
@@ -25,6 +25,7 @@ pub(super) fn conditions(
             policy: &input.policy.policy,
             least,
             fence: input.fence != Fence::None,
+            sorted: Vec::new(),
             texts,
         },
     )
@@ -36,11 +37,16 @@ struct Cells<'a, 'b> {
     least: u32,
     /// Keep what stands above from being evaluated beside the conditions.
     fence: bool,
+    /// What ORDER BY of the queries around aggregates, until the block that it sorts is met.
+    sorted: Vec<Option<Arguments>>,
     texts: &'a mut Placeholders,
 }
 
 impl Edit for Cells<'_, '_> {
     fn query(&mut self, query: &mut Query) -> Result<(), PlanError> {
+        let mut sorted = Arguments::default();
+        look(&query.order_by, &mut sorted);
+        self.sorted.push(matches!(query.body.as_ref(), SetExpr::Select(_)).then_some(sorted));
         let SetExpr::Select(select) = query.body.as_ref() else { return Ok(()) };
         let mut found = Vec::new();
         select.from.iter().for_each(|tree| in_tree(tree, &mut found));
@@ -55,14 +61,19 @@ impl Edit for Cells<'_, '_> {
     fn select(&mut self, select: &mut Select) -> Result<(), PlanError> {
         let mut found = Vec::new();
         select.from.iter().for_each(|tree| in_tree(tree, &mut found));
-        let mut arguments = Arguments { depth: 0, columns: Vec::new() };
+        let mut arguments = self.sorted.last_mut().and_then(Option::take).unwrap_or_default();
         look(&select.projection, &mut arguments);
         look(&select.having, &mut arguments);
+        let columns: Vec<&str> = arguments.columns.iter().map(String::as_str).collect();
         for n in found {
             let Some(o) = self.occurrences.get(n) else { continue };
-            let columns = arguments.columns.iter().map(|c| Some(c.as_str()));
-            for argument in std::iter::once(None).chain(columns) {
-                let text = cell_condition(self.policy, o.table, &o.alias, argument, self.least);
+            let (policy, alias, least) = (self.policy, o.alias.as_str(), self.least);
+            let counted = std::iter::once(None).chain(columns.iter().map(|c| Some(*c)));
+            let counted = counted.map(|column| cell_condition(policy, o.table, alias, column, least));
+            let apart = differences(arguments.all, &columns).into_iter();
+            let apart = apart
+                .map(|(with, without)| difference_condition(policy, o.table, alias, with, without, least));
+            for text in counted.chain(apart) {
                 let condition = Expr::Identifier(self.texts.stand_for(text));
                 select.having = Some(match select.having.take() {
                     None => condition,
@@ -73,6 +84,10 @@ impl Edit for Cells<'_, '_> {
             }
         }
         Ok(())
+    }
+
+    fn query_end(&mut self) {
+        self.sorted.pop();
     }
 }
 
@@ -93,13 +108,23 @@ fn in_factor(factor: &TableFactor, out: &mut Vec<usize>) {
     }
 }
 
-/// The columns that aggregates of a block read, as SQL text.
+/// What aggregates of a block read.
+#[derive(Default)]
 struct Arguments {
     depth: usize,
+    /// `count(*)`
+    all: bool,
+    /// As SQL text.
     columns: Vec<String>,
 }
 
 impl Arguments {
+    fn counts_rows(call: &Function) -> bool {
+        matches!(&call.args, FunctionArguments::List(list)
+            if matches!(list.args.as_slice(), [FunctionArg::Unnamed(FunctionArgExpr::Wildcard)]))
+            && call.over.is_none()
+    }
+
     fn argument(call: &Function) -> Option<String> {
         let name = call.name.0.last().and_then(|p| p.as_ident()).map(fold)?;
         let FunctionArguments::List(list) = &call.args else { return None };
@@ -129,10 +154,9 @@ impl Look for Arguments {
     fn expr(&mut self, expr: &Expr) -> bool {
         if let Expr::Function(call) = expr
             && self.depth == 0
-            && let Some(column) = Self::argument(call)
-            && !self.columns.contains(&column)
         {
-            self.columns.push(column);
+            self.all |= Self::counts_rows(call);
+            self.columns.extend(Self::argument(call).filter(|column| !self.columns.contains(column)));
         }
         false
     }

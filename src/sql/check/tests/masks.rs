@@ -160,7 +160,8 @@ fn the_bound_of_a_write_beside_masked_rows_is_of_rows_inside() {
 }
 
 /// A role that sees every patient, but no group of fewer than eleven; `{patients p}` is the condition on
-/// its patients, `{patients p column}` that on those with a value in the column.
+/// its patients, `{patients p column}` that on those with a value in the column, `{patients p a-b}` that on those with
+/// one in `a` and none in `b` (`*-b`: in any).
 fn cells(text: &str) -> Result<(), CheckFailure> {
     let mut clinic = Clinic::new();
     clinic.role.scope = Scope::All;
@@ -175,7 +176,13 @@ fn cells(text: &str) -> Result<(), CheckFailure> {
         let column = words.get(2).map(|c| crate::catalog::quote_ident(c));
         out += before;
         let (policy, table) = (&clinic.bound.policy, &clinic.bound.tables[&oid]);
-        out += &crate::policy::cell_condition(policy, table, words[1], column.as_deref(), 11);
+        out += &match words.get(2).and_then(|w| w.split_once('-')) {
+            None => crate::policy::cell_condition(policy, table, words[1], column.as_deref(), 11),
+            Some((with, without)) => {
+                let with = Some(with).filter(|w| *w != "*");
+                crate::policy::difference_condition(policy, table, words[1], with, without, 11)
+            }
+        };
         rest = after;
     }
     check(&(out + rest), &clinic.check_context())
@@ -191,7 +198,13 @@ fn groups_are_held_to_the_least_number_of_patients() {
         "SELECT date_trunc('year', p.dob) AS y, count(*) FROM patients p GROUP BY y HAVING {patients p}",
         "SELECT w.name, count(*) FROM ward w JOIN notes n ON n.mrn = w.mrn GROUP BY w.name HAVING {notes n}",
         "SELECT unit, count(value) AS n FROM results r JOIN orders o USING (order_id) WHERE o.code = 'x' GROUP BY 1 \
-         HAVING (count(*) > 5) AND {results r} AND {orders o} AND {results r value} AND {orders o value}",
+         HAVING (count(*) > 5) AND {results r} AND {orders o} AND {results r value} AND {orders o value} AND {results r *-value} \
+         AND {orders o *-value}",
+        "SELECT avg(weight), stddev(weight) FROM patients p HAVING {patients p} AND {patients p weight}",
+        "SELECT count(*), avg(weight) FROM patients p HAVING {patients p} AND {patients p weight} AND {patients p *-weight}",
+        "SELECT count(visits), avg(weight) FROM patients p HAVING {patients p} AND {patients p weight} AND {patients p visits} \
+         AND {patients p weight-visits} AND {patients p visits-weight}",
+        "SELECT count(weight) FROM patients p HAVING {patients p} AND {patients p weight} AND {patients p *-weight} ORDER BY count(*)",
         "SELECT n.id, count(*) FROM patients p JOIN notes n ON n.mrn = p.mrn AND n.id >= p.visits WHERE n.id <> p.visits \
          GROUP BY n.id HAVING {patients p} AND {notes n}",
         "SELECT 100 * n / sum(n) OVER () FROM (SELECT sex, count(*) AS n FROM patients p GROUP BY sex HAVING {patients p}) g",
@@ -207,6 +220,14 @@ fn groups_are_held_to_the_least_number_of_patients() {
         "SELECT sex, count(*) FROM patients p, notes n WHERE n.mrn = p.mrn GROUP BY sex HAVING {patients p}",
         "SELECT p.sex, count(*) FROM patients p, patients q WHERE q.mrn = p.mrn GROUP BY 1 HAVING {patients p}",
         "SELECT name FROM patients p HAVING {patients p}",
+        "SELECT count(*), count(weight) FROM patients p HAVING {patients p} AND {patients p weight}",
+        "SELECT count(weight) FROM patients p HAVING {patients p} AND {patients p weight} ORDER BY count(*)",
+        "SELECT count(weight) FROM patients p HAVING {patients p} AND {patients p weight} AND count(*) > 5",
+        "SELECT count(*), avg(weight) FROM patients p HAVING {patients p} AND {patients p weight} AND ({patients p *-weight} OR true)",
+        "SELECT count(*), avg(weight) FROM patients p HAVING {patients p} AND {patients p weight} AND {patients p *-visits}",
+        "SELECT count(visits), avg(weight) FROM patients p HAVING {patients p} AND {patients p weight} AND {patients p visits} \
+         AND {patients p weight-visits}",
+        "SELECT count(*), count(w.id) FROM patients p LEFT JOIN ward w ON w.mrn = p.mrn HAVING {patients p} AND {patients p id}",
         "SELECT n.id, count(*) FROM patients p JOIN notes n ON n.mrn > p.mrn GROUP BY n.id HAVING {patients p} AND {notes n}",
         "SELECT w.name, count(*) FROM patients p JOIN ward w ON p.visits <= w.mrn GROUP BY 1 HAVING {patients p}",
         "SELECT n.id, count(*) FROM patients p JOIN notes n ON n.id = p.visits AND n.mrn > p.mrn GROUP BY n.id \
