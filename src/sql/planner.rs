@@ -481,8 +481,9 @@ impl Decider<'_> {
             _ => &[Fence::Blocks, Fence::Tables, Fence::First],
         };
         let last = if kind == StatementKind::Select { Fence::Tables } else { Fence::FirstTables };
-        let operators = fences.iter().chain([&last]).map(|fence| (*fence, Opaque::Operators));
-        for (fence, opaque) in operators.chain(fences.iter().map(|fence| (*fence, Opaque::Comparisons))) {
+        let with = |opaque| fences.iter().chain([&last]).map(move |fence| (*fence, opaque));
+        let more = with(Opaque::Comparisons).chain(fences.iter().map(|fence| (*fence, Opaque::All)));
+        for (fence, opaque) in with(Opaque::Operators).chain(more) {
             (input.fence, input.opaque) = (fence, opaque);
             if let Ok(plan) = rewritten(ast.clone(), &input)
                 && check::check(&plan.text, &checked).is_ok()
@@ -490,7 +491,7 @@ impl Decider<'_> {
                 return Ok(plan);
             }
         }
-        (input.fence, input.opaque) = (last, Opaque::Comparisons);
+        (input.fence, input.opaque) = (last, Opaque::All);
         let plan = rewritten(ast, &input)?;
         check::check(&plan.text, &checked).map_err(|e| self.not_guarded(&plan, &e))?;
         Ok(plan)

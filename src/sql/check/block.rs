@@ -446,9 +446,32 @@ impl Checker<'_> {
             // That it could fail was noted where it was walked.
             let cast = || value.node("type_name").map(|t| of_type_name(t, self.cx.context.catalog));
             let ty = ty.or_else(|| cast().filter(|_| value.kind == "TypeCast"));
+            let ty = ty.or_else(|| self.window_type(value, block));
             out.push((name.to_owned(), ty.unwrap_or(Ty::Unknown)));
         }
         Some(out)
+    }
+
+    /// What a window function of `pg_catalog` gives, which is computed above every filter of its block.
+    fn window_type(&self, call: &Node, block: &Block<'_>) -> Option<Ty> {
+        let names = call.names("funcname");
+        let ([name] | ["pg_catalog", name]) = names.as_slice() else { return None };
+        if call.kind != "FuncCall" || !call.has("over") || self.shadowed(name) {
+            return None;
+        }
+        match *name {
+            "row_number" | "rank" | "dense_rank" | "count" => Some(Ty::Int(8)),
+            "ntile" => Some(Ty::Int(4)),
+            "percent_rank" | "cume_dist" => Some(Ty::Float),
+            "lag" | "lead" | "first_value" | "last_value" | "nth_value" | "min" | "max" => {
+                // With a default the two have a common type.
+                let args: Vec<&Node> = call.nodes("args").collect();
+                let ty = self.safe(args.first()?, block)?;
+                let one = args.len() < 3 && !matches!(ty, Ty::Literal | Ty::Number | Ty::Given);
+                one.then_some(ty)
+            }
+            _ => None,
+        }
     }
 
     /// The columns of VALUES.

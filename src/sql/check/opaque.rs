@@ -66,7 +66,7 @@ impl Checker<'_> {
     fn compares_own<'n>(&self, operands: impl IntoIterator<Item = &'n Node>, block: &Block<'_>) -> bool {
         let catalog = self.cx.context.catalog;
         let operands: Vec<&Node> = operands.into_iter().collect();
-        let types = catalog.foreign_types.values().any(|kind| matches!(kind, 'b' | 'c' | 'm' | 'r'));
+        let types = catalog.foreign_types.values().any(|kind| matches!(kind, 'b' | 'm' | 'r'));
         let operators = catalog.own_code.operators.keys().any(|op| is_comparison(op));
         let unknown = || operands.iter().any(|o| !self.is_built_in(o, block));
         operators || (types && unknown()) || self.may_contradict(operands.iter().copied(), block)

@@ -30,8 +30,10 @@ pub enum Opaque {
     /// Those that are no comparisons.
     #[default]
     Operators,
-    /// Comparisons as well, but those of columns of plain types.
+    /// Comparisons as well, but those of columns whose names are those of columns of plain types.
     Comparisons,
+    /// All.
+    All,
 }
 
 /// Hides the operators of `ast` that could fail.
@@ -41,7 +43,7 @@ pub(super) fn operators(ast: &mut Statement, input: &PlanInput<'_>) -> Result<()
         .and_then(|mut parser| parser.parse_expr())
         .map_err(|e| PlanError::Parse(e.to_string()))?;
     let plain = match input.opaque {
-        Opaque::Operators => HashMap::new(),
+        Opaque::Operators | Opaque::All => HashMap::new(),
         Opaque::Comparisons => plain_names(input.catalog),
     };
     edit(ast, &mut Hider { condition, plain, input, inside: false })
@@ -79,7 +81,7 @@ impl Hider<'_, '_> {
             Expr::Like { any, pattern, escape_char, .. } | Expr::ILike { any, pattern, escape_char, .. } => {
                 // It fails under collations that are not deterministic.
                 let loose = !self.input.catalog.loose_collations.is_empty();
-                let anywhere = self.input.opaque == Opaque::Comparisons && loose;
+                let anywhere = self.input.opaque != Opaque::Operators && loose;
                 *any || escape_char.is_some() || anywhere || !ends_well(pattern)
             }
             Expr::SimilarTo { .. } | Expr::RLike { .. } => true,
@@ -117,7 +119,7 @@ impl Hider<'_, '_> {
 
     /// True when a comparison of these is to be hidden.
     fn compares<'e>(&self, operands: impl IntoIterator<Item = &'e Expr>) -> bool {
-        self.input.opaque == Opaque::Comparisons && !operands.into_iter().all(|o| self.is_plain(o))
+        self.input.opaque != Opaque::Operators && !operands.into_iter().all(|o| self.is_plain(o))
     }
 
     fn is_plain(&self, operand: &Expr) -> bool {
@@ -128,7 +130,7 @@ impl Hider<'_, '_> {
             Expr::Nested(inner) => self.is_plain(inner),
             Expr::Identifier(name) => known(name),
             Expr::CompoundIdentifier(parts) => parts.last().is_some_and(known),
-            Expr::Value(_) => true,
+            Expr::Value(_) => self.input.opaque != Opaque::All,
             _ => false,
         }
     }
