@@ -157,8 +157,8 @@ impl<C: Stream, S: Stream> Session<C, S> {
         let execute = Execute { portal: PROBE_NAME.to_owned(), max_rows: 0 };
         let close = |kind| Target { kind, name: PROBE_NAME.to_owned() }.close();
         for (bytes, op) in [
-            (parse.encode()?, Op::Parse { hidden: true, undo: None }),
-            (bind.encode()?, Op::Bind { hidden: true, portal: None }),
+            (parse.encode()?, Op::Parse { hidden: true, undo: None, subject: None }),
+            (bind.encode()?, Op::Bind { hidden: true, subject: None, portal: None }),
             (execute.encode()?, Op::Probe),
             (close(TargetKind::Portal)?, Op::Close { hidden: true, undo: None }),
             (close(TargetKind::Statement)?, Op::Close { hidden: true, undo: None }),

@@ -70,7 +70,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
             ServerTag::RowDescription | ServerTag::NoData => self.on_description(frame, tag)?,
             ServerTag::ParameterDescription => self.on_parameters(frame)?,
             ServerTag::ParseComplete => match self.ops.pop() {
-                Some(Op::Parse { hidden, undo }) => {
+                Some(Op::Parse { hidden, undo, .. }) => {
                     if let Some(Undo::Own { key, name }) = undo {
                         self.own_names.made(key, name);
                     }
@@ -418,7 +418,8 @@ impl<C: Stream, S: Stream> Session<C, S> {
             None => self.pending_runs(),
         };
         let guarded = || runs.iter().filter_map(|id| self.runs.get(id)).any(|run| run.plan().is_some());
-        if self.role.is_restricted() && (self.deferred_may_speak() || guarded()) {
+        let bound = matches!(self.ops.head(), Some(Op::Bind { subject: Some(_), .. }));
+        if self.role.is_restricted() && (bound || self.deferred_may_speak() || guarded()) {
             // What a trigger or function says about a row may be about any row.
             let report = Report::decode(&frame.body_bytes())?;
             let quiet = super::report::redacted_notice(&report);

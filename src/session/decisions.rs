@@ -162,7 +162,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
                         query: prepared.text.to_string(),
                         parameter_types: prepared.types.clone(),
                     };
-                    self.send(parse.encode(), Op::Parse { hidden: true, undo: Some(undo) });
+                    self.send(parse.encode(), Op::Parse { hidden: true, undo: Some(undo), subject: None });
                 }
             }
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::ops::{Op, Undo};
+use super::ops::{Op, Subject, Undo};
 use super::peer::Stream;
 use super::refusals::not_text;
 use super::run::{self, Mode};
@@ -68,7 +68,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
                     if !self.skipping && self.portal_on_server(&bind.portal) {
                         // It will fail there, in the server's words.
                         bind.statement.clone_from(&prepared.upstream);
-                        self.send(bind.encode(), Op::Bind { hidden: false, portal: None });
+                        self.send(bind.encode(), Op::Bind { hidden: false, subject: None, portal: None });
                     } else if !self.skipping {
                         return self.stopped(super::names::cursor_exists(&bind.portal));
                     }
@@ -79,7 +79,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
                 }
                 let parameters = parameters_of(&bind, &prepared.types);
                 let name = self.insert_portal(&bind, &prepared, None, parameters);
-                let op = Op::Bind { hidden: false, portal: Some(bind.portal.clone()) };
+                let op = Op::Bind { hidden: false, subject: None, portal: Some(bind.portal.clone()) };
                 if prepared.upstream == bind.statement && name == bind.portal {
                     self.forward(frame);
                     self.ops.push(op);
@@ -189,9 +189,16 @@ impl<C: Stream, S: Stream> Session<C, S> {
             }
             bind.parameters.extend(ours);
         }
+        let subject = Subject {
+            text: Arc::clone(&prepared.text),
+            plan: Arc::clone(plan),
+            parameters: parameters.clone(),
+        };
+        let subject = Some(Box::new(subject));
         let name = self.insert_portal(&bind, &prepared, portal_layout, parameters);
         bind.statement.clone_from(&prepared.upstream);
-        let op = Op::Bind { hidden: false, portal: Some(std::mem::replace(&mut bind.portal, name)) };
+        let portal = Some(std::mem::replace(&mut bind.portal, name));
+        let op = Op::Bind { hidden: false, subject, portal };
         self.send(bind.encode(), op);
         Ok(())
     }

@@ -4,10 +4,10 @@
 use std::sync::Arc;
 
 use super::backend::unexpected;
-use super::ops::{Op, Undo};
+use super::ops::{Op, Subject, Undo};
 use super::outbox::RunId;
 use super::peer::Stream;
-use super::run::Run;
+use super::run::{Mode, Run};
 use super::{Ended, Session};
 use crate::ledger::Priority;
 use crate::ledger::record::Outcome;
@@ -75,11 +75,17 @@ impl<C: Stream, S: Stream> Session<C, S> {
                 if !op.forget_unnamed() && matches!(op, Op::Parse { hidden: true, .. }) {
                     self.ops.forget_next_unnamed();
                 }
-                if matches!(op, Op::Parse { .. }) && !self.parsed_our_text() {
-                    self.show(&frame.raw());
-                    self.end_first_pending(&report);
+                let at_bind = matches!(op, Op::Bind { .. });
+                let subject = match &mut op {
+                    Op::Parse { subject, .. } | Op::Bind { subject, .. } => subject.take(),
+                    _ => None,
+                };
+                if at_bind || self.parsed_our_text() {
+                    Box::pin(self.fail_preparation(&report, frame, at_bind, subject)).await;
                 } else {
-                    self.fail_preparation(&report, frame, matches!(op, Op::Bind { .. }));
+                    self.show(&frame.raw());
+                    let subject = subject.or_else(|| self.ops.subject_of_origin());
+                    Box::pin(self.end_preparation(&report, false, subject)).await;
                 }
                 self.discard_to_sync();
                 // Errors before there is a portal (postgres.c, `exec_bind_message`).
@@ -96,7 +102,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
                 if matches!(head, Some(Op::Origin { .. })) {
                     self.ops.forget_next_unnamed();
                 }
-                self.fail_preparation(&report, frame, false);
+                Box::pin(self.fail_preparation(&report, frame, false, None)).await;
                 self.discard_to_sync();
             }
             // An error between pipelines (a failing commit at Sync, a terminating server).
@@ -147,25 +153,35 @@ impl<C: Stream, S: Stream> Session<C, S> {
         out + rest
     }
 
-    /// An error before execution: no row was read, so its words are about the client's text and
-    /// values only. `Position` and context are dropped where the text is not the client's; the context of
-    /// an error at Bind says which value it was, and the client's have the numbers the client gave them.
-    pub(super) fn fail_preparation(&mut self, report: &Report, frame: &Frame, at_bind: bool) {
+    /// An error before execution. What the server says of a text that it only read is about that; `Position` and context
+    /// are dropped where the text is not the client's. At Bind it plans.
+    async fn fail_preparation(
+        &mut self,
+        report: &Report,
+        frame: &Frame,
+        at_bind: bool,
+        subject: Option<Box<Subject>>,
+    ) {
         let run = self.pending_runs().first().and_then(|id| self.runs.get(id));
         let describes_plan = |op: &Op| matches!(op, Op::Describe { plan: Some(_), .. });
         // The text that failed is the client's own.
         let original = matches!(self.ops.head(), Some(Op::Origin { .. } | Op::Poison { .. }));
-        let guarded = !original
-            && (run.is_some_and(|r| r.plan().is_some()) || self.ops.head().is_some_and(describes_plan));
-        let given = run.map(|r| r.given.as_slice()).unwrap_or_default();
-        if guarded && at_bind && !given.is_empty() {
-            self.show(&super::report::constant_error(report, given));
-        } else if guarded {
-            self.show(&super::report::preparation_error(report, at_bind));
-        } else {
-            self.show(&frame.raw());
-        }
-        self.end_first_pending(report);
+        let guarded = subject.is_some()
+            || !original
+                && (run.is_some_and(|r| r.plan().is_some()) || self.ops.head().is_some_and(describes_plan));
+        let given = run.filter(|_| subject.is_none()).map(|r| r.given.as_slice()).unwrap_or_default();
+        let restricted = self.role.is_restricted();
+        let error = match (guarded, at_bind) {
+            (false, _) => frame.raw(),
+            (true, false) => super::report::analysis_error(report),
+            (true, true) if !given.is_empty() => super::report::constant_error(report, restricted, given),
+            (true, true) => {
+                let parameters = subject.as_ref().map_or(0, |s| s.parameters.len());
+                super::report::planning_error(report, restricted, parameters)
+            }
+        };
+        self.show(&error);
+        self.end_preparation(report, at_bind, subject).await;
     }
 
     /// Whether the Parse that was just taken off the queue was of a guarded text. What follows it tells:
@@ -181,19 +197,35 @@ impl<C: Stream, S: Stream> Session<C, S> {
         }
     }
 
-    /// The run that waited for a preparation never ran; the refusal by the server is recorded.
-    fn end_first_pending(&mut self, report: &Report) {
-        let pending: Vec<RunId> = self.pending_runs();
-        if let Some(id) = pending.first().copied()
-            && let Some(mut run) = self.runs.remove(&id)
-        {
-            // Its Parse or Bind failed; what a Bind computes is its own values.
-            run.unread = run.gate_due && super::run::never_read(report);
-            run.failed_with(report);
-            let outcome = Outcome::Error { sqlstate: report.code().into_owned() };
-            for body in run.final_records(&self.identity, outcome) {
-                self.world.note(body, Priority::Ordinary);
+    /// What waited for a preparation never ran; the refusal by the server is recorded, once.
+    async fn end_preparation(&mut self, report: &Report, at_bind: bool, subject: Option<Box<Subject>>) {
+        let first = self.pending_runs().first().copied();
+        let same = |run: &Run| {
+            subject.as_ref().is_none_or(|s| {
+                let named = run.texts.first().is_some_and(|text| *text == s.text);
+                named && (!at_bind || run.parameters == s.parameters)
+            })
+        };
+        let waits = first.filter(|id| self.runs.get(id).is_some_and(same));
+        let id = match (waits, subject) {
+            (Some(id), _) => id,
+            (None, None) => return,
+            (None, Some(subject)) => {
+                let Subject { text, plan, parameters } = *subject;
+                self.new_run(vec![text], Mode::Guarded(plan), parameters)
             }
+        };
+        let Some(mut run) = self.runs.remove(&id) else { return };
+        // Its Parse or Bind failed; what a Bind computes is its own values, but for what it plans.
+        run.unread = run.gate_due && super::run::never_read(report);
+        let given = run.parameters.len().max(run.given.len());
+        if at_bind && super::report::parameter_meant(report, given).is_none() {
+            run.failed_with(report);
+            self.look_up_reach(&mut run).await;
+        }
+        let outcome = Outcome::Error { sqlstate: report.code().into_owned() };
+        for body in run.final_records(&self.identity, outcome) {
+            self.world.note(body, Priority::Ordinary);
         }
     }
 

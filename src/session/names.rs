@@ -410,7 +410,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
         match types {
             Some(parameter_types) => {
                 let parse = Parse { name: upstream.clone(), query, parameter_types };
-                self.send(parse.encode(), Op::Parse { hidden: true, undo: None });
+                self.send(parse.encode(), Op::Parse { hidden: true, undo: None, subject: None });
             }
             None => self.run_hidden(&text, &query, super::run::Mode::Verbatim),
         }

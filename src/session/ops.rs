@@ -26,11 +26,15 @@ pub(super) enum Op {
         hidden: bool,
         /// What the table of statements goes back to when this fails or is skipped.
         undo: Option<Undo>,
+        /// The guarded statement that is to be prepared.
+        subject: Option<Box<Subject>>,
     },
     /// Bind.
     Bind {
         /// True when the client did not send it.
         hidden: bool,
+        /// The guarded statement that is bound, where no run tells of it.
+        subject: Option<Box<Subject>>,
         /// The client's portal that this makes, to be forgotten when it fails or is skipped.
         portal: Option<String>,
     },
@@ -83,6 +87,17 @@ pub(super) enum Op {
     },
     /// A question of our own (namespace); rows are collected, nothing is shown.
     Probe,
+}
+
+/// A guarded statement that is not run yet, as it is recorded when the server fails it before.
+#[derive(Debug)]
+pub(super) struct Subject {
+    /// The client's text.
+    pub(super) text: Arc<str>,
+    /// Its plan.
+    pub(super) plan: Arc<GuardedPlan>,
+    /// The client's parameters.
+    pub(super) parameters: Vec<Option<String>>,
 }
 
 /// An entry of a table of names as it was before a message of the client changed it. The server may fail or skip
@@ -228,6 +243,20 @@ impl Ops {
         if let Some(op) = self.queue.iter_mut().find(|op| !ours(op)) {
             op.forget_unnamed();
         }
+    }
+
+    /// The guarded statement whose own text, which failed, stands before it in the queue.
+    pub(super) fn subject_of_origin(&mut self) -> Option<Box<Subject>> {
+        let Some(Op::Origin { plan }) = self.queue.front() else { return None };
+        let plan = Arc::clone(plan);
+        let before_sync = self.queue.iter_mut().take_while(|op| !op.ends_exchange());
+        before_sync
+            .filter_map(|op| match op {
+                Op::Parse { subject, .. } => Some(subject),
+                _ => None,
+            })
+            .find(|s| s.as_ref().is_some_and(|s| Arc::ptr_eq(&s.plan, &plan)))?
+            .take()
     }
 
     /// True when every reply came.

@@ -78,7 +78,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
             }
         }
         let parse = Parse { name: name.clone(), query: text.to_owned(), parameter_types };
-        self.send(parse.encode(), Op::Parse { hidden: true, undo });
+        self.send(parse.encode(), Op::Parse { hidden: true, undo, subject: None });
         name
     }
 

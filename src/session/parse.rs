@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::ops::{Op, Undo};
+use super::ops::{Op, Subject, Undo};
 use super::peer::Stream;
 use super::refusals::not_text;
 use super::statements::{Decided, Prepared};
@@ -47,7 +47,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
                 let ends = crate::sql::planner::transaction_end(&parse.query).is_some();
                 let query = if ends { "" } else { "SELECT 1" }.to_owned();
                 let taken = Parse { query, parameter_types: Vec::new(), ..parse };
-                self.send(taken.encode(), Op::Parse { hidden: false, undo: None });
+                self.send(taken.encode(), Op::Parse { hidden: false, undo: None, subject: None });
                 return Ok(());
             }
             self.ask_text(&parse.query, &parse.parameter_types);
@@ -106,7 +106,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
         match prepared.guarded().cloned() {
             None => {
                 self.forward(frame);
-                self.ops.push(Op::Parse { hidden: false, undo: Some(undo) });
+                self.ops.push(Op::Parse { hidden: false, undo: Some(undo), subject: None });
             }
             Some(plan) => {
                 prepared.upstream = self.upstream_name(&parse.name);
@@ -143,7 +143,10 @@ impl<C: Stream, S: Stream> Session<C, S> {
         }
         let parse = Parse { name: prepared.upstream.clone(), query: plan.text.clone(), parameter_types };
         let name = undo.name().to_owned();
-        self.send(parse.encode(), Op::Parse { hidden, undo: Some(undo) });
+        let subject =
+            Subject { text: Arc::clone(&prepared.text), plan: Arc::clone(plan), parameters: Vec::new() };
+        let subject = Some(Box::new(subject));
+        self.send(parse.encode(), Op::Parse { hidden, undo: Some(undo), subject });
         let target = Target { kind: TargetKind::Statement, name: prepared.upstream.clone() };
         let op =
             Op::Describe { shown: false, plan: Some(Arc::clone(plan)), statement: Some(name), run: None };
@@ -155,7 +158,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
         let target = Target { kind: TargetKind::Statement, name: ORIGIN_NAME.to_owned() };
         let parse =
             Parse { name: ORIGIN_NAME.to_owned(), query: text.to_owned(), parameter_types: types.to_vec() };
-        self.send(parse.encode(), Op::Parse { hidden: true, undo: None });
+        self.send(parse.encode(), Op::Parse { hidden: true, undo: None, subject: None });
         self.send(target.close(), Op::Close { hidden: true, undo: None });
     }
 
@@ -170,7 +173,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
         let parse =
             Parse { name: ORIGIN_NAME.to_owned(), query: text.to_owned(), parameter_types: types.to_vec() };
         let target = Target { kind: TargetKind::Statement, name: ORIGIN_NAME.to_owned() };
-        self.send(parse.encode(), Op::Parse { hidden: true, undo: None });
+        self.send(parse.encode(), Op::Parse { hidden: true, undo: None, subject: None });
         self.send(target.describe(), Op::Origin { plan: Arc::clone(plan) });
         self.send(target.close(), Op::Close { hidden: true, undo: None });
     }

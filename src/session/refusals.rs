@@ -76,7 +76,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
             Parse { name: UNREAD_NAME.to_owned(), query: text.to_owned(), parameter_types: Vec::new() };
         // One that the server did understand is still there.
         self.send(target.close(), Op::Close { hidden: true, undo: None });
-        self.send(parse.encode(), Op::Parse { hidden: true, undo: None });
+        self.send(parse.encode(), Op::Parse { hidden: true, undo: None, subject: None });
         self.poison_server(error.clone());
     }
 

@@ -180,25 +180,47 @@ pub(super) fn server_error(report: &Report, restricted: bool) -> Bytes {
     without_our_text(report, restricted).error_response()
 }
 
-/// The server's error for a guarded statement before it was executed. At Bind its context names one of the
-/// client's values by the number the client gave it.
-pub(super) fn preparation_error(report: &Report, at_bind: bool) -> Bytes {
-    let dropped: &[u8] = if at_bind { b"Ppq" } else { b"PpqW" };
-    dropped.iter().fold(report.clone(), |quiet, field| quiet.without(*field)).error_response()
+/// The server's error for a guarded text that it read and did not plan: it is about the text alone.
+pub(super) fn analysis_error(report: &Report) -> Bytes {
+    b"PpqW".iter().fold(report.clone(), |quiet, field| quiet.without(*field)).error_response()
 }
 
-/// The same at the Bind of constants that stand in the client's text at these positions: an error about one of them
-/// is one about the text (`unnamed portal parameter $2 = ...` in its context).
-pub(super) fn constant_error(report: &Report, positions: &[usize]) -> Bytes {
-    let context = report.field(b'W').unwrap_or_default();
-    let number = context.split_once("parameter $").and_then(|(_, rest)| {
-        rest.split(|c: char| !c.is_ascii_digit()).next()?.parse::<usize>().ok()?.checked_sub(1)
-    });
-    let quiet = b"PpqW".iter().fold(report.clone(), |quiet, field| quiet.without(*field));
-    match number.and_then(|n| positions.get(n)) {
-        Some(position) => quiet.with(b'P', position.to_string()).error_response(),
-        None => quiet.error_response(),
+/// The server's error at the Bind of a guarded text, which plans it: what it computes then can be of rows, from the
+/// values that statistics hold. An error about one of the `given` values of the client's is the client's own; its context
+/// names the value by the number the client gave it.
+pub(super) fn planning_error(report: &Report, restricted: bool, given: usize) -> Bytes {
+    let own = parameter_meant(report, given).is_some();
+    if restricted && !own {
+        return without_our_text(report, true).error_response();
     }
+    b"Ppq".iter().fold(report.clone(), |quiet, field| quiet.without(*field)).error_response()
+}
+
+/// The same of constants that stand in the client's text at these positions: an error about one of them is one about
+/// the text (`unnamed portal parameter $2 = ...` in its context).
+pub(super) fn constant_error(report: &Report, restricted: bool, positions: &[usize]) -> Bytes {
+    match parameter_meant(report, positions.len()).and_then(|n| positions.get(n)) {
+        Some(position) => {
+            let quiet = b"pqW".iter().fold(report.clone(), |quiet, field| quiet.without(*field));
+            quiet.with(b'P', position.to_string()).error_response()
+        }
+        None if restricted => without_our_text(report, true).error_response(),
+        None => analysis_error(report),
+    }
+}
+
+/// Which of so many parameters of a Bind, from 0, the server could not read, in whatever language it says so
+/// (postgres.c, `bind_param_error_callback`): its context is that alone.
+pub(super) fn parameter_meant(report: &Report, given: usize) -> Option<usize> {
+    let context = report.field(b'W')?;
+    let about_a_value = matches!(report.code().get(..2), Some("22" | "23" | "08"));
+    // A parameter's value stands behind its number, and may be of several lines.
+    let (before, behind) = context.split_once('$').filter(|_| about_a_value && !in_own_words(report))?;
+    let digits = behind.split(|c: char| !c.is_ascii_digit()).next()?;
+    let rest = behind.strip_prefix(digits)?;
+    let alone = rest.is_empty() || rest.starts_with(" = '") && rest.ends_with(['\'', '.']);
+    let one_line = !before.contains(['\n', '(']);
+    digits.parse::<usize>().ok()?.checked_sub(1).filter(|n| alone && one_line && *n < given)
 }
 
 /// The same for a notice. The statement may have succeeded.
@@ -333,6 +355,45 @@ mod tests {
             assert_eq!((&*quiet.code(), &*quiet.message()), (code, message));
             assert!(quiet.field(b'D').is_none() && quiet.field(b'W').is_none());
         }
+    }
+
+    #[test]
+    fn planning_tells_of_the_clients_own_values_only() {
+        let planned = Report::error("22P02", "invalid input syntax for type integer: \"HIV\"");
+        for context in [
+            "",
+            "unnamed portal parameter $3 = 'HIV'",
+            "SQL expression \"$1 + 1\"\nPL/pgSQL function f() line 1",
+            "PL/pgSQL function f() line 1 at $1",
+            "SQL function \"f\" statement 1, $1 more",
+        ] {
+            let report =
+                if context.is_empty() { planned.clone() } else { planned.clone().with(b'W', context) };
+            for raw in [planning_error(&report, true, 2), constant_error(&report, true, &[7, 8])] {
+                assert!(!format!("{:?}", read(&raw)).contains("HIV"), "{context}");
+            }
+            assert!(format!("{:?}", read(&planning_error(&report, false, 2))).contains("HIV"), "{context}");
+        }
+        for context in [
+            "unnamed portal parameter $2 = 'HIV'",
+            "unnamed portal parameter $2",
+            "unbenanntes Portal, Parameter $2 = 'a\nb'",
+            "portal \"p\" parameter $2 = 'HIV...'",
+        ] {
+            let own = planned.clone().with(b'W', context);
+            let told = read(&planning_error(&own, true, 2));
+            assert_eq!((told.message(), told.field(b'W').as_deref()), (own.message(), Some(context)));
+            let told = read(&constant_error(&own, true, &[7, 8]));
+            assert_eq!((told.message(), told.field(b'P').as_deref()), (own.message(), Some("8")));
+        }
+        let zero = read(&planning_error(&Report::error("22012", "division by zero"), true, 0));
+        assert_eq!(zero.message(), "division by zero");
+        let unknown = Report::error("42883", "function f(text) does not exist").hint("cast");
+        let told = read(&planning_error(&unknown, true, 0));
+        assert_eq!(
+            (&*told.message(), told.field(b'H').as_deref()),
+            ("function f(text) does not exist", Some("cast"))
+        );
     }
 
     #[test]

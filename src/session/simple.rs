@@ -212,7 +212,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
             };
             let portal = Target { kind: TargetKind::Portal, name: String::new() };
             let execute = Execute { portal: String::new(), max_rows: 0 };
-            self.send(bind.encode(), Op::Bind { hidden: true, portal: None });
+            self.send(bind.encode(), Op::Bind { hidden: true, subject: None, portal: None });
             if !described && !statement.effects.copies_in {
                 let op = Op::Describe { shown: true, plan, statement: None, run: Some(run) };
                 self.send(portal.describe(), op);

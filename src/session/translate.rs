@@ -428,8 +428,8 @@ impl<C: Stream, S: Stream> Session<C, S> {
             parameters: Vec::new(),
             result_formats: Vec::new(),
         };
-        self.send(parse.encode(), Op::Parse { hidden: true, undo: None });
-        self.send(bind.encode(), Op::Bind { hidden: true, portal: None });
+        self.send(parse.encode(), Op::Parse { hidden: true, undo: None, subject: None });
+        self.send(bind.encode(), Op::Bind { hidden: true, subject: None, portal: None });
         self.send(Execute { portal: name.clone(), max_rows: 0 }.encode(), Op::Execute { run });
         for kind in [TargetKind::Portal, TargetKind::Statement] {
             let target = Target { kind, name: name.clone() };

@@ -48,7 +48,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
             None => crafted.types.clone(),
         };
         let parse = Parse { name: crafted.upstream.clone(), query: translated.text, parameter_types };
-        self.send(parse.encode(), Op::Parse { hidden: true, undo: None });
+        self.send(parse.encode(), Op::Parse { hidden: true, undo: None, subject: None });
         let name = Target { kind: TargetKind::Statement, name: crafted.upstream.clone() };
         let portal = bind.portal.clone();
         match plan {
@@ -59,7 +59,10 @@ impl<C: Stream, S: Stream> Session<C, S> {
                 let parameters = parameters_of(&bind, &crafted.types);
                 bind.portal = self.insert_portal(&bind, &crafted, None, parameters);
                 bind.statement.clone_from(&crafted.upstream);
-                self.send(bind.encode(), Op::Bind { hidden: false, portal: Some(portal.clone()) });
+                self.send(
+                    bind.encode(),
+                    Op::Bind { hidden: false, subject: None, portal: Some(portal.clone()) },
+                );
             }
             Some(plan) => {
                 if bind.result_formats.len() > 1 && crafted.layout.is_none() {
@@ -159,7 +162,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
         }
         let name = self.objects.fresh('o');
         let parse = Parse { name: name.clone(), query: translated.text, parameter_types: types };
-        self.send(parse.encode(), Op::Parse { hidden: true, undo: None });
+        self.send(parse.encode(), Op::Parse { hidden: true, undo: None, subject: None });
         let own = Target { kind: TargetKind::Statement, name };
         let op = Op::Describe { shown: true, plan: Some(plan), statement: None, run: None };
         self.send(own.describe(), op);

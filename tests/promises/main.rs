@@ -10,6 +10,7 @@ mod copy_stream;
 mod cursor_steps;
 mod cursors;
 mod cursors_record;
+mod early_errors;
 mod late_errors;
 mod merge;
 mod names;

@@ -98,7 +98,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
         let op = Op::Describe { shown: false, plan: Some(Arc::clone(plan)), statement: None, run: Some(run) };
         self.send(inside.describe(), op);
         let parse = Parse { name: String::new(), query: text, parameter_types: Vec::new() };
-        self.send(parse.encode(), Op::Parse { hidden: true, undo: None });
+        self.send(parse.encode(), Op::Parse { hidden: true, undo: None, subject: None });
         true
     }
 
@@ -124,9 +124,12 @@ impl<C: Stream, S: Stream> Session<C, S> {
         self.own_names.next += 1;
         let name = format!("{}y{}", crate::policy::RESERVED_PREFIX, self.own_names.next);
         let parse = Parse { name: name.clone(), query: text, parameter_types: Vec::new() };
-        self.send(parse.encode(), Op::Parse { hidden: true, undo: None });
+        self.send(parse.encode(), Op::Parse { hidden: true, undo: None, subject: None });
         let ours = Bind { portal, statement: name.clone(), ..bind.clone() };
-        self.send(ours.encode(), Op::Bind { hidden: false, portal: Some(bind.portal.clone()) });
+        self.send(
+            ours.encode(),
+            Op::Bind { hidden: false, subject: None, portal: Some(bind.portal.clone()) },
+        );
         // The portal keeps what it needs.
         let close = Target { kind: TargetKind::Statement, name };
         self.send(close.close(), Op::Close { hidden: true, undo: None });
