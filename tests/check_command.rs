@@ -112,6 +112,85 @@ async fn a_database_as_configured_has_no_findings() {
     assert_eq!(json["tables"][1]["roles"]["nurse"]["rows"], "block");
 }
 
+/// What PostgreSQL keeps over rows and columns that no guard sees.
+#[tokio::test]
+async fn constraints_that_tell_or_change_what_is_hidden_are_warned_of() {
+    let pg = Postgres::start();
+    let client = pg.connect().await;
+    client.batch_execute(CLINIC).await.expect("schema");
+    let folder = Folder::new(pg.port, same);
+    let follow = "ALTER TABLE clinic.visit ADD follows int8 REFERENCES clinic.visit";
+    // (what is changed, what is printed, what undoes it)
+    for (change, expected, undo) in [
+        // A row of the same patient.
+        (
+            "ALTER TABLE clinic.lab_result DROP CONSTRAINT lab_result_order_id_fkey, \
+             ADD FOREIGN KEY (order_id) REFERENCES clinic.lab_order ON DELETE CASCADE; \
+             ALTER TABLE clinic.visit DROP CONSTRAINT visit_patient_id_fkey, \
+             ADD FOREIGN KEY (patient_id) REFERENCES clinic.patient ON DELETE SET NULL ON UPDATE CASCADE"
+                .to_owned(),
+            "0 errors, 0 warnings",
+            "SELECT 1",
+        ),
+        (follow.to_owned(), "0 errors, 0 warnings", "ALTER TABLE clinic.visit DROP follows"),
+        (
+            format!("{follow} ON DELETE CASCADE"),
+            "warning[foreign-key-action]: clinic.visit: ON DELETE CASCADE of its foreign key (follows) to clinic.visit",
+            "ALTER TABLE clinic.visit DROP follows",
+        ),
+        (
+            format!("{follow} ON DELETE SET NULL ON UPDATE CASCADE"),
+            "ON DELETE SET NULL and ON UPDATE CASCADE of its foreign key",
+            "ALTER TABLE clinic.visit DROP follows",
+        ),
+        (
+            "ALTER TABLE clinic.visit ADD follows int8, ADD UNIQUE (visit_id, patient_id), \
+             ADD FOREIGN KEY (follows, patient_id) REFERENCES clinic.visit (visit_id, patient_id) ON DELETE CASCADE"
+                .to_owned(),
+            "0 errors, 0 warnings",
+            "ALTER TABLE clinic.visit DROP follows",
+        ),
+        // Who only reads confirms nothing.
+        (
+            "ALTER TABLE clinic.patient ADD CONSTRAINT one UNIQUE (ssn)".to_owned(),
+            "0 errors, 0 warnings",
+            "GRANT UPDATE (phone) ON clinic.patient TO bill_amy",
+        ),
+        (
+            "SELECT 1".to_owned(),
+            "warning[mask-tied]: clinic.patient.ssn: masked for billing, who may write what the unique index one compares",
+            "ALTER TABLE clinic.patient DROP CONSTRAINT one",
+        ),
+        (
+            "ALTER TABLE clinic.patient ADD CONSTRAINT form CHECK (ssn ~ '^[0-9-]+$')".to_owned(),
+            "0 errors, 0 warnings",
+            "ALTER TABLE clinic.patient DROP CONSTRAINT form",
+        ),
+        (
+            "ALTER TABLE clinic.patient ADD CONSTRAINT other CHECK (ssn <> mrn)".to_owned(),
+            "warning[mask-tied]: clinic.patient.ssn: masked for billing, who may write what the check other compares",
+            "ALTER TABLE clinic.patient DROP CONSTRAINT other",
+        ),
+        (
+            "CREATE UNIQUE INDEX folded ON clinic.patient (lower(ssn)) WHERE mrn <> ''".to_owned(),
+            "the unique index folded",
+            "DROP INDEX clinic.folded; REVOKE UPDATE (phone) ON clinic.patient FROM bill_amy; GRANT INSERT ON clinic.visit TO bill_amy",
+        ),
+        (
+            "ALTER TABLE clinic.patient ADD CONSTRAINT one UNIQUE (ssn); \
+             ALTER TABLE clinic.visit ADD ssn text REFERENCES clinic.patient (ssn)"
+                .to_owned(),
+            "warning[mask-tied]: clinic.patient.ssn: masked for billing, who may write what the foreign key of clinic.visit",
+            "ALTER TABLE clinic.visit DROP ssn",
+        ),
+    ] {
+        client.batch_execute(&change).await.expect("the change");
+        let (_, out) = folder.check(&[]);
+        assert!(out.contains(expected), "{change}: {out}");
+        client.batch_execute(undo).await.expect("undone");
+    }
+}
+
 #[tokio::test]
 async fn every_kind_of_mistake_is_found() {
     let pg = Postgres::start();

@@ -351,6 +351,7 @@ fn foreign_keys_in_a_circle_end() {
         columns: vec![column.to_owned()],
         to,
         references: vec![references.to_owned()],
+        actions: ['a', 'a'],
     };
     let mut f = facts();
     f.foreign_keys =

@@ -19,6 +19,22 @@ pub struct ForeignKey {
     pub to: Oid,
     /// The columns there.
     pub references: Vec<String>,
+    /// What DELETE and UPDATE there do to rows here: `pg_constraint.confdeltype` and `confupdtype` (`a` and `r` nothing,
+    /// `c` cascade, `n` set null, `d` set default).
+    pub actions: [char; 2],
+}
+
+/// What ties columns of a row, or of several, so that a write which breaks it fails.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Constraint {
+    /// The table.
+    pub relation: Oid,
+    /// Its name, or that of a unique index.
+    pub name: String,
+    /// True for CHECK, false for what is unique (or an exclusion).
+    pub check: bool,
+    /// The columns it reads.
+    pub columns: Vec<String>,
 }
 
 /// What stands behind a domain.
@@ -37,6 +53,10 @@ pub struct Facts {
     pub unique: HashMap<Oid, Vec<BTreeSet<String>>>,
     /// Foreign keys; those that partitions inherit are left out.
     pub foreign_keys: Vec<ForeignKey>,
+    /// Checks, unique indexes and exclusions; those that partitions inherit are left out.
+    pub constraints: Vec<Constraint>,
+    /// Roles of the policy and relations that their people may insert into or update.
+    pub writers: BTreeSet<(String, Oid)>,
     /// Names of user triggers and rules.
     pub triggers: BTreeMap<Oid, Vec<String>>,
     /// What views and materialized views read: the view, and relations its query names.
@@ -78,9 +98,46 @@ SELECT c.conrelid, c.confrelid,
        ARRAY(SELECT a.attname::pg_catalog.text FROM pg_catalog.unnest(c.conkey) WITH ORDINALITY k (n, i)
                JOIN pg_catalog.pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = k.n ORDER BY k.i),
        ARRAY(SELECT a.attname::pg_catalog.text FROM pg_catalog.unnest(c.confkey) WITH ORDINALITY k (n, i)
-               JOIN pg_catalog.pg_attribute a ON a.attrelid = c.confrelid AND a.attnum = k.n ORDER BY k.i)
+               JOIN pg_catalog.pg_attribute a ON a.attrelid = c.confrelid AND a.attnum = k.n ORDER BY k.i),
+       c.confdeltype::pg_catalog.text, c.confupdtype::pg_catalog.text
   FROM pg_catalog.pg_constraint c WHERE c.contype = 'f' AND c.conparentid = 0
  ORDER BY c.conrelid, c.conname";
+
+const CONSTRAINTS: &str = "\
+SELECT c.conrelid, c.conname::pg_catalog.text, true,
+       ARRAY(SELECT a.attname::pg_catalog.text FROM pg_catalog.pg_attribute a
+              WHERE a.attrelid = c.conrelid AND a.attnum = ANY (c.conkey) ORDER BY a.attnum)
+  FROM pg_catalog.pg_constraint c WHERE c.contype = 'c' AND c.conrelid <> 0 AND c.conparentid = 0
+UNION ALL
+SELECT i.indrelid, n.relname::pg_catalog.text, false,
+       ARRAY(SELECT DISTINCT a.attname::pg_catalog.text FROM pg_catalog.pg_attribute a
+              WHERE a.attrelid = i.indrelid AND (a.attnum = ANY (i.indkey::pg_catalog.int2[]) OR EXISTS (
+                    SELECT FROM pg_catalog.pg_depend d
+                     WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = i.indexrelid
+                       AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid = i.indrelid
+                       AND d.refobjsubid = a.attnum)))
+  FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class n ON n.oid = i.indexrelid
+ WHERE (i.indisunique OR i.indisexclusion) AND NOT n.relispartition
+ ORDER BY 1, 2";
+
+const WRITERS: &str = "\
+SELECT r.rolname::pg_catalog.text, c.oid
+  FROM pg_catalog.pg_roles r, pg_catalog.pg_class c
+ WHERE r.rolname = ANY ($1) AND c.oid = ANY ($2)
+   AND (pg_catalog.has_any_column_privilege(r.oid, c.oid, 'INSERT')
+        OR pg_catalog.has_any_column_privilege(r.oid, c.oid, 'UPDATE'))";
+
+/// Which of the database roles `names` may insert into or update which of `relations`.
+///
+/// # Errors
+/// [`CatalogError::Query`].
+pub async fn writers(
+    client: &Client,
+    names: &[String],
+    relations: &[Oid],
+) -> Result<Vec<(String, Oid)>, CatalogError> {
+    rows(client, "rights", WRITERS, &[&names, &relations], |r| Ok((r.try_get(0)?, r.try_get(1)?))).await
+}
 
 const TRIGGERS: &str = "\
 SELECT tgrelid, tgname::pg_catalog.text FROM pg_catalog.pg_trigger WHERE NOT tgisinternal
@@ -137,6 +194,19 @@ pub async fn facts(
                 to: r.try_get(1)?,
                 columns: r.try_get(2)?,
                 references: r.try_get(3)?,
+                actions: [4, 5].map(|i| {
+                    let letter: Result<String, _> = r.try_get(i);
+                    letter.ok().and_then(|l| l.chars().next()).unwrap_or('a')
+                }),
+            })
+        })
+        .await?,
+        constraints: rows(client, "constraints", CONSTRAINTS, &[], |r| {
+            Ok(Constraint {
+                relation: r.try_get(0)?,
+                name: r.try_get(1)?,
+                check: r.try_get(2)?,
+                columns: r.try_get(3)?,
             })
         })
         .await?,

@@ -16,7 +16,7 @@ use std::collections::{HashMap, HashSet};
 
 pub(crate) use connect::read_password;
 pub use connect::{ConnectError, connect, connect_with};
-pub use facts::{Domain, Facts, ForeignKey, facts};
+pub use facts::{Constraint, Domain, Facts, ForeignKey, facts, writers};
 pub use load::{CatalogError, fingerprint, load};
 pub(crate) use own_code::FIRST_NORMAL_OID;
 pub use own_code::{

@@ -3,6 +3,7 @@
 //! `pgglass check` prints them, and the proxy does not start while there is an error.
 
 mod assignment;
+mod constraints;
 mod forgotten;
 mod masks;
 mod types;
@@ -66,6 +67,8 @@ pub fn lint(bound: &BoundPolicy, catalog: &Catalog, facts: &Facts) -> Vec<Findin
     lint.masks();
     lint.masks_outside();
     lint.presets();
+    lint.tied_masks();
+    lint.actions();
     lint.members();
     lint.rights();
     lint.forgotten();

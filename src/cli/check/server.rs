@@ -5,7 +5,7 @@ use crate::catalog::{self, Catalog, CatalogError, ConnectError, Service, Service
 use crate::config::{Config, UpstreamLogin};
 use crate::policy::{BoundPolicy, Finding, Level, Source, lint};
 use crate::sql::resolve::{self, refused_own_code};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Why the database could not be looked at.
@@ -81,7 +81,8 @@ pub(crate) async fn hold_against_server(config: &Config) -> Result<Checked, Chec
     }
     let assignment =
         catalog.lookup(&config.policy.assignment.relation).map(|_| &config.policy.assignment.relation);
-    let facts = catalog::facts(&client, &readers, &relations, assignment).await?;
+    let mut facts = catalog::facts(&client, &readers, &relations, assignment).await?;
+    facts.writers = writers(&client, config, &bound).await?;
     let mut findings = lint(&bound, &catalog, &facts);
     if matches!(config.upstream.login, UpstreamLogin::ServiceAccount(_)) {
         // People need not be known to the database then; groups are still looked up there.
@@ -94,6 +95,31 @@ pub(crate) async fn hold_against_server(config: &Config) -> Result<Checked, Chec
     findings.extend(auth_query(config).await);
     findings.sort();
     Ok(Checked { catalog, bound, findings })
+}
+
+/// Which roles of the policy have people who may insert into or update which protected tables.
+async fn writers(
+    client: &tokio_postgres::Client,
+    config: &Config,
+    bound: &BoundPolicy,
+) -> Result<BTreeSet<(String, catalog::Oid)>, CatalogError> {
+    let people: Vec<(String, String)> = match &config.upstream.login {
+        UpstreamLogin::ServiceAccount(accounts) => {
+            accounts.iter().map(|(role, account)| (account.user.clone(), role.clone())).collect()
+        }
+        _ => {
+            let members = &config.policy.membership;
+            let users = members.users.iter().map(|(user, role)| (user.clone(), role.clone()));
+            users.chain(members.groups.iter().cloned()).collect()
+        }
+    };
+    let names: Vec<String> = people.iter().map(|(name, _)| name.clone()).collect();
+    let relations: Vec<catalog::Oid> = bound.tables.keys().copied().collect();
+    let found = catalog::writers(client, &names, &relations).await?;
+    let of = |(name, oid): (String, catalog::Oid)| {
+        people.iter().filter(move |(n, _)| *n == name).map(move |(_, role)| (role.clone(), oid))
+    };
+    Ok(found.into_iter().flat_map(of).collect())
 }
 
 /// Functions that statements run without naming them and that roles may not run, each with the roles.

@@ -1,0 +1,106 @@
+//! Constraints that PostgreSQL keeps over rows and columns which a role may not see: a write that fails by one, or does
+//! not, tells of them, and a foreign key with an action changes them. Not for what guards can answer.
+
+use std::collections::BTreeMap;
+
+use super::{Level, Lint};
+use crate::catalog::{ForeignKey, Oid};
+use crate::policy::Access;
+
+impl Lint<'_> {
+    /// Constraints that tie a column which a role sees masked to something that it may write.
+    pub(super) fn tied_masks(&mut self) {
+        let mut found: BTreeMap<(String, String), Vec<String>> = BTreeMap::new();
+        for role in self.bound.policy.roles.values() {
+            let masked = |oid: Oid, column: &str| match self.bound.access(role, oid) {
+                Access::Protected { masks, .. } => masks.own(column).is_some(),
+                Access::Free | Access::Denied(_) => false,
+            };
+            let writes = |oid: Oid| self.facts.writers.contains(&(role.name.to_string(), oid));
+            let mut note = |oid: Oid, column: &str, what: String| {
+                let Some(relation) = self.catalog.relation(oid) else { return };
+                let roles = found.entry((format!("{}.{column}", relation.name), what)).or_default();
+                if !roles.contains(&role.name.to_string()) {
+                    roles.push(role.name.to_string());
+                }
+            };
+            for c in self.facts.constraints.iter().filter(|c| writes(c.relation)) {
+                // A check of one column tells its values of nobody.
+                let ties = !c.check || c.columns.len() > 1;
+                for column in c.columns.iter().filter(|column| ties && masked(c.relation, column)) {
+                    let kind = if c.check { "the check" } else { "the unique index" };
+                    note(c.relation, column, format!("{kind} {}", c.name));
+                }
+            }
+            for key in self.facts.foreign_keys.iter().filter(|k| writes(k.from)) {
+                let name = |oid| self.catalog.relation(oid).map(|r| r.name.to_string()).unwrap_or_default();
+                for (from, to) in key.columns.iter().zip(&key.references) {
+                    if masked(key.from, from) {
+                        note(key.from, from, format!("its foreign key to {}", name(key.to)));
+                    }
+                    if masked(key.to, to) {
+                        note(key.to, to, format!("the foreign key of {}", name(key.from)));
+                    }
+                }
+            }
+        }
+        for ((column, what), roles) in found {
+            let message =
+                format!("masked for {}, who may write what {what} compares it with", roles.join(", "));
+            let help = "a write that fails, or does not, confirms a guess of its value: \
+                        take the right to write from the role, or the mask off the column";
+            self.push(Level::Warning, "mask-tied", &column, message, help);
+        }
+    }
+
+    /// Foreign keys by which a write to one patient's row changes rows that can be another's.
+    pub(super) fn actions(&mut self) {
+        let does = |action: &char| match action {
+            'c' => Some("CASCADE"),
+            'n' => Some("SET NULL"),
+            'd' => Some("SET DEFAULT"),
+            _ => None,
+        };
+        for key in &self.facts.foreign_keys {
+            let [delete, update] = &key.actions;
+            let acts = [("DELETE", does(delete)), ("UPDATE", does(update))];
+            let said: Vec<String> =
+                acts.iter().filter_map(|(on, does)| Some(format!("ON {on} {}", (*does)?))).collect();
+            if said.is_empty() || self.is_of_one_patient(key) {
+                continue;
+            }
+            let (Some(from), Some(to)) = (self.catalog.relation(key.from), self.catalog.relation(key.to))
+            else {
+                continue;
+            };
+            let message = format!(
+                "{} of its foreign key ({}) to {} changes rows that can be of other patients than the row there",
+                said.join(" and "),
+                key.columns.join(", "),
+                to.name
+            );
+            let help = "no guard and no record sees what the server does by itself: \
+                        use NO ACTION, or put the patient key into the foreign key";
+            self.push(Level::Warning, "foreign-key-action", &from.name, message, help);
+        }
+    }
+
+    /// True when one of both tables is nobody's, or a row belongs to the patient of the row that it refers to.
+    fn is_of_one_patient(&self, key: &ForeignKey) -> bool {
+        let (Some(from), Some(to)) = (self.bound.tables.get(&key.from), self.bound.tables.get(&key.to))
+        else {
+            return true;
+        };
+        let mut pairs = key.columns.iter().zip(&key.references);
+        pairs.any(|(column, references)| {
+            let keys = from.rule.own_key().zip(to.rule.own_key());
+            let by_key = keys.is_some_and(|(f, t)| f == column && t == references);
+            let by_path = from.rule.single().and_then(|path| path.steps.first()).is_some_and(|step| {
+                step.column == *column
+                    && step.references == *references
+                    && self.catalog.lookup(&step.table).is_some_and(|r| r.oid == key.to)
+            });
+            by_key || by_path
+        })
+    }
+}
