@@ -5,7 +5,8 @@
 use pg_query::protobuf::AExprKind;
 
 use super::Checker;
-use super::safe::is_comparison;
+use super::safe::{is_comparison, string_const};
+use super::total::like_pattern;
 use super::types::{Block, Ty, of_type_name};
 use crate::sql::tree::Node;
 
@@ -48,6 +49,12 @@ impl Checker<'_> {
             return false;
         }
         if NO_CONDITIONS.contains(&op) && !own.contains(op) {
+            return false;
+        }
+        // A pattern that cannot fail does not, whatever the text is.
+        let pattern = node.node("rexpr").and_then(string_const).is_some_and(like_pattern);
+        let like = matches!(kind, Some(K::AexprLike | K::AexprIlike)) && pattern;
+        if like && !own.contains(op) && !self.collations.loose {
             return false;
         }
         if !reads_column(node) || self.safe(node, block).is_some() {

@@ -82,7 +82,8 @@ impl Hider<'_, '_> {
                 // It fails under collations that are not deterministic.
                 let loose = !self.input.catalog.loose_collations.is_empty();
                 let anywhere = self.input.opaque != Opaque::Operators && loose;
-                *any || escape_char.is_some() || anywhere || !ends_well(pattern)
+                let all = self.input.opaque == Opaque::All;
+                all || *any || escape_char.is_some() || anywhere || !ends_well(pattern)
             }
             Expr::SimilarTo { .. } | Expr::RLike { .. } => true,
             Expr::BinaryOp { left, op, right } => {
