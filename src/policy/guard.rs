@@ -13,7 +13,7 @@ use super::{
     BoundTable, KeyType, Mask, MaskOf, Policy, RESERVED_PREFIX, TableMasks, assigned_keys, mask_expression,
     mask_join, way,
 };
-use crate::catalog::{Relation, quote_ident};
+use crate::catalog::{Column, Relation, quote_ident};
 
 /// Whether the guard admits assigned patients only or also those of active break-glass sessions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -264,6 +264,37 @@ pub struct DerivedShape<'a> {
     pub local: &'a [String],
 }
 
+/// What a role sees of `column`, of a row `alias` that it may see: its mask, or the value where a session opens it.
+pub fn masked_column(
+    table: &BoundTable,
+    column: &Column,
+    alias: &str,
+    mask: &Mask,
+    params: Option<GuardParams>,
+) -> String {
+    let masked = mask_expression(column, alias, mask, MaskOf::Rows);
+    match params.and_then(|p| closed::column_opened(table, alias, &column.name, p)) {
+        None => masked,
+        Some(is_open) => {
+            let clear = clear_expression(column, alias);
+            format!("CASE WHEN {is_open} THEN {clear} ELSE {masked} END")
+        }
+    }
+}
+
+/// The same of a row that a write returns, if no other table has to be asked for it.
+pub fn returned_column(
+    table: &BoundTable,
+    column: &Column,
+    alias: &str,
+    masks: &TableMasks<'_>,
+    params: Option<GuardParams>,
+) -> Option<String> {
+    let mask = masks.own(&column.name)?;
+    let asks = mask_join(column, alias, mask, MaskOf::Rows).is_some();
+    (!asks).then(|| masked_column(table, column, alias, mask, params))
+}
+
 /// A parenthesised subquery, without alias, that stands in place of a protected relation: its
 /// columns in catalog order, masked ones as their masks. `inner_alias` names the base table inside.
 ///
@@ -283,17 +314,7 @@ pub fn derived_table(
     for c in &relation.columns {
         let own = masks.own(&c.name);
         let opened = shape.filter.or(shape.inside);
-        let opened = opened.and_then(|p| closed::column_opened(table, inner_alias, &c.name, p));
-        let shown = own.map(|mask| {
-            let masked = mask_expression(c, inner_alias, mask, MaskOf::Rows);
-            match &opened {
-                None => masked,
-                Some(is_open) => {
-                    let clear = clear_expression(c, inner_alias);
-                    format!("CASE WHEN {is_open} THEN {clear} ELSE {masked} END")
-                }
-            }
-        });
+        let shown = own.map(|mask| masked_column(table, c, inner_alias, mask, opened));
         joins.extend(own.and_then(|mask| mask_join(c, inner_alias, mask, MaskOf::Rows)));
         let shown = match &inside {
             Some(inside) if !masks.same_outside(&c.name) => {

@@ -1,9 +1,9 @@
 //! P2 from the attacker's side: ways around the guard, statistics, masks, other messages. Hidden text
 //! is a canary that must not be in any byte received. What must work is in `p2_enforcement`.
 
-use crate::common::Proxy;
+use crate::common::{Postgres, Proxy};
 use crate::p2_enforcement::{CANARY, assert_no_canary, assert_none, databases, pair};
-use crate::support::{hide, proxy};
+use crate::support::{clear, hide, proxy};
 use crate::wire::{Wire, bind, execute, frame, parse, query, sync};
 
 /// Ways to make the server say something about rows the user may not see.
@@ -281,4 +281,63 @@ fn a_parse_that_fails_or_is_skipped_gives_no_way_to_the_guards_parameters() {
             assert_no_canary(&amy);
         }
     }
+}
+
+/// A write returns what a query would show of the row: masked columns as their masks, never as they are.
+#[test]
+fn writes_return_masked_columns_masked() {
+    let database = Postgres::shared().demo();
+    let owner = |sql: &str| database.server().psql(database.name(), sql);
+    owner(
+        "GRANT INSERT, UPDATE, DELETE ON clinic.patient, clinic.care_team TO billing; \
+           DELETE FROM clinic.care_team; DELETE FROM clinic.allergy; \
+           UPDATE clinic.patient SET ssn = 'CANARY' || patient_id, birth_date = '1961-07-23' WHERE patient_id = 880003",
+    );
+    let proxy = Proxy::start_with(&database, clear);
+    let mut eva = Wire::through(&proxy, &database, "bill_eva");
+    let update = "UPDATE clinic.patient SET language = 'xx' WHERE patient_id = 880003 RETURNING";
+    let upsert = "INSERT INTO clinic.patient AS p (patient_id, mrn, name, sex, birth_date) VALUES (880003, 'm', 'n', 'F', '1990-03-04') \
+                  ON CONFLICT (patient_id) DO UPDATE SET language = 'xx' RETURNING";
+    let shown = |columns: &str| format!("SELECT {columns} FROM clinic.patient WHERE patient_id = 880003");
+    for (write, read) in [
+        (format!("{update} *"), shown("*")),
+        (format!("{update} patient_id, ssn, patient.phone, birth_date AS born"), shown("patient_id, ssn, phone, birth_date")),
+        (format!("{update} clinic.patient.ssn, patient.*"), shown("ssn, *")),
+        (format!("{upsert} *, p.ssn"), shown("*, ssn")),
+        (format!("WITH u AS ({update} *) SELECT ssn, birth_date FROM u"), shown("ssn, birth_date")),
+        (
+            "UPDATE clinic.patient p SET language = 'xx' FROM (VALUES (880003)) v (id) WHERE p.patient_id = v.id RETURNING p.*, id"
+                .to_owned(),
+            shown("*, 880003"),
+        ),
+        ("UPDATE clinic.patient SET ssn = 'mine', birth_date = '1970-05-06' WHERE patient_id = 880003 RETURNING ssn, birth_date".to_owned(), shown("ssn, birth_date")),
+    ] {
+        for extended in [false, true] {
+            let ask = |wire: &mut Wire, sql: &str| if extended { wire.extended(sql, &[]) } else { wire.query(sql) };
+            eva.ok("BEGIN");
+            let got = ask(&mut eva, &write);
+            assert!(got.failure().is_none(), "{write}: {:?}", got.failure());
+            let expected = ask(&mut eva, &read);
+            assert_eq!(got.rows(), expected.rows(), "{write}");
+            assert!(!expected.rows().is_empty());
+            eva.ok("ROLLBACK");
+        }
+    }
+    for refused in [
+        format!("{update} upper(ssn)"),
+        format!("{update} patient"),
+        format!("{update} (SELECT ssn)"),
+        format!("{update} CASE WHEN ssn LIKE 'C%' THEN 1 END"),
+        format!("{upsert} (p).ssn"),
+        "UPDATE clinic.patient SET language = ssn WHERE patient_id = 880003 RETURNING language".to_owned(),
+        "UPDATE clinic.patient SET language = 'xx' FROM clinic.ward RETURNING *".to_owned(),
+    ] {
+        let got = eva.query(&refused);
+        assert!(
+            got.failure().is_some_and(|f| f.message.starts_with("GLS-240")),
+            "{refused}: {:?}",
+            got.rows()
+        );
+    }
+    assert_no_canary(&eva);
 }

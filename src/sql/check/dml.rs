@@ -3,12 +3,12 @@
 use pg_query::protobuf::OnConflictAction;
 
 use super::block::{Cte, Env, Facts, Inserted, Place};
-use super::expected::conjuncts;
+use super::expected::{conjuncts, expression};
 use super::placement::{From, Pending};
 use super::types::{Block, Item, columns_of};
-use super::{Checker, Demand, Outcome, fail};
+use super::{CheckContext, Checker, Demand, Outcome, fail};
 use crate::catalog::Oid;
-use crate::policy::RESERVED_PREFIX;
+use crate::policy::{RESERVED_PREFIX, returned_column};
 use crate::sql::parse::is_reserved;
 use crate::sql::tree::{Node, Tree};
 
@@ -18,6 +18,19 @@ fn alias_of(range: &Node) -> String {
 
 fn conflict_action(conflict: &Node) -> Option<OnConflictAction> {
     i32::try_from(conflict.int("action")).ok().and_then(|a| OnConflictAction::try_from(a).ok())
+}
+
+/// What a write may return of the masked columns of its target.
+fn shown_masked(demand: Option<&Demand<'_>>, alias: &str, cx: &CheckContext<'_>) -> Outcome<Vec<Node>> {
+    let Some(demand) = demand.filter(|d| !d.masks.own.is_empty()) else { return Ok(Vec::new()) };
+    let context = cx.context;
+    let (relation, table) =
+        (context.catalog.relation(demand.oid), context.bound.table_for(context.role, demand.oid));
+    let (Some(relation), Some(table)) = (relation, table) else { return fail("a rule without a relation") };
+    let params = demand.filter.then_some(cx.params);
+    let columns = relation.columns.iter();
+    let texts = columns.filter_map(|c| returned_column(table, c, alias, &demand.masks, params));
+    texts.map(|text| expression(&text)).collect()
 }
 
 impl Checker<'_> {
@@ -39,7 +52,9 @@ impl Checker<'_> {
 
     pub(super) fn insert(&mut self, insert: &Node, env: &Env<'_>) -> Outcome<Facts> {
         let env = &self.with(insert, env)?;
+        let cx = self.cx;
         let (item, demand) = self.target(insert)?;
+        let shown = shown_masked(demand.as_ref(), &item.alias, &cx)?;
         let filtered = demand.as_ref().filter(|d| d.filter).map(|d| d.oid);
         let masked: Vec<String> =
             demand.iter().flat_map(|d| &d.masks.own).map(|(c, _)| (*c).to_owned()).collect();
@@ -59,6 +74,7 @@ impl Checker<'_> {
             self.on_conflict(conflict, filtered, &masked, &items, env)?;
         }
         let block = Block { items: &items, ctes: &env.ctes, parent: env.block };
+        self.exempt_shown(insert, &shown);
         self.returning(insert, &block, env)?;
         if let (Some(returning), Some(target)) = (insert.node("returning_clause"), items.first()) {
             self.reads_unmasked(returning, &masked, &target.alias, false)?;
@@ -120,8 +136,10 @@ impl Checker<'_> {
 
     pub(super) fn change(&mut self, change: &Node, env: &Env<'_>) -> Outcome<Facts> {
         let env = &self.with(change, env)?;
+        let cx = self.cx;
         let (item, demand) = self.target(change)?;
         let alias = item.alias.clone();
+        let shown = shown_masked(demand.as_ref(), &alias, &cx)?;
         let masked: Vec<String> =
             demand.iter().flat_map(|d| &d.masks.own).map(|(c, _)| (*c).to_owned()).collect();
         let filtered = demand.as_ref().filter(|d| d.filter).map(|d| d.oid);
@@ -173,10 +191,22 @@ impl Checker<'_> {
                 self.expression(value, &block, env, false, "SET")?;
             }
         }
+        self.exempt_shown(change, &shown);
         self.returning(change, &block, env)?;
         // Last: by now the masked forms of other occurrences are exempt.
         self.reads_unmasked(change, &masked, &alias, false)?;
         Ok(Facts::default())
+    }
+
+    /// Exempts what a write returns of masked columns as the policy shows it.
+    fn exempt_shown(&mut self, statement: &Node, shown: &[Node]) {
+        let Some(returning) = statement.node("returning_clause") else { return };
+        for value in returning.nodes("exprs").filter_map(|t| t.node("val")) {
+            if shown.contains(value) {
+                self.exempt(value);
+                self.masked = true;
+            }
+        }
     }
 
     fn returning(&mut self, statement: &Node, block: &Block<'_>, env: &Env<'_>) -> Outcome {

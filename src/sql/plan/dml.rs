@@ -3,16 +3,16 @@
 //! Not for filters (see `place`).
 
 use sqlparser::ast::{
-    Assignment, AssignmentTarget, ConflictTarget, Expr, FromTable, Insert, OnConflict, OnConflictAction,
-    OnInsert, SelectItem, SetExpr, Statement, TableFactor, TableObject, TableWithJoins, UpdateTableFromKind,
-    Value,
+    Assignment, AssignmentTarget, ConflictTarget, Expr, FromTable, Ident, Insert, OnConflict,
+    OnConflictAction, OnInsert, SelectItem, SelectItemQualifiedWildcardKind, SetExpr, Statement, TableFactor,
+    TableObject, TableWithJoins, UpdateTableFromKind, Value,
 };
 
 use super::{
     Occurrence, Placeholders, PlanError, PlanInput, any_expr, fold, ident, occurrence_of, offered, with,
 };
-use crate::catalog::{QualifiedName, quote_ident};
-use crate::policy::{GuardParams, bound_keys, new_key_check_beside, our_alias};
+use crate::catalog::{Column, QualifiedName, quote_ident};
+use crate::policy::{GuardParams, bound_keys, new_key_check_beside, our_alias, returned_column};
 use crate::sql::lineage::{Analysis, Evidence, WriteWitness, carry_write, compares};
 
 /// A write with its witnesses.
@@ -55,6 +55,7 @@ pub(super) fn witness(
     let mut done = Done { evidence: Evidence::Pinned, rows_are_witnesses: false, sets: Vec::new() };
     let mut keys = 0;
     if let Some(write) = written(ast) {
+        writer.masked(write);
         let items = writer.hidden(write)?;
         writer.offered(write)?;
         keys = items.len();
@@ -225,6 +226,68 @@ impl Writer<'_, '_> {
             items.push(self.item(key, if set { 's' } else { 'k' }));
         }
         Ok(items)
+    }
+
+    /// Puts masks in place of masked columns that the write returns by name, or by a star where the target is alone.
+    pub(super) fn masked(&mut self, write: &mut Statement) {
+        let occurrences = self.occurrences;
+        let Some(o) = target_of(write).map(|n| &occurrences[n]).filter(|o| !o.masks.is_empty()) else {
+            return;
+        };
+        let alone = match &*write {
+            Statement::Insert(_) => true,
+            other => {
+                let trees = trees(other).0;
+                trees.len() == 1 && trees.iter().all(|tree| tree.joins.is_empty())
+            }
+        };
+        let (params, texts) = (o.filter.then_some(self.params), &mut *self.texts);
+        let Ok(Some(items)) = returning_of(write) else { return };
+        let mut named = |column: &Column, shown: Option<Ident>| {
+            let text = match returned_column(o.table, column, &o.alias, &o.masks, params) {
+                Some(text) => text,
+                // Read as it is: refused, if it is masked.
+                None if !o.clear(&column.name) => return None,
+                None => format!("{}.{}", quote_ident(&o.alias), quote_ident(&column.name)),
+            };
+            let expr = Expr::Identifier(texts.stand_for(text));
+            let alias = shown.unwrap_or_else(|| Ident::with_quote('"', column.name.clone()));
+            Some(SelectItem::ExprWithAlias { expr, alias })
+        };
+        let column_of = |expr: &Expr| {
+            let name = match expr {
+                Expr::Identifier(name) if alone => name,
+                Expr::CompoundIdentifier(parts) => match parts.as_slice() {
+                    [of, name] if fold(of) == o.alias => name,
+                    _ => return None,
+                },
+                _ => return None,
+            };
+            o.relation.column(&fold(name)).filter(|c| !o.clear(&c.name))
+        };
+        let mut out = Vec::with_capacity(items.len());
+        for item in std::mem::take(items) {
+            let replaced = match &item {
+                SelectItem::UnnamedExpr(expr) => {
+                    column_of(expr).and_then(|c| named(c, None)).map(|i| vec![i])
+                }
+                SelectItem::ExprWithAlias { expr, alias } => {
+                    column_of(expr).and_then(|c| named(c, Some(alias.clone()))).map(|i| vec![i])
+                }
+                SelectItem::Wildcard(_) if alone => {
+                    o.relation.columns.iter().map(|c| named(c, None)).collect()
+                }
+                SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::ObjectName(name), _) if matches!(name.0.as_slice(), [of] if of.as_ident().is_some_and(|of| fold(of) == o.alias)) => {
+                    o.relation.columns.iter().map(|c| named(c, None)).collect()
+                }
+                _ => None,
+            };
+            match replaced {
+                Some(replaced) => out.extend(replaced),
+                None => out.push(item),
+            }
+        }
+        *items = out;
     }
 
     /// Checks the patients of rows that are offered to a filtered table and may not be inserted.

@@ -345,10 +345,18 @@ fn masked_columns_are_masked_wherever_they_are_read() {
     let p = plan("SELECT DISTINCT mrn FROM patient p WHERE name = 'x' AND mrn = 'm'").unwrap();
     assert!(p.text.contains("(\"__glass_r1\".\"mrn\" = 'm')") && !p.text.contains("\"__glass_r1\".\"name\""));
     assert!(plan("UPDATE patient SET name = 'z'").is_ok());
+    let p = plan("UPDATE patient p SET mrn = 'a' RETURNING *").unwrap();
+    assert!(
+        p.text.contains("RETURNING \"p\".\"patient_id\" AS \"patient_id\"")
+            && p.text.contains("NULL::pg_catalog.text AS \"name\""),
+        "{}",
+        p.text
+    );
     for reads in [
         "UPDATE patient SET mrn = name",
         "DELETE FROM patient WHERE name > 'a'",
-        "UPDATE patient SET mrn = 'a' RETURNING *",
+        "UPDATE patient SET mrn = 'a' RETURNING upper(name)",
+        "UPDATE patient SET mrn = 'a' FROM visit RETURNING *",
         "UPDATE patient p SET mrn = p::text",
     ] {
         assert!(plan(reads).unwrap_err().to_string().contains("masked"), "{reads}");

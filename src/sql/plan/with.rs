@@ -44,6 +44,7 @@ pub(super) fn writes(clause: &mut With, writer: &mut Writer<'_, '_>) -> Result<(
             made.push(cte);
             continue;
         };
+        writer.masked(write);
         let hidden = writer.hidden(write)?;
         writer.offered(write)?;
         if hidden.is_empty() {

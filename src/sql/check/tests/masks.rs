@@ -21,6 +21,11 @@ fn masked_relations_occur_only_in_their_masked_form() {
         }
     }
     let good = masked(DerivedShape { filter, ..DerivedShape::default() });
+    let dob = clinic.catalog.relations[&1].column("dob").unwrap();
+    let returned = format!(
+        "UPDATE patients p SET name = 'x' WHERE {{patients p}} RETURNING {} AS dob",
+        crate::policy::mask_expression(dob, "p", &Mask::Year, crate::policy::MaskOf::Rows)
+    );
     let unfiltered = masked(DerivedShape::default());
     all(
         Seen::Fail,
@@ -55,6 +60,17 @@ fn masked_relations_occur_only_in_their_masked_form() {
         &[
             "UPDATE patients p SET name = 'x', ssn = $1 WHERE p.mrn = 1 AND {patients p} RETURNING p.name",
             "INSERT INTO patients (mrn, ssn) VALUES (1, $1) RETURNING mrn, {new patients patients} AS __glass_c1",
+            "UPDATE patients p SET name = 'x' WHERE {patients p} RETURNING '***'::pg_catalog.text AS ssn",
+            &returned,
+        ],
+    );
+    all(
+        Seen::Fail,
+        &clinic,
+        &[
+            &returned.replace("date_trunc('year'", "date_trunc('day'"),
+            &returned.replace("\"p\".\"dob\"", "\"n\".\"dob\""),
+            &returned.replace("SET name = 'x'", "SET name = 'x', visits = dob - dob"),
         ],
     );
 }
