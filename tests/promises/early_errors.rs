@@ -100,3 +100,31 @@ fn what_is_the_clients_own_stays_readable() {
         assert!(!told.all_patients, "{sql}: {told:?}");
     }
 }
+
+/// Whatever names a relation that is not there: PostgreSQL's own code and words.
+#[test]
+fn a_relation_that_does_not_exist_is_an_ordinary_error() {
+    let database = Postgres::shared().demo();
+    let proxy = Proxy::start_with(&database, hide);
+    let mut amy = Wire::through(&proxy, &database, "nurse_amy");
+    let mut direct = Wire::direct(&database, "nurse_amy");
+    for sql in [
+        "DROP TABLE nosuch",
+        "DROP VIEW clinic.nosuch",
+        "DROP SEQUENCE nosuch",
+        "ANALYZE nosuch",
+        "CREATE INDEX ON nosuch (x)",
+        "TRUNCATE clinic.nosuch",
+        "COPY nosuch TO STDOUT",
+        "SELECT * FROM nosuch",
+    ] {
+        assert_eq!(amy.query(sql).failure(), direct.query(sql).failure(), "{sql}");
+        assert_eq!(amy.extended(sql, &[]).refusal().message, direct.query(sql).refusal().message, "{sql}");
+    }
+    // What is there stays as closed as it was.
+    for sql in
+        ["DROP TABLE clinic.patient", "DROP TABLE nosuch, clinic.patient", "DROP INDEX clinic.patient_pkey"]
+    {
+        assert_eq!(amy.query(sql).refusal().gls().as_deref(), Some("GLS-240"), "{sql}");
+    }
+}

@@ -58,8 +58,7 @@ pub(super) fn query(root: &Node, kind: Option<StatementKind>, context: &Context<
     match unknown {
         None => decision,
         Some(name) => {
-            let mut refusal = cannot_guard(format_args!("relation \"{name}\" does not exist"), "");
-            refusal.sqlstate = "42P01";
+            let refusal = super::utility::missing("relation", &name);
             Decision::UnknownRelation { name, otherwise: Box::new(Decision::Refused(refusal)) }
         }
     }

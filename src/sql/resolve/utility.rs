@@ -213,9 +213,15 @@ fn named(
 }
 
 fn unknown(name: &str) -> Decision {
-    let mut refusal = cannot_guard(format_args!("relation \"{name}\" does not exist"), "");
-    refusal.sqlstate = "42P01";
-    Decision::Refused(refusal)
+    Decision::Refused(missing("relation", name))
+}
+
+/// What PostgreSQL says of a relation that does not exist.
+pub(super) fn missing(kind: &str, name: &str) -> Refusal {
+    Refusal {
+        sqlstate: "42P01",
+        ..Refusal::new(GlsCode::CannotGuard, format!("{kind} \"{name}\" does not exist"))
+    }
 }
 
 fn create_table_as(root: &Node, context: &Context<'_>) -> Decision {
@@ -330,10 +336,46 @@ fn drop(root: &Node, context: &Context<'_>) -> Decision {
     if relations_only && own {
         return Decision::Verbatim;
     }
+    let called = match kind {
+        Some(ObjectType::ObjectTable) => Some("table"),
+        Some(ObjectType::ObjectView) => Some("view"),
+        Some(ObjectType::ObjectSequence) => Some("sequence"),
+        // Those of tables that are not open are not told from those that do not exist.
+        _ => None,
+    };
+    if let Some(called) = called
+        && let Some(name) = nowhere(root, context)
+    {
+        let otherwise = Box::new(Decision::Refused(missing(called, &name)));
+        return Decision::UnknownRelation { name, otherwise };
+    }
     refused(
         "only temporary tables and tables without patient data can be dropped here",
         "drop it in a role that sees all patients and has no masks",
     )
+}
+
+/// The relation that does not exist, where it is all that stands in the way of a DROP.
+fn nowhere(root: &Node, context: &Context<'_>) -> Option<String> {
+    let mut found = None;
+    for object in root.list("objects") {
+        let Tree::Node(list) = object else { return None };
+        let (schema, name) = match list.names("items").as_slice() {
+            [name] => (None, (*name).to_owned()),
+            [schema, name] => (Some((*schema).to_owned()), (*name).to_owned()),
+            _ => return None,
+        };
+        let schema = schema.as_deref();
+        if droppable(schema, &name, root, context) {
+            continue;
+        }
+        let meant = resolve_name(context.catalog, context.namespace, schema, &name);
+        if !meant.iter().all(|r| *r == Resolution::Unknown) {
+            return None;
+        }
+        found.get_or_insert(name);
+    }
+    found
 }
 
 fn droppable(schema: Option<&str>, name: &str, root: &Node, context: &Context<'_>) -> bool {
