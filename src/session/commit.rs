@@ -33,6 +33,7 @@ pub(super) fn join(
         opened_param: None,
         lineage: Lineage { strategy: Strategy::Carried, exact: true, reasons: Vec::new() },
         pins: Vec::new(),
+        aims: Vec::new(),
         rows_show_pins: false,
         block: false,
         filtered: true,

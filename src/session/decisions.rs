@@ -184,6 +184,10 @@ impl<C: Stream, S: Stream> Session<C, S> {
             Mode::Guarded(plan) => run::sought(plan, &parameters, policy.key_type),
             Mode::Verbatim | Mode::Unattributed { .. } => Vec::new(),
         };
+        let aims = match &mode {
+            Mode::Guarded(plan) => run::aims(plan, &parameters, policy.key_type),
+            Mode::Verbatim | Mode::Unattributed { .. } => Vec::new(),
+        };
         let passed = match &mode {
             Mode::Guarded(plan) => self.passed_over(plan),
             Mode::Verbatim | Mode::Unattributed { .. } => None,
@@ -203,6 +207,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
             sought,
         ));
         run.passed = passed;
+        run.aims = aims;
         if let Some(observed) = run.plan().and_then(|plan| plan.observed.clone()) {
             run.watch = Some(Box::new(Watch::new(self.role.mode, vec![Some(observed)])));
         }

@@ -73,6 +73,8 @@ pub(super) struct Run {
     pub(super) role: Arc<str>,
     pub(super) grants: Arc<Grants>,
     pub(super) sought: Vec<Sought>,
+    /// Patients whom it would give rows to.
+    pub(super) aims: Vec<String>,
     pub(super) layout: Option<Arc<Layout>>,
     /// Result format codes as bound, for a layout that comes later.
     pub(super) formats: Vec<i16>,
@@ -154,6 +156,7 @@ impl Run {
             role: authority.role,
             grants: authority.grants,
             sought,
+            aims: Vec::new(),
             layout: None,
             formats: Vec::new(),
             window: BytesMut::new(),
@@ -279,6 +282,7 @@ impl Run {
                 .iter()
                 .flat_map(|s| [Some(&s.value), s.key.as_ref()])
                 .flatten()
+                .chain(&self.aims)
                 .cloned()
                 .collect(),
         }
@@ -424,12 +428,7 @@ pub(super) fn sought(plan: &GuardedPlan, parameters: &[Option<String>], key: Key
     plan.pins
         .iter()
         .filter_map(|pin| {
-            let value = match &pin.value {
-                PinValue::Constant(text) => text.clone(),
-                PinValue::Parameter(n) => {
-                    parameters.get(usize::from(*n).checked_sub(1)?).cloned().flatten()?
-                }
-            };
+            let value = filled(&pin.value, parameters)?;
             let value = match pin.identifier {
                 None => key.canonical(&value).unwrap_or(value),
                 Some(_) => value,
@@ -437,6 +436,19 @@ pub(super) fn sought(plan: &GuardedPlan, parameters: &[Option<String>], key: Key
             Some(Sought { identifier: pin.identifier, value, key: None, inside: None })
         })
         .collect()
+}
+
+/// The same of the patients whom a statement would give rows to.
+pub(super) fn aims(plan: &GuardedPlan, parameters: &[Option<String>], key: KeyType) -> Vec<String> {
+    let given = plan.aims.iter().filter_map(|value| filled(value, parameters));
+    given.map(|value| key.canonical(&value).unwrap_or(value)).collect()
+}
+
+fn filled(value: &PinValue, parameters: &[Option<String>]) -> Option<String> {
+    match value {
+        PinValue::Constant(text) => Some(text.clone()),
+        PinValue::Parameter(n) => parameters.get(usize::from(*n).checked_sub(1)?).cloned().flatten(),
+    }
 }
 
 /// A bound parameter as text for the record: text as it is, binary integers and UUIDs decoded by the

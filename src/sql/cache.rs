@@ -152,7 +152,8 @@ fn template(
                 let [other] = planned.statements.as_slice() else { return None };
                 let same = other.guarded().is_some_and(|other| {
                     let traits = |p: &GuardedPlan| {
-                        (p.kind, p.block, p.filtered, p.rows_are_witnesses, p.has_marker, p.pins.len())
+                        let named = (p.pins.len(), p.aims.len());
+                        (p.kind, p.block, p.filtered, p.rows_are_witnesses, p.has_marker, named)
                     };
                     let watched =
                         observed::whatever_the_constants(plan.observed.as_deref(), other.observed.as_deref());

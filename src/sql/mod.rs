@@ -128,6 +128,8 @@ pub struct GuardedPlan {
     pub lineage: Lineage,
     /// Patients the statement names.
     pub pins: Vec<Pin>,
+    /// Patients whom it would give rows to, where it names them.
+    pub aims: Vec<PinValue>,
     /// A row in the reply, or one that was written, is one of a patient that the statement names.
     pub rows_show_pins: bool,
     /// Refuse with GLS-201 when a pinned patient is outside and nothing was found.

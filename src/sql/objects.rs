@@ -308,6 +308,7 @@ impl Wrapper<'_> {
             // DECLARE and PREPARE read nothing yet; what an error says is told by the session.
             lineage: Lineage { strategy: Strategy::Carried, exact: true, reasons: Vec::new() },
             pins: Vec::new(),
+            aims: Vec::new(),
             rows_show_pins: false,
             block: false,
             rows_are_witnesses: false,
@@ -470,6 +471,7 @@ mod tests {
             opened_param: None,
             lineage: Lineage { strategy: Strategy::Carried, exact: true, reasons: Vec::new() },
             pins: Vec::new(),
+            aims: Vec::new(),
             rows_show_pins: false,
             block: false,
             filtered: true,

@@ -357,3 +357,45 @@ fn a_constraint_that_a_write_of_one_patient_violates_may_be_anyones() {
     assert_eq!(amy.query(sql).failure().map(|f| f.sqlstate).as_deref(), Some("22012"));
     assert!(!told(&proxy, sql).names("880015"));
 }
+
+/// Whom a write would have given a row to stands in that patient's report, as whom a query asked for does.
+#[test]
+fn a_refused_write_is_in_the_report_of_the_patient_it_was_aimed_at() {
+    let database = Postgres::shared().demo();
+    let server = database.server();
+    server.psql(database.name(), "GRANT INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA clinic TO nurse");
+    let proxy = proxy(&database);
+    let mut amy = Wire::through(&proxy, &database, "nurse_amy");
+    let insert = "INSERT INTO clinic.note (note_id, patient_id, author, kind, written_at, body)";
+    let mine = "WHERE patient_id = 880003";
+    for (sql, parameters) in [
+        (format!("{insert} VALUES (-1, {STRANGER}, 'a', 'b', now(), 'c')"), &[][..]),
+        (
+            format!(
+                "{insert} VALUES (-1, 880003, 'a', 'b', now(), 'c'), (-2, {STRANGER}, 'a', 'b', now(), 'c')"
+            ),
+            &[],
+        ),
+        (format!("{insert} SELECT -1, {STRANGER}, 'a', 'b', now(), 'c'"), &[]),
+        (format!("{insert} VALUES (-1, $1, 'a', 'b', now(), 'c')"), &["STRANGER"]),
+        (format!("WITH i AS ({insert} VALUES (-1, {STRANGER}, 'a', 'b', now(), 'c')) SELECT 1"), &[]),
+        (format!("UPDATE clinic.note SET patient_id = {STRANGER} {mine}"), &[]),
+        (format!("UPDATE clinic.note SET (kind, patient_id) = ('x', {STRANGER}) {mine}"), &[]),
+        (format!("UPDATE clinic.note SET patient_id = $1::int8 {mine}"), &["STRANGER"]),
+    ] {
+        let stranger = STRANGER.to_string();
+        let parameters: Vec<&str> = parameters.iter().map(|_| stranger.as_str()).collect();
+        for extended in [false, true] {
+            if !extended && !parameters.is_empty() {
+                continue;
+            }
+            let sql = format!("{sql} /* {extended} */");
+            let reply = if extended { amy.extended(&sql, &parameters) } else { amy.query(&sql) };
+            assert_eq!(reply.refusal().gls().as_deref(), Some("GLS-201"), "{sql}");
+            let told = told(&proxy, &sql);
+            assert!(told.sought.contains(&stranger) && !told.names(&stranger), "{sql}: {told:?}");
+        }
+    }
+    let entries = serde_json::to_string(&proxy.report(&STRANGER.to_string())).unwrap();
+    assert_eq!(entries.matches("\"certainty\":\"refused\"").count(), 14, "{entries}");
+}

@@ -13,7 +13,7 @@ mod tree;
 
 pub(super) use carry::{WriteWitness, carry_write, returned_columns};
 pub(super) use local::{compares, split_plain};
-pub(super) use pins::Values;
+pub(super) use pins::{Values, constant};
 
 use std::collections::HashSet;
 

@@ -219,7 +219,7 @@ fn constants(expr: &Expr, block: &Block<'_>, outer: &[Level]) -> Option<Values> 
 }
 
 /// The constant or parameter that `expr` is. A cast is seen through only towards key types.
-pub(super) fn constant(expr: &Expr) -> Option<PinValue> {
+pub(crate) fn constant(expr: &Expr) -> Option<PinValue> {
     match expr {
         Expr::Nested(inner) => constant(inner),
         Expr::Value(v) => match &v.value {

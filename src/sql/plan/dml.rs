@@ -3,7 +3,7 @@
 //! Not for filters (see `place`).
 
 use sqlparser::ast::{
-    Assignment, AssignmentTarget, ConflictTarget, Expr, FromTable, Ident, Insert, OnConflict,
+    Assignment, AssignmentTarget, ConflictTarget, Expr, FromTable, Ident, Insert, ObjectName, OnConflict,
     OnConflictAction, OnInsert, SelectItem, SelectItemQualifiedWildcardKind, SetExpr, Statement, TableFactor,
     TableObject, TableWithJoins, UpdateTableFromKind, Value,
 };
@@ -13,7 +13,8 @@ use super::{
 };
 use crate::catalog::{Column, QualifiedName, quote_ident};
 use crate::policy::{GuardParams, bound_keys, new_key_check_beside, our_alias, returned_column};
-use crate::sql::lineage::{Analysis, Evidence, WriteWitness, carry_write, compares};
+use crate::sql::PinValue;
+use crate::sql::lineage::{Analysis, Evidence, WriteWitness, carry_write, compares, constant};
 
 /// A write with its witnesses.
 pub(super) struct Done {
@@ -95,6 +96,86 @@ fn written(ast: &mut Statement) -> Option<&mut Statement> {
         },
         Statement::Insert(_) | Statement::Update(_) | Statement::Delete(_) => Some(ast),
         _ => None,
+    }
+}
+
+/// The patients whom the writes of a statement, at the top or in its WITH, would give rows to: the constants and
+/// parameters that it writes to patient keys.
+pub(super) fn aims(ast: &Statement, occurrences: &[Occurrence<'_>]) -> Vec<PinValue> {
+    let mut aims = Vec::new();
+    let mut write = ast;
+    while let Statement::Query(query) = write {
+        let inside = query.with.iter().flat_map(|with| &with.cte_tables);
+        for body in inside.map(|cte| cte.query.body.as_ref()) {
+            if let SetExpr::Insert(inner) | SetExpr::Update(inner) = body {
+                aims_of(inner, occurrences, &mut aims);
+            }
+        }
+        let (SetExpr::Insert(inner) | SetExpr::Update(inner)) = query.body.as_ref() else { return aims };
+        write = inner;
+    }
+    aims_of(write, occurrences, &mut aims);
+    aims
+}
+
+fn aims_of(write: &Statement, occurrences: &[Occurrence<'_>], aims: &mut Vec<PinValue>) {
+    let Some(target) = target_of(write).and_then(|n| occurrences.get(n)) else { return };
+    let Some(path) = target.table.rule.single().filter(|path| path.steps.is_empty()) else { return };
+    let mut given = |value: Option<&Expr>| {
+        if let Some(value) = value.and_then(constant)
+            && !aims.contains(&value)
+        {
+            aims.push(value);
+        }
+    };
+    let mut assigned = |assignments: &[Assignment]| {
+        for Assignment { target, value } in assignments {
+            let is_key = |name: &ObjectName| {
+                name.0.first().and_then(|p| p.as_ident()).map(fold).as_ref() == Some(&path.key)
+            };
+            match (target, value) {
+                (AssignmentTarget::ColumnName(name), value) if is_key(name) => given(Some(value)),
+                (AssignmentTarget::Tuple(names), Expr::Tuple(values)) => {
+                    given(names.iter().position(is_key).and_then(|at| values.get(at)));
+                }
+                _ => {}
+            }
+        }
+    };
+    match write {
+        Statement::Update(update) => assigned(&update.assignments),
+        Statement::Insert(insert) => {
+            if let Some(OnInsert::OnConflict(OnConflict {
+                action: OnConflictAction::DoUpdate(update), ..
+            })) = &insert.on
+            {
+                assigned(&update.assignments);
+            }
+            let names = columns_of(insert, target);
+            let Some(at) = names.iter().position(|name| *name == path.key) else { return };
+            let source = insert.source.as_ref().map(|source| source.body.as_ref());
+            if let Some(SetExpr::Values(values)) = source {
+                values.rows.iter().for_each(|row| given(row.get(at)));
+            }
+            if let Some(SetExpr::Select(select)) = source
+                && let Some(SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. }) =
+                    select.projection.get(at)
+            {
+                given(Some(expr));
+            }
+        }
+        _ => {}
+    }
+}
+
+/// The columns that an INSERT gives values for, in the order of the values.
+fn columns_of(insert: &Insert, target: &Occurrence<'_>) -> Vec<String> {
+    match insert.columns.as_slice() {
+        [] => target.relation.columns.iter().map(|c| c.name.clone()).collect(),
+        given => given
+            .iter()
+            .map(|c| c.0.last().and_then(|p| p.as_ident()).map(fold).unwrap_or_default())
+            .collect(),
     }
 }
 
@@ -402,13 +483,7 @@ fn in_the_way(insert: &Insert, conflict: &OnConflict, o: &Occurrence<'_>) -> Vec
     if o.relation.has_triggers_or_rules || !o.masks.is_empty() {
         return Vec::new();
     }
-    let names: Vec<String> = match insert.columns.as_slice() {
-        [] => o.relation.columns.iter().map(|c| c.name.clone()).collect(),
-        given => given
-            .iter()
-            .map(|c| c.0.last().and_then(|p| p.as_ident()).map(fold).unwrap_or_default())
-            .collect(),
-    };
+    let names = columns_of(insert, o);
     let one = |name: String| {
         let column = o.relation.column(&name).filter(|c| c.builtin_type && compares(&c.type_sql))?;
         let at = names.iter().position(|n| *n == name)?;

@@ -193,6 +193,7 @@ fn rewrite_here(mut ast: Statement, input: &PlanInput<'_>) -> Result<GuardedPlan
     }
     let mut analysis = lineage::analyse(&ast, &occurrences, input);
     analysis.trust(input.pins);
+    let aims = dml::aims(&ast, &occurrences);
     let rows_show_pins = analysis.all_pinned() && lineage::rows_show_pins(&ast, &analysis, input);
     let (evidence, rows_are_witnesses, sets) = match kind {
         StatementKind::Select => {
@@ -238,6 +239,7 @@ fn rewrite_here(mut ast: Statement, input: &PlanInput<'_>) -> Result<GuardedPlan
         lineage,
         block: !analysis.pins.is_empty() && occurrences.iter().any(|o| o.block),
         pins: analysis.pins,
+        aims,
         rows_show_pins,
         // What is shown masked can be of any patient: who is named is not within the user's reach.
         filtered: guarded && !shows_outside && !everyone,
