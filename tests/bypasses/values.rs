@@ -80,6 +80,7 @@ fn hidden_values_make_nothing_fail() {
     let hers = server.copy_of(&whole);
     server.psql(hers.name(), "DELETE FROM people WHERE mrn <> 1; ANALYZE");
     let proxy = proxy(&whole);
+    let version: i32 = server.psql(whole.name(), "SHOW server_version_num").trim().parse().unwrap();
     let mut wrong = Vec::new();
     for extended in [false, true] {
         for (number, text) in WAYS {
@@ -90,7 +91,9 @@ fn hidden_values_make_nothing_fail() {
                 outcome(&reply, text)
             };
             let unguarded = ask(&mut Wire::direct(&whole, "nurse_amy"));
-            if unguarded.2.is_none() {
+            // Since 18 functions that look for a part of a text work under any collation.
+            let works = version >= 180_000 && ["strpos(", "split_part("].iter().any(|f| text.contains(f));
+            if unguarded.2.is_none() && !works {
                 wrong.push(format!("#{number} tells nothing: {text} {unguarded:?}"));
             }
             let expected = ask(&mut Wire::direct(&hers, "nurse_amy"));
