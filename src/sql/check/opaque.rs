@@ -31,9 +31,11 @@ impl Checker<'_> {
             "AExpr" if self.could_fail_on_statistics(node, block) => true,
             "SubLink" => {
                 let (operator, test) = (node.names("oper_name"), node.node("testexpr"));
-                let reads = test.is_some_and(reads_column);
-                let plain = operator.last().is_none_or(|op| is_comparison(op));
-                reads && self.safe(node, block).is_none() && (!plain || self.compares_own(test, block))
+                let op = operator.last().copied().unwrap_or("=");
+                let plain = is_comparison(op);
+                test.is_some_and(reads_column)
+                    && self.safe(node, block).is_none()
+                    && (!plain || self.compares_own(op, test, block))
             }
             _ => node.children().into_iter().any(|child| self.is_estimated(child, block)),
         }
@@ -60,23 +62,32 @@ impl Checker<'_> {
         if !reads_column(node) || self.safe(node, block).is_some() {
             return false;
         }
-        let compares = match kind {
-            Some(K::AexprOp | K::AexprOpAny | K::AexprOpAll) => is_comparison(op),
-            Some(K::AexprLike | K::AexprIlike | K::AexprSimilar | K::Undefined) | None => false,
-            Some(_) => true,
+        let comparison = match kind {
+            Some(K::AexprOp | K::AexprOpAny | K::AexprOpAll) => Some(op).filter(|op| is_comparison(op)),
+            Some(K::AexprLike | K::AexprIlike | K::AexprSimilar | K::Undefined) | None => None,
+            Some(K::AexprIn | K::AexprDistinct | K::AexprNotDistinct | K::AexprNullif) => Some("="),
+            Some(_) => Some("<"),
         };
-        !compares || self.compares_own([node.node("lexpr"), node.node("rexpr")].into_iter().flatten(), block)
+        let operands = [node.node("lexpr"), node.node("rexpr")].into_iter().flatten();
+        comparison.is_none_or(|op| self.compares_own(op, operands, block))
     }
 
-    /// True when a comparison of these is possibly none of `pg_catalog`, or one of texts whose collations contradict
-    /// each other: those of built-in types never fail on values of one column.
-    fn compares_own<'n>(&self, operands: impl IntoIterator<Item = &'n Node>, block: &Block<'_>) -> bool {
+    /// True when a comparison of these may run a function that is not of `pg_catalog` or an extension, or is one of
+    /// texts whose collations contradict each other: others never fail on values of one column. A function of the
+    /// database's own can stand behind an operator, and tell how far bounds of a range are from each other.
+    fn compares_own<'n>(
+        &self,
+        op: &str,
+        operands: impl IntoIterator<Item = &'n Node>,
+        block: &Block<'_>,
+    ) -> bool {
         let catalog = self.cx.context.catalog;
         let operands: Vec<&Node> = operands.into_iter().collect();
-        let types = catalog.foreign_types.values().any(|kind| matches!(kind, 'b' | 'm' | 'r'));
+        let ranges = !matches!(op, "=" | "<>" | "!=")
+            && catalog.foreign_types.values().any(|kind| matches!(kind, 'm' | 'r'));
         let operators = catalog.own_code.operators.keys().any(|op| is_comparison(op));
         let unknown = || operands.iter().any(|o| !self.is_built_in(o, block));
-        operators || (types && unknown()) || self.may_contradict(operands.iter().copied(), block)
+        operators || (ranges && unknown()) || self.may_contradict(operands.iter().copied(), block)
     }
 
     /// True when the value is certainly of a type of `pg_catalog`.
