@@ -238,6 +238,14 @@ impl Catalog {
         self.relations.get(&oid)
     }
 
+    /// True when a function of this name, of the database's own, is or may be a condition. One of SQL the planner puts its
+    /// text in place of.
+    pub fn is_own_condition(&self, name: &str) -> bool {
+        const BOOL: Oid = 16;
+        let own = |f: &Function| f.schema != "pg_catalog" && f.kind == 'f' && f.result == BOOL;
+        self.functions.get(name).is_some_and(|all| all.iter().any(own))
+    }
+
     /// The relation and all below it by `pg_inherits`, partitions and children: rows of each are reached through it.
     fn family(&self, oid: Oid) -> HashSet<Oid> {
         let mut family = HashSet::from([oid]);

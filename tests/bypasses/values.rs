@@ -40,6 +40,10 @@ const WAYS: &[(u16, &str)] = &[
     (135, "SELECT count(*) FROM people WHERE id = -1 AND code ~ 5"),
     (135, "SELECT count(*) FROM people WHERE id = -1 AND r << '[100,200)'"),
     (135, "SELECT count(*) FROM people WHERE id = -1 AND r && '[100,200)'"),
+    (135, "SELECT count(*) FROM people WHERE id = -1 AND pg_catalog.\"like\"(code, '%CANARY\\')"),
+    (135, "SELECT count(*) FROM people WHERE id = -1 AND NOT pg_catalog.textlike(code, '%CANARY\\')"),
+    (135, "SELECT count(*) FROM people WHERE id = -1 AND pg_catalog.texticlike(code, '%CANARY\\') = true"),
+    (135, "SELECT count(*) FROM people WHERE id = -1 AND alike(code, '%CANARY\\')"),
     (135, "UPDATE people SET title = title WHERE id = -1 AND code LIKE '%CANARY\\'"),
     (135, "DELETE FROM people WHERE id = -1 AND code ~ 5"),
     // Collations that contradict each other.
@@ -116,7 +120,10 @@ fn proxy<'a>(database: &Database<'a>) -> Proxy<'a> {
             config.find("[[table]]").zip(config.find("[reference]")).expect("the policy of the list");
         let people = "[[table]]\nname = \"public.people\"\nclass = \"notes\"\nkey = \"mrn\"\n\n[reference]\ntables = []\n";
         let roles = config.find("[role.nurse]").expect("a role");
-        let role = config[roles..].replace("[role.nurse.masks.\"public.patients\"]\nssn = \"null\"", "");
+        let role = config[roles..].replace(
+            "[role.nurse.masks.\"public.patients\"]\nssn = \"null\"",
+            "functions = [\"public.alike\"]",
+        );
         format!("{}{people}\n{role}", &config[..tables.0])
     })
 }

@@ -6,6 +6,7 @@ CREATE FUNCTION far(float8, float8) RETURNS float8 LANGUAGE plpgsql IMMUTABLE AS
 CREATE TYPE span AS RANGE (subtype = float8, subtype_diff = far);
 CREATE FUNCTION is_number(text, int4) RETURNS bool LANGUAGE plpgsql IMMUTABLE STRICT AS 'BEGIN RETURN $1::int4 = $2; END';
 CREATE OPERATOR ~ (LEFTARG = text, RIGHTARG = int4, FUNCTION = is_number, RESTRICT = eqsel, JOIN = eqjoinsel);
+CREATE FUNCTION alike(text, text) RETURNS bool LANGUAGE sql IMMUTABLE AS 'SELECT $1 LIKE $2';
 CREATE COLLATION loose (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
 CREATE TABLE people (
     id int4 PRIMARY KEY, mrn int4 NOT NULL, code text, ssn text, title text COLLATE "POSIX", body text COLLATE "C",

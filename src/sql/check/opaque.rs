@@ -8,6 +8,7 @@ use super::Checker;
 use super::safe::{is_comparison, string_const};
 use super::total::like_pattern;
 use super::types::{Block, Ty, of_type_name};
+use crate::sql::functions::is_estimated;
 use crate::sql::tree::Node;
 
 /// Operators of `pg_catalog` that give no condition.
@@ -27,7 +28,12 @@ impl Checker<'_> {
         }
         match node.kind {
             // Nothing in them is taken for a condition; a query is judged for itself.
-            "SelectStmt" | "CaseExpr" | "FuncCall" | "CoalesceExpr" | "MinMaxExpr" | "AArrayExpr" => false,
+            "SelectStmt" | "CaseExpr" | "CoalesceExpr" | "MinMaxExpr" | "AArrayExpr" => false,
+            "FuncCall" => {
+                let name = node.names("funcname").last().copied().unwrap_or_default();
+                let tried = is_estimated(name) || self.cx.context.catalog.is_own_condition(name);
+                tried && !node.has("over") && reads_column(node) && self.safe(node, block).is_none()
+            }
             "AExpr" if self.could_fail_on_statistics(node, block) => true,
             "SubLink" => {
                 let (operator, test) = (node.names("oper_name"), node.node("testexpr"));

@@ -9,7 +9,7 @@ mod settings;
 mod system;
 mod withheld;
 
-pub(crate) use safe::{SafeCall, safe_call};
+pub(crate) use safe::{SafeCall, is_estimated, safe_call};
 pub(crate) use settings::{Setting, setting, setting_allowed};
 pub(crate) use system::{CLOSED_COLUMNS, system_relation_allowed};
 pub(crate) use withheld::{is_withheld_relation, withheld_function, withheld_relation};

@@ -73,3 +73,28 @@ pub(crate) fn safe_call(name: &str) -> Option<SafeCall> {
         _ => return None,
     })
 }
+
+/// Functions of `pg_catalog` that the planner calls with values of statistics when they are a condition, as it does with
+/// operators: those with a support function that answers `SupportRequestSelectivity` (`pg_proc.prosupport`, 14 to 18).
+const ESTIMATED: [&str; 15] = [
+    "bpcharicregexeq",
+    "bpchariclike",
+    "bpcharlike",
+    "bpcharregexeq",
+    "bytealike",
+    "like",
+    "nameicregexeq",
+    "nameiclike",
+    "namelike",
+    "nameregexeq",
+    "starts_with",
+    "texticregexeq",
+    "texticlike",
+    "textlike",
+    "textregexeq",
+];
+
+/// True for a function that the planner tries on statistics.
+pub(crate) fn is_estimated(name: &str) -> bool {
+    ESTIMATED.contains(&name)
+}

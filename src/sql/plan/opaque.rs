@@ -15,6 +15,7 @@ use sqlparser::parser::Parser;
 use super::walk::{Edit, edit};
 use super::{PlanError, PlanInput, fold};
 use crate::catalog::Catalog;
+use crate::sql::functions::is_estimated;
 
 /// True in every row, which only the run tells.
 const ALWAYS: &str = "pg_catalog.now() IS NOT NULL";
@@ -86,6 +87,10 @@ impl Hider<'_, '_> {
                 all || *any || escape_char.is_some() || anywhere || !ends_well(pattern)
             }
             Expr::SimilarTo { .. } | Expr::RLike { .. } => true,
+            Expr::Function(call) if call.over.is_none() => {
+                let name = call.name.0.last().and_then(|p| p.as_ident()).map(fold).unwrap_or_default();
+                is_estimated(&name) || self.input.catalog.is_own_condition(&name)
+            }
             Expr::BinaryOp { left, op, right } => {
                 use BinaryOperator as B;
                 match op {
