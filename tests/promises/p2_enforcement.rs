@@ -361,7 +361,8 @@ fn whether_a_hidden_row_is_in_the_way_is_not_told_by_nothing() {
         rows.join(", ")
     };
     amy.ok("CREATE TEMP TABLE staged (p int8, m text, f text, s date)");
-    let forms: &[&dyn Fn(i64, &str) -> String] = &[
+    type Form<'a> = &'a dyn Fn(i64, &str) -> String;
+    let forms: &[Form<'_>] = &[
         &|p, m| format!("{team} VALUES ({p}, '{m}', 'f', '2026-01-01') ON CONFLICT DO NOTHING"),
         &|p, m| {
             format!(
