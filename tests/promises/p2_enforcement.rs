@@ -361,6 +361,11 @@ fn whether_a_hidden_row_is_in_the_way_is_not_told_by_nothing() {
         rows.join(", ")
     };
     amy.ok("CREATE TEMP TABLE staged (p int8, m text, f text, s date)");
+    let update_where = |p: i64, m: &str, condition: &str| {
+        format!(
+            "{team} VALUES ({p}, '{m}', 'f', '2026-01-01') ON CONFLICT (patient_id, member) DO UPDATE SET function = 'g' WHERE {condition}"
+        )
+    };
     type Form<'a> = &'a dyn Fn(i64, &str) -> String;
     let forms: &[Form<'_>] = &[
         &|p, m| format!("{team} VALUES ({p}, '{m}', 'f', '2026-01-01') ON CONFLICT DO NOTHING"),
@@ -404,6 +409,11 @@ fn whether_a_hidden_row_is_in_the_way_is_not_told_by_nothing() {
                 "WITH k AS (SELECT '{m}' AS m) {team} SELECT {p}, m, 'f', date '2026-01-01' FROM k UNION ALL SELECT {p}, m, 'g', now() FROM k ON CONFLICT DO NOTHING"
             )
         },
+        // A condition that is known to be false leaves no other to look at.
+        &|p, m| update_where(p, m, "false"),
+        &|p, m| update_where(p, m, "NULL"),
+        &|p, m| update_where(p, m, "1 = 2 AND care_team.function = 'f'"),
+        &|p, m| update_where(p, m, "excluded.function = 'none'"),
     ];
     for (n, form) in forms.iter().enumerate() {
         for (patient, member) in

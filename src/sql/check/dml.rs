@@ -4,6 +4,7 @@ use pg_query::protobuf::OnConflictAction;
 
 use super::block::{Cte, Env, Facts, Inserted, Place};
 use super::expected::{conjuncts, expression};
+use super::opaque::is_hidden;
 use super::placement::{From, Pending};
 use super::types::{Block, Item, columns_of};
 use super::{CheckContext, Checker, Demand, Outcome, fail};
@@ -122,6 +123,11 @@ impl Checker<'_> {
             match self.behind_visible(condition, &pending)? {
                 Some(inside) => self.expression(inside, &block, env, false, "DO UPDATE")?,
                 None => {
+                    if filtered.is_some() && !is_hidden(condition)? && self.safe(condition, &block).is_some()
+                    {
+                        // The server drops what stands beside a condition that is known to be false.
+                        return fail("a condition of DO UPDATE that may be known before the key is checked");
+                    }
                     self.expression(condition, &block, env, filtered.is_some(), "a condition of DO UPDATE")?;
                 }
             }

@@ -37,12 +37,33 @@ pub enum Opaque {
     All,
 }
 
-/// Hides the operators of `ast` that could fail.
-pub(super) fn operators(ast: &mut Statement, input: &PlanInput<'_>) -> Result<(), PlanError> {
-    let condition = Parser::new(&PostgreSqlDialect {})
+fn always() -> Result<Expr, PlanError> {
+    Parser::new(&PostgreSqlDialect {})
         .try_with_sql(ALWAYS)
         .and_then(|mut parser| parser.parse_expr())
-        .map_err(|e| PlanError::Parse(e.to_string()))?;
+        .map_err(|e| PlanError::Parse(e.to_string()))
+}
+
+fn behind(condition: Expr, result: Expr) -> Expr {
+    Expr::Case {
+        case_token: AttachedToken::empty(),
+        end_token: AttachedToken::empty(),
+        operand: None,
+        conditions: vec![CaseWhen { condition, result }],
+        else_result: None,
+    }
+}
+
+/// A condition as one that only the run tells, even when it is a constant: what stands beside it is looked at.
+pub(super) fn hidden(condition: Expr) -> Result<Expr, PlanError> {
+    // Keeps a bare NULL or parameter a boolean.
+    let result = Expr::IsTrue(Box::new(Expr::Nested(Box::new(condition))));
+    Ok(behind(always()?, result))
+}
+
+/// Hides the operators of `ast` that could fail.
+pub(super) fn operators(ast: &mut Statement, input: &PlanInput<'_>) -> Result<(), PlanError> {
+    let condition = always()?;
     let plain = match input.opaque {
         Opaque::Operators | Opaque::All => HashMap::new(),
         Opaque::Comparisons => plain_names(input.catalog),
@@ -184,13 +205,7 @@ impl Edit for Hider<'_, '_> {
             return;
         }
         let result = std::mem::replace(expr, Expr::Tuple(Vec::new()));
-        *expr = Expr::Case {
-            case_token: AttachedToken::empty(),
-            end_token: AttachedToken::empty(),
-            operand: None,
-            conditions: vec![CaseWhen { condition: self.condition.clone(), result }],
-            else_result: None,
-        };
+        *expr = behind(self.condition.clone(), result);
         self.inside = true;
     }
 }

@@ -15,7 +15,7 @@ use super::dml::{changes_key, reads_mask, trees};
 use super::walk::{Edit, edit};
 use super::{
     Fence, Occurrence, Placeholders, PlanError, PlanInput, any_expr, any_query, first, group, lock, merge,
-    occurrence_of, split,
+    occurrence_of, opaque, split,
 };
 use crate::policy::{
     DerivedShape, GuardParams, Steady, derived_table, guard_conjunct, holds_rows, is_steady, our_alias,
@@ -357,8 +357,12 @@ impl Placer<'_, '_> {
                         ..
                     })) = &mut insert.on
                 {
-                    if let Some(condition) = update.selection.take_if(|_| self.input.fence != Fence::None) {
-                        update.selection = Some(self.behind_visible(condition, &[n]));
+                    // A condition that is known to be false would take the check of the key with it.
+                    if let Some(condition) = update.selection.take() {
+                        update.selection = Some(match self.input.fence {
+                            Fence::None => opaque::hidden(condition)?,
+                            _ => self.behind_visible(condition, &[n]),
+                        });
                     }
                     self.filter(&mut update.selection, vec![n]);
                     let o = &self.occurrences[n];
