@@ -44,6 +44,16 @@ const WAYS: &[(u16, &str)] = &[
     (135, "SELECT count(*) FROM people WHERE id = -1 AND NOT pg_catalog.textlike(code, '%CANARY\\')"),
     (135, "SELECT count(*) FROM people WHERE id = -1 AND pg_catalog.texticlike(code, '%CANARY\\') = true"),
     (135, "SELECT count(*) FROM people WHERE id = -1 AND alike(code, '%CANARY\\')"),
+    // What another block puts in its place.
+    (
+        135,
+        "SELECT count(*) FROM people p, LATERAL (VALUES (p.r < '[100,200)')) v (c) WHERE p.id = -1 AND v.c",
+    ),
+    // What is always taken the planner puts in place of the whole CASE.
+    (135, "SELECT count(*) FROM people WHERE id = -1 AND r < '[100,200)'"),
+    (135, "SELECT count(*) FROM people WHERE id = -1 AND CASE WHEN true THEN r < '[100,200)' END"),
+    (135, "SELECT count(*) FROM people WHERE id = -1 AND CASE 1 WHEN 2 THEN true ELSE r >= '[100,200)' END"),
+    (135, "SELECT count(*) FROM people WHERE id = -1 AND CASE WHEN true THEN code LIKE '%CANARY\\' END"),
     (135, "UPDATE people SET title = title WHERE id = -1 AND code LIKE '%CANARY\\'"),
     (135, "DELETE FROM people WHERE id = -1 AND code ~ 5"),
     // Collations that contradict each other.

@@ -199,9 +199,10 @@ impl Checker<'_> {
                 Place::Derived => !fenced,
                 Place::Sublink => true,
             };
-        if place != Place::Top {
+        if place != Place::Top || env.block.is_some() {
             // It may become a condition of the block around.
-            select.nodes("target_list").for_each(|target| self.estimates(target, &block));
+            let values = select.nodes("values_lists").flat_map(|row| row.nodes("items"));
+            select.nodes("target_list").chain(values).for_each(|value| self.estimates(value, &block));
         }
         self.list(select, &block, env, list_exposed, exposed)?;
         for (alias, masked) in &from.unread {

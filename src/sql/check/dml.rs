@@ -123,8 +123,7 @@ impl Checker<'_> {
             match self.behind_visible(condition, &pending)? {
                 Some(inside) => self.expression(inside, &block, env, false, "DO UPDATE")?,
                 None => {
-                    if filtered.is_some() && !is_hidden(condition)? && self.safe(condition, &block).is_some()
-                    {
+                    if filtered.is_some() && !is_hidden(condition) && self.safe(condition, &block).is_some() {
                         // The server drops what stands beside a condition that is known to be false.
                         return fail("a condition of DO UPDATE that may be known before the key is checked");
                     }

@@ -1,14 +1,15 @@
 //! What the planner evaluates by itself: to estimate a condition it runs its operator on values of the column's
 //! statistics, which are those of all rows, hidden ones included; a fence does not stand in its way. An operator that
-//! could fail on a value has to stand where the planner does not look for conditions: in a CASE.
+//! could fail on a value has to stand where the planner does not look for conditions: in a CASE whose condition only the
+//! run tells.
 
 use pg_query::protobuf::AExprKind;
 
+use super::Checker;
 use super::expected::expression;
 use super::safe::{is_comparison, string_const};
 use super::total::like_pattern;
 use super::types::{Block, Ty, of_type_name};
-use super::{Checker, Outcome};
 use crate::sql::functions::is_estimated;
 use crate::sql::tree::Node;
 
@@ -29,7 +30,14 @@ impl Checker<'_> {
         }
         match node.kind {
             // Nothing in them is taken for a condition; a query is judged for itself.
-            "SelectStmt" | "CaseExpr" | "CoalesceExpr" | "MinMaxExpr" | "AArrayExpr" => false,
+            "SelectStmt" | "MinMaxExpr" | "AArrayExpr" => false,
+            "CaseExpr" if is_hidden(node) => false,
+            // Of a CASE of the client's whose conditions are constants the planner leaves the result alone. Its conditions
+            // are never taken for one of the statement's.
+            "CaseExpr" => {
+                let results = node.nodes("args").filter_map(|when| when.node("result"));
+                results.chain(node.node("defresult")).any(|result| self.is_estimated(result, block))
+            }
             "FuncCall" => {
                 let name = node.names("funcname").last().copied().unwrap_or_default();
                 let tried = is_estimated(name) || self.cx.context.catalog.is_own_condition(name);
@@ -132,9 +140,10 @@ fn reads_column(node: &Node) -> bool {
 }
 
 /// True for what only the run tells, whatever stands in it: `CASE WHEN pg_catalog.now() IS NOT NULL THEN ... END`.
-pub(super) fn is_hidden(node: &Node) -> Outcome<bool> {
-    let always = expression("pg_catalog.now() IS NOT NULL")?;
+pub(super) fn is_hidden(node: &Node) -> bool {
     let whens: Vec<&Node> = node.nodes("args").collect();
-    let one = matches!(whens.as_slice(), [when] if when.node("expr") == Some(&always));
-    Ok(node.kind == "CaseExpr" && one && !node.has("arg") && !node.has("defresult"))
+    let [when] = whens.as_slice() else { return false };
+    let test = when.node("expr").filter(|e| e.kind == "NullTest" && e.has("arg"));
+    let always = || expression("pg_catalog.now() IS NOT NULL").is_ok_and(|always| test == Some(&always));
+    node.kind == "CaseExpr" && !node.has("arg") && !node.has("defresult") && test.is_some() && always()
 }

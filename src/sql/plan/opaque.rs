@@ -5,13 +5,11 @@
 
 use std::collections::HashMap;
 
-use sqlparser::ast::helpers::attached_token::AttachedToken;
-use sqlparser::ast::{
-    BinaryOperator, CaseWhen, Expr, Ident, Select, SelectItem, Statement, UnaryOperator, Value,
-};
+use sqlparser::ast::{BinaryOperator, Expr, Ident, Select, SelectItem, Statement, UnaryOperator, Value};
 use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::Parser;
 
+use super::place::case_when;
 use super::walk::{Edit, edit};
 use super::{PlanError, PlanInput, fold};
 use crate::catalog::Catalog;
@@ -44,21 +42,11 @@ fn always() -> Result<Expr, PlanError> {
         .map_err(|e| PlanError::Parse(e.to_string()))
 }
 
-fn behind(condition: Expr, result: Expr) -> Expr {
-    Expr::Case {
-        case_token: AttachedToken::empty(),
-        end_token: AttachedToken::empty(),
-        operand: None,
-        conditions: vec![CaseWhen { condition, result }],
-        else_result: None,
-    }
-}
-
 /// A condition as one that only the run tells, even when it is a constant: what stands beside it is looked at.
 pub(super) fn hidden(condition: Expr) -> Result<Expr, PlanError> {
     // Keeps a bare NULL or parameter a boolean.
     let result = Expr::IsTrue(Box::new(Expr::Nested(Box::new(condition))));
-    Ok(behind(always()?, result))
+    Ok(case_when(always()?, result))
 }
 
 /// Hides the operators of `ast` that could fail.
@@ -205,7 +193,7 @@ impl Edit for Hider<'_, '_> {
             return;
         }
         let result = std::mem::replace(expr, Expr::Tuple(Vec::new()));
-        *expr = behind(self.condition.clone(), result);
+        *expr = case_when(self.condition.clone(), result);
         self.inside = true;
     }
 }

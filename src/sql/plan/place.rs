@@ -410,7 +410,7 @@ impl Placer<'_, '_> {
 }
 
 /// `CASE WHEN condition THEN result END`.
-fn case_when(condition: Expr, result: Expr) -> Expr {
+pub(super) fn case_when(condition: Expr, result: Expr) -> Expr {
     Expr::Case {
         case_token: AttachedToken::empty(),
         end_token: AttachedToken::empty(),
