@@ -100,8 +100,27 @@ SELECT c.conrelid, c.confrelid,
        ARRAY(SELECT a.attname::pg_catalog.text FROM pg_catalog.unnest(c.confkey) WITH ORDINALITY k (n, i)
                JOIN pg_catalog.pg_attribute a ON a.attrelid = c.confrelid AND a.attnum = k.n ORDER BY k.i),
        c.confdeltype::pg_catalog.text, c.confupdtype::pg_catalog.text
-  FROM pg_catalog.pg_constraint c WHERE c.contype = 'f' AND c.conparentid = 0
+  FROM pg_catalog.pg_constraint c
+ WHERE c.contype = 'f' AND c.conparentid = 0
+   AND (NOT $1 OR c.confdeltype IN ('c', 'n', 'd') OR c.confupdtype IN ('c', 'n', 'd'))
  ORDER BY c.conrelid, c.conname";
+
+/// Foreign keys; with `acting` those alone that change rows when what they refer to is changed.
+pub(super) async fn foreign_keys(client: &Client, acting: bool) -> Result<Vec<ForeignKey>, CatalogError> {
+    rows(client, "foreign keys", FOREIGN_KEYS, &[&acting], |r| {
+        Ok(ForeignKey {
+            from: r.try_get(0)?,
+            to: r.try_get(1)?,
+            columns: r.try_get(2)?,
+            references: r.try_get(3)?,
+            actions: [4, 5].map(|i| {
+                let letter: Result<String, _> = r.try_get(i);
+                letter.ok().and_then(|l| l.chars().next()).unwrap_or('a')
+            }),
+        })
+    })
+    .await
+}
 
 const CONSTRAINTS: &str = "\
 SELECT c.conrelid, c.conname::pg_catalog.text, true,
@@ -188,19 +207,7 @@ pub async fn facts(
     assignment: Option<&QualifiedName>,
 ) -> Result<Facts, CatalogError> {
     let mut out = Facts {
-        foreign_keys: rows(client, "foreign keys", FOREIGN_KEYS, &[], |r| {
-            Ok(ForeignKey {
-                from: r.try_get(0)?,
-                to: r.try_get(1)?,
-                columns: r.try_get(2)?,
-                references: r.try_get(3)?,
-                actions: [4, 5].map(|i| {
-                    let letter: Result<String, _> = r.try_get(i);
-                    letter.ok().and_then(|l| l.chars().next()).unwrap_or('a')
-                }),
-            })
-        })
-        .await?,
+        foreign_keys: foreign_keys(client, false).await?,
         constraints: rows(client, "constraints", CONSTRAINTS, &[], |r| {
             Ok(Constraint {
                 relation: r.try_get(0)?,

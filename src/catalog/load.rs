@@ -182,7 +182,11 @@ h (part, rows, hash) AS (
       FROM pg_catalog.pg_opclass WHERE oid >= 16384
     UNION ALL
     SELECT 20, count(*), bit_xor(hash_record_extended(ROW(oid, typdefault), 20))
-      FROM pg_catalog.pg_type WHERE typtype = 'd' AND oid >= 16384)
+      FROM pg_catalog.pg_type WHERE typtype = 'd' AND oid >= 16384
+    UNION ALL
+    SELECT 21, count(*), bit_xor(hash_record_extended(ROW(oid, xmin), 21))
+      FROM pg_catalog.pg_constraint
+     WHERE contype = 'f' AND conparentid = 0 AND (confdeltype IN ('c', 'n', 'd') OR confupdtype IN ('c', 'n', 'd')))
 SELECT string_agg(rows || ':' || coalesce(hash, 0), ' ' ORDER BY part) FROM h";
 
 /// Takes a snapshot. The connection must be the proxy's own: its search path is set to empty, so
@@ -254,6 +258,7 @@ async fn read(client: &Client, epoch: u64) -> Result<Catalog, CatalogError> {
             .await?,
         views,
         views_missing,
+        foreign_keys: super::facts::foreign_keys(client, true).await?,
         server_version,
         relations,
         by_name,

@@ -200,6 +200,8 @@ pub struct Catalog {
     pub views: HashMap<Oid, View>,
     /// True when some could not be asked for: another session holds a lock on what they read.
     pub views_missing: bool,
+    /// Foreign keys with an action; those that partitions inherit are left out.
+    pub foreign_keys: Vec<ForeignKey>,
     /// Functions of the database's own that run without being named.
     pub own_code: OwnCode,
     /// Role memberships: role name to every role it is a member of, directly or not, itself included.
@@ -258,6 +260,17 @@ impl Catalog {
                 return family;
             }
         }
+    }
+
+    /// The relation with all above and below it by `pg_inherits`: a row of it can be one of each of them.
+    pub fn kin(&self, oid: Oid) -> HashSet<Oid> {
+        let mut kin = self.family(oid);
+        let mut todo = vec![oid];
+        while let Some(at) = todo.pop() {
+            let parents = self.relation(at).map(|r| r.parents.as_slice()).unwrap_or_default();
+            todo.extend(parents.iter().copied().filter(|parent| kin.insert(*parent)));
+        }
+        kin
     }
 
     /// True when the server computes a column that `is_one` says from others of the row (`GENERATED ALWAYS AS`), in

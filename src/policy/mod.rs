@@ -3,6 +3,7 @@
 //! A [`Policy`] is what the configuration says, by name. A [`BoundPolicy`] is the same held
 //! against a catalog snapshot, by OID. Reload is a value swap. What cannot be read denies.
 
+mod actions;
 mod bound;
 mod category;
 mod cells;
@@ -20,6 +21,7 @@ mod steady;
 mod terms;
 mod way;
 
+pub use actions::{Chain, Change, chains, reached_keys, untouched};
 pub use bound::{Access, BoundPolicy, BoundTable, Denial};
 pub use category::{ColumnCategory, Labels, RowCategory, Seen, Values, limits};
 pub use cells::{CELL_AGGREGATES, cell_condition, difference_condition, differences};

@@ -322,7 +322,10 @@ impl Decider<'_> {
         let Context { role, policy, catalog, namespace, .. } = self.context;
         let context = resolve::Context { role, bound: policy, catalog, namespace };
         let own_code =
-            role.is_restricted().then(|| resolve::own_code_refusal(&self.statement.root, &context));
+            role.is_restricted().then(|| resolve::own_code_refusal(&self.statement.root, &context)).flatten();
+        let actions = || {
+            role.is_restricted().then(|| resolve::actions_refusal(&self.statement.root, &context)).flatten()
+        };
         let mut decision = resolve::decide(self.statement, &context);
         let mut unknown_relation = false;
         if let Decision::UnknownRelation { otherwise, .. } = decision {
@@ -331,7 +334,7 @@ impl Decider<'_> {
         }
         let verdict = match decision {
             // What stands around it, or in place of a relation, makes no difference.
-            _ if let Some(refusal) = own_code.flatten() => Verdict::Refused(refusal),
+            _ if let Some(refusal) = own_code.or_else(actions) => Verdict::Refused(refusal),
             Decision::Copy { relations } => self.copy(&relations, &mut unknown_relation),
             // Nothing protected can be in it, or the session looks at what it names.
             Decision::Verbatim | Decision::Session(_) => Verdict::Verbatim,

@@ -79,8 +79,8 @@ impl Lint<'_> {
                 key.columns.join(", "),
                 to.name
             );
-            let help = "no guard and no record sees what the server does by itself: \
-                        use NO ACTION, or put the patient key into the foreign key";
+            let help = "a write of a filtered role that would change a row which it may not see so finds no row, \
+                        and records are less exact: use NO ACTION, or put the patient key into the foreign key";
             self.push(Level::Warning, "foreign-key-action", &from.name, message, help);
         }
     }

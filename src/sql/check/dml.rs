@@ -9,7 +9,7 @@ use super::placement::{From, Pending};
 use super::types::{Block, Item, columns_of};
 use super::{CheckContext, Checker, Demand, Outcome, fail};
 use crate::catalog::Oid;
-use crate::policy::{RESERVED_PREFIX, returned_column};
+use crate::policy::{Chain, Change, RESERVED_PREFIX, chains, returned_column, untouched};
 use crate::sql::parse::is_reserved;
 use crate::sql::tree::{Node, Tree};
 
@@ -32,6 +32,11 @@ fn shown_masked(demand: Option<&Demand<'_>>, alias: &str, cx: &CheckContext<'_>)
     let columns = relation.columns.iter();
     let texts = columns.filter_map(|c| returned_column(table, c, alias, &demand.masks, params));
     texts.map(|text| expression(&text)).collect()
+}
+
+/// The change that a write, or an action of one, makes to the columns it names.
+pub(super) fn updated(write: &Node) -> Change {
+    Change::Update(write.nodes("target_list").map(|t| t.str("name").to_owned()).collect())
 }
 
 impl Checker<'_> {
@@ -114,6 +119,9 @@ impl Checker<'_> {
             let Some(found) = found else { return fail("the patient of a proposed row is not checked") };
             self.exempt(conditions.remove(found));
             self.writes_no_link(conflict, "target_list", oid)?;
+            if self.chains(&updated(conflict), oid)?.iter().any(Chain::hides) {
+                return fail("DO UPDATE that changes rows of other tables by a foreign key");
+            }
         }
         // Visible here only: what was proposed for insertion, the client's own.
         let excluded = Item { alias: "excluded".to_owned(), oid: None, columns: target.columns.clone() };
@@ -159,6 +167,10 @@ impl Checker<'_> {
             pending.extend(self.item_of(node, env, &mut from)?);
         }
         let conditions = self.claim(conjuncts(change.field("where_clause")), &pending, "WHERE")?;
+        let conditions = match filtered {
+            Some(oid) => self.claim_untouched(conditions, change, oid, &alias)?,
+            None => conditions,
+        };
         let mut conditions = self.asked_first(conditions, &mut from)?;
         conditions.append(&mut from.conditions);
         if let Some(oid) = filtered
@@ -201,6 +213,38 @@ impl Checker<'_> {
         // Last: by now the masked forms of other occurrences are exempt.
         self.reads_unmasked(change, &masked, &alias, false)?;
         Ok(Facts::default())
+    }
+
+    /// The foreign keys by which a change of rows changes rows of other tables.
+    pub(super) fn chains(&self, change: &Change, oid: Oid) -> Outcome<Vec<Chain<'_>>> {
+        let context = self.cx.context;
+        chains(context.bound, context.role, context.catalog, oid, change).or_else(fail)
+    }
+
+    /// Removes from `conditions` those that keep a write from rows of other tables that are hidden; fails when one is
+    /// missing.
+    fn claim_untouched<'n>(
+        &mut self,
+        conditions: Vec<&'n Node>,
+        change: &Node,
+        oid: Oid,
+        alias: &str,
+    ) -> Outcome<Vec<&'n Node>> {
+        let context = self.cx.context;
+        let change = if change.kind == "DeleteStmt" { Change::Delete } else { updated(change) };
+        let chains = self.chains(&change, oid)?;
+        let expected = untouched(context.bound, context.catalog, &chains, alias, self.cx.params);
+        let mut rest = conditions;
+        for text in expected {
+            let part = expression(&text)?;
+            let (found, others): (Vec<_>, Vec<_>) = rest.into_iter().partition(|n| **n == part);
+            if found.is_empty() {
+                return fail(format!("nothing keeps \"{alias}\" from rows of others that refer to it"));
+            }
+            found.into_iter().for_each(|n| self.exempt(n));
+            rest = others;
+        }
+        Ok(rest)
     }
 
     /// Exempts what a write returns of masked columns as the policy shows it.

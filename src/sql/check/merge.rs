@@ -8,12 +8,13 @@
 use pg_query::protobuf::{CmdType, MergeMatchKind};
 
 use super::block::Env;
+use super::dml::updated;
 use super::expected::{conjuncts, expression};
 use super::placement::{From, Pending};
 use super::types::{Block, Ty, of_type_name};
 use super::{Checker, Outcome, fail};
 use crate::catalog::Oid;
-use crate::policy::{RESERVED_PREFIX, merged_key_check};
+use crate::policy::{Chain, Change, RESERVED_PREFIX, merged_key_check};
 use crate::sql::tree::{Node, Tree};
 
 fn match_kind(clause: &Node) -> Option<MergeMatchKind> {
@@ -114,6 +115,16 @@ impl Checker<'_> {
             self.writes_no_link(clause, "target_list", oid)?;
             if command(clause) == Some(CmdType::CmdDelete) {
                 self.takes_no_label_off(oid)?;
+            }
+            let change = match command(clause) {
+                Some(CmdType::CmdDelete) => Some(Change::Delete),
+                Some(CmdType::CmdUpdate) => Some(updated(clause)),
+                _ => None,
+            };
+            if let Some(change) = change
+                && self.chains(&change, oid)?.iter().any(Chain::hides)
+            {
+                return fail("MERGE that changes rows of other tables by a foreign key");
             }
             if let Some(expected) = self.merged_key(clause, oid, alias)? {
                 condition = self.checked_key(condition, &expected)?;

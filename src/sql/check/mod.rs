@@ -32,8 +32,8 @@ use crate::policy::{Access, GuardParams, TableMasks};
 use crate::sql::StatementKind;
 use crate::sql::parse::parse_ours;
 use crate::sql::resolve::{
-    Context, ProtectedOccurrence, Resolution, Usage, check_guarded, check_mentions, has_protected_child,
-    own_code_refusal, resolve_name, survey,
+    Context, ProtectedOccurrence, Resolution, Usage, actions_refusal, check_guarded, check_mentions,
+    has_protected_child, own_code_refusal, resolve_name, survey,
 };
 use crate::sql::tree::{Node, Tree};
 
@@ -197,6 +197,11 @@ impl<'a> Checker<'a> {
         }
         if context.role.is_restricted()
             && let Some(refusal) = own_code_refusal(&pruned, &context)
+        {
+            return fail(refusal.message);
+        }
+        if context.role.is_restricted()
+            && let Some(refusal) = actions_refusal(&pruned, &context)
         {
             return fail(refusal.message);
         }

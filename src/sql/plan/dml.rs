@@ -9,10 +9,13 @@ use sqlparser::ast::{
 };
 
 use super::{
-    Occurrence, Placeholders, PlanError, PlanInput, any_expr, fold, ident, occurrence_of, offered, with,
+    Occurrence, Placeholders, PlanError, PlanInput, actions, any_expr, fold, ident, occurrence_of, offered,
+    with,
 };
 use crate::catalog::{Column, QualifiedName, quote_ident};
-use crate::policy::{GuardParams, bound_keys, new_key_check_beside, our_alias, returned_column};
+use crate::policy::{
+    Access, GuardParams, bound_keys, new_key_check_beside, our_alias, reached_keys, returned_column,
+};
 use crate::sql::PinValue;
 use crate::sql::lineage::{Analysis, Evidence, WriteWitness, carry_write, compares, constant};
 
@@ -43,6 +46,7 @@ pub(super) fn witness(
         texts,
         told,
         sets: Vec::new(),
+        reached: Vec::new(),
         reasons: Vec::new(),
         checks: 0,
         keys: 0,
@@ -67,6 +71,7 @@ pub(super) fn witness(
         }
     }
     writer.bound_the_rest()?;
+    writer.sets.append(&mut writer.reached);
     done.sets = writer.sets;
     let reasons = writer.reasons;
     if done.sets.is_empty() {
@@ -235,6 +240,8 @@ pub(super) struct Writer<'a, 'b> {
     told: Vec<bool>,
     /// `text[]` expressions: keys of rows that no reply shows, bounds.
     pub(super) sets: Vec<String>,
+    /// The same of rows that the server changes by itself.
+    reached: Vec<String>,
     reasons: Vec<&'static str>,
     checks: usize,
     keys: usize,
@@ -266,6 +273,9 @@ impl Writer<'_, '_> {
         }
         if let Some(o) = o {
             writes_no_link(write, o, self.input)?;
+        }
+        if let Some(n) = target {
+            self.with_it(write, n)?;
         }
         let (trees, selection) = trees(write);
         let seen = match write {
@@ -434,6 +444,37 @@ impl Writer<'_, '_> {
         if !self.reasons.contains(&reason) {
             self.reasons.push(reason);
         }
+    }
+
+    /// Records the rows of other tables that the server changes with those of occurrence `n`.
+    fn with_it(&mut self, write: &Statement, n: usize) -> Result<(), PlanError> {
+        let (o, input) = (&self.occurrences[n], self.input);
+        for chain in actions::of_write(write, o, input)? {
+            let alias = our_alias();
+            let masked = |oid| match input.policy.access(input.role, oid) {
+                Access::Protected { masks, .. } => Some(!masks.is_empty()),
+                Access::Free => Some(false),
+                Access::Denied(_) => None,
+            };
+            let all: Option<Vec<bool>> =
+                chain.relations().chain(std::iter::once(o.relation.oid)).map(masked).collect();
+            let set = match all {
+                Some(all) if !all.contains(&true) => {
+                    let rows = (o.relation.oid, alias.as_str(), self.analysis.local[n].as_slice());
+                    reached_keys(input.policy, input.role, input.catalog, rows, &chain, self.params)
+                }
+                // Anyone whom the user sees.
+                _ => {
+                    let filter = o.filter.then_some(self.params);
+                    bound_keys(&input.policy.policy, o.table, &alias, filter, &[])
+                }
+            };
+            self.reached.push(set);
+            if !self.reasons.contains(&"FOREIGN_KEY") {
+                self.reasons.push("FOREIGN_KEY");
+            }
+        }
+        Ok(())
     }
 
     /// The bounds of what no write tells and no pin covers.

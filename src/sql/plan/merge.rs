@@ -9,8 +9,8 @@ use sqlparser::ast::{
 };
 
 use super::dml::reads_mask;
-use super::{Occurrence, Placeholders, PlanError, PlanInput, any_expr, fold, occurrence_of};
-use crate::policy::{GuardParams, merged_key_check};
+use super::{Occurrence, Placeholders, PlanError, PlanInput, actions, any_expr, fold, occurrence_of};
+use crate::policy::{Change, GuardParams, merged_key_check};
 
 /// The protected table that a MERGE changes.
 pub(super) fn target_of(merge: &Merge) -> Option<usize> {
@@ -75,6 +75,19 @@ fn judge_merge(
             format!("a write on {} that reads a column masked for this role", o.table.name),
             "name only columns that are not masked",
         ));
+    }
+    for clause in &merge.clauses {
+        let change = match &clause.action {
+            MergeAction::Delete { .. } => Change::Delete,
+            MergeAction::Update(_) => {
+                let all = || o.relation.columns.iter().map(|c| c.name.clone()).collect();
+                Change::Update(written(clause, o).map_or_else(all, |names| names.into_iter().collect()))
+            }
+            MergeAction::Insert(_) | MergeAction::DoNothing { .. } => continue,
+        };
+        if !actions::of_change(&change, o, input)?.is_empty() {
+            return Err(actions::refused(o, "MERGE"));
+        }
     }
     if !o.filter {
         return Ok(());

@@ -4,6 +4,7 @@
 //! `check`. It refuses early, with a form that works, so that people get a useful text; it is not
 //! the place that keeps a row from leaving.
 
+mod actions;
 mod cells;
 mod depth;
 mod dml;

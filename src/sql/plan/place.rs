@@ -14,12 +14,12 @@ use sqlparser::ast::helpers::attached_token::AttachedToken;
 use super::dml::{changes_key, reads_mask, trees};
 use super::walk::{Edit, edit};
 use super::{
-    Fence, Occurrence, Placeholders, PlanError, PlanInput, any_expr, any_query, first, group, lock, merge,
-    occurrence_of, opaque, split,
+    Fence, Occurrence, Placeholders, PlanError, PlanInput, actions, any_expr, any_query, first, group, lock,
+    merge, occurrence_of, opaque, split,
 };
 use crate::policy::{
     DerivedShape, GuardParams, Steady, derived_table, guard_conjunct, holds_rows, is_steady, our_alias,
-    proposed_key_check, steady_condition, visible_condition,
+    proposed_key_check, steady_condition, untouched, visible_condition,
 };
 use crate::sql::lineage::{Analysis, split_plain};
 
@@ -46,7 +46,8 @@ pub(super) fn guards(
     }
     let steady = occurrences.iter().enumerate().map(|(n, o)| steady(o, o.target || held.contains(&n)));
     let steady = steady.collect();
-    let mut placer = Placer { occurrences, derived, locked, analysis, steady, params, input, texts };
+    let beyond = vec![Vec::new(); occurrences.len()];
+    let mut placer = Placer { occurrences, derived, locked, analysis, steady, beyond, params, input, texts };
     edit(ast, &mut placer)?;
     if input.fence.asks_first() {
         first::items(ast, placer.texts)?;
@@ -116,6 +117,8 @@ struct Placer<'a, 'b> {
     analysis: &'a Analysis,
     /// By occurrence: what its guard needs beside it, as its rows are locked.
     steady: Vec<Option<Steady>>,
+    /// By occurrence: what its guard needs beside it, as rows of other tables are changed with its own.
+    beyond: Vec<Vec<String>>,
     params: GuardParams,
     input: &'a PlanInput<'b>,
     texts: &'a mut Placeholders,
@@ -167,9 +170,14 @@ impl Placer<'_, '_> {
     fn guard(&mut self, n: usize) -> Expr {
         let o = &self.occurrences[n];
         let guard = guard_conjunct(&self.input.policy.policy, o.table, &o.alias, self.params);
-        let text = match self.steady_text(n) {
-            Some(steady) => format!("({guard} AND {steady})"),
-            None => guard,
+        let beside: Vec<String> = self
+            .steady_text(n)
+            .into_iter()
+            .chain(self.beyond.get(n).into_iter().flatten().cloned())
+            .collect();
+        let text = match beside.as_slice() {
+            [] => guard,
+            _ => format!("({guard} AND {})", beside.join(" AND ")),
         };
         Expr::Identifier(self.texts.stand_for(text))
     }
@@ -323,6 +331,13 @@ impl Placer<'_, '_> {
         {
             // Whose the row was is recorded from the snapshot.
             *steady = Some(Steady::Never);
+        }
+        if let Some(n) = actions::target_name(statement).and_then(occurrence_of)
+            && let Some(o) = self.occurrences.get(n).filter(|o| o.filter)
+        {
+            let chains = actions::of_write(statement, o, self.input)?;
+            let (policy, catalog) = (self.input.policy, self.input.catalog);
+            self.beyond[n] = untouched(policy, catalog, &chains, &o.alias, self.params);
         }
         let fenced = self.fence_target(statement);
         match statement {

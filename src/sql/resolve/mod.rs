@@ -4,6 +4,7 @@
 //! Trusted, like `check`: it reads libpg_query's tree only. It does not rewrite anything.
 
 mod access;
+mod actions;
 mod kinds;
 mod open;
 mod own_code;
@@ -17,6 +18,7 @@ pub use survey::{Occurrence, Resolution, Survey, Usage, survey};
 
 use access::{function_refusal, not_mapped};
 pub(crate) use access::{has_protected_child, ruled};
+pub(crate) use actions::refusal as actions_refusal;
 pub use own_code::refused as refused_own_code;
 pub(crate) use own_code::{parameter_refusal, refusal as own_code_refusal};
 pub(crate) use restricted::{guarded as check_guarded, mentions as check_mentions};
@@ -108,6 +110,22 @@ pub fn decide(statement: &Statement, context: &Context<'_>) -> Decision {
     if context.role.is_restricted() {
         restricted::decide(&statement.root, context)
     } else {
-        open::decide(&statement.root, context)
+        with_actions(open::decide(&statement.root, context), statement, context)
     }
+}
+
+/// The same where the server changes rows of patients beside it.
+fn with_actions(decision: Decision, statement: &Statement, context: &Context<'_>) -> Decision {
+    if !matches!(decision, Decision::Verbatim | Decision::NeedsGuard { .. }) {
+        return decision;
+    }
+    let mut relations = actions::reached(&statement.root, context);
+    if relations.is_empty() {
+        return decision;
+    }
+    if let Decision::NeedsGuard { occurrences, .. } = &decision {
+        let tables = occurrences.iter().filter_map(|o| context.bound.tables.get(&o.oid));
+        relations.extend(tables.map(|table| table.rule.name.clone()));
+    }
+    Decision::Unattributed { relations: relations.into_iter().collect(), reason: "FOREIGN_KEY" }
 }
