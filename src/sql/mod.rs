@@ -6,6 +6,7 @@ pub mod cache;
 pub mod check;
 pub mod copy;
 mod copy_options;
+mod deparse;
 pub mod effects;
 mod fixed_names;
 #[cfg(any(test, fuzzing))]

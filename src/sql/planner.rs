@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use super::check::{self, CheckContext, CheckFailure};
+use super::deparse;
 use super::effects::{Effects, effects, moves_names};
 use super::fixed_names;
 use super::locate;
@@ -242,59 +243,6 @@ fn only(text: &str, accept: impl Fn(&Statement) -> bool) -> Option<Planned> {
     })
 }
 
-/// libpg_query's own text of the same tree.
-pub(super) fn deparse(text: &str) -> Option<String> {
-    const LONGEST: usize = 64 * 1024;
-    let deparsed = (text.len() <= LONGEST)
-        .then(|| parse::messages(text, |parsed| parsed.deparse(Default::default()).ok()).ok()?)?;
-    Some(in_rewriters_words(deparsed?))
-}
-
-/// Forms that the rewriter's parser does not know, or loses, in others that PostgreSQL's grammar reads as the same:
-/// `trim(TRAILING FROM x)`, which pgJDBC writes for `{fn length(x)}`, without the FROM (gram.y, `trim_list`), `LIMIT ALL`
-/// as `LIMIT NULL`, and quotes in a string, some of which are printed as fewer, behind backslashes. Whether it means the
-/// same is for the caller to compare.
-fn in_rewriters_words(mut text: String) -> String {
-    let lower = text.to_ascii_lowercase();
-    if !lower.contains("trim") && !lower.contains("limit all") && !text.contains("''") {
-        return text;
-    }
-    let Ok(scanned) = pg_query::scan(&text) else { return text };
-    let tokens: Vec<_> = scanned
-        .tokens
-        .iter()
-        .filter_map(|t| Some(usize::try_from(t.start).ok()?..usize::try_from(t.end).ok()?))
-        .collect();
-    let is = |i: usize, words: &[&str]| {
-        let word = tokens.get(i).and_then(|t| text.get(t.clone())).unwrap_or_default();
-        words.iter().any(|w| word.eq_ignore_ascii_case(w))
-    };
-    let changes = (0..tokens.len()).filter_map(|i| {
-        if is(i, &["limit"]) && is(i + 1, &["all"]) {
-            return Some((tokens[i + 1].clone(), "NULL".to_owned()));
-        }
-        if let Some(quoted) = text.get(tokens[i].clone()).and_then(quotes_behind_backslashes) {
-            return Some((tokens[i].clone(), quoted));
-        }
-        if !is(i, &["trim"]) || !is(i + 1, &["("]) {
-            return None;
-        }
-        let from = i + 2 + usize::from(is(i + 2, &["both", "leading", "trailing"]));
-        is(from, &["from"]).then(|| (tokens[from].clone(), String::new()))
-    });
-    // From the end, so that the places before stay.
-    for (place, words) in changes.collect::<Vec<_>>().into_iter().rev() {
-        text.replace_range(place, &words);
-    }
-    text
-}
-
-/// A string constant with quotes in it in its escaped form.
-fn quotes_behind_backslashes(token: &str) -> Option<String> {
-    let inner = token.strip_prefix('\'')?.strip_suffix('\'')?;
-    inner.contains("''").then(|| format!("E'{}'", inner.replace('\\', "\\\\").replace("''", "\\'")))
-}
-
 /// True when a table is read with ONLY.
 fn reads_only_own(node: &Node) -> bool {
     (node.kind == "RangeVar" && !node.flag("inh")) || node.children().into_iter().any(reads_only_own)
@@ -513,7 +461,7 @@ impl Decider<'_> {
         };
         // libpg_query's own text of the same tree: `TABLE t`, `ISNULL`, `U&""` and the like are
         // written in the common form there.
-        let deparsed = deparse(own).filter(|text| self.reads_the_same(text));
+        let deparsed = deparse::deparse(own, &self.statement.root).filter(|text| self.reads_the_same(text));
         if let Some(text) = &deparsed
             && !only
             && let Ok(ast) = self.faithful_to(text)

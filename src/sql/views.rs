@@ -9,8 +9,9 @@ use std::ops::Range;
 
 use pg_query::protobuf::{ScanToken, Token};
 
+use super::deparse::deparse;
 use super::parse::{Statement, parse_located, parse_ours};
-use super::planner::{Context, deparse};
+use super::planner::Context;
 use super::tree::{Node, Tree, is_location};
 use crate::catalog::{Catalog, Oid, QualifiedName, RelationKind, Resolved, quote_ident};
 
@@ -35,7 +36,7 @@ pub(super) fn expanded(statement: &Statement, context: &Context) -> Option<State
     }
     // `TABLE v` has no place for a subquery; libpg_query's own text of it has.
     let own = in_place(&statement.text, statement, context);
-    own.or_else(|| in_place(&deparse(&statement.text)?, statement, context))
+    own.or_else(|| in_place(&deparse(&statement.text, &statement.root)?, statement, context))
 }
 
 fn in_place(text: &str, statement: &Statement, context: &Context) -> Option<Statement> {
