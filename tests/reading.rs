@@ -48,6 +48,7 @@ fn role(masks: bool) -> Role {
         labels: Default::default(),
         limited: false,
         functions: BTreeSet::new(),
+        channels: BTreeSet::new(),
         break_glass: None,
         privacy_officer: false,
     }

@@ -91,6 +91,7 @@ fn nurse() -> Role {
         masks: BTreeMap::new(),
         masking: Default::default(),
         functions: BTreeSet::new(),
+        channels: BTreeSet::new(),
         break_glass: None,
         privacy_officer: false,
         mode: Default::default(),

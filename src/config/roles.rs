@@ -131,6 +131,8 @@ fn role(
     for text in s.strings(findings, "functions").unwrap_or_default() {
         functions.extend(qualified(findings, &text));
     }
+    let channels = s.strings(findings, "channels").unwrap_or_default();
+    let channels = channels.into_iter().map(Spanned::into_inner).collect();
     let break_glass = s.string(findings, "break_glass");
     let privacy_officer = s.boolean(findings, "privacy_officer", false);
     let mode = super::policy::mode(s, findings).map_or(defaults.mode, Spanned::into_inner);
@@ -191,6 +193,7 @@ fn role(
         masks: masks.named,
         masking: masks.masking,
         functions,
+        channels,
         break_glass: break_glass.map(Spanned::into_inner),
         privacy_officer,
         mode,

@@ -191,6 +191,7 @@ impl Canonical {
             masks,
             masking,
             functions,
+            channels,
             break_glass,
             privacy_officer,
             mode,
@@ -249,6 +250,9 @@ impl Canonical {
         }
         for function in functions {
             self.line("function", &[&function.to_sql()]);
+        }
+        for channel in channels {
+            self.line("channel", &[channel]);
         }
         self.seen("categories", categories);
         self.seen("labels", labels);

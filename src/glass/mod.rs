@@ -23,7 +23,6 @@ mod recognise;
 mod report;
 mod shape;
 mod transition;
-mod write;
 
 pub use answer::{Column, Reply};
 pub use args::{NoParams, ParamValue, ParamValues};
@@ -35,7 +34,6 @@ pub use notice::{Notice, NoticeKind, NoticesSeen};
 pub use recognise::{may_mention, recognise};
 pub use shape::Shape;
 pub use transition::{Binding, Change, Ended, Ending, Extended, Named, Opened, Transition, TransitionError};
-pub use write::{read_only_refusal, variant_for};
 
 use crate::policy::{GlsCode, Refusal};
 

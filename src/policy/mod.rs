@@ -203,6 +203,8 @@ pub struct Role {
     pub masking: Masking,
     /// Functions allowed beyond the defaults, by qualified name.
     pub functions: BTreeSet<QualifiedName>,
+    /// Channels (LISTEN) of which a restricted role gets what was sent, not only that something was.
+    pub channels: BTreeSet<String>,
     /// Break-glass profile, or none: then GLS-203.
     pub break_glass: Option<String>,
     /// May run `pgglass`-side administration such as `glass.revoke` of other people's sessions.
@@ -238,6 +240,7 @@ impl Role {
             masks: BTreeMap::new(),
             masking: Masking::default(),
             functions: BTreeSet::new(),
+            channels: BTreeSet::new(),
             break_glass: None,
             privacy_officer: false,
         }
@@ -253,6 +256,12 @@ impl Role {
             || self.classes.is_some()
             || !self.denied.is_empty()
             || self.limited
+    }
+
+    /// True when what is sent on a channel may reach the role: a trigger, or anybody, can have put values of rows of any
+    /// patient into it.
+    pub fn hears(&self, channel: &[u8]) -> bool {
+        !self.is_restricted() || self.channels.iter().any(|c| c.as_bytes() == channel)
     }
 
     /// True when rows of patients outside are shown masked in some class of tables.

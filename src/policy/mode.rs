@@ -55,8 +55,10 @@ impl Role {
             categories: _,
             labels: _,
             limited: _,
+            channels,
         } = self;
         Role {
+            channels: channels.clone(),
             name: name.clone(),
             scope: Scope::All,
             when: None,

@@ -54,10 +54,16 @@ impl<C: Stream, S: Stream> Session<C, S> {
             ServerTag::NoticeResponse => self.on_notice(&frame)?,
             ServerTag::ParameterStatus => self.on_parameter_status(frame)?,
             ServerTag::NotificationResponse => {
-                if !is_notification(frame.body()) {
+                let Some((head, channel)) = notification(frame.body()) else {
                     return Err(Ended::Protocol("a malformed notification from the server".into()));
+                };
+                if self.role.hears(channel) {
+                    self.show(&frame.into_raw());
+                } else {
+                    // Who sent it may have put values of any row into it.
+                    let quiet = message::notification_without_payload(head)?;
+                    self.show(&quiet);
                 }
-                self.show(&frame.into_raw());
             }
             ServerTag::DataRow => {
                 if let Some(full) = self.on_row(frame)? {
@@ -456,10 +462,12 @@ fn ends_block(tag: &[u8]) -> bool {
 }
 
 /// A process id and two strings, and nothing else: such a message goes to the client whatever is under way, so
-/// another one must not pass for it.
-fn is_notification(body: &[u8]) -> bool {
+/// another one must not pass for it. What stands before the second string (its payload), and the channel.
+fn notification(body: &[u8]) -> Option<(&[u8], &[u8])> {
     let strings = body.get(4..).unwrap_or_default();
-    strings.last() == Some(&0) && strings.iter().filter(|b| **b == 0).count() == 2
+    let whole = strings.last() == Some(&0) && strings.iter().filter(|b| **b == 0).count() == 2;
+    let end = strings.iter().position(|b| *b == 0).filter(|_| whole)?;
+    Some((body.get(..end + 5)?, strings.get(..end)?))
 }
 
 /// The code a run ends with when the policy under it changed.

@@ -38,6 +38,7 @@ pub(super) fn join(
         block: false,
         filtered: true,
         closed: false,
+        reads_others: false,
         rows_are_witnesses: false,
         has_marker: false,
         footprint: Footprint::default(),

@@ -158,7 +158,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
     }
 
     fn release(&mut self, ending: Ending) -> Result<(), Ended> {
-        let Ending { mut run, plan, inside, frame, tag, .. } = ending;
+        let Ending { mut run, plan, empty, inside, frame, tag } = ending;
         let reply = reply(&run, &plan, frame, tag)?;
         // Rows of a patient who is seen can be of a closed category.
         let inside = inside && !plan.closed;
@@ -176,6 +176,11 @@ impl<C: Stream, S: Stream> Session<C, S> {
                 self.told_withheld = true;
                 run.window.extend_from_slice(&super::report::rows_withheld(plan.closed));
             }
+        }
+        // What it read counts as absent where the user has just seen it.
+        let opened = !run.grants.patients.is_empty() && plan.kind != StatementKind::Select;
+        if opened && (plan.reads_others || empty) && plan.filtered && tag == ServerTag::CommandComplete {
+            run.window.extend_from_slice(&super::report::read_only());
         }
         if tag == ServerTag::CommandComplete
             && let Some(warning) = run.warning()

@@ -107,6 +107,14 @@ pub(super) fn rows_withheld(closed: bool) -> Bytes {
     .notice_response()
 }
 
+/// GLS-205, a warning: a write that may have been about patients whom a break-glass session opened.
+pub(super) fn read_only() -> Bytes {
+    let code = GlsCode::ReadOnly.as_str();
+    let text = "a break-glass session is read only: this statement neither changed nor read rows of the patients that \
+                it opened, they counted as absent";
+    Report::new(Severity::Warning, "01000", format!("{code} {text}")).constraint(code).notice_response()
+}
+
 /// GLS-250, a warning: what enforcing the policy would have done with a statement that was let through. No patient is
 /// named in it.
 pub(super) fn would_enforce(observed: &record::Observed) -> Option<Bytes> {

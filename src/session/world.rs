@@ -530,8 +530,11 @@ impl World {
             format!("not your patient: nothing returned. In an emergency: SELECT glass.open('{named}','{reason}','why')"),
         )
         .with_hint(format!(
-            "Opens at once for {} min, read only, is always reviewed.",
-            profile.ttl.as_secs() / 60
+            "Opens at once for {}, read only, is always reviewed.",
+            match profile.ttl.as_secs() {
+                seconds if seconds < 60 => format!("{seconds} s"),
+                seconds => format!("{} min", seconds / 60),
+            }
         ))
     }
 

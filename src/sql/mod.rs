@@ -141,6 +141,8 @@ pub struct GuardedPlan {
     /// True when rows of patients whom the user may see could have been withheld, of a category or label that
     /// is closed to the role.
     pub closed: bool,
+    /// A write that reads rows of protected tables besides those that it changes.
+    pub reads_others: bool,
     /// True when the client's own statement returns no rows (DML without RETURNING): the rows of
     /// the reply are witnesses only, and its RowDescription is not shown.
     pub rows_are_witnesses: bool,

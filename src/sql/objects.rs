@@ -476,6 +476,7 @@ mod tests {
             block: false,
             filtered: true,
             closed: false,
+            reads_others: false,
             rows_are_witnesses: false,
             has_marker: false,
             footprint: Default::default(),

@@ -369,7 +369,8 @@ impl Decider<'_> {
         occurrences: &[ProtectedOccurrence],
     ) -> Result<GuardedPlan, Refusal> {
         let Context { role, policy, catalog, namespace, variant, .. } = self.context;
-        // Break-glass is read only: a write never gets the granted patients into its guard.
+        // Break-glass is read only: a write never gets the granted patients into its guard, for what it reads as well:
+        // with one guard per statement, a write that could read a granted patient could also write it.
         let variant = match kind {
             StatementKind::Select => *variant,
             StatementKind::Insert

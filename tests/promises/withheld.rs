@@ -118,3 +118,66 @@ fn said_once_a_session_or_never_as_the_role_has_it() {
     let mut chen = Wire::through(&proxy, &database, "dr_chen");
     assert_eq!(told(&chen.ok(ALL)), 0);
 }
+
+/// Who writes while a break-glass session is open is told that nothing of the opened patients was read.
+#[test]
+fn a_write_says_that_it_reads_nothing_of_opened_patients() {
+    let server = Postgres::shared();
+    let database = server.demo();
+    server.psql(database.name(), "GRANT INSERT, UPDATE, DELETE ON clinic.problem, clinic.note TO nurse");
+    let proxy = Proxy::start_with(&database, |config| {
+        replaced(hidden(config), "rows_withheld = true", "rows_withheld = false")
+    });
+    let mut amy = Wire::through(&proxy, &database, "nurse_amy");
+    let count = format!("(SELECT count(*)::text FROM clinic.problem WHERE patient_id = {STRANGER})");
+    let copies = format!("UPDATE clinic.problem SET title = {count} WHERE patient_id = 880003");
+    let plain = "UPDATE clinic.problem SET title = title WHERE patient_id = 880003";
+    let theirs = format!("UPDATE clinic.problem SET title = title WHERE patient_id = {STRANGER}");
+    let said = |reply: Reply| -> Vec<String> {
+        assert!(reply.failure().is_none(), "{:?}", reply.failure());
+        let notices = reply.notices();
+        assert!(notices.iter().all(|n| (n.severity.as_str(), n.sqlstate.as_str()) == ("WARNING", "01000")));
+        notices.iter().filter_map(|n| n.gls()).collect()
+    };
+    for (sql, opened) in [(&copies, true), (&plain.to_owned(), false), (&theirs, true)] {
+        assert!(said(amy.query(sql)).is_empty(), "{sql}");
+        amy.ok(&format!(
+            "SELECT * FROM glass.open('{STRANGER}', 'BTG', 'found unconscious in the corridor')"
+        ));
+        let wanted: &[&str] = if opened { &["GLS-205"] } else { &[] };
+        assert_eq!(said(amy.query(sql)), wanted, "{sql}");
+        assert_eq!(said(amy.extended(sql, &[])), wanted, "{sql}");
+        amy.ok("SELECT * FROM glass.close()");
+    }
+}
+
+/// What a trigger or another session sends can be of any row.
+#[test]
+fn notifications_come_without_their_payload() {
+    let server = Postgres::shared();
+    let database = server.demo();
+    let proxy = Proxy::start_with(&database, |config| {
+        replaced(hidden(config), "[role.nurse]", "[role.nurse]\nchannels = [\"jobs\"]")
+    });
+    let mut amy = Wire::through(&proxy, &database, "nurse_amy");
+    let mut gus = Wire::through(&proxy, &database, "dba_gus");
+    for wire in [&mut amy, &mut gus] {
+        wire.ok("LISTEN results");
+        wire.ok("LISTEN jobs");
+    }
+    amy.forget();
+    gus.forget();
+    gus.ok("SELECT pg_notify('results', 'CANARY of a row'), pg_notify('jobs', 'job 7'), pg_notify('results', '')");
+    let heard = |wire: &mut Wire| -> Vec<String> {
+        // They come with the next statement at the latest.
+        wire.ok("SELECT 1");
+        let text = String::from_utf8_lossy(&wire.received).into_owned();
+        text.match_indices("results\0")
+            .chain(text.match_indices("jobs\0"))
+            .map(|(at, _)| text[at..].split('\0').take(2).collect::<Vec<_>>().join("="))
+            .collect()
+    };
+    assert_eq!(heard(&mut gus), ["results=CANARY of a row", "results=", "jobs=job 7"]);
+    assert_eq!(heard(&mut amy), ["results=", "results=", "jobs=job 7"]);
+    assert_eq!(amy.ok("SELECT 2").value(), "2");
+}

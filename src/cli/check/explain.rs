@@ -261,6 +261,7 @@ fn role(role: &Role, policy: &Policy) -> Vec<String> {
         masks,
         masking,
         functions,
+        channels,
         break_glass,
         privacy_officer,
         mode,
@@ -348,6 +349,10 @@ fn role(role: &Role, policy: &Policy) -> Vec<String> {
     if !functions.is_empty() {
         let names: Vec<String> = functions.iter().map(ToString::to_string).collect();
         says.push(format!("May call, with values of rows: {}.", names.join(", ")));
+    }
+    if !channels.is_empty() {
+        let names: Vec<&str> = channels.iter().map(String::as_str).collect();
+        says.push(format!("Gets what is sent on the channels {}.", names.join(", ")));
     }
     match break_glass {
         Some(profile) => says.push(format!("May break glass on the terms of [break_glass.{profile}].")),

@@ -248,6 +248,7 @@ fn rewrite_here(mut ast: Statement, input: &PlanInput<'_>) -> Result<GuardedPlan
             Some(closed) => closed.by_category() || (closed.hides_rows() && (everyone || shows_outside)),
             None => false,
         }),
+        reads_others: kind != StatementKind::Select && occurrences.iter().any(|o| !o.target),
         rows_are_witnesses,
         has_marker,
         footprint: footprint(&occurrences),

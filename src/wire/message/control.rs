@@ -179,6 +179,18 @@ impl<'a> FunctionCall<'a> {
     }
 }
 
+/// NotificationResponse with an empty payload. `head`: the sender's process id and the channel, as another one has them.
+///
+/// # Errors
+/// `TooMany` beyond the protocol's limit.
+pub fn notification_without_payload(head: &[u8]) -> Result<Bytes, MessageError> {
+    message(b'A', |out| {
+        out.extend_from_slice(head);
+        out.extend_from_slice(b"\0");
+        Ok(())
+    })
+}
+
 /// CommandComplete.
 ///
 /// # Errors

@@ -19,8 +19,8 @@ pub(crate) use control::{
 };
 pub use control::{
     CommandTag, FunctionCall, Status, authentication_ok, backend_key_data, command_complete,
-    decode_parameter_status, decode_query, negotiate_protocol, parameter_status, query, ready_for_query,
-    sync, terminate,
+    decode_parameter_status, decode_query, negotiate_protocol, notification_without_payload,
+    parameter_status, query, ready_for_query, sync, terminate,
 };
 pub use extended::{Bind, Execute, Parse, Target, TargetKind};
 pub use report::{Report, Severity};
