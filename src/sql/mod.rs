@@ -29,6 +29,7 @@ mod planner_closed;
 mod planner_copy;
 #[cfg(test)]
 mod planner_tests;
+mod quotes;
 mod redact;
 pub mod resolve;
 pub mod template;

@@ -17,7 +17,7 @@ use super::resolve::{self, Decision, ProtectedOccurrence};
 use super::template::Given;
 use super::tree::Node;
 use super::{Footprint, GuardedPlan, StatementKind, Strategy, Verdict, cannot_guard};
-use super::{views, words};
+use super::{quotes, views, words};
 use crate::catalog::{Catalog, Namespace};
 use crate::policy::{BoundPolicy, GuardParams, Refusal, Role, Variant};
 
@@ -368,11 +368,10 @@ impl Decider<'_> {
         kind: StatementKind,
         occurrences: &[ProtectedOccurrence],
     ) -> Result<GuardedPlan, Refusal> {
-        let Context { role, policy, catalog, namespace, variant, .. } = self.context;
         // Break-glass is read only: a write never gets the granted patients into its guard, for what it reads as well:
         // with one guard per statement, a write that could read a granted patient could also write it.
         let variant = match kind {
-            StatementKind::Select => *variant,
+            StatementKind::Select => self.context.variant,
             StatementKind::Insert
             | StatementKind::Update
             | StatementKind::Delete
@@ -390,7 +389,26 @@ impl Decider<'_> {
         {
             return Err(refusal);
         }
-        let Faithful { ast, text, disguise } = self.faithful()?;
+        let refusal = match self.plan_as(self.faithful()?, variant, kind, occurrences) {
+            Ok(plan) => return Ok(plan),
+            Err(refusal) => refusal,
+        };
+        // What was taken for something else and printed as it was.
+        let others = self.in_quotes(self.deparsed().as_deref());
+        let mut plans = others.into_iter().map(|other| self.plan_as(other, variant, kind, occurrences));
+        plans.find_map(Result::ok).ok_or(refusal)
+    }
+
+    /// The plan for the statement as the rewriter read it.
+    fn plan_as(
+        &self,
+        faithful: Faithful,
+        variant: Variant,
+        kind: StatementKind,
+        occurrences: &[ProtectedOccurrence],
+    ) -> Result<GuardedPlan, Refusal> {
+        let Context { role, policy, catalog, namespace, .. } = self.context;
+        let Faithful { ast, text, disguise } = faithful;
         let rewritten = |ast, input: &PlanInput<'_>| {
             let mut plan = plan::rewrite(ast, input).map_err(|e| e.refusal())?;
             if let Some(disguise) = &disguise {
@@ -462,7 +480,7 @@ impl Decider<'_> {
         };
         // libpg_query's own text of the same tree: `TABLE t`, `ISNULL`, `U&""` and the like are
         // written in the common form there.
-        let deparsed = deparse::deparse(own, &self.statement.root).filter(|text| self.reads_the_same(text));
+        let deparsed = self.deparsed();
         if let Some(text) = &deparsed
             && !only
             && let Ok(ast) = self.faithful_to(text)
@@ -470,17 +488,38 @@ impl Decider<'_> {
             return Ok(Faithful { ast, text: text.clone(), disguise: None });
         }
         // Forms that the rewriter has no words for.
-        for text in deparsed.iter().chain([own]) {
-            let Some(disguise) = words::disguised(text, &self.context.catalog) else { continue };
-            if let Ok((ast, printed)) = plan::reparse(&disguise.text)
-                && self.reads_the_same(&disguise.undone(&printed))
-            {
-                return Ok(Faithful { ast, text: text.clone(), disguise: Some(disguise) });
-            }
+        let known = deparsed.iter().chain([own]).find_map(|text| self.disguised(text));
+        if let Some(known) = known.or_else(|| self.in_quotes(deparsed.as_deref()).into_iter().next()) {
+            return Ok(known);
         }
         Err(first.refusal().with_hint(
             "The rewriter does not know this form of SQL. Write it with plain joins, subqueries and CTEs.",
         ))
+    }
+
+    /// libpg_query's own text of the statement.
+    fn deparsed(&self) -> Option<String> {
+        let Statement { text, root, .. } = self.statement;
+        deparse::deparse(text, root).filter(|text| self.reads_the_same(text))
+    }
+
+    fn disguised(&self, text: &str) -> Option<Faithful> {
+        let disguise = words::disguised(text, &self.context.catalog)?;
+        let (ast, printed) = plan::reparse(&disguise.text).ok()?;
+        let same = self.reads_the_same(&disguise.undone(&printed));
+        same.then(|| Faithful { ast, text: text.to_owned(), disguise: Some(disguise) })
+    }
+
+    /// As [`Self::faithful`], with quotes around what the rewriter could take for keywords.
+    fn in_quotes(&self, deparsed: Option<&str>) -> Vec<Faithful> {
+        let own = &self.statement.text;
+        let only = reads_only_own(&self.statement.root);
+        let plain = |text: &String| {
+            let ast = if only { None } else { self.faithful_to(text).ok() };
+            Some(Faithful { ast: ast?, text: text.clone(), disguise: None })
+        };
+        let texts = quotes::quoted(deparsed.unwrap_or(own), |text| self.reads_the_same(text));
+        texts.iter().filter_map(|text| plain(text).or_else(|| self.disguised(text))).collect()
     }
 
     fn faithful_to(&self, text: &str) -> Result<sqlparser::ast::Statement, PlanError> {
