@@ -209,6 +209,80 @@ fn what_an_analyst_and_a_dba_ask_is_guarded() {
     all_guarded("dba", COMMON);
 }
 
+/// Every word that the rewriter's parser has a use for, wherever PostgreSQL reads a name.
+#[test]
+fn any_word_that_postgresql_allows_is_a_name() {
+    use sqlparser::keywords::{
+        RESERVED_FOR_COLUMN_ALIAS, RESERVED_FOR_IDENTIFIER, RESERVED_FOR_TABLE_ALIAS,
+        RESERVED_FOR_TABLE_FACTOR,
+    };
+    let context = session("nurse");
+    let lists = [
+        RESERVED_FOR_COLUMN_ALIAS,
+        RESERVED_FOR_IDENTIFIER,
+        RESERVED_FOR_TABLE_ALIAS,
+        RESERVED_FOR_TABLE_FACTOR,
+    ];
+    let reserved = lists.into_iter().flatten().map(|k| k.to_string().to_lowercase());
+    let more =
+        ["recursive", "cube", "rollup", "grouping", "match", "statement", "date", "year", "value", "key"];
+    let (mut read, mut failed) = (0, Vec::new());
+    for word in reserved.chain(more.map(str::to_owned)) {
+        for form in [
+            "SELECT @.name FROM patient @ WHERE @.sex = 'F'",
+            "SELECT @.name, @ FROM patient AS @ JOIN encounter e USING (patient_id) WHERE 10 / e.charge > 1",
+            "SELECT @ FROM patient p (@) GROUP BY @ ORDER BY @",
+            "SELECT x.@ FROM (SELECT name @, sex FROM patient) x, (SELECT kind AS @ FROM encounter) y",
+            "WITH @ AS (SELECT name FROM patient) SELECT name FROM @",
+            "SELECT rank() OVER (@) FROM patient WINDOW @ AS (ORDER BY name)",
+            "SELECT name FROM patient p LEFT JOIN encounter @ ON p.patient_id = @.patient_id",
+            "INSERT INTO note AS @ (patient_id, body) VALUES (880003, 'x') RETURNING body @",
+            "UPDATE note @ SET body = 'x' WHERE @.kind = 'x'",
+            "DELETE FROM note USING encounter @ WHERE @.patient_id = note.patient_id",
+        ] {
+            let text = form.replace('@', &word);
+            if pg_query::parse(&text, 0).is_ok() {
+                read += 1;
+                if let Err(refusal) = verdict(&text, &context) {
+                    failed.push(format!("{text}\n    {refusal}"));
+                }
+            }
+        }
+    }
+    assert!(read > 400, "{read}");
+    assert!(failed.is_empty(), "{} of {read} refused\n{}", failed.len(), failed.join("\n"));
+}
+
+/// Forms that the rewriter's grammar does not have, or reads otherwise.
+#[test]
+fn forms_of_postgresql_alone_are_guarded() {
+    all_guarded(
+        "nurse",
+        &[
+            "SELECT - - patient_id, - @ patient_id, - ~ patient_id, @ - patient_id FROM patient",
+            "SELECT name FROM patient UNION TABLE ward",
+            "SELECT name FROM patient p WHERE EXISTS (TABLE encounter)",
+            "INSERT INTO note TABLE note",
+            "INSERT INTO patient OVERRIDING SYSTEM VALUE VALUES (880003, 'x')",
+            "INSERT INTO clinic.patient AS p OVERRIDING USER VALUE SELECT * FROM patient",
+            "INSERT INTO patient OVERRIDING SYSTEM VALUE SELECT 880003, 'x' ON CONFLICT DO NOTHING",
+            "INSERT INTO patient (patient_id, name) SELECT 880003, $1 ON CONFLICT (patient_id) DO UPDATE SET name = excluded.name",
+            "INSERT INTO patient (patient_id, name) WITH x AS (SELECT 1) SELECT 880003, 'x' ON CONFLICT DO NOTHING",
+            "UPDATE patient SET name[1] = 'x', sex = 'F' WHERE sex[1] = 'x'",
+            "UPDATE patient SET sex = 'F', name[2][3] = upper(name[1]), zip[1:2] = zip[2:3] FROM encounter e \
+             WHERE e.patient_id = patient.patient_id AND name[1] = 'x' RETURNING name[1]",
+            "INSERT INTO patient (patient_id, name) VALUES (880003, 'x') ON CONFLICT (patient_id) DO UPDATE SET name[1] = 'x' WHERE patient.name = 'a'",
+            "SELECT name FROM patient WHERE name LIKE ALL (SELECT kind FROM encounter) AND name NOT ILIKE ANY (SELECT kind FROM encounter)",
+            "SELECT name FROM patient WHERE ARRAY[name] <@ ANY (SELECT ARRAY[kind] FROM encounter) OR ARRAY[sex] && ALL ($1)",
+            "SELECT name FROM patient WHERE name OPERATOR(pg_catalog.=) ANY (ARRAY['x'])",
+            "SELECT name FROM patient WHERE patient_id IN ((SELECT 1), (SELECT max(patient_id) FROM encounter), 4)",
+            "SELECT name FROM patient WHERE name *= 'x' AND name === 'y' AND name OPERATOR(pg_catalog.*<>) 'z' ORDER BY name USING *<",
+            "SELECT name FROM patient, json_to_record('{}') AS (a int, b text) WHERE length(name) / 2 > 3",
+            "SELECT name::xml IS DOCUMENT, name::xml IS NOT DOCUMENT FROM patient",
+        ],
+    );
+}
+
 #[test]
 fn what_no_restricted_role_may_ask_is_refused() {
     for role in ["nurse", "billing"] {

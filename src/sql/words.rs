@@ -5,7 +5,10 @@
 
 use std::ops::Range;
 
-use crate::catalog::Catalog;
+use sqlparser::dialect::PostgreSqlDialect;
+use sqlparser::tokenizer::Tokenizer;
+
+use crate::catalog::{Catalog, QualifiedName, quote_ident};
 use crate::policy::RESERVED_PREFIX;
 
 /// Stands before the name of a table read with ONLY, as one more part of it.
@@ -68,6 +71,11 @@ pub(super) fn disguised(text: &str, catalog: &Catalog) -> Option<Disguise> {
     Some(Disguise { text: out, back: tailor.back })
 }
 
+/// True for an operator.
+fn is_sign(word: &str) -> bool {
+    word.bytes().all(|b| b"+-*/<>=~!@#%^&|`?".contains(&b))
+}
+
 struct Tailor<'a> {
     text: &'a str,
     places: Vec<Range<usize>>,
@@ -78,6 +86,9 @@ struct Tailor<'a> {
     /// Tokens before this one are replaced already.
     behind: usize,
 }
+
+/// With what a query or a write begins.
+const BEGINS: [&str; 9] = ["select", "values", "with", "table", "insert", "update", "delete", "merge", "("];
 
 const XML_AND_JSON: [&str; 12] = [
     "xmlelement",
@@ -210,14 +221,51 @@ impl Tailor<'_> {
                 self.replace(i, i + 1, format!("{name}("), name, "VARIADIC ".to_owned());
                 self.insert_before(end, ")");
             }
-            "conflict" if i > 0 && self.is(i - 1, &["on"]) && self.is(i + 1, &["("]) => {
-                self.arbiter(i + 1)?
+            "conflict" if i > 0 && self.is(i - 1, &["on"]) => {
+                if self.is(i + 1, &["("]) {
+                    self.arbiter(i + 1);
+                }
+                self.source(i - 1)?;
+            }
+            "like" | "ilike" if self.is(i + 1, &["any", "some", "all"]) && self.is(i + 2, &["("]) => {
+                let not = i > 0 && self.is(i - 1, &["not"]);
+                // gram.y, `subquery_Op`: they are read as these operators.
+                let operator = match (not, self.is(i, &["ilike"])) {
+                    (false, false) => "~~",
+                    (true, false) => "!~~",
+                    (false, true) => "~~*",
+                    (true, true) => "!~~*",
+                };
+                self.edits.push((self.span(i - usize::from(not), i + 1)?, operator.to_owned()));
+            }
+            "any" | "some" | "all" if i > 1 && self.is(i + 1, &["("]) => self.quantified(i)?,
+            "in" if self.follow(i + 1, &["(", "("]) && self.is(i + 3, &["select", "values", "with"]) => {
+                // A list that begins with a subquery.
+                let close = self.closing(i + 2)?;
+                if self.is(close + 1, &[","]) {
+                    let name = self.fresh("__glass_x");
+                    self.edits.push((self.span(i + 1, i + 2)?, format!("({name}(")));
+                    self.back.push((name, String::new()));
+                    self.insert_before(close + 1, ")");
+                }
+            }
+            // Columns of a function's rows without a name for them; the text of a WITH query is no such list.
+            "as" if i > 0 && self.is(i - 1, &[")"]) && self.is(i + 1, &["("]) && !self.is(i + 2, &BEGINS) => {
+                let name = self.fresh("__glass_x");
+                self.replace(i, i + 1, format!("AS {name}"), format!("{name} "), String::new());
+            }
+            "document" if i > 1 && (self.is(i - 1, &["is"]) || self.follow(i - 2, &["is", "not"])) => {
+                // As rare, of the same precedence, and printed as it is read.
+                let words = "NFKD NORMALIZED";
+                self.replace(i, i + 1, words.to_owned(), words.to_owned(), "DOCUMENT".to_owned());
             }
             "overriding" if i > 0 && self.is(i - 1, &[")"]) && self.is(i + 2, &["value"]) => {
                 let name = self.fresh("__glass_x");
                 let (words, said) = (format!(", {name})"), self.said(i - 1, i + 3)?.to_owned());
                 self.replace(i - 1, i + 3, words.clone(), words, said);
             }
+            "overriding" if i > 0 && self.is(i + 2, &["value"]) => self.unlisted(i)?,
+            "=" if i > 3 && self.is(i - 1, &["]"]) => self.element(i)?,
             "collation" if self.follow(i + 1, &["for", "("]) => {
                 let name = self.fresh("__glass_x");
                 self.replace(i, i + 2, name.clone(), name, "COLLATION FOR ".to_owned());
@@ -257,6 +305,12 @@ impl Tailor<'_> {
                     let words = format!("{}(0)", self.fresh(OPAQUE));
                     self.replace(i, end, words.clone(), words, said);
                 }
+            }
+            word if self.is_torn(i) => {
+                // Of the same precedence as any operator that the grammar has no word for.
+                let name = format!("&#{}&", "~".repeat(self.back.len() + 1));
+                let said = word.to_owned();
+                self.replace(i, i + 1, name.clone(), name, said);
             }
             word if XML_AND_JSON.contains(&word) && self.is(i + 1, &["("]) => {
                 let end = self.closing(i + 1)? + 1;
@@ -329,6 +383,124 @@ impl Tailor<'_> {
             self.replace(close, end, words, format!(", {name})"), said);
         }
         Some(())
+    }
+
+    /// OVERRIDING ... VALUE without a list of columns before it: behind the list that is meant.
+    fn unlisted(&mut self, i: usize) -> Option<()> {
+        let into = (i.saturating_sub(8)..i).rev().find(|j| self.is(*j, &["into"]))?;
+        let name = |at: usize| {
+            let word = self.said(at, at + 1)?;
+            let quoted = word.strip_prefix('"').and_then(|w| w.strip_suffix('"'));
+            Some(quoted.map_or_else(|| word.to_ascii_lowercase(), |q| q.replace("\"\"", "\"")))
+        };
+        let (schema, table) = if self.is(into + 2, &["."]) {
+            (name(into + 1), name(into + 3)?)
+        } else {
+            (None, name(into + 1)?)
+        };
+        let meant = |n: &QualifiedName| n.name == table && schema.as_ref().is_none_or(|s| n.schema == *s);
+        let mut found = self.catalog.relations.values().filter(|r| meant(&r.name));
+        let (Some(relation), None) = (found.next(), found.next()) else { return None };
+        let mut given = relation.columns.len();
+        if self.follow(i + 3, &["values", "("]) {
+            let (mut depth, close) = (0, self.closing(i + 4)?);
+            given = 1
+                + (i + 4..close)
+                    .filter(|j| {
+                        depth += i32::from(self.is(*j, &["(", "["])) - i32::from(self.is(*j, &[")", "]"]));
+                        depth == 1 && self.is(*j, &[","])
+                    })
+                    .count();
+        }
+        let columns: Vec<String> =
+            relation.columns.iter().take(given).map(|c| quote_ident(&c.name)).collect();
+        let words = format!("({}, {})", columns.join(", "), self.fresh("__glass_x"));
+        let said = self.said(i, i + 3)?.to_owned();
+        self.replace(i, i + 3, words.clone(), words, said);
+        Some(())
+    }
+
+    /// `SET a[1] = b`: the element goes to the value.
+    fn element(&mut self, i: usize) -> Option<()> {
+        let mut depth = 0;
+        let open = (0..i).rev().find(|j| {
+            depth += i32::from(self.is(*j, &["]"])) - i32::from(self.is(*j, &["["]));
+            depth == 0 && !self.is(j - usize::from(*j > 0), &["]"])
+        })?;
+        let clauses = ["set", "where", "select", "from", "returning", "values", "on", "having", "by", "when"];
+        let mut depth = 0;
+        let clause = (0..open).rev().find(|j| {
+            depth += i32::from(self.is(*j, &[")", "]"])) - i32::from(self.is(*j, &["(", "["]));
+            depth < 0 || (depth == 0 && self.is(*j, &clauses))
+        })?;
+        if !self.is(clause, &["set"]) || open < 2 || !self.is(open - 2, &["set", ","]) {
+            return None;
+        }
+        let mut depth = 0;
+        let end = (i + 1..self.words.len())
+            .find(|j| {
+                let ends = depth == 0 && self.is(*j, &[",", ")", "where", "from", "returning", "when"]);
+                depth += i32::from(self.is(*j, &["(", "["])) - i32::from(self.is(*j, &[")", "]"]));
+                ends
+            })
+            .unwrap_or(self.words.len());
+        if !self.plain(open, i) || self.is(i + 1, &["default"]) {
+            return None;
+        }
+        let name = self.fresh("__glass_x");
+        let said = format!("{} = ", self.said(open, i)?);
+        self.replace(open, i + 1, format!(" = {name}("), format!(" = {name}"), said);
+        self.insert_before(end, ")");
+        Some(())
+    }
+
+    /// Parentheses around a query without FROM before ON CONFLICT: `ON` would be read as the name of its last column.
+    fn source(&mut self, on: usize) -> Option<()> {
+        let (mut depth, mut begins, mut from) = (0, None, false);
+        for j in (0..on).rev() {
+            depth += i32::from(self.is(j, &[")", "]"])) - i32::from(self.is(j, &["(", "["]));
+            if depth < 0 || (depth == 0 && self.is(j, &["into"])) {
+                break;
+            }
+            if depth == 0 && self.is(j, &["select", "with"]) {
+                begins = Some(j);
+            }
+            // Of the last query of a UNION.
+            from |= depth == 0 && begins.is_none() && self.is(j, &["from", "values"]);
+        }
+        let begins = begins.filter(|_| !from)?;
+        self.insert_before(begins, "(");
+        self.insert_before(on, ") ");
+        Some(())
+    }
+
+    /// `a <@ ANY (...)`, `a OPERATOR(pg_catalog.=) ANY (...)`: an operator that the parser reads there in its place.
+    fn quantified(&mut self, i: usize) -> Option<()> {
+        let known =
+            ["=", "<>", "!=", "<", "<=", ">", ">=", "~", "~*", "!~", "!~*", "~~", "~~*", "!~~", "!~~*"];
+        let from = if self.is(i - 1, &[")"]) {
+            let open = (0..i - 1).rev().find(|j| self.is(*j, &["("]))?;
+            (open > 0 && self.is(open - 1, &["operator"])).then(|| open - 1)?
+        } else {
+            (is_sign(self.words.get(i - 1)?) && !self.is(i - 1, &known)).then(|| i - 1)?
+        };
+        let taken = |sign: &str| {
+            let begins = |(_, words): &(Range<usize>, String)| words.split(' ').next() == Some(sign);
+            self.words.iter().any(|w| w == sign) || self.edits.iter().any(begins)
+        };
+        let spare = ["!~~*", "!~*", "!~"].into_iter().find(|s| !taken(s))?;
+        let quantifier = self.words.get(i)?.to_ascii_uppercase();
+        let said = format!("{} {quantifier}(", self.said(from, i)?);
+        let words = format!("{spare} {quantifier}(");
+        self.replace(from, i + 2, words.clone(), words, said);
+        Some(())
+    }
+
+    /// True for an operator that the parser reads as two: `===`, `@@@`, `*=`.
+    fn is_torn(&self, i: usize) -> bool {
+        let word = self.words.get(i).map_or("", String::as_str);
+        let torn = || Tokenizer::new(&PostgreSqlDialect {}, word).tokenize().map_or(true, |t| t.len() != 1);
+        word.len() > 1 && is_sign(word) && !self.is(i + 1, &["any", "some", "all"]) && torn()
     }
 
     /// A window's frame with EXCLUDE.
@@ -430,6 +602,11 @@ mod tests {
             "SELECT a::text COLLATE \"C\", (a || b)::varchar(10) COLLATE pg_catalog.\"C\" = 'x' FROM t ORDER BY f(a::pg_catalog.text) \
              COLLATE \"C\", a::character varying COLLATE \"C\"",
             "INSERT INTO t (a) VALUES (1) ON CONFLICT (a, lower(b) COLLATE \"C\", (c || 'x')) WHERE d = 'x' AND (e) DO NOTHING",
+            "SELECT a FROM t WHERE a LIKE ALL (SELECT b FROM u) AND a NOT ILIKE SOME ('{x}') AND c <@ ANY (SELECT d FROM u) AND c && ALL ($1)",
+            "SELECT a === b, a *<> c, d OPERATOR(pg_catalog.*=) e FROM t WHERE a OPERATOR(pg_catalog.=) ANY (SELECT 1) ORDER BY a USING ===",
+            "SELECT a FROM t WHERE a IN ((SELECT 1), (SELECT 2), 3) AND b IS NOT DOCUMENT",
+            "SELECT a FROM t, f('{}') AS (a int, b text), g('x') AS x (c int) WHERE a = b",
+            "UPDATE t SET a[1] = 'x', b = c[2], d[1:2][3] = f(a[1], 2) FROM u WHERE a[1] = c[1] RETURNING a[1]",
             "INSERT INTO t AS x (a, b) OVERRIDING SYSTEM VALUE SELECT 1, 2 ON CONFLICT (a text_ops) DO UPDATE SET b = 2 WHERE x.a > 1",
         ] {
             let tree =
@@ -437,6 +614,17 @@ mod tests {
             let disguise = disguised(text, &Catalog::default()).expect("something to replace");
             assert_eq!(tree(&disguise.undone(&disguise.text)), tree(text), "{}", disguise.text);
         }
+        for text in [
+            "INSERT INTO t SELECT 1, 'x' ON CONFLICT DO NOTHING",
+            "INSERT INTO t SELECT a FROM u UNION SELECT 2 ON CONFLICT DO NOTHING",
+            "INSERT INTO t (a) WITH x AS (SELECT 1) SELECT 2 ON CONFLICT (a) DO NOTHING",
+        ] {
+            let disguise = disguised(text, &Catalog::default()).expect("something to replace");
+            assert!(disguise.text.contains(") ON CONFLICT"), "{}", disguise.text);
+        }
+        assert!(
+            disguised("INSERT INTO t SELECT a FROM u ON CONFLICT DO NOTHING", &Catalog::default()).is_none()
+        );
         assert!(disguised("SELECT a FROM t FOR UPDATE OF t", &Catalog::default()).is_none());
         assert!(disguised("SELECT 1 FROM t FETCH FIRST 1 ROW ONLY", &Catalog::default()).is_none());
         assert!(disguised("SELECT ROW(t.*), count(t.*), t.* FROM t", &Catalog::default()).is_none());

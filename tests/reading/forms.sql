@@ -371,6 +371,52 @@ SELECT * FROM v_lateral
 SELECT name || 'a' || 'b' || 'c' || 'd' || 'e' || 'f' || 'g' || 'h' || 'i' || 'j' || 'k' || 'l' || 'm' || 'n' || 'o' || 'p' || 'q' || 'r' || 's' || 't' || 'u' || 'v' || 'w' || 'x' || 'y' || 'z' || 'a' || 'b' || 'c' || 'd' || 'e' || 'f' || 'g' || 'h' || 'i' || 'j' || 'k' || 'l' || 'm' || 'n' || 'o' || 'p' || 'q' || 'r' || 's' || 't' || 'u' || 'v' || 'w' || 'x' || 'y' || 'z' FROM patient
 SELECT name FROM (SELECT name FROM (SELECT name FROM (SELECT name FROM (SELECT name FROM (SELECT name FROM (SELECT name FROM (SELECT name FROM (SELECT name FROM (SELECT name FROM (SELECT name FROM (SELECT name FROM (SELECT name FROM (SELECT name FROM (SELECT name FROM (SELECT name FROM (SELECT name FROM (SELECT name FROM (SELECT name FROM (SELECT name FROM (SELECT name FROM (SELECT name FROM (SELECT name FROM (SELECT name FROM patient) a) a) a) a) a) a) a) a) a) a) a) a) a) a) a) a) a) a) a) a) a) a) a
 
+-- Words that are names here and keywords of other dialects, or of PostgreSQL elsewhere.
+SELECT name FROM patient open
+SELECT settings.name FROM patient settings WHERE settings.age > 40
+SELECT Format.name, semi.kind FROM patient Format JOIN encounter semi USING (patient_id) WHERE 10 / format.age > 0
+SELECT top.name, top FROM patient AS top WHERE top.age > 40
+SELECT pivot, top, qualify FROM patient pivot (pivot, top, qualify)
+SELECT asof.name FROM (SELECT name, age FROM patient) asof WHERE asof.age > 40
+SELECT global.name FROM patient global LEFT JOIN encounter anti ON anti.patient_id = global.patient_id
+SELECT name FROM patient qualify ORDER BY name
+SELECT name FROM patient prewhere WHERE prewhere.ward = 1
+SELECT name FROM patient output FOR UPDATE OF output
+SELECT name FROM patient partition UNION SELECT kind FROM encounter set
+WITH recursive AS (SELECT name FROM patient) SELECT name FROM recursive
+SELECT cube, count(*) FROM (SELECT ward AS cube FROM patient) rollup GROUP BY cube
+SELECT rank() OVER (sample ORDER BY patient_id) FROM patient WINDOW sample AS (PARTITION BY ward)
+SELECT rank() OVER (match) FROM patient WINDOW match AS (ORDER BY patient_id)
+SELECT name select, age AS from, ward table FROM patient
+SELECT connect.year, connect.year - 1 FROM (SELECT age AS year FROM patient) connect WHERE 10 / connect.year >= 0
+SELECT p.name FROM patient p WHERE EXISTS (SELECT match_condition.kind FROM encounter match_condition WHERE match_condition.patient_id = p.patient_id)
+
+-- What the rewriter's grammar reads otherwise.
+SELECT - - age, - (- age), - @ age, - ~ age, @ - age FROM patient
+SELECT name FROM patient WHERE patient_id = - - 1
+SELECT name FROM patient p WHERE EXISTS (TABLE encounter)
+SELECT name FROM patient UNION (TABLE v_union)
+SELECT p.name, w.wname FROM patient p CROSS JOIN LATERAL (TABLE ward) w
+WITH x AS (TABLE patient) TABLE x
+SELECT name FROM patient WHERE name LIKE ALL (SELECT name FROM patient WHERE ward = 1)
+SELECT name FROM patient WHERE name NOT LIKE ANY (SELECT name FROM patient WHERE ward = 1)
+SELECT name FROM patient WHERE name ILIKE SOME (SELECT upper(kind) FROM encounter) OR name NOT ILIKE ALL (SELECT kind FROM encounter)
+SELECT name FROM patient WHERE tags <@ ANY (SELECT tags FROM patient)
+SELECT name FROM patient WHERE NOT tags && ALL (SELECT tags FROM patient WHERE patient_id < 3) AND tags @> SOME (SELECT '{b}'::text[])
+SELECT name FROM patient WHERE doc ? ANY (ARRAY['a', 'b'])
+SELECT name FROM patient WHERE age OPERATOR(pg_catalog.=) ANY ('{45,55}')
+SELECT name FROM patient WHERE (age, name) OPERATOR(pg_catalog.=) ANY (SELECT age, name FROM patient WHERE ward = 1)
+SELECT name FROM patient WHERE age IN ((SELECT max(age) FROM patient), (SELECT min(age) FROM patient), 45)
+SELECT name FROM patient WHERE age NOT IN ((SELECT 45), 55)
+SELECT name FROM patient WHERE patient *= patient AND patient *<> ROW(NULL)
+SELECT name FROM patient WHERE to_tsvector('simple', name) @@@ to_tsquery('simple', 'n1')
+SELECT name FROM patient WHERE name === 'n1'
+SELECT name FROM patient WHERE name === ANY (ARRAY['n1', 'n2'])
+SELECT p.name FROM patient p JOIN encounter e ON e.kind === p.name OR e.patient_id = p.patient_id
+SELECT a, name FROM patient, json_to_record('{"a": 1}') AS (a int, b text)
+SELECT a, name FROM patient, jsonb_to_recordset('[{"a": 1}, {"a": 2}]') AS (a int) WHERE a = 1
+SELECT x IS DOCUMENT, x IS NOT DOCUMENT FROM (SELECT '<a/>'::xml AS x, name FROM patient) y
+
 -- Later grammars.
 ~SELECT 1_000, 0x1F, 0o7, 0b1, name FROM patient
 ~SELECT any_value(name) FROM patient

@@ -8,6 +8,7 @@ CREATE TABLE encounter (encounter_id int PRIMARY KEY, patient_id int8, kind text
 CREATE TABLE lab_order (order_id int PRIMARY KEY, patient_id int8);
 CREATE TABLE lab_result (result_id int PRIMARY KEY, order_id int, code text, value int);
 CREATE TABLE secret (x text);
+CREATE OPERATOR clinic.=== (LEFTARG = text, RIGHTARG = text, FUNCTION = texteq);
 CREATE TABLE glass.assigned (user_name text, patient_id int8, UNIQUE (user_name, patient_id));
 INSERT INTO glass.assigned VALUES ('u', 1), ('u', 2), ('u', 4), ('v', 5);
 INSERT INTO ward SELECT i, 'w' || i FROM generate_series(0, 3) i;

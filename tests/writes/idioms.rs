@@ -53,6 +53,11 @@ pub(crate) const BULK: &[&str] = &[
     "INSERT INTO encounter (encounter_id, patient_id, kind) SELECT x.* FROM jsonb_to_recordset('[{\"encounter_id\": 41, \"patient_id\": 4}]'::jsonb) \
      AS x(encounter_id int, patient_id int8, kind text) RETURNING *",
     "INSERT INTO encounter (encounter_id, patient_id, kind) OVERRIDING SYSTEM VALUE VALUES (41, 1, 'a')",
+    "INSERT INTO encounter OVERRIDING SYSTEM VALUE VALUES (41, 1, 'a'), (42, 2, 'b')",
+    "INSERT INTO encounter OVERRIDING USER VALUE SELECT encounter_id + 500, patient_id, kind, score FROM encounter RETURNING encounter_id",
+    "INSERT INTO lab_result (TABLE lab_result) ON CONFLICT DO NOTHING",
+    "UPDATE encounter open SET kind = 'x' WHERE open.score > 0 AND 10 / open.score > 1 RETURNING open.kind",
+    "DELETE FROM encounter settings USING patient top WHERE top.patient_id = settings.patient_id AND top.age > 40",
     "WITH gone AS (DELETE FROM lab_result WHERE value > 1 RETURNING *) INSERT INTO lab_result SELECT result_id + 500, order_id, code, value FROM gone",
     "WITH u AS (UPDATE encounter SET kind = 'x' WHERE encounter_id = 1 RETURNING 1) \
      INSERT INTO encounter (encounter_id, patient_id) SELECT 41, 1 WHERE NOT EXISTS (SELECT 1 FROM u) RETURNING encounter_id",
@@ -76,6 +81,14 @@ pub(crate) const UPSERTS: &[&str] = &[
      ON CONFLICT (encounter_id) DO UPDATE SET kind = excluded.kind RETURNING CASE WHEN t.xmax::text::int > 0 THEN 'updated' ELSE 'inserted' END AS what, *",
     "INSERT INTO encounter (encounter_id, patient_id, kind, score) SELECT a, b, 'u', 1 FROM unnest('{1,49}'::int[], '{1,2}'::int8[]) AS u(a, b) \
      ON CONFLICT (encounter_id) DO UPDATE SET kind = excluded.kind RETURNING encounter_id, xmax <> 0 AS updated",
+    "INSERT INTO encounter (encounter_id, patient_id, kind, score) SELECT 51, 1, 'x', 7 ON CONFLICT DO NOTHING",
+    "INSERT INTO encounter (encounter_id, patient_id, kind, score) SELECT 2, 2, 'x', NULL ON CONFLICT (encounter_id) DO NOTHING RETURNING kind",
+    "INSERT INTO encounter (encounter_id, patient_id, kind) SELECT 2, 2, 'x' ON CONFLICT (encounter_id) DO UPDATE SET kind = excluded.kind RETURNING *",
+    "INSERT INTO encounter AS open (encounter_id, patient_id, kind) OVERRIDING USER VALUE SELECT 52, 2, 'x' ON CONFLICT (encounter_id) DO NOTHING",
+    "INSERT INTO encounter AS settings (encounter_id, patient_id, kind) VALUES (2, 2, 'x') \
+     ON CONFLICT (encounter_id) DO UPDATE SET kind = settings.kind || excluded.kind WHERE settings.score > 0",
+    "INSERT INTO encounter AS t OVERRIDING SYSTEM VALUE VALUES (2, 2, 'x', 7) ON CONFLICT (encounter_id) DO UPDATE SET score = t.score + 1",
+    "INSERT INTO encounter OVERRIDING SYSTEM VALUE SELECT 53, 2, 'x', 7 ON CONFLICT DO NOTHING",
     "WITH up AS (INSERT INTO encounter (encounter_id, patient_id, kind) VALUES (1, 1, 'x'), (50, 2, 'y') \
      ON CONFLICT (encounter_id) DO UPDATE SET kind = excluded.kind RETURNING encounter_id, (xmax = 0) AS inserted) \
      SELECT count(*) FILTER (WHERE inserted) AS i, count(*) AS n FROM up",

@@ -28,9 +28,10 @@ pub use opaque::Opaque;
 pub(super) use place::{Side, side};
 pub(super) use scope::{CteNames, Occurrence, fold, occurrence_of};
 pub(super) use text::{Placeholders, ident};
+use walk::{Edit, edit};
 pub(super) use walk::{Look, any_expr, any_query, any_relation, each_query_mut, look};
 
-use sqlparser::ast::{SetExpr, Statement};
+use sqlparser::ast::{Expr, Query, SetExpr, Statement};
 use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::Parser;
 
@@ -161,11 +162,45 @@ fn parse_and_print(text: &str) -> Result<(Statement, String), PlanError> {
         .and_then(|mut parser| parser.parse_statements())
         .map_err(|e| PlanError::Parse(e.to_string()))?;
     match (statements.pop(), statements.is_empty()) {
-        (Some(statement), true) => {
+        (Some(mut statement), true) => {
+            if look(&statement, &mut TableCommand) {
+                return Err(table_command());
+            }
+            edit(&mut statement, &mut Signs)?;
             let printed = lock::decoded(statement.to_string());
             Ok((statement, printed))
         }
         _ => Err(PlanError::Parse("exactly one statement is expected".to_owned())),
+    }
+}
+
+/// Puts parentheses around a signed operand of a sign: `- - a` would be printed as a comment, `- @ a` as one operator.
+struct Signs;
+
+impl Edit for Signs {
+    fn expr(&mut self, expr: &mut Expr) {
+        if let Expr::UnaryOp { expr: operand, .. } = expr
+            && matches!(operand.as_ref(), Expr::UnaryOp { .. })
+        {
+            let inner = std::mem::replace(operand.as_mut(), Expr::Tuple(Vec::new()));
+            **operand = Expr::Nested(Box::new(inner));
+        }
+    }
+}
+
+/// Finds `TABLE t`, which PostgreSQL's own text of the tree has as `SELECT * FROM t`.
+struct TableCommand;
+
+impl Look for TableCommand {
+    fn query(&mut self, query: &Query) -> bool {
+        fn is_table(body: &SetExpr) -> bool {
+            match body {
+                SetExpr::Table(_) => true,
+                SetExpr::SetOperation { left, right, .. } => is_table(left) || is_table(right),
+                _ => false,
+            }
+        }
+        is_table(&query.body)
     }
 }
 

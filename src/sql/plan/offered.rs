@@ -12,7 +12,7 @@ use sqlparser::parser::Parser;
 
 use super::{Occurrence, Placeholders, PlanError, PlanInput, fold};
 use crate::catalog::{Column, quote_ident};
-use crate::policy::{GuardParams, masked_type, offered_key_check, offered_value};
+use crate::policy::{GuardParams, RESERVED_PREFIX, masked_type, offered_key_check, offered_value};
 
 /// Checks what `insert` offers to the table of `o`.
 pub(super) fn check(
@@ -34,6 +34,8 @@ pub(super) fn check(
         given => given
             .iter()
             .map(|c| c.0.last().and_then(|p| p.as_ident()).map(fold).unwrap_or_default())
+            // What stands for OVERRIDING is behind them.
+            .filter(|name| !name.starts_with(RESERVED_PREFIX))
             .collect(),
     };
     let mut deciding = Vec::new();
@@ -71,8 +73,8 @@ pub(super) fn check(
     }
     let items = typed(&mut source.body, &names, o, texts);
     let listed = match (insert.columns.is_empty(), items) {
-        (false, _) => names.len(),
-        (true, Some(items)) => items.min(names.len()),
+        (_, Some(items)) => items.min(names.len()),
+        (false, None) => names.len(),
         // A shorter list names the first ones.
         (true, None) => deciding.iter().map(|(at, _)| at + 1).max().unwrap_or_default(),
     };
