@@ -145,6 +145,49 @@ async fn the_snapshot_holds_what_resolution_needs() {
     assert_eq!(catalog.memberships["ward"].len(), 1);
 }
 
+/// Which functions `alias.name` can mean, and which `(value).name`.
+#[tokio::test]
+async fn functions_that_take_a_row_or_one_argument_are_told() {
+    let pg = Postgres::start();
+    let client = pg.connect().await;
+    let sql = "CREATE DOMAIN clinic.of_row AS clinic.patient; CREATE DOMAIN clinic.of_domain AS clinic.of_row;
+        CREATE TYPE clinic.pair AS (a int, b int); CREATE TYPE clinic.told AS (a int);
+        CREATE FUNCTION clinic.to_text(clinic.told) RETURNS text LANGUAGE sql AS 'SELECT ''x''';
+        CREATE FUNCTION clinic.r1(clinic.patient) RETURNS int LANGUAGE sql AS 'SELECT 1';
+        CREATE FUNCTION clinic.r2(clinic.of_domain) RETURNS int LANGUAGE sql AS 'SELECT 1';
+        CREATE FUNCTION clinic.r3(clinic.pair, int DEFAULT 1, text DEFAULT 'x') RETURNS int LANGUAGE sql AS 'SELECT 1';
+        CREATE FUNCTION clinic.r4(VARIADIC clinic.pair[]) RETURNS int LANGUAGE sql AS 'SELECT 1';
+        CREATE FUNCTION clinic.r5(anyelement) RETURNS int LANGUAGE sql AS 'SELECT 1';
+        CREATE FUNCTION clinic.r6(record) RETURNS int LANGUAGE plpgsql AS 'BEGIN RETURN 1; END';
+        CREATE FUNCTION clinic.n1(clinic.pair, int) RETURNS int LANGUAGE sql AS 'SELECT 1';
+        CREATE FUNCTION clinic.n2(clinic.pair[]) RETURNS int LANGUAGE sql AS 'SELECT 1';
+        CREATE FUNCTION clinic.n3(clinic.sex) RETURNS int LANGUAGE sql AS 'SELECT 1';
+        CREATE FUNCTION clinic.n4(int DEFAULT 1) RETURNS int LANGUAGE sql AS 'SELECT 1';
+        CREATE FUNCTION clinic.n5(clinic.mrn) RETURNS int LANGUAGE sql AS 'SELECT 1';
+        CREATE FUNCTION clinic.n6() RETURNS int LANGUAGE sql AS 'SELECT 1';";
+    client.batch_execute(&format!("{SCHEMA} {sql}")).await.expect("DDL");
+    let catalog = load(&client, 1).await.expect("a snapshot");
+    let told = |name: &str| {
+        let all = &catalog.functions[name];
+        (all.iter().any(|f| f.unary), all.iter().any(|f| f.takes_row))
+    };
+    for name in ["r1", "r2", "r3", "r4", "r5", "r6", "row_to_json", "pg_typeof", "to_jsonb"] {
+        assert_eq!(told(name), (true, true), "{name}");
+    }
+    for name in ["n2", "n3", "n4", "n5", "system", "bernoulli", "nextval", "lower", "pg_sleep"] {
+        assert_eq!(told(name), (true, false), "{name}");
+    }
+    for name in ["n1", "n6", "now", "left"] {
+        assert_eq!(told(name), (false, false), "{name}");
+    }
+    // Where a row becomes a text by itself, whatever takes a text takes a row.
+    let cast = "CREATE CAST (clinic.told AS text) WITH FUNCTION clinic.to_text AS IMPLICIT";
+    client.batch_execute(cast).await.expect("a cast");
+    let catalog = load(&client, 2).await.expect("a snapshot");
+    assert!(catalog.functions["lower"].iter().any(|f| f.takes_row));
+    assert!(!catalog.functions["system"].iter().any(|f| f.takes_row));
+}
+
 #[tokio::test]
 async fn the_fingerprint_moves_with_ddl_and_with_nothing_else() {
     let pg = Postgres::start();

@@ -80,6 +80,7 @@ fn policy() -> Policy {
             table("patient", Vec::new()),
             table("encounter", Vec::new()),
             table("lab_order", Vec::new()),
+            table("sample", Vec::new()),
             table("lab_result", vec![step]),
         ],
         reference: [name("ward")].into(),

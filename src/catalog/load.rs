@@ -75,9 +75,20 @@ SELECT c.oid, pg_catalog.pg_get_viewdef(c.oid),
  WHERE c.relkind = 'v' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
    AND (c.oid = $1 OR $1 = 0)";
 
+/// `r`: types of arguments that a row can be passed as without a cast in the text: composite ones, `record`, `any`,
+/// `anyelement`, `anynonarray`, `anycompatible`, `anycompatiblenonarray` (`pg_type.dat`), what a composite type is
+/// cast to implicitly, and domains over these.
 const FUNCTIONS: &str = "\
+WITH RECURSIVE r (oid) AS (
+    (SELECT oid FROM pg_catalog.pg_type WHERE typtype = 'c' OR oid IN (2249, 2276, 2283, 2776, 5077, 5079)
+     UNION ALL
+     SELECT c.casttarget FROM pg_catalog.pg_cast c JOIN pg_catalog.pg_type s ON s.oid = c.castsource
+      WHERE c.castcontext = 'i' AND s.typtype IN ('c', 'p'))
+    UNION
+    SELECT t.oid FROM pg_catalog.pg_type t JOIN r ON r.oid = t.typbasetype WHERE t.typtype = 'd')
 SELECT p.oid, n.nspname, p.proname, p.proargtypes::pg_catalog.oid[], p.prorettype, p.proleakproof,
-       p.provolatile, p.prokind
+       p.provolatile, p.prokind, p.pronargs > 0 AND p.pronargs - p.pronargdefaults <= 1,
+       (p.proargtypes[0] IN (SELECT oid FROM r) OR (p.pronargs = 1 AND p.provariadic IN (SELECT oid FROM r)))
   FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace";
 
 const OPERATORS: &str = "\
@@ -392,6 +403,7 @@ fn column(row: &Row) -> Result<(Oid, Column), tokio_postgres::Error> {
 }
 
 fn function(row: &Row) -> Result<(String, Function), tokio_postgres::Error> {
+    let unary = row.try_get(8)?;
     let function = Function {
         oid: row.try_get(0)?,
         schema: row.try_get(1)?,
@@ -400,6 +412,8 @@ fn function(row: &Row) -> Result<(String, Function), tokio_postgres::Error> {
         leakproof: row.try_get(5)?,
         volatility: letter(row, 6)?,
         kind: letter(row, 7)?,
+        unary,
+        takes_row: unary && row.try_get::<_, Option<bool>>(9)? == Some(true),
     };
     Ok((row.try_get(2)?, function))
 }

@@ -161,6 +161,11 @@ pub struct Function {
     pub volatility: char,
     /// `pg_proc.prokind`: `f`, `p`, `a` or `w`.
     pub kind: char,
+    /// It can be called with one argument: `(value).name` can mean it.
+    pub unary: bool,
+    /// It can be called with a row of some relation or query as its only argument: `alias.name` can mean it where
+    /// there is no such column (func_select_candidate and can_coerce_type, parse_func.c and parse_coerce.c).
+    pub takes_row: bool,
 }
 
 /// A view.

@@ -12,10 +12,10 @@ use crate::wire::message::{Report, Severity};
 /// A refusal as an error report. The code stands in the text and in the constraint-name field.
 pub(super) fn refusal(refusal: &Refusal, event: Option<&EventId>) -> Report {
     // An error PostgreSQL has as well (syntax, protocol, encoding) reads as PostgreSQL's.
-    let plain = matches!(refusal.sqlstate, "42601" | "42P01" | "08P01" | "22021" | "25P02");
+    let plain = matches!(refusal.sqlstate, "42601" | "42P01" | "42883" | "08P01" | "22021" | "25P02");
     let message = if plain { refusal.message.clone() } else { refusal.to_string() };
     let mut report = Report::error(refusal.sqlstate, message);
-    if refusal.sqlstate != "42P01" {
+    if !matches!(refusal.sqlstate, "42P01" | "42883") {
         report = report.constraint(refusal.code.as_str());
     }
     let recorded = event.map(|e| format!("Recorded as event {e}."));

@@ -56,6 +56,9 @@ pub(crate) fn role(scope: Scope) -> Role {
     Role { functions: BTreeSet::from([name("fmt")]), ..Role::new("nurse", scope) }
 }
 
+/// A type whose values are rows.
+const ROW_TYPE: u32 = 20_001;
+
 fn function(schema: &str, args: &[u32]) -> Function {
     Function {
         oid: 1,
@@ -65,6 +68,8 @@ fn function(schema: &str, args: &[u32]) -> Function {
         leakproof: false,
         volatility: 'v',
         kind: 'f',
+        unary: args.len() == 1,
+        takes_row: args.len() == 1 && args[0] == ROW_TYPE,
     }
 }
 
@@ -127,7 +132,7 @@ impl Clinic {
         catalog.foreign_types.insert("gender".into(), 'e');
         catalog.foreign_types.insert("citext".into(), 'b');
         catalog.functions.insert("get_ssn".into(), vec![function("public", &[20])]);
-        catalog.functions.insert("row_secret".into(), vec![function("public", &[20_001])]);
+        catalog.functions.insert("row_secret".into(), vec![function("public", &[ROW_TYPE])]);
         catalog.functions.insert("fmt".into(), vec![function("public", &[25])]);
         catalog.functions.insert("lower".into(), vec![function("pg_catalog", &[25])]);
         catalog.functions.insert("pg_sleep".into(), vec![function("pg_catalog", &[701])]);

@@ -396,6 +396,8 @@ fn set_config_is_set_by_another_name() {
         leakproof: false,
         volatility: 'v',
         kind: 'f',
+        unary: false,
+        takes_row: false,
     };
     let mut catalog = (*context.catalog).clone();
     catalog.functions.insert("set_config".into(), vec![own]);

@@ -172,6 +172,8 @@ const HONEST: &[&str] = &[
     "SELECT max(k), min(id), replace(k, 'A', 'B'), count(*) FROM own.coded GROUP BY id, k",
     "SELECT max(mail), min(sex), split_part('a b', ' ', 2), regexp_replace(mail, 'a', 'b') FROM app.people GROUP BY mail",
     "SELECT x.max, x.replace FROM (SELECT 1 AS max, 2 AS replace) x",
+    // hstore has functions of these names, none of which takes a row.
+    "SELECT x.each, x.delete, x.defined FROM (SELECT name AS each, 2 AS delete, 3 AS defined FROM patients) x ORDER BY x.each",
     "SELECT max(name), strpos(min(name), 'n') FROM patients",
     "SELECT gen_random_uuid() IS NULL",
     "SELECT * FROM own.forms WHERE body LIKE 'x%'",

@@ -146,6 +146,8 @@ pub(crate) async fn catalog(client: &Client) -> Catalog {
             leakproof: row.get(4),
             volatility: letter(5),
             kind: letter(6),
+            unary: false,
+            takes_row: false,
         });
     }
     catalog.functions = functions;

@@ -367,6 +367,35 @@ SELECT * FROM v_lateral
 !INSERT INTO v_adults (patient_id) VALUES (1)
 !DELETE FROM v_adults
 
+-- Columns named like functions: a built-in one that takes no row, and one of the database's own that takes a row of this very table.
+SELECT s.system FROM sample s
+SELECT s.system, s.nextval FROM sample s WHERE 10 / (s.nextval + 1) > 0 ORDER BY s.system
+SELECT s.* FROM sample s WHERE 10 / (s.sample_id + 1) > 0
+SELECT sample.system FROM clinic.sample WHERE clinic.sample.system > 's'
+SELECT x."system" FROM (SELECT name AS "system" FROM patient) x
+SELECT x.system, p.name FROM (VALUES ('n1'), ('b')) x(system) JOIN patient p ON p.name = x.system
+WITH x AS (SELECT name AS system, age FROM patient) SELECT x.system FROM x WHERE 100 / (x.age + 1) > 1
+WITH x (system) AS (SELECT name FROM patient) SELECT x.system FROM x ORDER BY x.system
+SELECT s.status FROM sample s
+SELECT s.status FROM sample s WHERE 10 / (s.sample_id + 1) > 0
+SELECT x.status FROM (SELECT * FROM sample) x
+SELECT x.status FROM (SELECT s.status, p.name FROM sample s JOIN patient p USING (patient_id)) x
+SELECT x.status FROM (SELECT s.* FROM sample s JOIN patient p USING (patient_id) UNION SELECT 1, 1, 'a', 'b', 1) x
+SELECT x.status FROM patient p CROSS JOIN LATERAL (SELECT s.status FROM sample s WHERE s.patient_id = p.patient_id) x
+SELECT j.status FROM (sample s JOIN patient p USING (patient_id)) j
+WITH s AS (SELECT * FROM sample), t (status) AS (SELECT name FROM patient) SELECT s.status, t.status FROM s, t
+WITH RECURSIVE r (status) AS (SELECT name FROM patient UNION SELECT left(r.status, -1) FROM r WHERE r.status <> '') SELECT r.status FROM r
+SELECT e.status FROM (SELECT name FROM patient) AS e (status)
+SELECT s.status FROM sample s (status, b, c, d)
+SELECT s.status, p.name FROM sample s JOIN patient p USING (patient_id) WHERE 10 / (s.sample_id + p.age + 1) >= 0
+SELECT s.status FROM sample s WHERE EXISTS (SELECT 1 FROM encounter s WHERE s.kind = 'in')
+!SELECT e.status FROM encounter e
+!SELECT (SELECT clinic.encounter.status FROM sample AS encounter LIMIT 1) FROM clinic.encounter
+!SELECT s.status FROM encounter s WHERE EXISTS (SELECT s.status FROM sample s)
+!WITH a AS (SELECT encounter.status FROM encounter), encounter AS (SELECT 'a' AS status) SELECT encounter.status FROM encounter, a
+!SELECT (s).status FROM sample s
+!SELECT e.status FROM encounter e, json_to_record('{}') AS x (status text)
+
 -- Long and deep.
 SELECT name || 'a' || 'b' || 'c' || 'd' || 'e' || 'f' || 'g' || 'h' || 'i' || 'j' || 'k' || 'l' || 'm' || 'n' || 'o' || 'p' || 'q' || 'r' || 's' || 't' || 'u' || 'v' || 'w' || 'x' || 'y' || 'z' || 'a' || 'b' || 'c' || 'd' || 'e' || 'f' || 'g' || 'h' || 'i' || 'j' || 'k' || 'l' || 'm' || 'n' || 'o' || 'p' || 'q' || 'r' || 's' || 't' || 'u' || 'v' || 'w' || 'x' || 'y' || 'z' FROM patient
 SELECT name FROM (SELECT name FROM (SELECT name FROM (SELECT name FROM (SELECT name FROM (SELECT name FROM (SELECT name FROM (SELECT name FROM (SELECT name FROM (SELECT name FROM (SELECT name FROM (SELECT name FROM (SELECT name FROM (SELECT name FROM (SELECT name FROM (SELECT name FROM (SELECT name FROM (SELECT name FROM (SELECT name FROM (SELECT name FROM (SELECT name FROM (SELECT name FROM (SELECT name FROM (SELECT name FROM patient) a) a) a) a) a) a) a) a) a) a) a) a) a) a) a) a) a) a) a) a) a) a) a

@@ -24,6 +24,10 @@ INSERT INTO encounter VALUES (1, 1, 'in', 1, '2024-01-01 10:00Z'), (2, 1, 'out',
     (6, NULL, 'in', 2, NULL), (7, 4, 'out', 2, '2024-02-05 10:00Z');
 INSERT INTO lab_order VALUES (1, 1), (2, 2), (3, 3), (4, NULL), (5, 5);
 INSERT INTO lab_result VALUES (1, 1, 'c0', 1), (2, 1, 'c1', 0), (3, 2, 'c0', NULL), (4, 3, 'c1', 3), (5, 4, 'c0', 2), (6, 5, 'c1', 0);
+CREATE TABLE sample (sample_id int PRIMARY KEY, patient_id int8 REFERENCES patient ON DELETE CASCADE, system text, status text, nextval int);
+INSERT INTO sample VALUES (1, 1, 's1', 'a', 1), (2, 2, 's2', 'b', 0), (3, 3, 's3', 'a', 1), (4, 5, NULL, 'a', 0);
+CREATE FUNCTION clinic.status(clinic.sample) RETURNS text LANGUAGE sql AS 'SELECT name FROM clinic.patient WHERE patient_id = $1.patient_id';
+CREATE FUNCTION clinic.status(clinic.encounter) RETURNS text LANGUAGE sql AS 'SELECT name FROM clinic.patient WHERE patient_id = $1.patient_id';
 CREATE VIEW v_adults AS SELECT patient_id, name, age FROM patient WHERE age >= 18;
 CREATE VIEW v_counts (name, n) AS SELECT p.name, count(e.*) FROM patient p LEFT JOIN encounter e USING (patient_id) GROUP BY p.patient_id;
 CREATE VIEW v_wards AS SELECT w.wname, p.name FROM ward w LEFT JOIN patient p ON p.ward = w.ward;

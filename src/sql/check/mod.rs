@@ -33,7 +33,7 @@ use crate::sql::StatementKind;
 use crate::sql::parse::parse_ours;
 use crate::sql::resolve::{
     Context, ProtectedOccurrence, Resolution, Usage, actions_refusal, check_guarded, check_mentions,
-    has_protected_child, own_code_refusal, resolve_name, survey,
+    has_protected_child, own_code_refusal, resolve_name, survey_of_part,
 };
 use crate::sql::tree::{Node, Tree};
 
@@ -189,7 +189,7 @@ impl<'a> Checker<'a> {
         let pruned = self.prune(root);
         names::check(&pruned, true)?;
         let context = self.cx.context;
-        let survey = survey(&pruned, context.catalog, context.namespace);
+        let survey = survey_of_part(&pruned, root, context.catalog, context.namespace);
         if context.role.is_restricted()
             && let Some(refusal) = check_mentions(&survey, &context)
         {

@@ -8,13 +8,6 @@ use crate::policy::{Denial, GlsCode, Refusal};
 use crate::sql::cannot_guard;
 use crate::sql::functions::{Setting, allowed_alone, builtin_allowed, setting, setting_allowed};
 
-/// Type OIDs that a composite value is passed as: `record`, `any`, `anyelement`, `anynonarray`,
-/// `anycompatible`, `anycompatiblenonarray` (`pg_type.dat`).
-const TAKES_ROWS: [u32; 6] = [2249, 2276, 2283, 2776, 5077, 5079];
-
-/// First OID of objects that are not built in (`FirstNormalObjectId`, access/transam.h).
-const FIRST_NORMAL_OID: u32 = 16384;
-
 /// True when the role may call this function. An unqualified name must mean the built-in one: a
 /// function of the same name in another schema shadows it for some argument types.
 fn allowed_function(schema: Option<&str>, name: &str, context: &Context<'_>) -> bool {
@@ -38,6 +31,21 @@ fn allowed_function(schema: Option<&str>, name: &str, context: &Context<'_>) -> 
             && (builtin_allowed(name) || listed("pg_catalog") || !is_builtin(name, context));
     }
     builtin_allowed(name) || listed("pg_catalog")
+}
+
+/// True when a call of this name can only fail: no function is called like it in the schemas that can be meant, nor
+/// a type or relation, which a call could be a cast to. Whoever calls it could read so in `pg_proc`.
+fn is_nothing(schema: Option<&str>, name: &str, context: &Context<'_>) -> bool {
+    let Context { catalog, namespace, .. } = context;
+    let functions = catalog.functions.get(name).into_iter().flatten();
+    let meant = |s: &str| schema.map_or_else(|| namespace.schemas.iter().any(|n| n == s), |given| given == s);
+    let temporary = schema.is_some_and(|s| s.starts_with("pg_temp"));
+    !catalog.functions.is_empty()
+        && !temporary
+        && !functions.into_iter().any(|f| f.schema == "pg_catalog" || meant(&f.schema))
+        && !catalog.foreign_types.contains_key(name)
+        && !catalog.by_name.keys().any(|relation| relation.name == name)
+        && !namespace.temp_types.iter().any(|t| t == name)
 }
 
 /// True when the snapshot has a function of `pg_catalog` by this name.
@@ -65,7 +73,14 @@ pub(crate) fn function_refusal(survey: &Survey, context: &Context<'_>) -> Option
             continue;
         }
         if !allowed_function(schema.as_deref(), name, context) {
-            return Some(refusal(schema.as_ref().map_or_else(|| name.clone(), |s| format!("{s}.{name}"))));
+            let written = schema.as_ref().map_or_else(|| name.clone(), |s| format!("{s}.{name}"));
+            if is_nothing(schema.as_deref(), name, context) {
+                return Some(Refusal {
+                    sqlstate: "42883",
+                    ..Refusal::new(GlsCode::CannotGuard, format!("function {written} does not exist"))
+                });
+            }
+            return Some(refusal(written));
         }
     }
     let own_set_config = context
@@ -114,25 +129,26 @@ const ATTRIBUTE_CALLS: [&str; 18] = [
 /// True when `row.name`, or `(value).name` where the value may be no row (`scalar`), calls no function that the role
 /// may not call.
 fn harmless_attribute(name: &str, scalar: bool, context: &Context<'_>) -> bool {
-    if builtin_allowed(name) {
-        // A user function of that name may still take the row.
-    } else if ATTRIBUTE_CALLS.contains(&name) || is_builtin(name, context) {
-        return context.role.functions.contains(&QualifiedName::new("pg_catalog", name));
+    let listed = |schema: &str| context.role.functions.contains(&QualifiedName::new(schema, name));
+    // A snapshot without functions cannot tell what it is.
+    if scalar && ATTRIBUTE_CALLS.contains(&name) {
+        return listed("pg_catalog");
     }
-    context
+    let mut meant = context
         .catalog
         .functions
         .get(name)
         .into_iter()
         .flatten()
-        .filter(|f| {
-            f.schema != "pg_catalog"
-                && f.args.first().is_some_and(|a| scalar || *a >= FIRST_NORMAL_OID || TAKES_ROWS.contains(a))
-        })
-        .all(|f| {
-            context.role.functions.contains(&QualifiedName::new(f.schema.as_str(), name))
-                || is_harmless_overload(f, name, context)
-        })
+        .filter(|f| if scalar { f.unary } else { f.takes_row });
+    meant.all(|f| {
+        listed(&f.schema)
+            || if f.schema == "pg_catalog" {
+                builtin_allowed(name)
+            } else {
+                is_harmless_overload(f, name, context)
+            }
+    })
 }
 
 /// True for the target of a write that rules can make another statement of, or add others to.

@@ -5,6 +5,7 @@
 
 mod access;
 mod actions;
+mod attributes;
 mod kinds;
 mod open;
 mod own_code;
@@ -22,7 +23,7 @@ pub(crate) use actions::refusal as actions_refusal;
 pub use own_code::refused as refused_own_code;
 pub(crate) use own_code::{parameter_refusal, refusal as own_code_refusal};
 pub(crate) use restricted::{guarded as check_guarded, mentions as check_mentions};
-pub(crate) use survey::resolve_name;
+pub(crate) use survey::{resolve_name, survey_of_part};
 
 use crate::catalog::{Catalog, Namespace, Oid, QualifiedName};
 use crate::policy::{BoundPolicy, Refusal, Role};

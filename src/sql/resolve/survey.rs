@@ -3,9 +3,10 @@
 
 use std::collections::BTreeSet;
 
+use super::attributes::Attributes;
 use super::kinds::known_kind;
 use crate::catalog::{Catalog, Namespace, Oid, Resolved};
-use crate::sql::functions::system_relation_allowed;
+use crate::sql::functions::{builtin_allowed, system_relation_allowed};
 use crate::sql::redact::is_withheld;
 use crate::sql::tree::{Node, Tree};
 
@@ -75,7 +76,8 @@ pub struct Survey {
     /// Operators written `OPERATOR(schema.op)`, with a schema other than `pg_catalog`.
     pub foreign_operators: BTreeSet<String>,
     /// Last names of dotted column references and of `(expr).name`: PostgreSQL also tries them as
-    /// functions of one argument.
+    /// functions of one argument. Those are left out that a row-taking function is called like, where FROM shows that
+    /// there is such a column: it comes first.
     pub attributes: BTreeSet<String>,
     /// Those of them that may stand behind a value that is no row: `(2).f`, or `g.f` of a function `g` in FROM. A
     /// function of any one argument can be meant.
@@ -111,6 +113,11 @@ struct Walker<'a> {
 
 /// Surveys one statement.
 pub fn survey(root: &Node, catalog: &Catalog, namespace: &Namespace) -> Survey {
+    survey_of_part(root, root, catalog, namespace)
+}
+
+/// Surveys one statement without what `root` lacks of it: what its aliases mean is looked for in the `whole`.
+pub(crate) fn survey_of_part(root: &Node, whole: &Node, catalog: &Catalog, namespace: &Namespace) -> Survey {
     let mut walker = Walker {
         catalog,
         namespace,
@@ -120,7 +127,19 @@ pub fn survey(root: &Node, catalog: &Catalog, namespace: &Namespace) -> Survey {
         functions_in_from: BTreeSet::new(),
     };
     walker.node(root, &Vec::new());
-    let Walker { mut survey, dotted, functions_in_from, .. } = walker;
+    let Walker { mut survey, mut dotted, functions_in_from, .. } = walker;
+    // Rarely is there a function of a column's name that takes rows.
+    let scalars = !functions_in_from.is_empty();
+    let callable = |name: &String| {
+        let all = catalog.functions.get(name).into_iter().flatten();
+        let mut meant = all.filter(|f| f.takes_row || (scalars && f.unary));
+        meant.any(|f| f.schema != "pg_catalog" || !builtin_allowed(name))
+    };
+    if dotted.iter().any(|(_, name)| callable(name)) {
+        let all = Attributes::of(whole, catalog, namespace);
+        dotted.retain(|pair| !(callable(&pair.1) && all.is_column(pair)));
+    }
+    survey.attributes.extend(dotted.iter().map(|(_, name)| name.clone()));
     // Without an alias its name is made up by the server, of more kinds of calls than need be told apart here.
     let unnamed = functions_in_from.contains("");
     let of_functions =
@@ -393,7 +412,6 @@ impl Walker<'_> {
                 if let Some(last) = name.last().filter(|_| node.list("fields").len() == name.len()) {
                     self.survey.columns.insert((*last).to_owned());
                     if let [.., qualifier, _] = name.as_slice() {
-                        self.survey.attributes.insert((*last).to_owned());
                         self.dotted.insert(((*qualifier).to_owned(), (*last).to_owned()));
                     }
                 }

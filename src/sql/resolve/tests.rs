@@ -294,6 +294,85 @@ fn b100_what_applications_do_all_day_goes_through() {
     );
 }
 
+/// A function that no schema has is what PostgreSQL says it is; one that is somewhere is not allowed.
+#[test]
+fn a_function_that_does_not_exist_is_said_to_be_missing() {
+    let clinic = Clinic::new();
+    for (sql, sqlstate) in [
+        ("SELECT nofn(name) FROM patients", "42883"),
+        ("SELECT public.nofn(name) FROM patients", "42883"),
+        ("SELECT nofn(1)", "42883"),
+        ("SELECT get_ssn(1)", "42501"),
+        ("SELECT gender('x')", "42501"),
+        ("SELECT ward(id) FROM ward", "42501"),
+        ("SELECT pg_temp.nofn(1)", "42501"),
+        ("SELECT pg_sleep(1) FROM ward", "42501"),
+        ("SELECT pg_catalog.pg_sleep(1) FROM ward", "42501"),
+    ] {
+        match decisions(&clinic, sql).as_slice() {
+            [Decision::Refused(refusal)] => assert_eq!(refusal.sqlstate, sqlstate, "{sql}: {refusal}"),
+            other => panic!("{sql}: {other:?}"),
+        }
+    }
+}
+
+/// `alias.name` is a call only where what the alias can mean has no such column.
+#[test]
+fn a_column_named_like_a_function_is_a_column() {
+    let mut clinic = Clinic::new();
+    let takes_row = clinic.catalog.functions["row_secret"].clone();
+    clinic.catalog.functions.insert("name".into(), takes_row.clone());
+    clinic.catalog.functions.insert("unit".into(), takes_row);
+    let clinic = &clinic;
+    expect(
+        clinic,
+        "guard",
+        &[
+            "SELECT p.name FROM patients p",
+            "SELECT patients.name FROM public.patients WHERE public.patients.name = 'x'",
+            "SELECT x.name FROM (SELECT p.name FROM patients p) x",
+            "SELECT x.row_secret FROM (SELECT mrn AS row_secret FROM notes) x",
+            "WITH x AS (SELECT * FROM patients) SELECT x.name FROM x",
+            "UPDATE patients SET weight = 1 FROM ward w WHERE w.name = patients.name RETURNING patients.name",
+            "INSERT INTO patients AS p (mrn) VALUES (1) ON CONFLICT (mrn) DO UPDATE SET name = excluded.name || p.name",
+            "SELECT (SELECT p.name FROM ward n WHERE n.name = p.name) FROM patients p, notes n WHERE p.name = 'x'",
+            "SELECT p.name, n.body FROM patients p JOIN (SELECT q.body, q.mrn FROM notes q) n ON p.name = n.body JOIN (SELECT q.name FROM ward q) v ON true",
+            "SELECT p.name FROM patients p JOIN LATERAL (SELECT w.name FROM ward w WHERE w.name = p.name) v ON true",
+            "MERGE INTO patients t USING ward s ON t.mrn = s.mrn WHEN MATCHED THEN UPDATE SET name = s.name || t.name",
+        ],
+    );
+    expect(
+        clinic,
+        "GLS-240",
+        &[
+            "SELECT n.name FROM notes n",
+            "SELECT n.name FROM notes n, patients p WHERE p.name = 'x'",
+            "SELECT (SELECT public.notes.name FROM patients notes) FROM notes",
+            "SELECT (SELECT n.name FROM ward) FROM notes n",
+            "SELECT 1 FROM patients p, (SELECT p.name FROM ward) x, notes n WHERE n.name = 'x'",
+            "SELECT p.name FROM patients p, (SELECT (SELECT p.name) FROM notes p) x",
+            "SELECT (SELECT 1 FROM patients n, (SELECT n.name) x) FROM notes n",
+            "SELECT p.name FROM patients p WHERE EXISTS (SELECT p.name FROM notes p)",
+            "WITH x AS (SELECT 1) SELECT x.name FROM x, patients",
+            "SELECT p.name FROM patients p (a, b)",
+            "SELECT x.name FROM (SELECT p.mrn FROM patients p) x",
+            "SELECT x.name FROM (SELECT mrn FROM patients UNION SELECT 1 AS name) x",
+            "SELECT x.name FROM (SELECT n.* FROM patients p, notes n) x",
+            "WITH a AS (SELECT notes.name FROM notes), notes AS (SELECT 'x' AS name) SELECT notes.name FROM notes",
+            "WITH RECURSIVE r AS (SELECT mrn FROM notes UNION SELECT r.name FROM r) SELECT 1 FROM r",
+            "INSERT INTO notes AS p (mrn) VALUES (1) ON CONFLICT (id) DO UPDATE SET body = excluded.name",
+            "SELECT excluded.name FROM patients excluded, (VALUES (1)) v WHERE EXISTS (WITH x AS (INSERT INTO notes (mrn) VALUES (1) \
+             ON CONFLICT (id) DO UPDATE SET body = excluded.name RETURNING 1) SELECT 1 FROM x)",
+            "SELECT p.unit FROM patients p, lower('x')",
+            "SELECT lower.name FROM lower('x')",
+            "SELECT t.name FROM tmp t, patients",
+            "SELECT j.unit FROM (patients p JOIN notes n USING (mrn)) j",
+            "SELECT j.name FROM (patients p JOIN notes n USING (mrn)) AS j (name), patients q JOIN ward w USING (mrn) AS j",
+            "SELECT (p).name FROM patients p",
+        ],
+    );
+}
+
 #[test]
 fn b35_b36_every_statement_of_a_string_is_decided() {
     let clinic = Clinic::new();

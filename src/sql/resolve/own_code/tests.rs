@@ -37,6 +37,8 @@ fn clinic(body: &str) -> Clinic {
         leakproof: false,
         volatility: 'v',
         kind: 'f',
+        unary: true,
+        takes_row: false,
     };
     clinic.catalog.functions.insert("tell".into(), vec![function]);
     clinic
