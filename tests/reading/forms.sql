@@ -396,6 +396,16 @@ SELECT s.status FROM sample s WHERE EXISTS (SELECT 1 FROM encounter s WHERE s.ki
 !SELECT (s).status FROM sample s
 !SELECT e.status FROM encounter e, json_to_record('{}') AS x (status text)
 
+-- Conditions of joins whose rows are locked.
+SELECT p.name FROM patient p JOIN encounter e ON e.encounter_id = p.patient_id + 1 FOR UPDATE OF p
+SELECT p.name FROM patient p JOIN encounter e ON e.patient_id = p.patient_id AND 10 / (e.encounter_id + 1) > 0 WHERE p.age > 40 FOR UPDATE OF p
+SELECT p.name, e.kind FROM patient p LEFT JOIN encounter e ON e.encounter_id = p.patient_id + 1 FOR UPDATE OF p
+SELECT p.name, e.kind FROM patient p LEFT JOIN encounter e ON e.patient_id = p.patient_id AND e.encounter_id + 1 > 2 WHERE p.age > 1 FOR UPDATE OF p
+SELECT p.name, e.kind, w.wname FROM patient p LEFT JOIN encounter e ON e.encounter_id = p.patient_id + 1 JOIN ward w ON w.ward = p.ward + 0 FOR UPDATE OF p
+SELECT p.name, e.kind FROM encounter e RIGHT JOIN patient p ON 10 / p.patient_id > e.encounter_id FOR UPDATE OF p
+SELECT p.name FROM patient p JOIN encounter e ON 100 / (p.age - 46) < e.encounter_id FOR UPDATE
+SELECT p.name FROM ward w JOIN patient p ON p.ward + 0 = w.ward FOR NO KEY UPDATE OF p
+
 -- Long and deep.
 SELECT name || 'a' || 'b' || 'c' || 'd' || 'e' || 'f' || 'g' || 'h' || 'i' || 'j' || 'k' || 'l' || 'm' || 'n' || 'o' || 'p' || 'q' || 'r' || 's' || 't' || 'u' || 'v' || 'w' || 'x' || 'y' || 'z' || 'a' || 'b' || 'c' || 'd' || 'e' || 'f' || 'g' || 'h' || 'i' || 'j' || 'k' || 'l' || 'm' || 'n' || 'o' || 'p' || 'q' || 'r' || 's' || 't' || 'u' || 'v' || 'w' || 'x' || 'y' || 'z' FROM patient
 SELECT name FROM (SELECT name FROM (SELECT name FROM (SELECT name FROM (SELECT name FROM (SELECT name FROM (SELECT name FROM (SELECT name FROM (SELECT name FROM (SELECT name FROM (SELECT name FROM (SELECT name FROM (SELECT name FROM (SELECT name FROM (SELECT name FROM (SELECT name FROM (SELECT name FROM (SELECT name FROM (SELECT name FROM (SELECT name FROM (SELECT name FROM (SELECT name FROM (SELECT name FROM (SELECT name FROM patient) a) a) a) a) a) a) a) a) a) a) a) a) a) a) a) a) a) a) a) a) a) a) a

@@ -61,6 +61,10 @@ pub(crate) const BULK: &[&str] = &[
     "WITH gone AS (DELETE FROM lab_result WHERE value > 1 RETURNING *) INSERT INTO lab_result SELECT result_id + 500, order_id, code, value FROM gone",
     "WITH u AS (UPDATE encounter SET kind = 'x' WHERE encounter_id = 1 RETURNING 1) \
      INSERT INTO encounter (encounter_id, patient_id) SELECT 41, 1 WHERE NOT EXISTS (SELECT 1 FROM u) RETURNING encounter_id",
+    "UPDATE encounter t SET kind = p.name FROM patient p JOIN lab_order o ON o.order_id = p.patient_id + 0 WHERE t.patient_id = p.patient_id",
+    "UPDATE encounter t SET kind = r.code FROM lab_order o JOIN lab_result r ON 10 / r.result_id >= 0 AND r.order_id = o.order_id LEFT JOIN patient p \
+     ON p.patient_id = o.patient_id WHERE o.patient_id = t.patient_id RETURNING t.encounter_id",
+    "DELETE FROM encounter t USING patient p JOIN lab_order o ON o.order_id = p.patient_id + 0 WHERE t.patient_id = p.patient_id AND t.score + 1 > 0",
     "WITH u AS (UPDATE encounter SET kind = 'x' WHERE patient_id = 1 RETURNING upper(kind), encounter_id > 3) SELECT count(*) FROM u",
 ];
 

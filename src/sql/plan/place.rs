@@ -6,7 +6,7 @@
 use sqlparser::ast::{
     BinaryOperator, CaseWhen, Expr, FromTable, JoinConstraint, JoinOperator, Merge, ObjectName,
     ObjectNamePart, OnConflict, OnConflictAction, OnInsert, Query, Select, Statement, TableFactor,
-    TableObject, TableSampleKind, TableWithJoins, UpdateTableFromKind,
+    TableObject, TableSampleKind, TableWithJoins, UpdateTableFromKind, Value,
 };
 
 use sqlparser::ast::helpers::attached_token::AttachedToken;
@@ -228,6 +228,35 @@ impl Placer<'_, '_> {
         case_when(Expr::Identifier(self.texts.stand_for(text)), Expr::Nested(Box::new(condition)))
     }
 
+    /// The same for what FROM and USING of a write on a filtered target join.
+    fn sources_to_where(&self, write: &mut Statement) {
+        let filtered = |factor: &TableFactor| match factor {
+            TableFactor::Table { name, .. } => {
+                occurrence_of(name).is_some_and(|n| self.occurrences[n].filter)
+            }
+            _ => false,
+        };
+        let target = trees(write).0.first().is_some_and(|tree| filtered(&tree.relation));
+        if self.input.fence == Fence::None || !target {
+            return;
+        }
+        match write {
+            Statement::Update(update) => {
+                if let Some(UpdateTableFromKind::BeforeSet(from) | UpdateTableFromKind::AfterSet(from)) =
+                    &mut update.from
+                {
+                    self.to_where(from, &mut update.selection);
+                }
+            }
+            Statement::Delete(delete) => {
+                if let Some(using) = &mut delete.using {
+                    self.to_where(using, &mut delete.selection);
+                }
+            }
+            _ => {}
+        }
+    }
+
     /// A target has no derived form. Behind a fence, what is more than a plain comparison in the
     /// condition of its write stands behind the look at its patient.
     fn fence_target(&mut self, write: &Statement) -> Option<Expr> {
@@ -247,18 +276,54 @@ impl Placer<'_, '_> {
             return None;
         }
         let (plain, rest) = split_plain(trees, selection, self.occurrences, self.input);
-        let nested = |e: Expr| if matches!(e, Expr::Nested(_)) { e } else { Expr::Nested(Box::new(e)) };
-        let all = |exprs: Vec<Expr>| {
-            exprs.into_iter().map(nested).reduce(|a, b| Expr::BinaryOp {
-                left: Box::new(a),
-                op: BinaryOperator::And,
-                right: Box::new(b),
-            })
-        };
-        let case = self.behind_visible(all(rest)?, rows);
+        let case = self.behind_visible(all_of(rest)?, rows);
         let mut conditions = plain;
         conditions.push(case);
-        all(conditions)
+        all_of(conditions)
+    }
+
+    /// Moves what is more than a plain comparison from the ON of inner joins to WHERE, which means the same while
+    /// nothing makes the rows nullable: there it can stand behind the look at a row that has no derived form.
+    fn to_where(&self, from: &mut [TableWithJoins], selection: &mut Option<Expr>) {
+        let whole = from.to_vec();
+        let trees: Vec<&TableWithJoins> = whole.iter().collect();
+        for tree in from {
+            let mut kept = true;
+            for join in tree.joins.iter_mut().rev() {
+                let Ok((side, constraint)) = side(&join.join_operator) else { return };
+                kept &= matches!(side, Side::Inner | Side::Left);
+                let (true, Side::Inner, JoinConstraint::On(on)) = (kept, side, constraint) else { continue };
+                let (plain, rest) = split_plain(&trees, on, self.occurrences, self.input);
+                // A name alone could mean another column among those of all items.
+                let alone = |e: &Expr| any_expr(e, &mut |e| matches!(e, Expr::Identifier(_)));
+                if rest.is_empty() || rest.iter().any(alone) {
+                    continue;
+                }
+                let on = all_of(plain).unwrap_or_else(|| Expr::Value(Value::Boolean(true).into()));
+                join.join_operator = JoinOperator::Inner(JoinConstraint::On(on));
+                *selection = all_of(rest.into_iter().chain(selection.take()).collect());
+            }
+        }
+    }
+
+    /// The same for outer joins: what is more than a plain comparison in their ON stands behind the look at the
+    /// locked `rows`, where these are all among the rows that the join joins.
+    fn fence_outer(&mut self, from: &mut [TableWithJoins], rows: &[usize]) {
+        let whole = from.to_vec();
+        let trees: Vec<&TableWithJoins> = whole.iter().collect();
+        for tree in from {
+            let mut joined = Vec::new();
+            named_in(&tree.relation, &mut joined);
+            for join in &mut tree.joins {
+                named_in(&join.relation, &mut joined);
+                let all = rows.iter().all(|n| joined.contains(n));
+                let outer = matches!(side(&join.join_operator), Ok((Side::Left | Side::Right, _)));
+                let Some(on) = on_of(&mut join.join_operator).filter(|_| all && outer) else { continue };
+                if let Some(fenced) = self.fence_condition(&trees, on, rows) {
+                    *on = fenced;
+                }
+            }
+        }
     }
 
     /// The occurrences of a FROM list whose guards belong into WHERE.
@@ -339,6 +404,7 @@ impl Placer<'_, '_> {
             let (policy, catalog) = (self.input.policy, self.input.catalog);
             self.beyond[n] = untouched(policy, catalog, &chains, &o.alias, self.params);
         }
+        self.sources_to_where(statement);
         let fenced = self.fence_target(statement);
         match statement {
             Statement::Update(update) => {
@@ -424,6 +490,28 @@ impl Placer<'_, '_> {
     }
 }
 
+/// The expressions joined by AND.
+fn all_of(exprs: Vec<Expr>) -> Option<Expr> {
+    let nested = |e: Expr| if matches!(e, Expr::Nested(_)) { e } else { Expr::Nested(Box::new(e)) };
+    exprs.into_iter().map(nested).reduce(|a, b| Expr::BinaryOp {
+        left: Box::new(a),
+        op: BinaryOperator::And,
+        right: Box::new(b),
+    })
+}
+
+/// The occurrences that stand in an item of FROM under their own aliases.
+fn named_in(factor: &TableFactor, found: &mut Vec<usize>) {
+    match factor {
+        TableFactor::Table { name, .. } => found.extend(occurrence_of(name)),
+        TableFactor::NestedJoin { table_with_joins, alias: None } => {
+            named_in(&table_with_joins.relation, found);
+            table_with_joins.joins.iter().for_each(|join| named_in(&join.relation, found));
+        }
+        _ => {}
+    }
+}
+
 /// `CASE WHEN condition THEN result END`.
 pub(super) fn case_when(condition: Expr, result: Expr) -> Expr {
     Expr::Case {
@@ -443,6 +531,10 @@ impl Edit for Placer<'_, '_> {
     fn select(&mut self, select: &mut Select) -> Result<(), PlanError> {
         let pending = self.from(&mut select.from)?;
         if pending.iter().any(|n| self.locked.contains(n)) {
+            if self.input.fence != Fence::None {
+                self.fence_outer(&mut select.from, &pending);
+                self.to_where(&mut select.from, &mut select.selection);
+            }
             let trees: Vec<&TableWithJoins> = select.from.iter().collect();
             let fenced = select.selection.as_ref().and_then(|s| self.fence_condition(&trees, s, &pending));
             if fenced.is_some() {
