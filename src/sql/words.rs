@@ -90,7 +90,8 @@ struct Tailor<'a> {
 /// With what a query or a write begins.
 const BEGINS: [&str; 9] = ["select", "values", "with", "table", "insert", "update", "delete", "merge", "("];
 
-const XML_AND_JSON: [&str; 12] = [
+const XML_AND_JSON: [&str; 13] = [
+    "xmlexists",
     "xmlelement",
     "xmlforest",
     "xmlparse",
@@ -272,7 +273,7 @@ impl Tailor<'_> {
             }
             "*" if i > 0 && self.is(i - 1, &["."]) => {
                 let of_a_row = i > 1 && self.is(i - 2, &[")"]);
-                if of_a_row || self.is(i + 1, &["::", "typecast"]) {
+                if of_a_row || self.is(i + 1, &["::", "typecast"]) || self.is_operand(i) {
                     let name = self.fresh(OPAQUE);
                     self.replace(i, i + 1, name.clone(), name, "*".to_owned());
                 }
@@ -321,6 +322,16 @@ impl Tailor<'_> {
             _ => {}
         }
         Some(())
+    }
+
+    /// True for `t.*`, its last token at `i`, beside an operator: a row, not a list of columns.
+    fn is_operand(&self, i: usize) -> bool {
+        let sign = |at: usize| self.words.get(at).is_some_and(|w| is_sign(w));
+        let names = (0..i).rev().step_by(2).take_while(|dot| self.is(*dot, &["."])).count() * 2;
+        let before = i.checked_sub(names + 1);
+        self.is(i + 1, &["is", "isnull", "notnull", "in", "not", "between"])
+            || sign(i + 1)
+            || before.is_some_and(|at| sign(at) && !self.is(at, &["*"]))
     }
 
     /// One name in place of an expression.

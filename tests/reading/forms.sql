@@ -406,6 +406,14 @@ SELECT p.name, e.kind FROM encounter e RIGHT JOIN patient p ON 10 / p.patient_id
 SELECT p.name FROM patient p JOIN encounter e ON 100 / (p.age - 46) < e.encounter_id FOR UPDATE
 SELECT p.name FROM ward w JOIN patient p ON p.ward + 0 = w.ward FOR NO KEY UPDATE OF p
 
+-- Rows beside operators.
+SELECT e.* IS NULL, e.* IS NOT NULL FROM encounter e
+SELECT e.* = e.*, e.encounter_id FROM encounter e
+SELECT e.encounter_id FROM encounter e WHERE e.* = e.* AND e.* IS NOT NULL
+SELECT p.name, e.* IS NULL AS none FROM patient p LEFT JOIN encounter e USING (patient_id)
+SELECT xmlexists('//a' PASSING (('<a>' || name || '</a>')::xml)), xmlexists('//b' PASSING BY REF ('<b/>'::xml)) FROM patient
+SELECT name FROM patient WHERE xmlexists('//a[text() = "n1"]' PASSING BY VALUE (('<a>' || name || '</a>')::xml) BY VALUE)
+
 -- Long and deep.
 SELECT name || 'a' || 'b' || 'c' || 'd' || 'e' || 'f' || 'g' || 'h' || 'i' || 'j' || 'k' || 'l' || 'm' || 'n' || 'o' || 'p' || 'q' || 'r' || 's' || 't' || 'u' || 'v' || 'w' || 'x' || 'y' || 'z' || 'a' || 'b' || 'c' || 'd' || 'e' || 'f' || 'g' || 'h' || 'i' || 'j' || 'k' || 'l' || 'm' || 'n' || 'o' || 'p' || 'q' || 'r' || 's' || 't' || 'u' || 'v' || 'w' || 'x' || 'y' || 'z' FROM patient
 SELECT name FROM (SELECT name FROM (SELECT name FROM (SELECT name FROM (SELECT name FROM (SELECT name FROM (SELECT name FROM (SELECT name FROM (SELECT name FROM (SELECT name FROM (SELECT name FROM (SELECT name FROM (SELECT name FROM (SELECT name FROM (SELECT name FROM (SELECT name FROM (SELECT name FROM (SELECT name FROM (SELECT name FROM (SELECT name FROM (SELECT name FROM (SELECT name FROM (SELECT name FROM (SELECT name FROM patient) a) a) a) a) a) a) a) a) a) a) a) a) a) a) a) a) a) a) a) a) a) a) a

@@ -228,7 +228,7 @@ impl Placer<'_, '_> {
         case_when(Expr::Identifier(self.texts.stand_for(text)), Expr::Nested(Box::new(condition)))
     }
 
-    /// The same for what FROM and USING of a write on a filtered target join.
+    /// [`Self::to_where`] for what FROM and USING of a write on a filtered target join.
     fn sources_to_where(&self, write: &mut Statement) {
         let filtered = |factor: &TableFactor| match factor {
             TableFactor::Table { name, .. } => {
