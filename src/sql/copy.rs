@@ -15,7 +15,7 @@ use super::tree::{Node, Tree};
 use crate::catalog::{QualifiedName, Relation, RelationKind, quote_ident};
 use crate::policy::{Access, KeyType, Refusal, Scope};
 
-pub use super::copy_options::CopyFormat;
+pub use super::copy_options::{CopyFormat, Forced};
 
 /// What a guarded plan is when it is a COPY.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +40,8 @@ pub struct CopyOut {
 pub struct CopyIn {
     /// How the rows are written.
     pub format: CopyFormat,
+    /// What is NULL in the patient key.
+    pub forced: Forced,
     /// Fields of a row.
     pub columns: usize,
     /// Which of them is the patient key.
@@ -330,15 +332,14 @@ pub(super) fn incoming(
             "name the column",
         );
     };
-    if options.touches_null(key) {
-        return refuse("FORCE_NULL and FORCE_NOT_NULL of the patient key", "leave the key out of them");
-    }
     let key_type = context.bound.policy.key_type;
     let Some(key_form) = relation.column(key).and_then(|c| key_form(&c.type_sql, key_type)) else {
         return refuse(format_args!("COPY into {}, whose key has a type of its own", relation.name), insert);
     };
+    let forced = options.forced(key);
     let copy = CopyIn {
         format: options.format,
+        forced,
         columns: columns.len(),
         key: position,
         key_form,

@@ -3,7 +3,7 @@
 //! Source: manual, "COPY" (14 to 18), and `ProcessCopyOptions` in `src/backend/commands/copy.c`.
 
 use super::cannot_guard;
-use super::tree::{Node, Tree};
+use super::tree::Node;
 use crate::policy::{KeyType, Refusal};
 
 /// How the rows of a COPY are written.
@@ -67,14 +67,56 @@ pub(super) enum Options {
 #[derive(Debug)]
 pub(super) struct Read {
     pub(super) format: CopyFormat,
-    /// Columns of FORCE_NULL and FORCE_NOT_NULL; `None` for all of them.
-    forced: Vec<Option<String>>,
+    /// FORCE_NULL.
+    null: Columns,
+    /// FORCE_NOT_NULL.
+    not_null: Columns,
+}
+
+/// The columns that an option is for.
+#[derive(Debug, Default)]
+enum Columns {
+    #[default]
+    None,
+    All,
+    These(Vec<String>),
+}
+
+impl Columns {
+    fn has(&self, column: &str) -> bool {
+        match self {
+            Columns::None => false,
+            Columns::All => true,
+            Columns::These(names) => names.iter().any(|n| n == column),
+        }
+    }
+}
+
+/// What else than an unquoted NULL text is NULL in a column of csv.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Forced {
+    /// FORCE_NULL: the NULL text in quotes, too.
+    pub null: bool,
+    /// FORCE_NOT_NULL: the NULL text without quotes is a value.
+    pub not_null: bool,
+}
+
+impl Forced {
+    /// The value that the server reads, of the one that it would read without these options (`NextCopyFrom`).
+    pub fn value(self, format: &CopyFormat, value: Option<Vec<u8>>) -> Option<Vec<u8>> {
+        let CopyFormat::Csv { null, .. } = format else { return value };
+        match value {
+            None if self.not_null => Some(null.clone()),
+            Some(value) if self.null && value == *null => None,
+            other => other,
+        }
+    }
 }
 
 impl Read {
-    /// True when what stands for NULL is another thing in this column.
-    pub(super) fn touches_null(&self, column: &str) -> bool {
-        self.forced.iter().any(|f| f.as_ref().is_none_or(|f| f == column))
+    /// What is NULL in this column.
+    pub(super) fn forced(&self, column: &str) -> Forced {
+        Forced { null: self.null.has(column), not_null: self.not_null.has(column) }
     }
 }
 
@@ -90,7 +132,7 @@ pub(super) fn read(root: &Node, direction: Options) -> Result<Read, Refusal> {
     let mut escape = None;
     let mut null = None;
     let mut header = None;
-    let mut forced = Vec::new();
+    let (mut forced_null, mut forced_not_null) = (Columns::None, Columns::None);
     let mut seen: Vec<&str> = Vec::new();
     for option in root.nodes("options") {
         let name = option.str("defname");
@@ -109,7 +151,8 @@ pub(super) fn read(root: &Node, direction: Options) -> Result<Read, Refusal> {
             "null" => null = Some(text(option, name)?.into_bytes()),
             "header" => header = Some(header_of(option, incoming)?),
             "force_quote" if !incoming => {}
-            "force_null" | "force_not_null" if incoming => columns(option, &mut forced),
+            "force_null" if incoming => forced_null = columns(option, name)?,
+            "force_not_null" if incoming => forced_not_null = columns(option, name)?,
             "freeze" | "on_error" | "log_verbosity" | "reject_limit" if incoming => {}
             "encoding" => {
                 let plain: String = text(option, name)?.chars().filter(char::is_ascii_alphanumeric).collect();
@@ -146,7 +189,7 @@ pub(super) fn read(root: &Node, direction: Options) -> Result<Read, Refusal> {
         _ => return refuse("format", "use text, csv or binary"),
     };
     plain(&format)?;
-    Ok(Read { format, forced })
+    Ok(Read { format, null: forced_null, not_null: forced_not_null })
 }
 
 /// What PostgreSQL demands of the signs; where it says no, so do we, so that they are told apart here.
@@ -202,18 +245,13 @@ fn header_of(option: &Node, incoming: bool) -> Result<bool, Refusal> {
     }
 }
 
-fn columns(option: &Node, forced: &mut Vec<Option<String>>) {
+fn columns(option: &Node, name: &str) -> Result<Columns, Refusal> {
     match option.node("arg") {
-        Some(arg) if arg.kind == "List" => {
-            forced.extend(arg.names("items").into_iter().map(|n| Some(n.to_owned())));
-            // Whatever is not a name is taken for all of them.
-            let all = arg.list("items").len() != arg.names("items").len();
-            forced.extend(all.then_some(None));
+        Some(arg) if arg.kind == "AStar" => Ok(Columns::All),
+        Some(arg) if arg.kind == "List" && arg.list("items").len() == arg.names("items").len() => {
+            Ok(Columns::These(arg.names("items").into_iter().map(str::to_owned).collect()))
         }
-        Some(Node { .. }) | None => forced.push(None),
-    }
-    if let Tree::List(_) = option.field("arg") {
-        forced.push(None);
+        _ => refuse(name, "give it a list of columns"),
     }
 }
 
@@ -297,9 +335,15 @@ mod tests {
             let parsed = crate::sql::parse::parse_ours(sql).unwrap();
             read(&parsed.statements[0].root, Options::In).unwrap()
         };
-        let some = read_in("COPY t FROM STDIN (FORMAT csv, FORCE_NULL (a), FORCE_NOT_NULL (b))");
-        assert!(some.touches_null("a") && some.touches_null("b") && !some.touches_null("c"));
-        assert!(read_in("COPY t FROM STDIN (FORMAT csv, FORCE_NULL *)").touches_null("c"));
-        assert!(!read_in("COPY t FROM STDIN (FORMAT csv)").touches_null("c"));
+        let both = |read: &Read, column: &str| {
+            let Forced { null, not_null } = read.forced(column);
+            (null, not_null)
+        };
+        let some = read_in("COPY t FROM STDIN (FORMAT csv, FORCE_NULL (a, d), FORCE_NOT_NULL (b, d))");
+        let seen = ["a", "b", "c", "d"].map(|c| both(&some, c));
+        assert_eq!(seen, [(true, false), (false, true), (false, false), (true, true)]);
+        assert_eq!(both(&read_in("COPY t FROM STDIN (FORMAT csv, FORCE_NULL *)"), "c"), (true, false));
+        assert_eq!(both(&read_in("COPY t FROM STDIN CSV FORCE NOT NULL a"), "a"), (false, true));
+        assert!(format("COPY t FROM STDIN (FORMAT csv, FORCE_NULL 'a')").is_err());
     }
 }

@@ -442,6 +442,41 @@ fn a_malformed_key_is_an_invalid_value() {
     assert_eq!(database.server().psql(database.name(), count).trim(), "0");
 }
 
+/// What is NULL in the key is what the server takes for it.
+#[test]
+fn null_is_told_from_a_key_as_the_options_say() {
+    let (whole, _) = databases("GRANT INSERT ON ALL TABLES IN SCHEMA clinic TO nurse");
+    let proxy = Proxy::start_with(&whole, hide);
+    let mut amy = Wire::through(&proxy, &whole, "nurse_amy");
+    let columns = "clinic.problem (problem_id, patient_id, icd10, title, status)";
+    // Hers is 880003, not 880001.
+    for (n, options, key, taken) in [
+        (1, "NULL '880003', FORCE_NOT_NULL (patient_id)", "880003", true),
+        (2, "NULL '880003', FORCE_NOT_NULL (patient_id)", "\"880003\"", true),
+        (3, "NULL '880003', FORCE_NULL (patient_id, title)", "\"880003\"", false),
+        (4, "NULL '880001', FORCE_NOT_NULL (patient_id)", "880001", false),
+        (5, "NULL '880001', FORCE_NULL (patient_id)", "880003", true),
+        (6, "NULL '880001', FORCE_NULL (title), FORCE_NOT_NULL (icd10)", "880001", false),
+    ] {
+        let sql = format!("COPY {columns} FROM STDIN (FORMAT csv, {options})");
+        let line = format!("99100{n},{key},X,planted,active\n");
+        amy.send(&[query(&sql), frame(b'd', line.as_bytes()), frame(b'c', b"")].concat());
+        let reply = amy.reply();
+        assert_eq!(reply.commands() == ["COPY 1"], taken, "{sql} {line}: {:?}", reply.failure());
+        if taken {
+            assert!(told(&proxy, &sql).names("880003"), "{sql}");
+        } else {
+            assert_eq!(reply.refusal().sqlstate, "42501", "{sql} {line}");
+        }
+    }
+    let rows = "SELECT problem_id, patient_id FROM clinic.problem WHERE problem_id >= 991000 ORDER BY 1";
+    let rows = whole.server().psql(whole.name(), rows);
+    assert_eq!(
+        rows.split_whitespace().collect::<Vec<_>>(),
+        ["991001|880003", "991002|880003", "991005|880003"]
+    );
+}
+
 #[test]
 fn what_cannot_be_checked_while_it_is_copied_in_is_refused() {
     let (whole, _) = databases(
@@ -455,7 +490,6 @@ fn what_cannot_be_checked_while_it_is_copied_in_is_refused() {
         "COPY clinic.lab_result FROM STDIN",
         "COPY clinic.allergy FROM STDIN",
         "COPY clinic.problem (problem_id, title) FROM STDIN",
-        "COPY clinic.problem FROM STDIN (FORMAT csv, FORCE_NULL (patient_id))",
         "COPY clinic.problem FROM STDIN (ENCODING 'latin1')",
         "COPY clinic.current_medication FROM STDIN",
         "COPY clinic.problem FROM PROGRAM 'cat'",

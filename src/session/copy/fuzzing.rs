@@ -11,7 +11,7 @@ use super::split::{BadData, Kind, Splitter, value};
 use crate::fuzzing::{choices, pieces};
 use crate::policy::KeyType;
 use crate::session::layout::Layout;
-use crate::sql::copy::{CopyFormat, CopyIn, KeyForm};
+use crate::sql::copy::{CopyFormat, CopyIn, Forced, KeyForm};
 
 /// Bytes that stand in witness fields, and nowhere else in data that the target writes itself.
 const SECRET: &[u8] = b"WITNESS";
@@ -153,6 +153,7 @@ fn taken_in(format: &CopyFormat, stream: &[u8], cut: &[usize], columns: usize, a
         format: format.clone(),
         columns: columns + 1,
         key: at,
+        forced: Forced::default(),
         key_form: [KeyForm::Integer, KeyForm::Text, KeyForm::Uuid][columns % 3],
         key_type: [KeyType::Int8, KeyType::Text, KeyType::Uuid][columns % 3],
         check: true,

@@ -85,7 +85,7 @@ impl CopyIn {
             return Err(BadData::Malformed("another number of fields than columns"));
         }
         let span = cut.spans.get(self.key).ok_or(BadData::Malformed("no key"))?;
-        let written = value(&self.format, cut.raw, *span);
+        let written = self.forced.value(&self.format, value(&self.format, cut.raw, *span));
         let binary = matches!(self.format, CopyFormat::Binary);
         let text = written.as_deref().and_then(|v| if binary { self.binary(v) } else { utf8(v) });
         match text.as_deref().and_then(|t| self.key_type.canonical(t)) {

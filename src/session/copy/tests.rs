@@ -12,7 +12,7 @@ use super::out::{Outgoing, Taken};
 use super::split::{BadData, Kind, Splitter, value};
 use crate::policy::KeyType;
 use crate::session::layout::Layout;
-use crate::sql::copy::{CopyFormat, CopyIn, KeyForm};
+use crate::sql::copy::{CopyFormat, CopyIn, Forced, KeyForm};
 
 type Row = Vec<Option<Vec<u8>>>;
 
@@ -268,15 +268,44 @@ fn incoming(format: CopyFormat) -> Incoming {
 }
 
 fn of_version(format: CopyFormat, version: u32) -> Incoming {
-    let spec = CopyIn {
+    Incoming::new(&spec(format), version)
+}
+
+fn spec(format: CopyFormat) -> CopyIn {
+    CopyIn {
         format,
         columns: 2,
         key: 1,
+        forced: Forced::default(),
         key_form: KeyForm::Integer,
         key_type: KeyType::Int8,
         check: true,
-    };
-    Incoming::new(&spec, version)
+    }
+}
+
+#[test]
+fn what_is_null_in_the_key_of_rows_that_are_sent() {
+    // csv with NULL '7': what a field of the key is, without quotes and in them.
+    for (null, not_null, bare, quoted) in [
+        (false, false, None, Some("7")),
+        (true, false, None, None),
+        (false, true, Some("7"), Some("7")),
+        (true, true, Some("7"), None),
+    ] {
+        let format = CopyFormat::Csv {
+            delimiter: b',',
+            quote: b'"',
+            escape: b'"',
+            null: b"7".to_vec(),
+            header: false,
+        };
+        let spec = CopyIn { forced: Forced { null, not_null }, ..spec(format) };
+        for (data, key) in [(&b"x,7\n"[..], bare), (b"x,\"7\"\n", quoted), (b"x,8\n", Some("8"))] {
+            let batch = Incoming::new(&spec, 150_018).take(data, true).unwrap();
+            assert_eq!(batch.keys.first().map(String::as_str), key, "{null} {not_null}");
+            assert_eq!(batch.nobody.is_some(), key.is_none(), "{null} {not_null}");
+        }
+    }
 }
 
 #[test]
