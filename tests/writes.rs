@@ -36,7 +36,7 @@ CREATE SCHEMA clinic; CREATE SCHEMA glass;
 CREATE TABLE clinic.ward (ward int PRIMARY KEY, wname text);
 INSERT INTO clinic.ward SELECT i, 'w' || i FROM generate_series(0, 3) i;
 CREATE TABLE clinic.patient (patient_id int8 PRIMARY KEY, name text, age int, ward int);
-CREATE TABLE clinic.encounter (encounter_id int PRIMARY KEY, patient_id int8, kind text, score int);
+CREATE TABLE clinic.encounter (encounter_id int PRIMARY KEY, patient_id int8, kind text, score int, tags text[], doc jsonb);
 CREATE UNIQUE INDEX ON clinic.encounter (patient_id) WHERE kind = 'now';
 CREATE UNIQUE INDEX ON clinic.encounter (patient_id, lower(kind)) WHERE score = 77;
 CREATE TABLE clinic.lab_order (order_id int PRIMARY KEY, patient_id int8);

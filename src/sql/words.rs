@@ -267,6 +267,7 @@ impl Tailor<'_> {
             }
             "overriding" if i > 0 && self.is(i + 2, &["value"]) => self.unlisted(i)?,
             "=" if i > 3 && self.is(i - 1, &["]"]) => self.element(i)?,
+            "[" if i > 3 && self.is(i - 2, &["(", ","]) => self.listed_element(i)?,
             "collation" if self.follow(i + 1, &["for", "("]) => {
                 let name = self.fresh("__glass_x");
                 self.replace(i, i + 2, name.clone(), name, "COLLATION FOR ".to_owned());
@@ -465,6 +466,31 @@ impl Tailor<'_> {
         Some(())
     }
 
+    /// `INSERT INTO t (a[1])`: a name behind the column's.
+    fn listed_element(&mut self, i: usize) -> Option<()> {
+        let mut depth = 0;
+        let open = (0..i).rev().find(|j| {
+            depth += i32::from(self.is(*j, &["(", "["])) - i32::from(self.is(*j, &[")", "]"]));
+            depth > 0
+        })?;
+        // INSERT INTO a.b AS c, or MERGE's INSERT.
+        let insert = (open.saturating_sub(7)..open).rev().find(|j| self.is(*j, &["insert", "(", ")"]))?;
+        let into = self.is(insert + 1, &["into"]) || insert + 1 == open;
+        if !self.is(open, &["("]) || !self.is(insert, &["insert"]) || !into {
+            return None;
+        }
+        let mut end = i;
+        while self.is(end, &["["]) {
+            end = self.closing(end)? + 1;
+        }
+        if self.plain(i, end) {
+            let words = format!(".{}", self.fresh("__glass_x"));
+            let said = self.said(i, end)?.to_owned();
+            self.replace(i, end, words.clone(), words, said);
+        }
+        Some(())
+    }
+
     /// Parentheses around a query without FROM before ON CONFLICT: `ON` would be read as the name of its last column.
     fn source(&mut self, on: usize) -> Option<()> {
         let (mut depth, mut begins, mut from) = (0, None, false);
@@ -617,6 +643,8 @@ mod tests {
             "SELECT a === b, a *<> c, d OPERATOR(pg_catalog.*=) e FROM t WHERE a OPERATOR(pg_catalog.=) ANY (SELECT 1) ORDER BY a USING ===",
             "SELECT a FROM t WHERE a IN ((SELECT 1), (SELECT 2), 3) AND b IS NOT DOCUMENT",
             "SELECT a FROM t, f('{}') AS (a int, b text), g('x') AS x (c int) WHERE a = b",
+            "INSERT INTO s.t AS x (a, b[1], c[1:2]['x'], b[2]) VALUES (1, 2, 3, ARRAY[4, e[5]]) ON CONFLICT DO NOTHING RETURNING (b[1])",
+            "MERGE INTO t USING u ON t.a = u.a WHEN NOT MATCHED THEN INSERT (a, b[1]) VALUES (u.a, u.b[1])",
             "UPDATE t SET a[1] = 'x', b = c[2], d[1:2][3] = f(a[1], 2) FROM u WHERE a[1] = c[1] RETURNING a[1]",
             "INSERT INTO t AS x (a, b) OVERRIDING SYSTEM VALUE SELECT 1, 2 ON CONFLICT (a text_ops) DO UPDATE SET b = 2 WHERE x.a > 1",
         ] {

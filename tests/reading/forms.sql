@@ -406,6 +406,14 @@ SELECT p.name, e.kind FROM encounter e RIGHT JOIN patient p ON 10 / p.patient_id
 SELECT p.name FROM patient p JOIN encounter e ON 100 / (p.age - 46) < e.encounter_id FOR UPDATE
 SELECT p.name FROM ward w JOIN patient p ON p.ward + 0 = w.ward FOR NO KEY UPDATE OF p
 
+-- Every kind of operator before ANY and ALL.
+SELECT name FROM patient WHERE ('10.0.1.' || patient_id)::inet << ANY (ARRAY['10.0.1.0/24', '10.1.0.0/16']::inet[])
+SELECT name FROM patient WHERE doc @> ANY (ARRAY['{"a": 1}', '{"b": 3}']::jsonb[]) OR doc ?| ALL ('{}'::text[])
+SELECT name FROM patient WHERE age <@ ANY (ARRAY['[1,46)']::int4range[]) AND age <@ ALL (ARRAY['[1,60)', '[40,50)']::int4range[])
+SELECT name FROM patient WHERE to_tsvector('simple', name) @@ ANY (ARRAY['n1', 'n3']::tsquery[])
+SELECT name, name ^@ ANY (ARRAY['n1', 'x']), name OPERATOR(pg_catalog.=) ANY (ARRAY['n1']) FROM patient
+SELECT name FROM patient WHERE box(point(age, 1), point(age, 2)) && ANY (ARRAY['(40,0),(50,9)'::box]) AND point(age, 1) <@ SOME (ARRAY['(40,0),(50,9)'::box])
+
 -- Rows beside operators.
 SELECT e.* IS NULL, e.* IS NOT NULL FROM encounter e
 SELECT e.* = e.*, e.encounter_id FROM encounter e

@@ -65,6 +65,10 @@ pub(crate) const BULK: &[&str] = &[
     "UPDATE encounter t SET kind = r.code FROM lab_order o JOIN lab_result r ON 10 / r.result_id >= 0 AND r.order_id = o.order_id LEFT JOIN patient p \
      ON p.patient_id = o.patient_id WHERE o.patient_id = t.patient_id RETURNING t.encounter_id",
     "DELETE FROM encounter t USING patient p JOIN lab_order o ON o.order_id = p.patient_id + 0 WHERE t.patient_id = p.patient_id AND t.score + 1 > 0",
+    "UPDATE encounter SET tags[1] = 'a', tags[score + 2] = kind, doc['a']['b'] = '9' WHERE 10 / (encounter_id + 1) >= 0 RETURNING tags, doc",
+    "INSERT INTO encounter (encounter_id, patient_id, tags[1], tags[2], doc['a']) VALUES (41, 1, 'x', 'y', '1'), (42, 2, 'x', NULL, '2')",
+    "INSERT INTO encounter AS e (encounter_id, tags[2:3], patient_id) SELECT 43, '{a,b}', 1 ON CONFLICT (encounter_id) DO UPDATE SET tags[1] = excluded.tags[2]",
+    "INSERT INTO encounter (tags[1], patient_id, encounter_id) VALUES ('x', 1, 1) ON CONFLICT DO NOTHING",
     "WITH u AS (UPDATE encounter SET kind = 'x' WHERE patient_id = 1 RETURNING upper(kind), encounter_id > 3) SELECT count(*) FROM u",
 ];
 

@@ -179,7 +179,7 @@ fn columns_of(insert: &Insert, target: &Occurrence<'_>) -> Vec<String> {
         [] => target.relation.columns.iter().map(|c| c.name.clone()).collect(),
         given => given
             .iter()
-            .map(|c| c.0.last().and_then(|p| p.as_ident()).map(fold).unwrap_or_default())
+            .map(|c| c.0.first().and_then(|p| p.as_ident()).map(fold).unwrap_or_default())
             .collect(),
     }
 }

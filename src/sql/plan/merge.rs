@@ -21,7 +21,7 @@ pub(super) fn target_of(merge: &Merge) -> Option<usize> {
 }
 
 fn column(name: &ObjectName) -> Option<String> {
-    name.0.last().and_then(|p| p.as_ident()).map(fold)
+    name.0.first().and_then(|p| p.as_ident()).map(fold)
 }
 
 /// Refuses what cannot be guarded.

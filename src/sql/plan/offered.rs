@@ -33,7 +33,7 @@ pub(super) fn check(
         [] => o.relation.columns.iter().map(|c| c.name.clone()).collect(),
         given => given
             .iter()
-            .map(|c| c.0.last().and_then(|p| p.as_ident()).map(fold).unwrap_or_default())
+            .map(|c| c.0.first().and_then(|p| p.as_ident()).map(fold).unwrap_or_default())
             // What stands for OVERRIDING is behind them.
             .filter(|name| !name.starts_with(RESERVED_PREFIX))
             .collect(),
