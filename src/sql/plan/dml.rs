@@ -3,21 +3,18 @@
 //! Not for filters (see `place`).
 
 use sqlparser::ast::{
-    Assignment, AssignmentTarget, ConflictTarget, Expr, FromTable, Ident, Insert, ObjectName, OnConflict,
-    OnConflictAction, OnInsert, SelectItem, SelectItemQualifiedWildcardKind, SetExpr, Statement, TableFactor,
-    TableObject, TableWithJoins, UpdateTableFromKind, Value,
+    Assignment, AssignmentTarget, ConflictTarget, Expr, FromTable, Insert, OnConflict, OnConflictAction,
+    OnInsert, SelectItem, SetExpr, Statement, TableFactor, TableObject, TableWithJoins, UpdateTableFromKind,
+    Value,
 };
 
+use super::returning::{reads_no_mask, returning_of};
 use super::{
-    Occurrence, Placeholders, PlanError, PlanInput, actions, any_expr, fold, ident, occurrence_of, offered,
-    with,
+    Occurrence, Placeholders, PlanError, PlanInput, actions, fold, ident, occurrence_of, offered, with,
 };
-use crate::catalog::{Column, QualifiedName, quote_ident};
-use crate::policy::{
-    Access, GuardParams, bound_keys, new_key_check_beside, our_alias, reached_keys, returned_column,
-};
-use crate::sql::PinValue;
-use crate::sql::lineage::{Analysis, Evidence, WriteWitness, carry_write, compares, constant};
+use crate::catalog::{QualifiedName, quote_ident};
+use crate::policy::{Access, GuardParams, bound_keys, new_key_check_beside, our_alias, reached_keys};
+use crate::sql::lineage::{Analysis, Evidence, WriteWitness, carry_write, compares};
 
 /// A write with its witnesses.
 pub(super) struct Done {
@@ -104,93 +101,14 @@ fn written(ast: &mut Statement) -> Option<&mut Statement> {
     }
 }
 
-/// The patients whom the writes of a statement, at the top or in its WITH, would give rows to: the constants and
-/// parameters that it writes to patient keys.
-pub(super) fn aims(ast: &Statement, occurrences: &[Occurrence<'_>]) -> Vec<PinValue> {
-    let mut aims = Vec::new();
-    let mut write = ast;
-    while let Statement::Query(query) = write {
-        let inside = query.with.iter().flat_map(|with| &with.cte_tables);
-        for body in inside.map(|cte| cte.query.body.as_ref()) {
-            if let SetExpr::Insert(inner) | SetExpr::Update(inner) = body {
-                aims_of(inner, occurrences, &mut aims);
-            }
-        }
-        let (SetExpr::Insert(inner) | SetExpr::Update(inner)) = query.body.as_ref() else { return aims };
-        write = inner;
-    }
-    aims_of(write, occurrences, &mut aims);
-    aims
-}
-
-fn aims_of(write: &Statement, occurrences: &[Occurrence<'_>], aims: &mut Vec<PinValue>) {
-    let Some(target) = target_of(write).and_then(|n| occurrences.get(n)) else { return };
-    let Some(path) = target.table.rule.single().filter(|path| path.steps.is_empty()) else { return };
-    let mut given = |value: Option<&Expr>| {
-        if let Some(value) = value.and_then(constant)
-            && !aims.contains(&value)
-        {
-            aims.push(value);
-        }
-    };
-    let mut assigned = |assignments: &[Assignment]| {
-        for Assignment { target, value } in assignments {
-            let is_key = |name: &ObjectName| {
-                name.0.first().and_then(|p| p.as_ident()).map(fold).as_ref() == Some(&path.key)
-            };
-            match (target, value) {
-                (AssignmentTarget::ColumnName(name), value) if is_key(name) => given(Some(value)),
-                (AssignmentTarget::Tuple(names), Expr::Tuple(values)) => {
-                    given(names.iter().position(is_key).and_then(|at| values.get(at)));
-                }
-                _ => {}
-            }
-        }
-    };
-    match write {
-        Statement::Update(update) => assigned(&update.assignments),
-        Statement::Insert(insert) => {
-            if let Some(OnInsert::OnConflict(OnConflict {
-                action: OnConflictAction::DoUpdate(update), ..
-            })) = &insert.on
-            {
-                assigned(&update.assignments);
-            }
-            let names = columns_of(insert, target);
-            let Some(at) = names.iter().position(|name| *name == path.key) else { return };
-            let source = insert.source.as_ref().map(|source| source.body.as_ref());
-            if let Some(SetExpr::Values(values)) = source {
-                values.rows.iter().for_each(|row| given(row.get(at)));
-            }
-            if let Some(SetExpr::Select(select)) = source
-                && let Some(SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. }) =
-                    select.projection.get(at)
-            {
-                given(Some(expr));
-            }
-        }
-        _ => {}
-    }
-}
-
 /// The columns that an INSERT gives values for, in the order of the values.
-fn columns_of(insert: &Insert, target: &Occurrence<'_>) -> Vec<String> {
+pub(super) fn columns_of(insert: &Insert, target: &Occurrence<'_>) -> Vec<String> {
     match insert.columns.as_slice() {
         [] => target.relation.columns.iter().map(|c| c.name.clone()).collect(),
         given => given
             .iter()
             .map(|c| c.0.first().and_then(|p| p.as_ident()).map(fold).unwrap_or_default())
             .collect(),
-    }
-}
-
-/// The RETURNING clause of a write.
-pub(super) fn returning_of(write: &mut Statement) -> Result<&mut Option<Vec<SelectItem>>, PlanError> {
-    match write {
-        Statement::Insert(insert) => Ok(&mut insert.returning),
-        Statement::Update(update) => Ok(&mut update.returning),
-        Statement::Delete(delete) => Ok(&mut delete.returning),
-        _ => Err(PlanError::guard("this kind of write", "")),
     }
 }
 
@@ -218,7 +136,7 @@ pub(super) fn trees(write: &Statement) -> (Vec<&TableWithJoins>, Option<&Expr>) 
 }
 
 /// The occurrence that a write changes, if that is protected.
-fn target_of(write: &Statement) -> Option<usize> {
+pub(super) fn target_of(write: &Statement) -> Option<usize> {
     let name = match write {
         Statement::Insert(Insert { table: TableObject::TableName(name), .. }) => name,
         _ => match &trees(write).0.first()?.relation {
@@ -233,7 +151,7 @@ fn target_of(write: &Statement) -> Option<usize> {
 pub(super) struct Writer<'a, 'b> {
     pub(super) occurrences: &'a [Occurrence<'b>],
     analysis: &'a Analysis,
-    params: GuardParams,
+    pub(super) params: GuardParams,
     pub(super) input: &'a PlanInput<'b>,
     pub(super) texts: &'a mut Placeholders,
     /// By occurrence: its patients are told by the rows of its write.
@@ -317,68 +235,6 @@ impl Writer<'_, '_> {
             items.push(self.item(key, if set { 's' } else { 'k' }));
         }
         Ok(items)
-    }
-
-    /// Puts masks in place of masked columns that the write returns by name, or by a star where the target is alone.
-    pub(super) fn masked(&mut self, write: &mut Statement) {
-        let occurrences = self.occurrences;
-        let Some(o) = target_of(write).map(|n| &occurrences[n]).filter(|o| !o.masks.is_empty()) else {
-            return;
-        };
-        let alone = match &*write {
-            Statement::Insert(_) => true,
-            other => {
-                let trees = trees(other).0;
-                trees.len() == 1 && trees.iter().all(|tree| tree.joins.is_empty())
-            }
-        };
-        let (params, texts) = (o.filter.then_some(self.params), &mut *self.texts);
-        let Ok(Some(items)) = returning_of(write) else { return };
-        let mut named = |column: &Column, shown: Option<Ident>| {
-            let text = match returned_column(o.table, column, &o.alias, &o.masks, params) {
-                Some(text) => text,
-                // Read as it is: refused, if it is masked.
-                None if !o.clear(&column.name) => return None,
-                None => format!("{}.{}", quote_ident(&o.alias), quote_ident(&column.name)),
-            };
-            let expr = Expr::Identifier(texts.stand_for(text));
-            let alias = shown.unwrap_or_else(|| Ident::with_quote('"', column.name.clone()));
-            Some(SelectItem::ExprWithAlias { expr, alias })
-        };
-        let column_of = |expr: &Expr| {
-            let name = match expr {
-                Expr::Identifier(name) if alone => name,
-                Expr::CompoundIdentifier(parts) => match parts.as_slice() {
-                    [of, name] if fold(of) == o.alias => name,
-                    _ => return None,
-                },
-                _ => return None,
-            };
-            o.relation.column(&fold(name)).filter(|c| !o.clear(&c.name))
-        };
-        let mut out = Vec::with_capacity(items.len());
-        for item in std::mem::take(items) {
-            let replaced = match &item {
-                SelectItem::UnnamedExpr(expr) => {
-                    column_of(expr).and_then(|c| named(c, None)).map(|i| vec![i])
-                }
-                SelectItem::ExprWithAlias { expr, alias } => {
-                    column_of(expr).and_then(|c| named(c, Some(alias.clone()))).map(|i| vec![i])
-                }
-                SelectItem::Wildcard(_) if alone => {
-                    o.relation.columns.iter().map(|c| named(c, None)).collect()
-                }
-                SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::ObjectName(name), _) if matches!(name.0.as_slice(), [of] if of.as_ident().is_some_and(|of| fold(of) == o.alias)) => {
-                    o.relation.columns.iter().map(|c| named(c, None)).collect()
-                }
-                _ => None,
-            };
-            match replaced {
-                Some(replaced) => out.extend(replaced),
-                None => out.push(item),
-            }
-        }
-        *items = out;
     }
 
     /// Checks the patients of rows that are offered to a filtered table and may not be inserted.
@@ -629,52 +485,4 @@ pub(super) fn labels_off(target: &Occurrence<'_>) -> PlanError {
         ),
         "a role that sees every patient and label can do it",
     )
-}
-
-/// True when an expression might read a masked column of `o`, judged by name.
-pub(super) fn reads_mask(expr: &Expr, o: &Occurrence<'_>) -> bool {
-    let reads = |name: &sqlparser::ast::Ident| {
-        let name = fold(name);
-        !o.clear(&name) || name == o.alias
-    };
-    match expr {
-        Expr::Identifier(name) => reads(name),
-        Expr::CompoundIdentifier(parts) => parts.last().is_some_and(reads),
-        Expr::QualifiedWildcard(..) | Expr::Wildcard(_) => true,
-        _ => false,
-    }
-}
-
-/// Refuses a write on a masked table that might read a masked column.
-fn reads_no_mask(write: &Statement, target: &Occurrence<'_>) -> Result<(), PlanError> {
-    let mut judge = |expr: &Expr| reads_mask(expr, target);
-    // What was proposed for insertion is the client's own.
-    let mut judge_conflict = |expr: &Expr| match expr {
-        Expr::CompoundIdentifier(parts) if parts.first().is_some_and(|p| fold(p) == "excluded") => false,
-        other => reads_mask(other, target),
-    };
-    let star = |items: &Option<Vec<SelectItem>>| {
-        items
-            .iter()
-            .flatten()
-            .any(|i| matches!(i, SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..)))
-    };
-    let found = match write {
-        // The rows it inserts are read by a query of its own, which has its masks.
-        Statement::Insert(insert) => {
-            any_expr(&insert.on, &mut judge_conflict)
-                || any_expr(&insert.returning, &mut judge)
-                || star(&insert.returning)
-        }
-        Statement::Update(update) => any_expr(write, &mut judge) || star(&update.returning),
-        Statement::Delete(delete) => any_expr(write, &mut judge) || star(&delete.returning),
-        _ => true,
-    };
-    if found {
-        return Err(PlanError::guard(
-            format!("a write on {} that reads a column masked for this role", target.table.name),
-            "name only columns that are not masked",
-        ));
-    }
-    Ok(())
 }

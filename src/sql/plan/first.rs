@@ -9,7 +9,7 @@ use sqlparser::ast::{
 use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::Parser;
 
-use super::dml::returning_of;
+use super::returning::returning_of;
 use super::{Placeholders, PlanError, any_expr, fold, occurrence_of};
 use crate::policy::asked_first;
 

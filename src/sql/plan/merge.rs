@@ -8,7 +8,7 @@ use sqlparser::ast::{
     MergeInsertKind, MergeUpdateKind, ObjectName, SetExpr, Statement, TableFactor,
 };
 
-use super::dml::reads_mask;
+use super::returning::reads_mask;
 use super::{Occurrence, Placeholders, PlanError, PlanInput, actions, any_expr, fold, occurrence_of};
 use crate::policy::{Change, GuardParams, merged_key_check};
 

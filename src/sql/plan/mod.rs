@@ -5,6 +5,7 @@
 //! the place that keeps a row from leaving.
 
 mod actions;
+mod aims;
 mod cells;
 mod depth;
 mod dml;
@@ -15,6 +16,7 @@ mod merge;
 mod offered;
 mod opaque;
 mod place;
+mod returning;
 mod scope;
 mod split;
 #[cfg(test)]
@@ -229,7 +231,7 @@ fn rewrite_here(mut ast: Statement, input: &PlanInput<'_>) -> Result<GuardedPlan
     }
     let mut analysis = lineage::analyse(&ast, &occurrences, input);
     analysis.trust(input.pins);
-    let aims = dml::aims(&ast, &occurrences);
+    let aims = aims::of(&ast, &occurrences);
     let rows_show_pins = analysis.all_pinned() && lineage::rows_show_pins(&ast, &analysis, input);
     let (evidence, rows_are_witnesses, sets) = match kind {
         StatementKind::Select => {

@@ -11,7 +11,8 @@ use sqlparser::ast::{
 
 use sqlparser::ast::helpers::attached_token::AttachedToken;
 
-use super::dml::{changes_key, reads_mask, trees};
+use super::dml::{changes_key, trees};
+use super::returning::reads_mask;
 use super::walk::{Edit, edit};
 use super::{
     Fence, Occurrence, Placeholders, PlanError, PlanInput, actions, any_expr, any_query, first, group, lock,

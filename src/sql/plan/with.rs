@@ -9,7 +9,8 @@ use sqlparser::ast::{
 use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::Parser;
 
-use super::dml::{Writer, returning_of, trees};
+use super::dml::{Writer, trees};
+use super::returning::returning_of;
 use super::{PlanError, fold, occurrence_of};
 use crate::catalog::quote_ident;
 use crate::sql::lineage::returned_columns;
