@@ -32,13 +32,17 @@ const UNREAD_NAME: &str = "__glass_unread";
 const SYNTAX_ERROR: &str = "42601";
 /// SQLSTATE of a relation that does not exist.
 const UNDEFINED_TABLE: &str = "42P01";
+/// SQLSTATE of a function that does not exist.
+const UNDEFINED_FUNCTION: &str = "42883";
 
 impl<C: Stream, S: Stream> Session<C, S> {
     /// Refuses a simple query: an error and ReadyForQuery; inside a transaction the server is made to
     /// fail it too.
     pub(super) async fn refuse_simple(&mut self, text: &str, refusal: &Refusal) -> Result<(), Ended> {
         let error = self.refused(text, refusal);
-        if in_servers_words(refusal) || self.fails_anyway(text, refusal) {
+        // Of several statements the server would say that it prepares but one.
+        let as_it_is = refusal.sqlstate == SYNTAX_ERROR || planner::is_one_statement(text);
+        if (in_servers_words(refusal) && as_it_is) || self.fails_anyway(text, refusal) {
             self.refuse_in_servers_words(text, &error);
             self.to_server.push(&message::sync());
             self.ops.push(Op::Sync { shown: true });
@@ -68,7 +72,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
         Ok(())
     }
 
-    /// A syntax error or an unknown relation is the server's to report: its words, its language, its
+    /// A syntax error, an unknown relation or function is the server's to report: its words, its language, its
     /// position. The text is parsed there and never run; should the server understand it, what follows fails with our error.
     pub(super) fn refuse_in_servers_words(&mut self, text: &str, error: &Bytes) {
         let target = Target { kind: TargetKind::Statement, name: UNREAD_NAME.to_owned() };
@@ -174,7 +178,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
 
 /// True for an error that the server has too, from the text alone.
 fn in_servers_words(refusal: &Refusal) -> bool {
-    matches!(refusal.sqlstate, SYNTAX_ERROR | UNDEFINED_TABLE)
+    matches!(refusal.sqlstate, SYNTAX_ERROR | UNDEFINED_TABLE | UNDEFINED_FUNCTION)
 }
 
 /// A message that is not text we can read.

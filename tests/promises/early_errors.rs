@@ -128,3 +128,33 @@ fn a_relation_that_does_not_exist_is_an_ordinary_error() {
         assert_eq!(amy.query(sql).refusal().gls().as_deref(), Some("GLS-240"), "{sql}");
     }
 }
+
+/// A function that no schema has, too; one that is there and is not allowed stays GLS-240.
+#[test]
+fn a_function_that_does_not_exist_is_an_ordinary_error() {
+    let database = Postgres::shared().demo();
+    let proxy = Proxy::start_with(&database, hide);
+    let mut amy = Wire::through(&proxy, &database, "nurse_amy");
+    let mut direct = Wire::direct(&database, "nurse_amy");
+    for sql in [
+        "SELECT nofn(name) FROM clinic.patient",
+        "SELECT name FROM clinic.patient WHERE clinic.nofn(name, 1) ORDER BY 1",
+        "SELECT nofn()",
+        "UPDATE clinic.patient SET name = nofn(name)",
+    ] {
+        let seen = amy.query(sql).failure();
+        assert_eq!(seen.as_ref().map(|f| f.sqlstate.as_str()), Some("42883"), "{sql}: {seen:?}");
+        assert_eq!(seen, direct.query(sql).failure(), "{sql}");
+    }
+    for (sql, sqlstate) in
+        [("SELECT 1; SELECT nofn(1)", "42883"), ("SELECT 1; SELECT * FROM nosuch", "42P01")]
+    {
+        assert_eq!(amy.query(sql).refusal().sqlstate, sqlstate, "{sql}");
+    }
+    let sql = "SELECT nofn(name) FROM clinic.patient";
+    assert_eq!(amy.extended(sql, &[]).refusal().message, direct.query(sql).refusal().message);
+    for sql in ["SELECT pg_sleep(1) FROM clinic.patient", "SELECT lo_get(1) FROM clinic.patient"] {
+        assert_eq!(amy.query(sql).refusal().gls().as_deref(), Some("GLS-240"), "{sql}");
+    }
+    assert_eq!(amy.ok("SELECT 1").value(), "1");
+}
