@@ -54,8 +54,7 @@ pub(super) fn items(ast: &mut Statement, texts: &mut Placeholders) -> Result<(),
 }
 
 fn parsed(text: &str) -> Result<Statement, PlanError> {
-    let mut all =
-        Parser::parse_sql(&PostgreSqlDialect {}, text).map_err(|e| PlanError::Parse(e.to_string()))?;
+    let mut all = Parser::parse_sql(&PostgreSqlDialect {}, text).map_err(PlanError::from)?;
     all.pop().ok_or_else(|| PlanError::Parse("a text of ours".to_owned()))
 }
 

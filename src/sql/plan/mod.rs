@@ -35,7 +35,7 @@ pub(super) use walk::{Look, any_expr, any_query, any_relation, each_query_mut, l
 
 use sqlparser::ast::{Expr, Query, SetExpr, Statement};
 use sqlparser::dialect::PostgreSqlDialect;
-use sqlparser::parser::Parser;
+use sqlparser::parser::{Parser, ParserError};
 
 use super::lineage::{self, Evidence};
 use super::objects::Wrap;
@@ -134,6 +134,21 @@ pub enum PlanError {
     },
 }
 
+/// Told by the word that the parser stopped at; what it expected there speaks of its own grammar.
+impl From<ParserError> for PlanError {
+    fn from(error: ParserError) -> Self {
+        let near = match &error {
+            ParserError::ParserError(what) | ParserError::TokenizerError(what) => {
+                what.split_once("found: ").map(|(_, word)| word.split(" at Line").next().unwrap_or(word))
+            }
+            ParserError::RecursionLimitExceeded => None,
+        };
+        let near = near.filter(|word| !word.is_empty() && *word != "EOF");
+        let near = near.map(|word| format!(", near \"{}\"", word.chars().take(60).collect::<String>()));
+        PlanError::Parse(format!("a form of SQL that the rewriter does not know{}", near.unwrap_or_default()))
+    }
+}
+
 impl PlanError {
     pub(super) fn guard(what: impl Into<String>, instead: &'static str) -> Self {
         PlanError::CannotGuard { what: what.into(), instead }
@@ -162,7 +177,7 @@ fn parse_and_print(text: &str) -> Result<(Statement, String), PlanError> {
         .with_recursion_limit(DEEPEST)
         .try_with_sql(&lock::encoded(text))
         .and_then(|mut parser| parser.parse_statements())
-        .map_err(|e| PlanError::Parse(e.to_string()))?;
+        .map_err(PlanError::from)?;
     match (statements.pop(), statements.is_empty()) {
         (Some(mut statement), true) => {
             if look(&statement, &mut TableCommand) {

@@ -84,8 +84,7 @@ pub(super) fn check(
         "WITH {OFFERED} ({}) AS MATERIALIZED (SELECT 1) SELECT * FROM {OFFERED} WHERE {check}",
         list.join(", ")
     );
-    let mut parsed =
-        Parser::parse_sql(&PostgreSqlDialect {}, &text).map_err(|e| PlanError::Parse(e.to_string()))?;
+    let mut parsed = Parser::parse_sql(&PostgreSqlDialect {}, &text).map_err(PlanError::from)?;
     let Some(Statement::Query(mut around)) = parsed.pop() else {
         return Err(PlanError::Parse("a text of ours".to_owned()));
     };

@@ -39,7 +39,7 @@ fn always() -> Result<Expr, PlanError> {
     Parser::new(&PostgreSqlDialect {})
         .try_with_sql(ALWAYS)
         .and_then(|mut parser| parser.parse_expr())
-        .map_err(|e| PlanError::Parse(e.to_string()))
+        .map_err(PlanError::from)
 }
 
 /// A condition as one that only the run tells, even when it is a constant: what stands beside it is looked at.

@@ -391,3 +391,18 @@ fn long_conditions_do_not_exhaust_the_stack() {
         .join()
         .unwrap();
 }
+
+#[test]
+fn what_the_parser_stops_at_is_told_and_not_what_it_expected() {
+    for (error, want) in [
+        (
+            "Expected: =, found: [ at Line: 1, Column: 3",
+            "a form of SQL that the rewriter does not know, near \"[\"",
+        ),
+        ("Expected: an expression, found: EOF", "a form of SQL that the rewriter does not know"),
+        ("something else", "a form of SQL that the rewriter does not know"),
+    ] {
+        let error = PlanError::from(sqlparser::parser::ParserError::ParserError(error.to_owned()));
+        assert_eq!(error, PlanError::Parse(want.to_owned()));
+    }
+}

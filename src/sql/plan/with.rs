@@ -91,7 +91,7 @@ fn split(mut cte: Cte, ours: &str, names: Option<Vec<String>>) -> Result<(Cte, O
     let text =
         format!("WITH {ours}{columns} AS (SELECT 1), __glass_y AS (SELECT {list} FROM {ours}) SELECT 1");
     let mut parsed = Parser::parse_sql(&PostgreSqlDialect {}, &text)
-        .map_err(|e| PlanError::Parse(e.to_string()))?
+        .map_err(PlanError::from)?
         .into_iter()
         .filter_map(|s| match s {
             Statement::Query(query) => query.with,
