@@ -26,7 +26,8 @@ pub enum Certainty {
     Exact,
     /// The patient is in a superset of those whose rows were released.
     Bounded,
-    /// The statement may have read any patient of its relations.
+    /// The statement may have read or changed any patient's rows of its relations: it cannot be told, or nothing was
+    /// recorded after it had begun.
     Possibly,
     /// The statement named the patient and was refused.
     Refused,
@@ -164,7 +165,9 @@ impl<'a> Join<'a> {
                     self.close(open, Some(&end));
                 }
             }
-            Body::Statement { intent, disclosure, end, .. } => {
+            Body::Statement { statement, intent, disclosure, end } => {
+                // A write is announced when it is sent, and told whole at its end.
+                self.open.remove(&statement);
                 let mut open = self.begin(head, intent);
                 if let Some(disclosure) = disclosure {
                     open.disclose(self.patient, &disclosure);
@@ -232,6 +235,9 @@ impl<'a> Join<'a> {
                 access.reasons.push(code);
                 Certainty::Refused
             }
+            // Nobody knows what it did: it names this patient, or it may have been about anyone.
+            (None, None) if end.is_none() && sought => Certainty::Bounded,
+            (None, None) if end.is_none() => Certainty::Possibly,
             (None, None) if sought => Certainty::Sought,
             (None, _) => return,
         };

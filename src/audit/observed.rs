@@ -138,7 +138,12 @@ impl Collector {
                     self.statement(&time, &intent, &end);
                 }
             }
-            Body::Statement { intent, end, .. } if counts => self.statement(&time, &intent, &end),
+            Body::Statement { statement, intent, end, .. } => {
+                self.open.remove(&statement);
+                if counts {
+                    self.statement(&time, &intent, &end);
+                }
+            }
             Body::Authentication { user, observed: Some(observed), from, .. } if counts => {
                 self.summary.logins += 1;
                 let application = from.application_name.clone().unwrap_or_default();
@@ -148,8 +153,7 @@ impl Collector {
             }
             // Statements of a process before this one have no end.
             Body::Process { event: ProcessEvent::Start, .. } => self.open.clear(),
-            Body::Statement { .. }
-            | Body::Authentication { .. }
+            Body::Authentication { .. }
             | Body::Process { .. }
             | Body::Disclosure { .. }
             | Body::Connection { .. }

@@ -401,7 +401,9 @@ impl<C: Stream, S: Stream> Session<C, S> {
             match op {
                 Op::Sync { .. } | Op::Query { .. } => break,
                 Op::Execute { run } => {
-                    self.runs.remove(&run);
+                    if let Some(run) = self.runs.remove(&run) {
+                        self.note_skipped(&run);
+                    }
                 }
                 _ => {}
             }

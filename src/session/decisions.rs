@@ -219,13 +219,28 @@ impl<C: Stream, S: Stream> Session<C, S> {
         id
     }
 
-    /// An unattributed statement is recorded before it runs; whom it may have read, before its reply leaves, which
-    /// may be that it read nothing.
-    pub(super) fn gate_unattributed(&mut self, id: u64) {
+    /// Records a statement that was just put on its way, where its end alone would not do.
+    ///
+    /// An unattributed one is recorded before it runs; whom it may have read, before its reply leaves, which may be that
+    /// it read nothing. A write that can be kept before its reply has come is recorded now too: should the proxy end in
+    /// between, nothing else would tell of it. In a transaction block it is rolled back then, unless what ends the
+    /// block was sent as well.
+    pub(super) fn announce(&mut self, id: u64) {
         let Some(run) = self.runs.get_mut(&id) else { return };
         if matches!(run.mode, Mode::Unattributed { .. }) {
-            let body = run.announced(&self.identity);
+            let body = run.announce(&self.identity);
             self.world.note(body, Priority::Ordinary);
+        }
+        let ends_block = run.plan().is_none();
+        let in_block = self.status == Status::InTransaction && !self.block_over;
+        if !ends_block && in_block && self.runs.iter_mut().all(|run| run.plan().is_some()) {
+            return;
+        }
+        for run in self.runs.iter_mut() {
+            if let Some(body) = run.announce_write(&self.identity) {
+                // It has to be on its way to the disk before the statement is to the server; nothing waits for it.
+                drop(self.world.append(body, Priority::Ordinary));
+            }
         }
     }
 

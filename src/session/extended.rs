@@ -423,7 +423,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
             let execute = Execute { portal: portal.name, max_rows };
             self.send(execute.encode(), Op::Execute { run });
         }
-        self.gate_unattributed(run);
+        self.announce(run);
         Ok(())
     }
 

@@ -372,9 +372,11 @@ impl<C: Stream, S: Stream> Session<C, S> {
                 self.statements.portals.remove(&name);
             }
             Op::Execute { run } | Op::Query { run } => {
-                if let Some(plan) = self.runs.remove(&run).as_ref().and_then(|run| run.plan()) {
+                let Some(run) = self.runs.remove(&run) else { return };
+                if let Some(plan) = run.plan() {
                     self.objects.failed(plan);
                 }
+                self.note_skipped(&run);
             }
             Op::Parse { undo: None, .. }
             | Op::Bind { portal: None, .. }
@@ -385,6 +387,13 @@ impl<C: Stream, S: Stream> Session<C, S> {
             | Op::Local { .. }
             | Op::Poison { .. }
             | Op::Probe => {}
+        }
+    }
+
+    /// A run that was recorded when it was sent, and that the server did not run.
+    pub(super) fn note_skipped(&self, run: &Run) {
+        if let Some(body) = run.skipped() {
+            self.world.note(body, Priority::Ordinary);
         }
     }
 

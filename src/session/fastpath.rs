@@ -116,7 +116,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
         }
         self.forward(frame);
         self.ops.push(Op::Query { run: id });
-        self.gate_unattributed(id);
+        self.announce(id);
         Ok(())
     }
 

@@ -81,6 +81,9 @@ use world::{Phase, World};
 /// have ended only its sending side, and may be gone.
 const LAST_ANSWERS: Duration = Duration::from_secs(5);
 
+/// How long whom the user can see is asked for at a session's end.
+const LAST_LOOK: Duration = Duration::from_secs(1);
+
 /// Bytes held for the client (rows that wait for a record, output it does not read) above which no
 /// more is read from the server.
 const HELD_LIMIT: usize = 4 * 1024 * 1024;
@@ -543,7 +546,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
         };
         // What runs at the server would go on, with nobody to take its reply.
         let cut = matches!(ended, Ended::Shutdown | Ended::RoleChanged) && !self.runs.is_empty();
-        self.end_open_runs();
+        self.end_open_runs().await;
         if !matches!(ended, Ended::Client) {
             tracing::info!(connection = self.connection.0, user = %self.principal, reason = %ended, "session ended");
         }
@@ -584,9 +587,13 @@ impl<C: Stream, S: Stream> Session<C, S> {
     }
 
     /// Records every run that was still under way.
-    fn end_open_runs(&mut self) {
+    async fn end_open_runs(&mut self) {
+        let until = tokio::time::Instant::now() + LAST_LOOK;
         let runs: Vec<_> = self.runs.take_all().collect();
         for mut run in runs {
+            run.cut_off();
+            // Where it cannot be asked any more, it may be anyone.
+            let _ = tokio::time::timeout_at(until, self.look_up_reach(&mut run)).await;
             let bodies = run.final_records(&self.identity, crate::ledger::record::Outcome::ReleaseUnknown);
             for body in bodies {
                 self.world.note(body, Priority::Ordinary);

@@ -90,6 +90,10 @@ pub(super) struct Run {
     pub(super) bytes: u64,
     /// True once `intent` was written: `disclosure` and `end` follow as records of their own.
     pub(super) intent_written: bool,
+    /// A write whose `intent` was written when it was sent; its record at the end is whole all the same.
+    pub(super) announced: bool,
+    /// A write that may have been kept and whose reply did not come.
+    pub(super) unknown: bool,
     /// Set when the authority it ran under ended: its rows stay back and its end becomes an error.
     pub(super) revoked: Option<GlsCode>,
     /// It failed, or was refused after it had read, which can depend on rows that never came: it may be anyone's
@@ -166,6 +170,8 @@ impl Run {
             moved: 0,
             bytes: 0,
             intent_written: false,
+            announced: false,
+            unknown: false,
             revoked: None,
             by_rows: false,
             reach: None,
@@ -315,7 +321,13 @@ impl Run {
                 let mut all_patients = (by_error && reach.is_none()) || self.lost;
                 if by_error {
                     keys.extend(reach.into_iter().flatten());
+                }
+                if by_error && !self.unknown {
                     reasons.push("ERROR".to_owned());
+                }
+                if self.unknown {
+                    reasons.push("NO REPLY".to_owned());
+                    keys.extend(self.aims.iter().cloned());
                 }
                 match &self.passed {
                     None => {}
@@ -325,7 +337,11 @@ impl Run {
                 Some(Disclosure {
                     patients: keys.into_iter().collect(),
                     all_patients,
-                    exact: plan.lineage.exact && !by_error && !self.lost && self.passed.is_none(),
+                    exact: plan.lineage.exact
+                        && !by_error
+                        && !self.unknown
+                        && !self.lost
+                        && self.passed.is_none(),
                     reasons,
                 })
             }
@@ -343,6 +359,13 @@ impl Run {
         self.watched_rows();
     }
 
+    /// Notes that its reply did not come. A write that was sent outside a transaction block may be kept all the same.
+    pub(super) fn cut_off(&mut self) {
+        self.unknown = self.writes() && (self.announced || self.intent_written);
+        let pinned = self.plan().is_some_and(|p| p.lineage.strategy == Strategy::Pinned);
+        self.by_rows |= self.unknown && !pinned;
+    }
+
     /// How it ended.
     pub(super) fn end(&self, outcome: Outcome) -> End {
         End {
@@ -355,19 +378,36 @@ impl Run {
     }
 
     /// The body to append before an unattributed statement is sent.
-    pub(super) fn announced(&mut self, identity: &Identity) -> Body {
+    pub(super) fn announce(&mut self, identity: &Identity) -> Body {
         self.intent_written = true;
         self.gate_due = true;
         Body::Intent { statement: self.statement.clone(), intent: self.intent(identity) }
     }
 
+    /// The body to append before a guarded write is sent that nothing but its own end commits; `None` when it was
+    /// appended, or when it is no such run.
+    pub(super) fn announce_write(&mut self, identity: &Identity) -> Option<Body> {
+        if self.announced || self.intent_written || self.hidden || self.plan().is_none() || !self.writes() {
+            return None;
+        }
+        self.announced = true;
+        Some(Body::Intent { statement: self.statement.clone(), intent: self.intent(identity) })
+    }
+
+    /// The body to append when it was announced and the server skipped it, behind an error.
+    pub(super) fn skipped(&self) -> Option<Body> {
+        let outcome = Outcome::Error { sqlstate: SKIPPED.to_owned() };
+        let open = self.announced || self.intent_written;
+        open.then(|| Body::End { statement: self.statement.clone(), end: self.end(outcome) })
+    }
+
     /// The bodies to append when a window is full and the statement goes on. The last one gates it.
     pub(super) fn window_records(&mut self, identity: &Identity) -> Vec<Body> {
         let mut bodies = Vec::new();
-        if !self.intent_written {
+        if !self.intent_written && !self.announced {
             bodies.push(Body::Intent { statement: self.statement.clone(), intent: self.intent(identity) });
-            self.intent_written = true;
         }
+        self.intent_written = true;
         if let Some(disclosure) = self.disclosure() {
             bodies.push(Body::Disclosure { statement: self.statement.clone(), disclosure });
         }
@@ -388,6 +428,9 @@ impl Run {
         disclosure.into_iter().chain([Body::End { statement, end }]).collect()
     }
 }
+
+/// How a statement ended that stood behind an error and was not run (in_failed_sql_transaction).
+const SKIPPED: &str = "25P02";
 
 /// Bytes of a statement's text that a record keeps: nobody may fill the ledger's disk with one text.
 const LONGEST_TEXT: usize = 64 * 1024;

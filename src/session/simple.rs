@@ -93,7 +93,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
         self.watch(run, statements.iter().map(|s| &**s));
         self.forward(frame);
         self.ops.push(Op::Query { run });
-        self.gate_unattributed(run);
+        self.announce(run);
     }
 
     /// A simple query with a guarded statement in it: sent as extended messages with one Sync, so that
@@ -218,7 +218,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
                 self.send(portal.describe(), op);
             }
             self.send(execute.encode(), Op::Execute { run });
-            self.gate_unattributed(run);
+            self.announce(run);
             self.exchange_runs += 1;
             self.exchange_blocks |= statement.guarded().is_some_and(|p| p.block);
             if statement.effects.copies_in {

@@ -11,6 +11,7 @@ mod copy_stream;
 mod cursor_steps;
 mod cursors;
 mod cursors_record;
+mod cut_off;
 mod early_errors;
 mod late_errors;
 mod merge;

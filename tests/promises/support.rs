@@ -108,12 +108,11 @@ pub(crate) fn told_in(directory: &Path, sql: &str) -> Told {
         let Ok(stored) = stored else { continue };
         match stored.record.body {
             Body::Intent { statement, intent } if same(&intent.what.sql) => {
-                told.times += 1;
+                told.times += usize::from(ids.insert(statement));
                 told.sought.extend(intent.sought);
-                ids.insert(statement);
             }
-            Body::Statement { statement: _, intent, disclosure, end } if same(&intent.what.sql) => {
-                told.times += 1;
+            Body::Statement { statement, intent, disclosure, end } if same(&intent.what.sql) => {
+                told.times += usize::from(ids.insert(statement));
                 told.sought.extend(intent.sought);
                 if let Some(disclosure) = disclosure {
                     told.disclosed(&disclosure);

@@ -115,6 +115,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
         let run = self.new_run(vec![Arc::clone(text)], Mode::Guarded(Arc::clone(plan)), Vec::new());
         self.to_server.push(&bytes);
         self.ops.push(Op::Query { run });
+        self.announce(run);
         Ok(())
     }
 

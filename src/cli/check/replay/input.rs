@@ -105,7 +105,11 @@ impl Open {
 
     fn record(&mut self, record: &Record, give: &mut dyn FnMut(Result<Statement, String>)) {
         match &record.body {
-            Body::Statement { intent, end, .. } => give(statement(intent, Some(end))),
+            Body::Statement { statement: id, intent, end, .. } => {
+                // A write was announced when it was sent.
+                self.intents.remove(&id.0);
+                give(statement(intent, Some(end)));
+            }
             Body::Intent { statement: id, intent } => {
                 if self.intents.len() >= Self::MOST {
                     self.finish(give);
