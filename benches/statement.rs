@@ -40,6 +40,7 @@ fn relation(oid: u32, relation: QualifiedName, columns: &[(&str, &str)]) -> Rela
         has_triggers_or_rules: false,
         has_rules: false,
         rewrites_rows: false,
+        row_security: false,
     }
 }
 

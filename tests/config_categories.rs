@@ -171,6 +171,7 @@ fn relation(catalog: &mut Catalog, oid: Oid, name: &str, columns: &[(&str, &str)
         has_triggers_or_rules: false,
         has_rules: false,
         rewrites_rows: false,
+        row_security: false,
     };
     catalog.relations.insert(oid, relation);
     catalog.by_name.insert(name, oid);

@@ -47,6 +47,7 @@ fn add(catalog: &mut Catalog, oid: Oid, schema: &str, name: &str, columns: &[&st
         has_triggers_or_rules: false,
         has_rules: false,
         rewrites_rows: false,
+        row_security: false,
     };
     catalog.relations.insert(oid, relation);
     catalog.by_name.insert(name, oid);

@@ -38,7 +38,8 @@ SELECT c.oid, n.nspname, c.relname, c.relkind,
        EXISTS (SELECT FROM pg_catalog.pg_rewrite r WHERE r.ev_class = c.oid AND r.rulename <> '_RETURN'),
        -- Bits of tgtype: 1 row, 2 before, 4 insert, 16 update, 64 instead.
        EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal
-                  AND t.tgtype & 1 <> 0 AND t.tgtype & 66 <> 0 AND t.tgtype & 20 <> 0)
+                  AND t.tgtype & 1 <> 0 AND t.tgtype & 66 <> 0 AND t.tgtype & 20 <> 0),
+       c.relrowsecurity
   FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
  WHERE n.nspname !~ '^pg_(toast|temp|toast_temp)(_|$)'";
 
@@ -133,12 +134,12 @@ const FINGERPRINT: &str = "\
 WITH n AS MATERIALIZED (
     SELECT oid, nspname FROM pg_catalog.pg_namespace WHERE nspname !~ '^pg_(toast|temp|toast_temp)(_|$)'),
 c AS MATERIALIZED (
-    SELECT c.oid, c.relname, c.relnamespace, c.relkind
+    SELECT c.oid, c.relname, c.relnamespace, c.relkind, c.relrowsecurity
       FROM pg_catalog.pg_class c WHERE c.relnamespace IN (SELECT oid FROM n)),
 h (part, rows, hash) AS (
     SELECT 1, count(*), bit_xor(hash_record_extended(ROW(oid, nspname), 1)) FROM n
     UNION ALL
-    SELECT 2, count(*), bit_xor(hash_record_extended(ROW(oid, relname, relnamespace, relkind), 2)) FROM c
+    SELECT 2, count(*), bit_xor(hash_record_extended(ROW(oid, relname, relnamespace, relkind, relrowsecurity), 2)) FROM c
     UNION ALL
     SELECT 3, count(*), bit_xor(hash_record_extended(ROW(a.attrelid, a.attnum, a.xmin), 3))
       FROM pg_catalog.pg_attribute a
@@ -369,6 +370,7 @@ fn relation(row: &Row) -> Result<(Oid, Relation), tokio_postgres::Error> {
         has_triggers_or_rules: row.try_get(5)?,
         has_rules: row.try_get(6)?,
         rewrites_rows: row.try_get(7)?,
+        row_security: row.try_get(8)?,
     };
     Ok((oid, relation))
 }

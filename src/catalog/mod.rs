@@ -135,6 +135,8 @@ pub struct Relation {
     /// True when a user trigger runs for each row before it is inserted or updated (or instead): what is stored may
     /// be other than what the statement says.
     pub rewrites_rows: bool,
+    /// True when row-level security is enabled on it.
+    pub row_security: bool,
 }
 
 impl Relation {

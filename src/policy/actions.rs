@@ -74,13 +74,17 @@ impl Chain<'_> {
     }
 }
 
-/// Most foreign keys that one chain has, and most chains that one write has.
-const MOST: usize = 8;
+/// Most foreign keys that one chain has.
+const LONGEST: usize = 8;
+/// Most chains that one write has.
+const MOST: usize = 64;
 
 /// Every chain of a `change` of rows of `oid`, as `role` sees their ends.
 ///
 /// # Errors
-/// What keeps them from being followed: a circle, too many.
+/// What they do that no condition can keep them from: rows of a relation that is closed to the role, or that decides
+/// whose rows of others are, are changed; rows are given to other patients; rows are hidden from the condition itself; a
+/// circle; too many.
 pub fn chains<'a>(
     bound: &'a BoundPolicy,
     role: &Role,
@@ -113,7 +117,9 @@ impl<'a> Follower<'a, '_> {
         for key in keys.filter(|key| change.sets_off(key, catalog)) {
             let onward = change.onward(key);
             // The condition of the row written, or at the end of the chain so far, holds for these, too.
-            let same = self.keeps_patient(key, oid) && !self.closes(key.from);
+            let pair = self.same_patient(key, oid);
+            self.may_change(key, oid, change, &onward, pair)?;
+            let same = pair.is_some() && !self.closes(key.from);
             if same && before.is_empty() {
                 if self.seen.insert((key.from, onward.clone())) {
                     self.follow(key.from, &onward, before)?;
@@ -121,10 +127,16 @@ impl<'a> Follower<'a, '_> {
                 continue;
             }
             let name = |oid| catalog.relation(oid).map(|r| r.name.to_string()).unwrap_or_default();
-            if before.contains(&key) || before.len() >= MOST {
+            if before.contains(&key) || before.len() >= LONGEST {
                 return Err(format!("foreign keys with an action lead from {0} back to {0}", name(key.from)));
             }
             before.push(key);
+            if catalog.relation(key.from).is_none_or(|r| r.row_security) {
+                return Err(format!(
+                    "row-level security of {} hides rows from whoever looks",
+                    name(key.from)
+                ));
+            }
             if let Some(table) = self.bound.tables.get(&key.from).filter(|_| !same) {
                 if self.found.len() >= MOST {
                     return Err(format!("more than {MOST} foreign keys with an action go out from it"));
@@ -161,18 +173,60 @@ impl<'a> Follower<'a, '_> {
         }
     }
 
-    /// True when a row is the patient's of the row of `to` that it refers to.
-    fn keeps_patient(&self, key: &ForeignKey, to: Oid) -> bool {
-        let (Some(from), Some(to)) = (self.bound.tables.get(&key.from), self.bound.tables.get(&to)) else {
-            return false;
+    /// Nothing of what a condition over the rows as they are cannot tell.
+    fn may_change(
+        &self,
+        key: &ForeignKey,
+        to: Oid,
+        cause: &Change,
+        change: &Change,
+        pair: Option<&str>,
+    ) -> Result<(), String> {
+        let action = key.actions[usize::from(*cause != Change::Delete)];
+        let name = || self.catalog.relation(key.from).map(|r| r.name.to_string()).unwrap_or_default();
+        let tells = self.bound.labels.contains(&key.from) || self.bound.assignments.contains(&key.from);
+        let own = self.bound.tables.get(&to).and_then(|t| t.rule.own_key());
+        if tells
+            && *change == Change::Delete
+            && own.is_some_and(|own| key.references.iter().any(|r| r == own))
+        {
+            // Who was assigned to the patient who goes, and the patient's labels.
+            return Ok(());
+        }
+        let changes = |column: &str| match change {
+            Change::Delete => tells,
+            Change::Update(columns) => columns.contains(column),
         };
-        key.columns.iter().zip(&key.references).any(|(column, references)| {
+        let mut links = self.bound.links.get(&key.from).into_iter().flatten();
+        if self.role.is_filtered() && links.any(|column| changes(column)) {
+            return Err(format!("rows of {} decide whose rows of other tables are", name()));
+        }
+        if let Some(table) = self.bound.tables.get(&key.from) {
+            let table = self.bound.table_for(self.role, key.from).unwrap_or(table);
+            // NULL makes them nobody's.
+            let gives = *change != Change::Delete && action != 'n';
+            let given = |column: &&str| changes(column) && (pair != Some(*column) || action == 'd');
+            if gives && table.deciding_columns().iter().any(given) {
+                return Err(format!("rows of {} can become another patient's", name()));
+            }
+        }
+        match self.bound.access(self.role, key.from) {
+            Access::Denied(_) => Err(format!("{} is closed to the role", name())),
+            Access::Free | Access::Protected { .. } => Ok(()),
+        }
+    }
+
+    /// The column by which a row is the patient's of the row of `to` that it refers to; `None` when it can be another's.
+    fn same_patient<'k>(&self, key: &'k ForeignKey, to: Oid) -> Option<&'k str> {
+        let (from, to) = (self.bound.tables.get(&key.from)?, self.bound.tables.get(&to)?);
+        let mut pairs = key.columns.iter().zip(&key.references);
+        let found = pairs.find(|(column, references)| {
             let keys = from.rule.own_key().zip(to.rule.own_key());
-            let by_key = keys.is_some_and(|(f, t)| f == column && t == references);
+            let by_key = keys.is_some_and(|(f, t)| f == *column && t == *references);
             let by_path = from.rule.single().zip(to.rule.single()).is_some_and(|(f, t)| {
                 f.steps.split_first().is_some_and(|(step, rest)| {
-                    step.column == *column
-                        && step.references == *references
+                    step.column == **column
+                        && step.references == **references
                         && !step.many
                         && rest == t.steps.as_slice()
                         && f.key == t.key
@@ -180,7 +234,8 @@ impl<'a> Follower<'a, '_> {
                 })
             });
             by_key || by_path
-        })
+        });
+        found.map(|(column, _)| column.as_str())
     }
 }
 

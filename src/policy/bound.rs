@@ -282,8 +282,12 @@ impl BoundPolicy {
     fn bind_links(&mut self, catalog: &Catalog) {
         let mut links: HashMap<Oid, BTreeSet<String>> = HashMap::new();
         for path in self.policy.tables.iter().flat_map(TableRule::paths) {
-            for (i, step) in path.steps.iter().enumerate().filter(|(_, s)| s.many) {
+            for (i, step) in path.steps.iter().enumerate() {
                 let Some(relation) = catalog.lookup(&step.table) else { continue };
+                // Rows of a protected table on the way are checked themselves.
+                if !step.many && self.tables.contains_key(&relation.oid) {
+                    continue;
+                }
                 let onward = path.steps.get(i + 1).map_or(&path.key, |s| &s.column);
                 let columns = links.entry(relation.oid).or_default();
                 columns.insert(step.references.clone());

@@ -264,6 +264,11 @@ impl Role {
         !self.is_restricted() || self.channels.iter().any(|c| c.as_bytes() == channel)
     }
 
+    /// True for a role to which rows of some patients, or of some categories, are hidden.
+    pub fn is_filtered(&self) -> bool {
+        self.scope != Scope::All || self.limited
+    }
+
     /// True when rows of patients outside are shown masked in some class of tables.
     pub fn masks_outside(&self) -> bool {
         self.outside == Outside::Mask || self.outside_of.values().any(|o| *o == Outside::Mask)

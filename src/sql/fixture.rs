@@ -49,6 +49,7 @@ fn relation(oid: u32, n: &str, kind: RelationKind, columns: &[(&str, &str)]) -> 
         has_triggers_or_rules: false,
         has_rules: false,
         rewrites_rows: false,
+        row_security: false,
     }
 }
 

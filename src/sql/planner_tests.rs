@@ -54,6 +54,7 @@ fn add(catalog: &mut Catalog, name: &Node, kind: RelationKind, columns: Vec<(Str
         has_triggers_or_rules: false,
         has_rules: false,
         rewrites_rows: false,
+        row_security: false,
     };
     catalog.relations.insert(oid, relation);
 }

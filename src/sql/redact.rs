@@ -297,6 +297,7 @@ mod tests {
                 has_triggers_or_rules: false,
                 has_rules: false,
                 rewrites_rows: false,
+                row_security: false,
             };
             catalog.by_name.insert(name, oid);
             catalog.relations.insert(oid, relation);

@@ -115,6 +115,7 @@ pub(crate) async fn catalog(client: &Client) -> Catalog {
             has_triggers_or_rules: false,
             has_rules: false,
             rewrites_rows: false,
+            row_security: false,
         });
         relation.columns.push(Column {
             name: row.get(3),

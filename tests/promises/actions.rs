@@ -28,6 +28,30 @@ const STAGE: &str = "
     INSERT INTO clinic.chair VALUES (1, 1), (2, 2);
     INSERT INTO clinic.seat VALUES (41, 880001, 1), (42, 880003, 2);
     INSERT INTO clinic.knot VALUES (51, 880003, NULL), (52, 880001, 51);
+    CREATE TABLE clinic.worker (name text PRIMARY KEY);
+    INSERT INTO clinic.worker SELECT DISTINCT user_name FROM glass.assigned;
+    ALTER TABLE glass.assigned ADD FOREIGN KEY (user_name) REFERENCES clinic.worker ON UPDATE CASCADE ON DELETE CASCADE,
+        ADD FOREIGN KEY (patient_id) REFERENCES clinic.patient ON DELETE CASCADE;
+    CREATE TABLE clinic.code (code text PRIMARY KEY);
+    CREATE TABLE clinic.link (code text PRIMARY KEY REFERENCES clinic.code ON UPDATE CASCADE, patient_id int8);
+    CREATE TABLE clinic.book (code text PRIMARY KEY, patient_id int8);
+    CREATE TABLE clinic.item (item_id int8 PRIMARY KEY, code text REFERENCES clinic.link ON UPDATE CASCADE, word text);
+    INSERT INTO clinic.code VALUES ('own'), ('other');
+    INSERT INTO clinic.link VALUES ('own', 880003), ('other', 880001);
+    INSERT INTO clinic.book VALUES ('own', 880003), ('other', 880001);
+    INSERT INTO clinic.item VALUES (1, 'own', 'a'), (2, 'other', 'b');
+    CREATE TABLE clinic.doc (doc_id int8 PRIMARY KEY, patient_id int8 NOT NULL, code text UNIQUE);
+    CREATE TABLE clinic.page (page_id int8 PRIMARY KEY, code text REFERENCES clinic.doc (code) ON UPDATE CASCADE);
+    CREATE TABLE clinic.fold (fold_id int8 PRIMARY KEY, patient_id int8 NOT NULL, doc_id int8 REFERENCES clinic.doc ON DELETE CASCADE);
+    CREATE TABLE clinic.dust (dust_id int8 PRIMARY KEY, room_id int8 REFERENCES clinic.room ON UPDATE CASCADE);
+    INSERT INTO clinic.doc VALUES (61, 880003, 'own'), (62, 880003, NULL);
+    INSERT INTO clinic.page VALUES (1, 'own');
+    INSERT INTO clinic.fold VALUES (1, 880001, 61), (2, 880003, 62);
+    ALTER TABLE clinic.fold ENABLE ROW LEVEL SECURITY;
+    CREATE POLICY seen ON clinic.fold USING (patient_id <> 880001);
+    GRANT SELECT, INSERT, UPDATE, DELETE ON clinic.worker, clinic.code, clinic.book, clinic.doc, clinic.page, clinic.fold,
+        clinic.item TO nurse, dba;
+    GRANT SELECT ON clinic.link TO nurse, dba;
     GRANT SELECT, INSERT, UPDATE, DELETE ON clinic.trip, clinic.meal, clinic.dish, clinic.guest, clinic.room,
         clinic.chair, clinic.seat, clinic.knot TO nurse, dba;";
 
@@ -36,16 +60,30 @@ const OTHERS: &str = "
     SELECT t::text FROM clinic.trip t WHERE patient_id = 880001 UNION ALL SELECT m::text FROM clinic.meal m WHERE patient_id = 880001
     UNION ALL SELECT d::text FROM clinic.dish d WHERE dish_id IN (22, 24)
     UNION ALL SELECT s::text FROM clinic.seat s WHERE patient_id = 880001
-    UNION ALL SELECT k::text FROM clinic.knot k WHERE patient_id = 880001 ORDER BY 1";
+    UNION ALL SELECT k::text FROM clinic.knot k WHERE patient_id = 880001
+    UNION ALL SELECT f::text FROM clinic.fold f WHERE patient_id = 880001 UNION ALL SELECT p::text FROM clinic.page p
+    UNION ALL SELECT l::text FROM clinic.link l UNION ALL SELECT b::text FROM clinic.book b
+    UNION ALL SELECT md5(string_agg(a::text, ',' ORDER BY a)) FROM glass.assigned a ORDER BY 1";
 
 fn stage(config: String) -> String {
     let entry = |t: &str| format!("[[table]]\nname = \"clinic.{t}\"\nclass = \"visits\"\n");
     let mut tables: String =
         ["trip", "meal", "guest", "seat", "knot"].map(|t| entry(t) + "key = \"patient_id\"\n\n").concat();
+    tables += &(entry("doc") + "key = \"patient_id\"\n\n" + &entry("fold") + "key = \"patient_id\"\n\n");
+    for (table, over) in [("item", "link"), ("page", "book")] {
+        tables += &entry(table);
+        tables += &format!(
+            "via = [{{ column = \"code\", table = \"clinic.{over}\", references = \"code\" }}]\nkey = \"patient_id\"\n\n"
+        );
+    }
     tables += &(entry("dish")
         + "via = [{ column = \"meal_id\", table = \"clinic.meal\", references = \"meal_id\" }]\nkey = \"patient_id\"\n\n");
     let config = replaced(hide(config), "[reference]", &format!("{tables}[reference]"));
-    replaced(config, "\"clinic.drug\"]", "\"clinic.drug\", \"clinic.room\", \"clinic.chair\"]")
+    replaced(
+        config,
+        "\"clinic.drug\"]",
+        "\"clinic.drug\", \"clinic.room\", \"clinic.chair\", \"clinic.worker\", \"clinic.code\"]",
+    )
 }
 
 fn start() -> (Database<'static>, Proxy<'static>) {
@@ -83,7 +121,24 @@ const WAYS: &[(&str, &str)] = &[
     ("DELETE FROM clinic.chair WHERE chair_id = 1", "42501"),
     ("WITH d AS (DELETE FROM clinic.chair RETURNING 1) SELECT count(*) FROM clinic.patient", "42501"),
     ("DELETE FROM clinic.knot WHERE knot_id = 51", "42501"),
+    // What one write makes refer to the row that another one deletes.
+    (
+        "WITH m AS (UPDATE clinic.meal SET trip_id = 1 WHERE meal_id = 12 RETURNING 1) DELETE FROM clinic.trip WHERE trip_id = 1",
+        "42501",
+    ),
+    // What decides whose rows are whose.
+    ("UPDATE clinic.worker SET name = 'zz' WHERE name = 'nurse_amy'", "42501"),
+    ("DELETE FROM clinic.worker WHERE name = 'dr_chen'", "42501"),
+    ("UPDATE clinic.code SET code = 'x' WHERE code = 'other'", "42501"),
+    ("UPDATE clinic.book SET patient_id = 880003 WHERE code = 'other'", "42501"),
+    ("DELETE FROM clinic.book", "42501"),
+    // Rows that would be another patient's, that the condition would not see, that nobody may.
+    ("UPDATE clinic.doc SET code = 'other' WHERE doc_id = 61", "42501"),
+    ("DELETE FROM clinic.doc WHERE doc_id = 61", "42501"),
+    ("UPDATE clinic.room SET room_id = 3 WHERE room_id = 2", "42501"),
     // What sets nothing off.
+    ("UPDATE clinic.doc SET patient_id = 880003 WHERE doc_id = 61", "UPDATE 1"),
+    ("DELETE FROM clinic.worker WHERE false", "42501"),
     ("UPDATE clinic.trip SET word = 'y' WHERE trip_id = 2", "UPDATE 1"),
     ("UPDATE clinic.room SET word = 'y'", "UPDATE 2"),
     ("UPDATE clinic.knot SET knot_id = 51 WHERE knot_id = 51", "UPDATE 1"),

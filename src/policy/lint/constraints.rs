@@ -66,15 +66,26 @@ impl Lint<'_> {
             let acts = [("DELETE", does(delete)), ("UPDATE", does(update))];
             let said: Vec<String> =
                 acts.iter().filter_map(|(on, does)| Some(format!("ON {on} {}", (*does)?))).collect();
-            if said.is_empty() || self.is_of_one_patient(key) {
+            let decides = self.bound.links.contains_key(&key.from)
+                || self.bound.labels.contains(&key.from)
+                || self.bound.assignments.contains(&key.from);
+            // What said it of a patient who is deleted.
+            let own = self.bound.tables.get(&key.to).and_then(|t| t.rule.own_key());
+            let gone =
+                does(update).is_none() && own.is_some_and(|own| key.references.iter().any(|r| r == own));
+            if said.is_empty() || gone && decides || !decides && self.is_of_one_patient(key) {
                 continue;
             }
             let (Some(from), Some(to)) = (self.catalog.relation(key.from), self.catalog.relation(key.to))
             else {
                 continue;
             };
+            let what = match decides {
+                true => "who sees whom",
+                false => "rows that can be of other patients than the row there",
+            };
             let message = format!(
-                "{} of its foreign key ({}) to {} changes rows that can be of other patients than the row there",
+                "{} of its foreign key ({}) to {} changes {what}",
                 said.join(" and "),
                 key.columns.join(", "),
                 to.name

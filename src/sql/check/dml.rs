@@ -234,6 +234,11 @@ impl Checker<'_> {
         let change = if change.kind == "DeleteStmt" { Change::Delete } else { updated(change) };
         let chains = self.chains(&change, oid)?;
         let expected = untouched(context.bound, context.catalog, &chains, alias, self.cx.params);
+        if self.writes_twice && !expected.is_empty() {
+            return fail(
+                "rows of other tables that another write of the statement may have changed go with it",
+            );
+        }
         let mut rest = conditions;
         for text in expected {
             let part = expression(&text)?;

@@ -85,6 +85,7 @@ pub fn check(text: &str, context: &CheckContext<'_>) -> Result<(), CheckFailure>
         unsafe_met: 0,
         collations: Collations::of(&statement.root, &context.context),
         estimated: None,
+        writes_twice: writes(&statement.root) > 1,
     };
     if kind != StatementKind::Select && context.context.role.masking.min_cell.is_some() {
         return Err(CheckFailure::Cell("it writes, or names single rows".to_owned()));
@@ -101,6 +102,12 @@ pub fn check(text: &str, context: &CheckContext<'_>) -> Result<(), CheckFailure>
         Some(what) => Err(CheckFailure::NeedsFence(what)),
         None => Ok(()),
     }
+}
+
+/// Writes at every level.
+fn writes(node: &Node) -> usize {
+    let own = matches!(node.kind, "InsertStmt" | "UpdateStmt" | "DeleteStmt" | "MergeStmt");
+    usize::from(own) + node.children().into_iter().map(writes).sum::<usize>()
 }
 
 pub(super) type Outcome<T = ()> = Result<T, CheckFailure>;
@@ -139,6 +146,8 @@ pub(super) struct Checker<'a> {
     collations: Collations,
     /// The first operator that the planner would try on statistics and that could fail.
     estimated: Option<String>,
+    /// The statement writes more than once: what one write changes no condition of another one sees.
+    writes_twice: bool,
 }
 
 impl<'a> Checker<'a> {

@@ -44,11 +44,13 @@ pub(super) fn witness(
         told,
         sets: Vec::new(),
         reached: Vec::new(),
+        several: false,
         reasons: Vec::new(),
         checks: 0,
         keys: 0,
         parents: Vec::new(),
     };
+    writer.several = several(ast);
     if let Statement::Query(query) = ast
         && let Some(clause) = &mut query.with
     {
@@ -87,6 +89,14 @@ pub(super) fn witness(
         (true, false) => Evidence::Carried,
     };
     Ok(done)
+}
+
+/// True for more than one write, in WITH and below it.
+fn several(ast: &Statement) -> bool {
+    let Statement::Query(query) = ast else { return false };
+    let inside = query.with.iter().flat_map(|w| &w.cte_tables).filter(|c| with::modifies(&c.query)).count();
+    inside + usize::from(matches!(*query.body, SetExpr::Insert(_) | SetExpr::Update(_) | SetExpr::Delete(_)))
+        > 1
 }
 
 /// The write at the top, below a WITH.
@@ -160,6 +170,8 @@ pub(super) struct Writer<'a, 'b> {
     pub(super) sets: Vec<String>,
     /// The same of rows that the server changes by itself.
     reached: Vec<String>,
+    /// The statement writes more than once: a scan beside one write does not see what another one changes.
+    several: bool,
     reasons: Vec<&'static str>,
     checks: usize,
     keys: usize,
@@ -306,6 +318,9 @@ impl Writer<'_, '_> {
     fn with_it(&mut self, write: &Statement, n: usize) -> Result<(), PlanError> {
         let (o, input) = (&self.occurrences[n], self.input);
         for chain in actions::of_write(write, o, input)? {
+            if self.several {
+                return Err(actions::refused(o, "a statement that writes more than once"));
+            }
             let alias = our_alias();
             let masked = |oid| match input.policy.access(input.role, oid) {
                 Access::Protected { masks, .. } => Some(!masks.is_empty()),

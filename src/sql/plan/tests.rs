@@ -31,6 +31,7 @@ fn relation(catalog: &mut Catalog, oid: u32, schema: &str, name: &str, columns: 
         has_triggers_or_rules: false,
         has_rules: false,
         rewrites_rows: false,
+        row_security: false,
     };
     catalog.relations.insert(oid, relation);
 }

@@ -19,6 +19,14 @@ pub(crate) fn refusal(root: &Node, context: &Context<'_>) -> Option<Refusal> {
             "A role that sees every patient can do it; or change the rows that refer to it first.",
         )
     };
+    if context.role.is_filtered()
+        && let Some(name) = link_written(root, context)
+    {
+        return Some(cannot_guard(
+            format!("a column of {name} that decides whose rows of other tables are"),
+            "A role that sees every patient can write it.",
+        ));
+    }
     for (oid, change) in changes(root, context) {
         let name = context.catalog.relation(oid).map(|r| r.name.to_string()).unwrap_or_default();
         match chains(context.bound, context.role, context.catalog, oid, &change) {
@@ -36,6 +44,31 @@ pub(crate) fn refusal(root: &Node, context: &Context<'_>) -> Option<Refusal> {
         }
     }
     None
+}
+
+/// A relation without patients of its own that a statement writes, at any level, and that says whose rows of others are.
+fn link_written(node: &Node, context: &Context<'_>) -> Option<String> {
+    let writes = match node.kind {
+        "InsertStmt" | "UpdateStmt" | "DeleteStmt" | "MergeStmt" => true,
+        "CopyStmt" => node.flag("is_from"),
+        _ => false,
+    };
+    if let Some(range) = node.node("relation").filter(|_| writes && !context.bound.links.is_empty()) {
+        let schema = Some(range.str("schemaname")).filter(|s| !s.is_empty());
+        for resolution in resolve_name(context.catalog, context.namespace, schema, range.str("relname")) {
+            let Resolution::User(oid) = resolution else { continue };
+            let links = context.bound.links.get(&oid).filter(|_| !context.bound.tables.contains_key(&oid));
+            let named = |column: &String| node.nodes("target_list").any(|t| t.str("name") == column);
+            let written = match node.kind {
+                "UpdateStmt" => links.is_some_and(|l| l.iter().any(named)),
+                _ => links.is_some_and(|l| !l.is_empty()),
+            };
+            if written {
+                return context.catalog.relation(oid).map(|r| r.name.to_string());
+            }
+        }
+    }
+    node.children().into_iter().find_map(|child| link_written(child, context))
 }
 
 /// The protected relations whose rows are changed so; what cannot be followed is every one that has such a key.

@@ -54,6 +54,7 @@ fn add(catalog: &mut Catalog, name: &QualifiedName, column: Option<(&String, &st
         has_triggers_or_rules: false,
         has_rules: false,
         rewrites_rows: false,
+        row_security: false,
     });
     if let Some((column, type_sql)) = column.filter(|(c, _)| relation.column(c).is_none()) {
         let attnum = i16::try_from(relation.columns.len() + 1).unwrap_or(i16::MAX);
