@@ -101,7 +101,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
     /// Decides in the present context. A long text can take seconds: it is decided where it keeps no
     /// other session waiting.
     async fn decide_here(&mut self, text: &str, form: Form) -> Result<Arc<Planned>, Refusal> {
-        const LONG: usize = 32 * 1024;
+        const LONG: usize = 4 * 1024;
         if text.len() <= LONG {
             return self.plans.decide(text, &self.context, form);
         }
