@@ -44,7 +44,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
                 Ok(None) => {
                     return self.unknown_name(&Target { kind: TargetKind::Statement, name: bind.statement });
                 }
-                Err(stop) => return self.stopped(stop),
+                Err(stop) => return self.stopped(&statement_named(&bind.statement), stop),
             },
         };
         if let Decided::Sent(statement) = &prepared.decided
@@ -53,7 +53,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
             let statement = Arc::clone(statement);
             let translated = match Box::pin(self.translate(&statement)).await? {
                 Ok(translated) => translated,
-                Err(stop) => return self.stopped(stop),
+                Err(stop) => return self.stopped(&prepared.text, stop),
             };
             if self.skipping {
                 return Ok(());
@@ -70,7 +70,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
                         bind.statement.clone_from(&prepared.upstream);
                         self.send(bind.encode(), Op::Bind { hidden: false, subject: None, portal: None });
                     } else if !self.skipping {
-                        return self.stopped(super::names::cursor_exists(&bind.portal));
+                        return self.stopped(&prepared.text, super::names::cursor_exists(&bind.portal));
                     }
                     return Ok(());
                 }
@@ -95,9 +95,10 @@ impl<C: Stream, S: Stream> Session<C, S> {
     }
 
     /// What stops a message of the extended protocol.
-    pub(super) fn stopped(&mut self, Stop(error): Stop) -> Result<(), Ended> {
+    pub(super) fn stopped(&mut self, text: &str, Stop { error, failed }: Stop) -> Result<(), Ended> {
         // Behind an error that came meanwhile it would be skipped.
         if !self.skipping {
+            self.note_failed(text, failed);
             self.poison(error);
         }
         self.skipping = true;
@@ -111,7 +112,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
         }
         let free = Box::pin(self.portal_is_free(name)).await?;
         if !free && !self.skipping {
-            self.stopped(super::names::cursor_exists(name))?;
+            self.stopped(&portal_named(name), super::names::cursor_exists(name))?;
         }
         Ok(self.skipping)
     }
@@ -130,7 +131,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
                 bind.statement,
                 plan.client_params
             );
-            return self.unknown("08P01", message);
+            return self.unknown(&prepared.text, "08P01", message);
         }
         // One format code a column cannot be extended before the columns are known, nor can a binary
         // value be read whose type the client left open.
@@ -170,7 +171,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
                     client_results.len(),
                     layout.visible()
                 );
-                return self.unknown("08P01", message);
+                return self.unknown(&prepared.text, "08P01", message);
             };
             bind.result_formats = formats;
             portal_layout = Some(Arc::new(layout.with_formats(&bind.result_formats)));
@@ -335,7 +336,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
                 self.execute_failed_portal(frame, &execute.portal);
                 return Ok(());
             }
-            return self.unknown("34000", format!("portal \"{}\" does not exist", execute.portal));
+            return self.unknown_name(&Target { kind: TargetKind::Portal, name: execute.portal });
         };
         let (statement, mode) = match &portal.decided {
             Decided::Glass(shape) => {
@@ -378,12 +379,12 @@ impl<C: Stream, S: Stream> Session<C, S> {
                 }
                 if settled.is_err() && !self.statements.portals.contains_key(&execute.portal) {
                     // A Sync ended it, whose answer came only now.
-                    return self.unknown("34000", format!("portal \"{}\" does not exist", execute.portal));
+                    return self.unknown_name(&Target { kind: TargetKind::Portal, name: execute.portal });
                 }
                 match settled {
                     Ok(()) => {}
                     Err(_) if self.fails_on_the_server(statement) => portal.ran = true,
-                    Err(stop) => return self.stopped(stop),
+                    Err(stop) => return self.stopped(&portal.text, stop),
                 }
             }
             if let Some(name) = self.deallocates_glass(statement) {
@@ -478,6 +479,16 @@ impl<C: Stream, S: Stream> Session<C, S> {
         }
         Ok(())
     }
+}
+
+/// A prepared statement whose text is not known, for the record.
+pub(super) fn statement_named(name: &str) -> String {
+    format!("(statement \"{name}\")")
+}
+
+/// The same of a portal.
+pub(super) fn portal_named(name: &str) -> String {
+    format!("(portal \"{name}\")")
 }
 
 /// The client's parameters as text for the record.

@@ -11,6 +11,7 @@ mod around;
 mod authority;
 mod backend;
 mod calls;
+mod comments;
 mod commit;
 mod copy;
 mod decisions;

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use super::extended::{portal_named, statement_named};
 use super::objects::{Holds, Objects};
 use super::ops::{Op, Undo};
 use super::peer::Stream;
@@ -479,14 +480,18 @@ impl<C: Stream, S: Stream> Session<C, S> {
 
     /// 26000 or 34000.
     pub(super) fn unknown_name(&mut self, target: &Target) -> Result<(), Ended> {
+        let name = &target.name;
         match target.kind {
-            TargetKind::Statement if target.name.is_empty() => {
-                self.unknown("26000", "unnamed prepared statement does not exist".to_owned())
-            }
             TargetKind::Statement => {
-                self.unknown("26000", format!("prepared statement \"{}\" does not exist", target.name))
+                let message = match name.as_str() {
+                    "" => "unnamed prepared statement does not exist".to_owned(),
+                    name => format!("prepared statement \"{name}\" does not exist"),
+                };
+                self.unknown(&statement_named(name), "26000", message)
             }
-            TargetKind::Portal => self.unknown("34000", format!("portal \"{}\" does not exist", target.name)),
+            TargetKind::Portal => {
+                self.unknown(&portal_named(name), "34000", format!("portal \"{name}\" does not exist"))
+            }
         }
     }
 

@@ -44,6 +44,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
                 // The server knows it too and says so in its own words, unless the transaction failed
                 // before; what the client wants under the name is not sent.
                 self.ask_text(&parse.query, &parse.parameter_types);
+                self.note_failed(&parse.query, Some("42P05".to_owned()));
                 let ends = crate::sql::planner::transaction_end(&parse.query).is_some();
                 let query = if ends { "" } else { "SELECT 1" }.to_owned();
                 let taken = Parse { query, parameter_types: Vec::new(), ..parse };
@@ -52,7 +53,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
             }
             self.ask_text(&parse.query, &parse.parameter_types);
             let message = format!("prepared statement \"{}\" already exists", parse.name);
-            return self.unknown("42P05", message);
+            return self.unknown(&parse.query, "42P05", message);
         }
         if self.objects.prepared.contains_key(&parse.name) {
             let free = Box::pin(self.statement_is_free(&parse.name)).await?;
@@ -62,7 +63,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
             if !free {
                 self.ask_text(&parse.query, &parse.parameter_types);
                 let message = format!("prepared statement \"{}\" already exists", parse.name);
-                return self.unknown("42P05", message);
+                return self.unknown(&parse.query, "42P05", message);
             }
         }
         let text: Arc<str> = parse.query.as_str().into();

@@ -85,10 +85,21 @@ impl<C: Stream, S: Stream> Session<C, S> {
     }
 
     /// A name that is in none of our tables: the error PostgreSQL has for it.
-    pub(super) fn unknown(&mut self, sqlstate: &str, message: String) -> Result<(), Ended> {
+    pub(super) fn unknown(&mut self, text: &str, sqlstate: &str, message: String) -> Result<(), Ended> {
+        self.note_failed(text, Some(sqlstate.to_owned()));
         self.poison_with(MALFORMED, message::Report::error(sqlstate, message).error_response());
         self.skipping = true;
         Ok(())
+    }
+
+    /// Records what failed here, before anything of it was sent, with an error that PostgreSQL has, too.
+    pub(super) fn note_failed(&mut self, text: &str, sqlstate: Option<String>) {
+        let Some(sqlstate) = sqlstate else { return };
+        let run = self.new_run(vec![text.into()], Mode::Verbatim, Vec::new());
+        let Some(mut run) = self.runs.remove(&run) else { return };
+        for body in run.final_records(&self.identity, Outcome::Error { sqlstate }) {
+            self.world.note(body, Priority::Ordinary);
+        }
     }
 
     /// True for the portal whose Bind made the transaction fail, while nothing but its end can be run, and for the
@@ -122,7 +133,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
     /// A message of the extended protocol whose body is not what its tag says: an error, as the server has
     /// it; its frame was whole, so the session goes on.
     pub(super) fn malformed(&mut self, e: &message::MessageError) -> Result<(), Ended> {
-        self.unknown("08P01", format!("invalid message format: {e}"))
+        self.unknown("(malformed message)", "08P01", format!("invalid message format: {e}"))
     }
 
     /// Records a refusal and makes its ErrorResponse.

@@ -65,6 +65,8 @@ pub(super) struct Run {
     /// Texts of the statements it consists of (several only for a verbatim simple query).
     pub(super) texts: Vec<Arc<str>>,
     pub(super) next_text: usize,
+    /// The comments that stand before each in the client's message; fewer when the last have none.
+    pub(super) comments: Vec<Box<str>>,
     pub(super) mode: Mode,
     pub(super) parameters: Vec<Option<String>>,
     /// Where in the client's text the constants stand that were sent as parameters: characters, from 1.
@@ -153,6 +155,7 @@ impl Run {
             started: Instant::now(),
             texts,
             next_text: 0,
+            comments: Vec::new(),
             mode,
             parameters,
             given: Vec::new(),
@@ -255,6 +258,15 @@ impl Run {
         &self.keys
     }
 
+    /// What the client wrote, as the record has it.
+    fn text(&self) -> String {
+        let Some(text) = self.texts.get(self.next_text) else { return String::new() };
+        match self.comments.get(self.next_text) {
+            Some(comments) if !comments.is_empty() => cut(&format!("{comments}{text}"), LONGEST_TEXT),
+            _ => cut(text, LONGEST_TEXT),
+        }
+    }
+
     /// `Intent` of this run.
     pub(super) fn intent(&self, identity: &Identity) -> Intent {
         let footprint = match &self.mode {
@@ -266,7 +278,7 @@ impl Run {
             who: Arc::clone(&identity.who),
             from: Arc::clone(&identity.from),
             what: What {
-                sql: self.texts.get(self.next_text).map(|t| cut(t, LONGEST_TEXT)).unwrap_or_default(),
+                sql: self.text(),
                 parameters: self
                     .parameters
                     .iter()

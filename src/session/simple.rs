@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::comments;
 use super::ops::Op;
 use super::peer::Stream;
 use super::refusals::not_text;
@@ -91,6 +92,10 @@ impl<C: Stream, S: Stream> Session<C, S> {
         }
         let run = self.new_run(texts, mode, Vec::new());
         self.watch(run, statements.iter().map(|s| &**s));
+        if let Some(run) = self.runs.get_mut(&run) {
+            let before = comments::before(text, statements.iter().map(|s| &*s.text));
+            run.comments = before.into_iter().map(Box::from).collect();
+        }
         self.forward(frame);
         self.ops.push(Op::Query { run });
         self.announce(run);
@@ -126,10 +131,13 @@ impl<C: Stream, S: Stream> Session<C, S> {
     /// Sends what is left of a simple query, up to a COPY that takes data from the client.
     pub(super) async fn send_rest(&mut self, mut rest: Rest) -> Result<(), Ended> {
         let statements = rest.statements.clone();
+        let whole = Arc::clone(&rest.whole);
+        let before = comments::before(&whole, statements.iter().map(|s| &*s.text));
         for statement in statements.iter().skip(rest.sent) {
             if self.skipping {
                 break;
             }
+            let comments = before.get(rest.sent).copied().filter(|c| !c.is_empty());
             rest.sent += 1;
             let copy = match statement.guarded().map_or(Ok(None), |plan| self.copy_text(plan)) {
                 Ok(text) => text,
@@ -150,7 +158,9 @@ impl<C: Stream, S: Stream> Session<C, S> {
             };
             let translated = match translated {
                 Ok(translated) => translated,
-                Err(Stop(error)) if !self.skipping => {
+                Err(Stop { error, failed }) if !self.skipping => {
+                    let text = format!("{}{}", comments.unwrap_or_default(), statement.text);
+                    self.note_failed(&text, failed);
                     self.poison(error);
                     break;
                 }
@@ -191,6 +201,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
             if let Some(run) = self.runs.get_mut(&run) {
                 run.runs_first = statement.effects.runs_first;
                 run.simple = true;
+                run.comments = comments.into_iter().map(Box::from).collect();
                 if !statement.given.is_empty() {
                     // The client gave none: they stand in its text.
                     run.parameters.clear();

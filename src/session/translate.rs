@@ -44,8 +44,13 @@ pub(super) struct Translated {
     pub(super) reach: Option<Arc<[String]>>,
 }
 
-/// Why nothing is sent: an ErrorResponse, recorded where it is a refusal.
-pub(super) struct Stop(pub(super) Bytes);
+/// Why nothing is sent.
+pub(super) struct Stop {
+    /// The ErrorResponse.
+    pub(super) error: Bytes,
+    /// The SQLSTATE of one that is not recorded yet: PostgreSQL has it, too.
+    pub(super) failed: Option<String>,
+}
 
 pub(super) type Outcome<T> = Result<Result<T, Stop>, Ended>;
 
@@ -338,7 +343,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
                 plan.client_params,
                 arguments.len()
             ));
-            return Ok(Err(Stop(report.error_response())));
+            return Ok(Err(failed(&report)));
         }
         match objects::execute_plan(plan, &statement.text, &upstream, &ours) {
             Err(refusal) => Ok(Err(self.stop(&statement.text, &refusal))),
@@ -481,7 +486,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
 
     /// A refusal, recorded, as what stops a statement.
     pub(super) fn stop(&mut self, text: &str, refusal: &Refusal) -> Stop {
-        Stop(self.refused(text, refusal))
+        Stop { error: self.refused(text, refusal), failed: None }
     }
 }
 
@@ -542,7 +547,11 @@ pub(super) fn untold(statement: &PlannedStatement) -> Translated {
 
 /// An error in PostgreSQL's own words.
 pub(super) fn plain(sqlstate: &str, message: String) -> Stop {
-    Stop(Report::error(sqlstate, message).error_response())
+    failed(&Report::error(sqlstate, message))
+}
+
+fn failed(report: &Report) -> Stop {
+    Stop { error: report.error_response(), failed: Some(report.code().into_owned()) }
 }
 
 pub(super) fn of_the_protocol() -> Refusal {

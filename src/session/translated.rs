@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::extended::parameters_of;
+use super::extended::{parameters_of, statement_named};
 use super::objects::{Cursor, Passed};
 use super::ops::Op;
 use super::outbox::RunId;
@@ -176,7 +176,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
             Ok(Some(prepared)) => prepared,
             Ok(None) => return Ok(self.skipping),
             Err(stop) => {
-                self.stopped(stop)?;
+                self.stopped(&statement_named(name), stop)?;
                 return Ok(true);
             }
         };
@@ -220,7 +220,10 @@ impl<C: Stream, S: Stream> Session<C, S> {
         let known = self.objects.cursors.get(&execute.portal);
         let (under, parameters) = match known {
             Some(cursor) => (cursor.under.clone(), cursor.parameters.clone()),
-            None => return self.unknown("34000", format!("portal \"{}\" does not exist", execute.portal)),
+            None => {
+                let name = execute.portal.clone();
+                return self.unknown_name(&Target { kind: TargetKind::Portal, name });
+            }
         };
         self.refresh_rules();
         self.refresh_grants();

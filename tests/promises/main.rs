@@ -34,6 +34,7 @@ mod p5_fail_closed;
 mod p6_revocation;
 mod p7_tamper;
 mod reading;
+mod recorded_texts;
 mod row_limits;
 mod support;
 mod withheld;
