@@ -636,3 +636,17 @@ fn texts_with_other_constants_are_decided_as_by_themselves() {
     }
     assert!(templates >= 20, "{templates} texts had another whose decision was known");
 }
+
+#[test]
+fn union_all_of_many_arms_takes_linear_room() {
+    let cx = session("nurse");
+    let length = |arms: usize| {
+        let text = vec!["SELECT patient_id AS q FROM clinic.patient"; arms].join(" UNION ALL ");
+        verdict(&text, &cx).expect("guarded").expect("a plan").text.len()
+    };
+    let (few, many) = (length(20), length(120));
+    assert!(many < few * 7, "{few} and {many}");
+    // A set and a key do not stand in one column.
+    let mixed = "SELECT encounter_id FROM clinic.encounter UNION ALL SELECT order_id FROM clinic.lab_result UNION ALL SELECT 1";
+    assert!(verdict(mixed, &cx).is_ok_and(|plan| plan.is_some()));
+}

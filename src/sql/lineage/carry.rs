@@ -256,13 +256,17 @@ impl Carrier<'_, '_> {
                     (SetOperator::Except | SetOperator::Minus, _) => return Err("EXCEPT"),
                 }
                 let mut l = self.body(left, None, with, Level::Arm)?;
-                let r = self.body(right, None, with, Level::Arm)?;
+                let mut r = self.body(right, None, with, Level::Arm)?;
+                // What tells whose a row is stands in one column for both arms: a column for each table of each arm
+                // made texts that grew with the square of the arms.
+                let shared = l.hidden.iter().zip(&r.hidden).take_while(|(l, r)| l.set == r.set).count();
+                r.hidden.drain(..shared);
                 let nulls = [
                     self.texts.stand_for("NULL::pg_catalog.text".to_owned()),
                     self.texts.stand_for("NULL::pg_catalog.text[]".to_owned()),
                 ];
                 pad(left, 0, &r.hidden, &nulls)?;
-                pad(right, r.hidden.len(), &l.hidden, &nulls)?;
+                pad(right, r.hidden.len(), l.hidden.get(shared..).unwrap_or_default(), &nulls)?;
                 l.hidden.extend(r.hidden);
                 Ok(Out { hidden: l.hidden, n: l.n.or(r.n), protected: true })
             }
