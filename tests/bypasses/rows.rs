@@ -175,7 +175,8 @@ pub(crate) const ROWS: &[Row] = &[
     row(79, Either, &["SELECT query FROM pg_stat_activity WHERE query LIKE '%CANARY-' || 'other%'"]),
     row(79, Refused, &["SELECT * FROM pg_stat_statements"]),
     row(80, Either, &["SELECT ctid, xmin FROM patients"]),
-    row(80, Refused, &["SELECT get_raw_page('patients', 0)"]),
+    // Of an extension that is not there.
+    row(80, Failed, &["SELECT get_raw_page('patients', 0)"]),
     row(80, Refused, &["SELECT pg_read_file('PG_VERSION')"]),
     row(80, Refused, &["SELECT pg_read_binary_file('PG_VERSION')"]),
     row(80, Refused, &["SELECT pg_ls_dir('.')"]),

@@ -52,6 +52,8 @@ const STAGE: &str = "
     GRANT SELECT, INSERT, UPDATE, DELETE ON clinic.worker, clinic.code, clinic.book, clinic.doc, clinic.page, clinic.fold,
         clinic.item TO nurse, dba;
     GRANT SELECT ON clinic.link TO nurse, dba;
+    GRANT TRUNCATE ON ALL TABLES IN SCHEMA clinic TO nurse, dba;
+    GRANT TRUNCATE ON glass.assigned TO nurse;
     GRANT SELECT, INSERT, UPDATE, DELETE ON clinic.trip, clinic.meal, clinic.dish, clinic.guest, clinic.room,
         clinic.chair, clinic.seat, clinic.knot TO nurse, dba;";
 
@@ -136,6 +138,8 @@ const WAYS: &[(&str, &str)] = &[
     ("UPDATE clinic.doc SET code = 'other' WHERE doc_id = 61", "42501"),
     ("DELETE FROM clinic.doc WHERE doc_id = 61", "42501"),
     ("UPDATE clinic.room SET room_id = 3 WHERE room_id = 2", "42501"),
+    ("TRUNCATE clinic.room CASCADE", "42501"),
+    ("TRUNCATE ONLY clinic.worker RESTART IDENTITY CASCADE", "42501"),
     // What sets nothing off.
     ("UPDATE clinic.doc SET patient_id = 880003 WHERE doc_id = 61", "UPDATE 1"),
     ("DELETE FROM clinic.worker WHERE false", "42501"),
@@ -206,8 +210,10 @@ fn who_sees_everyone_is_recorded_with_them() {
     for sql in [
         "DELETE FROM clinic.room WHERE room_id = 1 /* whoever sits there */",
         "DELETE FROM clinic.knot WHERE knot_id = 51 /* round and round */",
+        "TRUNCATE clinic.room CASCADE /* whoever is left */",
     ] {
-        assert_eq!(tag(&gus.query(sql)), "DELETE 1");
+        let wanted = if sql.starts_with("TRUNCATE") { "TRUNCATE TABLE" } else { "DELETE 1" };
+        assert_eq!(tag(&gus.query(sql)), wanted);
         let all = told(&proxy, sql);
         assert!(all.all_patients, "{sql}: {all:?}");
     }

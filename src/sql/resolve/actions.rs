@@ -3,13 +3,19 @@
 
 use std::collections::BTreeSet;
 
-use pg_query::protobuf::CmdType;
+use pg_query::protobuf::{CmdType, DropBehavior};
 
 use super::{Context, Resolution, resolve_name};
 use crate::catalog::{Oid, QualifiedName};
-use crate::policy::{Change, Refusal, chains};
+use crate::policy::{Access, Change, Refusal, chains};
 use crate::sql::cannot_guard;
 use crate::sql::tree::Node;
+
+/// True for TRUNCATE ... CASCADE, which empties every table that refers to one it names, through any foreign key.
+pub(super) fn empties_others(root: &Node) -> bool {
+    let cascades = i32::try_from(root.int("behavior")) == Ok(DropBehavior::DropCascade as i32);
+    root.kind == "TruncateStmt" && cascades
+}
 
 /// Why a restricted role may not run `root`, if it may not.
 pub(crate) fn refusal(root: &Node, context: &Context<'_>) -> Option<Refusal> {
@@ -57,7 +63,9 @@ fn link_written(node: &Node, context: &Context<'_>) -> Option<String> {
         let schema = Some(range.str("schemaname")).filter(|s| !s.is_empty());
         for resolution in resolve_name(context.catalog, context.namespace, schema, range.str("relname")) {
             let Resolution::User(oid) = resolution else { continue };
-            let links = context.bound.links.get(&oid).filter(|_| !context.bound.tables.contains_key(&oid));
+            // What is closed to the role is refused as such.
+            let open = context.bound.access(context.role, oid) == Access::Free;
+            let links = context.bound.links.get(&oid).filter(|_| open);
             let named = |column: &String| node.nodes("target_list").any(|t| t.str("name") == column);
             let written = match node.kind {
                 "UpdateStmt" => links.is_some_and(|l| l.iter().any(named)),
@@ -121,7 +129,7 @@ fn changes_in(node: &Node, context: &Context<'_>, found: &mut Vec<(Oid, Change)>
         let schema = Some(range.str("schemaname")).filter(|s| !s.is_empty());
         for resolution in resolve_name(context.catalog, context.namespace, schema, range.str("relname")) {
             if let Resolution::User(oid) = resolution
-                && !context.bound.tables.contains_key(&oid)
+                && context.bound.access(context.role, oid) == Access::Free
             {
                 found.extend(all.iter().map(|change| (oid, change.clone())));
             }

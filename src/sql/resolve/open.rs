@@ -96,6 +96,9 @@ fn known(
             // Without ANALYZE nothing is run; with it, rows are read.
             "ExplainStmt" => with_opaque(if_protected("EXPLAIN"), survey, unattributed, context),
             "RefreshMatViewStmt" => unattributed("REFRESH"),
+            "TruncateStmt" if super::actions::empties_others(root) => {
+                Decision::Unattributed { relations: Vec::new(), reason: "TRUNCATE_CASCADE" }
+            }
             _ => if_protected("DDL"),
         };
     };

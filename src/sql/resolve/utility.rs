@@ -285,6 +285,12 @@ fn create_table(root: &Node, context: &Context<'_>) -> Decision {
 
 /// CREATE INDEX, TRUNCATE, LOCK, VACUUM and ANALYZE of relations that hold nothing of patients.
 fn own_relations(root: &Node, context: &Context<'_>) -> Decision {
+    if super::actions::empties_others(root) {
+        return refused(
+            "TRUNCATE ... CASCADE empties every table that refers to one of these",
+            "name the tables, without CASCADE",
+        );
+    }
     let mut all = survey(root, context.catalog, context.namespace);
     for kind in
         ["IndexStmt", "TruncateStmt", "LockStmt", "VacuumStmt", "VacuumRelation", "IndexElem", "DefElem"]
