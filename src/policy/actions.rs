@@ -117,7 +117,7 @@ impl<'a> Follower<'a, '_> {
         for key in keys.filter(|key| change.sets_off(key, catalog)) {
             let onward = change.onward(key);
             // The condition of the row written, or at the end of the chain so far, holds for these, too.
-            let pair = self.same_patient(key, oid);
+            let pair = same_patient(self.bound, catalog, key, oid);
             self.may_change(key, oid, change, &onward, pair)?;
             let same = pair.is_some() && !self.closes(key.from);
             if same && before.is_empty() {
@@ -215,28 +215,33 @@ impl<'a> Follower<'a, '_> {
             Access::Free | Access::Protected { .. } => Ok(()),
         }
     }
+}
 
-    /// The column by which a row is the patient's of the row of `to` that it refers to; `None` when it can be another's.
-    fn same_patient<'k>(&self, key: &'k ForeignKey, to: Oid) -> Option<&'k str> {
-        let (from, to) = (self.bound.tables.get(&key.from)?, self.bound.tables.get(&to)?);
-        let mut pairs = key.columns.iter().zip(&key.references);
-        let found = pairs.find(|(column, references)| {
-            let keys = from.rule.own_key().zip(to.rule.own_key());
-            let by_key = keys.is_some_and(|(f, t)| f == *column && t == *references);
-            let by_path = from.rule.single().zip(to.rule.single()).is_some_and(|(f, t)| {
-                f.steps.split_first().is_some_and(|(step, rest)| {
-                    step.column == **column
-                        && step.references == **references
-                        && !step.many
-                        && rest == t.steps.as_slice()
-                        && f.key == t.key
-                        && self.catalog.lookup(&step.table).is_some_and(|r| r.oid == key.to)
-                })
-            });
-            by_key || by_path
+/// The column by which a row is the patient's of the row of `to` that it refers to; `None` when it can be another's.
+pub(super) fn same_patient<'k>(
+    bound: &BoundPolicy,
+    catalog: &Catalog,
+    key: &'k ForeignKey,
+    to: Oid,
+) -> Option<&'k str> {
+    let (from, to) = (bound.tables.get(&key.from)?, bound.tables.get(&to)?);
+    let mut pairs = key.columns.iter().zip(&key.references);
+    let found = pairs.find(|(column, references)| {
+        let keys = from.rule.own_key().zip(to.rule.own_key());
+        let by_key = keys.is_some_and(|(f, t)| f == *column && t == *references);
+        let by_path = from.rule.single().zip(to.rule.single()).is_some_and(|(f, t)| {
+            f.steps.split_first().is_some_and(|(step, rest)| {
+                step.column == **column
+                    && step.references == **references
+                    && !step.many
+                    && rest == t.steps.as_slice()
+                    && f.key == t.key
+                    && catalog.lookup(&step.table).is_some_and(|r| r.oid == key.to)
+            })
         });
-        found.map(|(column, _)| column.as_str())
-    }
+        by_key || by_path
+    });
+    found.map(|(column, _)| column.as_str())
 }
 
 /// The alias of the relation at place `i` of a chain.

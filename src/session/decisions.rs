@@ -105,6 +105,9 @@ impl<C: Stream, S: Stream> Session<C, S> {
         if text.len() <= LONG {
             return self.plans.decide(text, &self.context, form);
         }
+        if let Some(known) = self.plans.kept(text) {
+            return Ok(known);
+        }
         let (plans, context, text) = (Arc::clone(&self.plans), self.context.clone(), text.to_owned());
         let decided = tokio::task::spawn_blocking(move || plans.decide(&text, &context, form)).await;
         // The runtime ends, or the decision panicked: either way nothing was understood.

@@ -81,8 +81,8 @@ impl Plans {
     /// # Errors
     /// The refusal of a text that is not accepted from anyone (unparsable, too long, reserved names).
     pub fn decide(&self, text: &str, context: &Context, form: Form) -> Result<Arc<Planned>, Refusal> {
-        if let Some(known) = self.texts.get(text) {
-            return Ok(Arc::clone(&known));
+        if let Some(known) = self.kept(text) {
+            return Ok(known);
         }
         let skeleton = (text.len() <= LONGEST_SKELETON).then(|| template::skeleton(text)).flatten();
         let mut tried = false;
@@ -95,6 +95,11 @@ impl Plans {
             tried = true;
         }
         parse::deep(|| self.decide_anew(text, context, form, skeleton.filter(|_| !tried)))
+    }
+
+    /// What was decided about `text`, where it is kept.
+    pub fn kept(&self, text: &str) -> Option<Arc<Planned>> {
+        self.texts.get(text).map(|known| Arc::clone(&known))
     }
 
     fn decide_anew(

@@ -23,7 +23,7 @@ const STAGE: &str = "
     INSERT INTO clinic.trip VALUES (1, 880003, 'a'), (2, 880003, 'b'), (3, 880051, 'c'), (4, 880001, 'd');
     INSERT INTO clinic.meal VALUES (11, 880003, 1), (12, 880001, 2), (13, 880051, 3), (14, 880001, 4);
     INSERT INTO clinic.dish VALUES (21, 11), (22, 12), (23, 13), (24, 14);
-    INSERT INTO clinic.guest VALUES (31, 880051, 1), (32, 880003, NULL);
+    INSERT INTO clinic.guest VALUES (31, 880051, 1), (32, 880003, NULL), (33, 880027, 1);
     INSERT INTO clinic.room VALUES (1, 'a'), (2, 'b');
     INSERT INTO clinic.chair VALUES (1, 1), (2, 2);
     INSERT INTO clinic.seat VALUES (41, 880001, 1), (42, 880003, 2);
@@ -190,10 +190,34 @@ fn rows_that_go_with_it_are_hers_and_recorded() {
         UNION ALL SELECT 'dish' || dish_id FROM clinic.dish
         UNION ALL SELECT 'guest' || guest_id || ':' || coalesce(trip_id, 0) FROM clinic.guest) t (x)";
     let left = database.server().psql(database.name(), left);
-    assert_eq!(left.trim(), "12:2 13:101 14:4 dish22 dish23 dish24 guest31:0 guest32:0");
+    assert_eq!(left.trim(), "12:2 13:101 14:4 dish22 dish23 dish24 guest31:0 guest32:0 guest33:0");
     let told = told(&proxy, sql);
     assert!(told.names("880003") && told.names("880051") && !told.names("880001"), "{told:?}");
     assert_eq!(told.exact, Some(false), "{told:?}");
+}
+
+/// Who reads one of the tables masked cannot be told exactly, but nobody is left out: 880027 has no trip of their own.
+#[test]
+fn behind_masks_nobody_is_left_out_of_the_record() {
+    let database = Postgres::shared().demo();
+    database.server().psql(database.name(), STAGE);
+    for masked in ["trip", "guest"] {
+        let proxy = Proxy::start_with(&database, |config| {
+            let masks = format!("[role.nurse.masks.\"clinic.{masked}\"]\n{}_id = \"null\"\n\n[role.", masked);
+            let config = stage(config);
+            let at = config.find("[role.nurse]").expect("the role");
+            let (before, from) = config.split_at(at);
+            let from = from.replacen("\n[role.", &format!("\n{masks}"), 1);
+            format!("{before}{from}")
+        });
+        let mut amy = Wire::through(&proxy, &database, "nurse_amy");
+        let sql = format!("DELETE FROM clinic.trip WHERE patient_id = 880003 /* masked {masked} */");
+        amy.ok("BEGIN");
+        assert_eq!(tag(&amy.query(&sql)), "DELETE 1");
+        amy.ok("ROLLBACK");
+        let told = told(&proxy, &sql);
+        assert!(told.names("880027") && told.names("880051") && !told.names("880001"), "{masked}: {told:?}");
+    }
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use super::{Level, Lint};
 use crate::catalog::{ForeignKey, Oid};
 use crate::policy::Access;
+use crate::policy::actions::same_patient;
 
 impl Lint<'_> {
     /// Constraints that tie a column which a role sees masked to something that it may write.
@@ -98,20 +99,8 @@ impl Lint<'_> {
 
     /// True when one of both tables is nobody's, or a row belongs to the patient of the row that it refers to.
     fn is_of_one_patient(&self, key: &ForeignKey) -> bool {
-        let (Some(from), Some(to)) = (self.bound.tables.get(&key.from), self.bound.tables.get(&key.to))
-        else {
-            return true;
-        };
-        let mut pairs = key.columns.iter().zip(&key.references);
-        pairs.any(|(column, references)| {
-            let keys = from.rule.own_key().zip(to.rule.own_key());
-            let by_key = keys.is_some_and(|(f, t)| f == column && t == references);
-            let by_path = from.rule.single().and_then(|path| path.steps.first()).is_some_and(|step| {
-                step.column == *column
-                    && step.references == *references
-                    && self.catalog.lookup(&step.table).is_some_and(|r| r.oid == key.to)
-            });
-            by_key || by_path
-        })
+        let tables = &self.bound.tables;
+        let both = tables.contains_key(&key.from) && tables.contains_key(&key.to);
+        !both || same_patient(self.bound, self.catalog, key, key.to).is_some()
     }
 }

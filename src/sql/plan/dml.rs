@@ -334,10 +334,14 @@ impl Writer<'_, '_> {
                     let rows = (o.relation.oid, alias.as_str(), self.analysis.local[n].as_slice());
                     reached_keys(input.policy, input.role, input.catalog, rows, &chain, self.params)
                 }
-                // Anyone whom the user sees.
+                // Anyone whose rows there the user sees.
                 _ => {
-                    let filter = o.filter.then_some(self.params);
-                    bound_keys(&input.policy.policy, o.table, &alias, filter, &[])
+                    let filters = match input.policy.access(input.role, chain.end().oid) {
+                        Access::Protected { filter, masks, .. } => filter || masks.outside.is_some(),
+                        Access::Free | Access::Denied(_) => true,
+                    };
+                    let filter = filters.then_some(self.params);
+                    bound_keys(&input.policy.policy, chain.end(), &alias, filter, &[])
                 }
             };
             self.reached.push(set);

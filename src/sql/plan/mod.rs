@@ -11,6 +11,7 @@ mod depth;
 mod dml;
 mod first;
 mod group;
+mod held;
 mod lock;
 mod merge;
 mod offered;

@@ -57,9 +57,11 @@ fn link_written(node: &Node, context: &Context<'_>) -> Option<String> {
     let writes = match node.kind {
         "InsertStmt" | "UpdateStmt" | "DeleteStmt" | "MergeStmt" => true,
         "CopyStmt" => node.flag("is_from"),
+        "TruncateStmt" => true,
         _ => false,
     };
-    if let Some(range) = node.node("relation").filter(|_| writes && !context.bound.links.is_empty()) {
+    let targets = node.node("relation").into_iter().chain(node.nodes("relations"));
+    for range in targets.filter(|_| writes && !context.bound.links.is_empty()) {
         let schema = Some(range.str("schemaname")).filter(|s| !s.is_empty());
         for resolution in resolve_name(context.catalog, context.namespace, schema, range.str("relname")) {
             let Resolution::User(oid) = resolution else { continue };

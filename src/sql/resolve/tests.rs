@@ -102,7 +102,7 @@ fn copies_of_protected_rows_are_refused_with_what_to_use_instead() {
         "CREATE MATERIALIZED VIEW v AS SELECT ssn FROM patients",
     ] {
         let parsed = crate::sql::parse::parse(text).expect(text);
-        match super::decide(&parsed.statements[0], &clinic.context()) {
+        match decide(&parsed.statements[0], &clinic.context()) {
             super::Decision::Refused(refusal) => {
                 assert!(refusal.hint.as_deref().is_some_and(|h| !h.is_empty()), "{text}: {refusal}");
             }
@@ -464,4 +464,30 @@ fn usages_and_aliases_are_told() {
     let survey = survey(&parsed.statements[0].root, &clinic.catalog, &clinic.namespace);
     let seen: Vec<_> = survey.occurrences.iter().map(|o| (o.alias.as_str(), o.usage)).collect();
     assert_eq!(seen, [("n", Usage::Read), ("p", Usage::UpdateTarget), ("patients", Usage::Read)]);
+}
+
+#[test]
+fn what_decides_who_sees_whom_is_not_written_even_where_it_is_declared_free_of_patients() {
+    let mut clinic = Clinic::limited(Scope::Assigned);
+    clinic.bound.reference.insert(11);
+    for sql in [
+        "DELETE FROM label",
+        "TRUNCATE label",
+        "TRUNCATE ward, ONLY label",
+        "TRUNCATE ward CASCADE",
+        "INSERT INTO label VALUES (1, 'staff')",
+        "UPDATE label SET label = 'staff'",
+        "WITH w AS (DELETE FROM label RETURNING 1) SELECT 1",
+        "COPY label FROM STDIN",
+    ] {
+        let parsed = parse(sql).expect("PostgreSQL reads it");
+        let root = &parsed.statements[0].root;
+        let refused = super::actions_refusal(root, &clinic.context()).is_some()
+            || matches!(decide(&parsed.statements[0], &clinic.context()), Decision::Refused(_));
+        assert!(refused, "{sql}");
+    }
+    for sql in ["TRUNCATE ward", "SELECT * FROM label", "DELETE FROM ward"] {
+        let parsed = parse(sql).expect("PostgreSQL reads it");
+        assert!(super::actions_refusal(&parsed.statements[0].root, &clinic.context()).is_none(), "{sql}");
+    }
 }
