@@ -2,7 +2,7 @@
 
 use super::Verdict;
 use super::planner::decide;
-use super::planner_tests::session;
+use super::planner::tests::session;
 use crate::policy::Refusal;
 
 /// Statements that each role of the demonstration is refused.

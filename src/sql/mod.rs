@@ -5,7 +5,6 @@
 pub mod cache;
 pub mod check;
 pub mod copy;
-mod copy_options;
 mod deparse;
 pub mod effects;
 mod fixed_names;
@@ -25,11 +24,6 @@ pub mod observed;
 pub mod parse;
 pub mod plan;
 pub mod planner;
-mod planner_closed;
-mod planner_copy;
-#[cfg(test)]
-mod planner_tests;
-mod quotes;
 mod redact;
 pub mod resolve;
 pub mod template;

@@ -4,21 +4,21 @@
 
 use std::sync::Arc;
 
-use super::copy::{self, CopyPlan};
-use super::objects::Wrap;
-use super::plan::TrustedPins;
-use super::planner::{Context, Decider};
-use super::resolve::{self, Decision};
-use super::{Footprint, GuardedPlan, Lineage, StatementKind, Strategy, Verdict, cannot_guard};
+use super::{Context, Decider};
 use crate::catalog::QualifiedName;
 use crate::policy::Refusal;
+use crate::sql::copy::{self, CopyPlan};
+use crate::sql::objects::Wrap;
+use crate::sql::plan::TrustedPins;
+use crate::sql::resolve::{self, Decision};
+use crate::sql::{Footprint, GuardedPlan, Lineage, StatementKind, Strategy, Verdict, cannot_guard};
 
 impl Decider<'_> {
     /// A catalog query with its closed columns read as NULL, when that is all that was wrong with it.
     pub(super) fn redacted(&self) -> Option<Verdict> {
         let Context { role, policy, catalog, namespace, .. } = self.context;
         let context = resolve::Context { role, bound: policy, catalog, namespace };
-        let query = super::redact::redacted(self.statement, catalog, namespace)?;
+        let query = crate::sql::redact::redacted(self.statement, catalog, namespace)?;
         if resolve::decide(&query, &context) != Decision::Verbatim {
             return None;
         }

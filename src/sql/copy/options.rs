@@ -2,9 +2,9 @@
 //! would make the data ambiguous, is refused: what passes must be what the reader of the data assumes.
 //! Source: manual, "COPY" (14 to 18), and `ProcessCopyOptions` in `src/backend/commands/copy.c`.
 
-use super::cannot_guard;
-use super::tree::Node;
 use crate::policy::{KeyType, Refusal};
+use crate::sql::cannot_guard;
+use crate::sql::tree::Node;
 
 /// How the rows of a COPY are written.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,13 +5,13 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::cache::{Form, Plans};
-use super::honest::COMMON;
-use super::planner::{Context, decide};
-use super::{GuardedPlan, Verdict};
+use super::{Context, decide};
 use crate::catalog::{Catalog, Column, Namespace, Oid, QualifiedName, Relation, RelationKind};
 use crate::policy::{BoundPolicy, Variant};
+use crate::sql::cache::{Form, Plans};
+use crate::sql::honest::COMMON;
 use crate::sql::tree::{Node, Tree, tree_of};
+use crate::sql::{GuardedPlan, Verdict};
 
 /// `format_type`'s spelling of the types that the demonstration uses.
 fn spelled(ty: &Node) -> &'static str {
@@ -621,7 +621,7 @@ fn texts_with_other_constants_are_decided_as_by_themselves() {
         let plans = Plans::default();
         for text in own.iter().chain(COMMON) {
             let _ = plans.decide(text, &context, Form::Prepared);
-            let Some(other) = super::template::skeleton(text).and_then(|s| s.with_others(text)) else {
+            let Some(other) = crate::sql::template::skeleton(text).and_then(|s| s.with_others(text)) else {
                 continue;
             };
             templates += usize::from(plans.has_template(text));

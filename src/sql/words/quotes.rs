@@ -20,7 +20,7 @@ struct Word {
 
 /// `text` with quotes around names, in one form or two; none when there is nothing to quote. `same` tells whether
 /// PostgreSQL reads a text as this one.
-pub(super) fn quoted(text: &str, same: impl Fn(&str) -> bool) -> Vec<String> {
+pub(in crate::sql) fn quoted(text: &str, same: impl Fn(&str) -> bool) -> Vec<String> {
     let words = words(text).unwrap_or_default();
     // Another keyword for the parser than for PostgreSQL, or a keyword for both that is a name here.
     let (sure, perhaps): (Vec<&Word>, Vec<&Word>) =

@@ -2,24 +2,29 @@
 //! what the rewriter printed is sent only when PostgreSQL's own grammar reads the unrewritten form
 //! as the client's statement and the checker finds every guard in the rewritten one.
 
+mod closed;
+mod copy;
+#[cfg(test)]
+pub(super) mod tests;
+
 use std::sync::Arc;
 
-use super::check::{self, CheckContext, CheckFailure};
-use super::deparse;
-use super::effects::{Effects, effects, moves_names};
-use super::fixed_names;
-use super::locate;
-use super::objects::{self, Object, Wrap};
-use super::observed::{self, Observed, Would};
-use super::parse::{self, Statement};
-use super::plan::{self, Fence, Opaque, PlanError, PlanInput, TrustedPins};
-use super::resolve::{self, Decision, ProtectedOccurrence};
-use super::template::Given;
-use super::tree::Node;
-use super::{Footprint, GuardedPlan, StatementKind, Strategy, Verdict, cannot_guard};
-use super::{quotes, views, words};
 use crate::catalog::{Catalog, Namespace};
 use crate::policy::{BoundPolicy, GuardParams, Refusal, Role, Variant};
+use crate::sql::check::{self, CheckContext, CheckFailure};
+use crate::sql::deparse;
+use crate::sql::effects::{Effects, effects, moves_names};
+use crate::sql::fixed_names;
+use crate::sql::locate;
+use crate::sql::objects::{self, Object, Wrap};
+use crate::sql::observed::{self, Observed, Would};
+use crate::sql::parse::{self, Statement};
+use crate::sql::plan::{self, Fence, Opaque, PlanError, PlanInput, TrustedPins};
+use crate::sql::resolve::{self, Decision, ProtectedOccurrence};
+use crate::sql::template::Given;
+use crate::sql::tree::Node;
+use crate::sql::{Footprint, GuardedPlan, StatementKind, Strategy, Verdict, cannot_guard};
+use crate::sql::{views, words};
 
 /// Everything a decision depends on besides the text. Sessions with equal contexts share plans.
 #[derive(Debug, Clone)]
@@ -110,7 +115,7 @@ impl PlannedStatement {
 /// Decides every statement of `text`.
 ///
 /// # Errors
-/// As [`Plans::decide`](super::cache::Plans::decide).
+/// As [`Plans::decide`](crate::sql::cache::Plans::decide).
 pub fn decide(text: &str, context: &Context) -> Result<Planned, Refusal> {
     parse::deep(|| {
         let mut planned = decide_parsed(&parse::parse(text).map_err(|e| e.refusal())?, context);
@@ -518,7 +523,7 @@ impl Decider<'_> {
             let ast = if only { None } else { self.faithful_to(text).ok() };
             Some(Faithful { ast: ast?, text: text.clone(), disguise: None })
         };
-        let texts = quotes::quoted(deparsed.unwrap_or(own), |text| self.reads_the_same(text));
+        let texts = words::quoted(deparsed.unwrap_or(own), |text| self.reads_the_same(text));
         texts.iter().filter_map(|text| plain(text).or_else(|| self.disguised(text))).collect()
     }
 

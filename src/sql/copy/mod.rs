@@ -5,17 +5,19 @@
 //! and checked as any query. The COPY around it is made of the client's own words behind `TO` and is
 //! compared with the client's statement as a tree. Not here: the data itself (`session::copy`).
 
+mod options;
+
 use pg_query::protobuf::Token;
 
-use super::cannot_guard;
-use super::copy_options::{self, Options};
-use super::parse::{Statement, parse_ours};
-use super::resolve::{Context, Resolution, resolve_name};
-use super::tree::{Node, Tree};
+use self::options::Options;
 use crate::catalog::{QualifiedName, Relation, RelationKind, quote_ident};
 use crate::policy::{Access, KeyType, Refusal, Scope};
+use crate::sql::cannot_guard;
+use crate::sql::parse::{Statement, parse_ours};
+use crate::sql::resolve::{Context, Resolution, resolve_name};
+use crate::sql::tree::{Node, Tree};
 
-pub use super::copy_options::{CopyFormat, Forced};
+pub use self::options::{CopyFormat, Forced};
 
 /// What a guarded plan is when it is a COPY.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -223,7 +225,7 @@ pub(super) fn out(
     has_marker: bool,
     key: KeyType,
 ) -> Result<CopyOut, Refusal> {
-    let format = copy_options::read(&statement.root, Options::Out)?.format;
+    let format = options::read(&statement.root, Options::Out)?.format;
     format.witnesses_can_be_told(has_marker, key)?;
     let Some(tail) = tail(&statement.text, Token::To) else {
         return refuse("COPY without TO", "");
@@ -314,7 +316,7 @@ pub(super) fn incoming(
             insert,
         );
     }
-    let options = copy_options::read(root, Options::In)?;
+    let options = options::read(root, Options::In)?;
     let columns = columns_of(root, relation)?;
     let link = |c: &str| context.bound.is_link(relation.oid, c);
     if filter && (columns.iter().any(|c| link(c)) || context.catalog.computes(relation.oid, link)) {

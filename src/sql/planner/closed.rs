@@ -1,8 +1,8 @@
 //! What is refused since a whole table is closed to a role. Not here: what keeps the rows from it (`policy::closed`).
 
-use super::planner::{Context, Decider};
-use super::resolve::ProtectedOccurrence;
+use super::{Context, Decider};
 use crate::policy::{GlsCode, Refusal};
+use crate::sql::resolve::ProtectedOccurrence;
 
 impl Decider<'_> {
     /// GLS-204 in place of the empty answer that the guard would give: a table all of whose rows are of a category
