@@ -3,13 +3,14 @@
 
 use std::sync::Arc;
 
-use super::backend::POLICY_CHANGED;
-use super::ops::Op;
 use super::peer::Stream;
-use super::statements::Portal;
-use super::{Ended, Session, Slow, lost, report};
+use super::server::report;
+use super::{Ended, Session, Slow, lost};
 use crate::catalog::Namespace;
 use crate::policy::{GlsCode, Refusal};
+use crate::session::names::statements::Portal;
+use crate::session::run::ops::Op;
+use crate::session::server::POLICY_CHANGED;
 use crate::wire::message::{self, Bind, DataRow, Execute, Parse, Status, Target, TargetKind};
 
 /// Asks what unqualified names mean: the search path with its implicit schemas, and the session's
@@ -73,7 +74,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
         self.has_hours = self.world.role_has_hours(&self.principal);
         self.context.policy = Arc::clone(&rules.policy);
         self.context.catalog = Arc::clone(&rules.catalog);
-        let (role, watched) = super::observed::in_force(role);
+        let (role, watched) = crate::session::run::observed::in_force(role);
         if role.is_restricted() && !self.role.is_restricted() {
             // What stands behind its temporary relations (views, triggers, defaults) was made without limits.
             self.limited_now = true;

@@ -3,14 +3,14 @@
 
 use std::sync::Arc;
 
-use super::observed::Watch;
-use super::ops::{Op, Undo};
 use super::peer::Stream;
-use super::run::{self, Mode, Run};
-use super::statements::{Decided, Prepared};
 use super::{Ended, Session};
 use crate::ledger::Priority;
 use crate::policy::{GlsCode, Refusal};
+use crate::session::names::statements::{Decided, Prepared};
+use crate::session::run::observed::Watch;
+use crate::session::run::ops::{Op, Undo};
+use crate::session::run::{self, Mode, Run};
 use crate::sql::cache::Form;
 use crate::sql::objects::Object;
 use crate::sql::planner::{self, Context, Planned, PlannedStatement};
@@ -29,7 +29,10 @@ impl<C: Stream, S: Stream> Session<C, S> {
             match planner::transaction_or_setting(text) {
                 Some(planned) => return Ok(Ok(Arc::new(planned))),
                 None => {
-                    return Ok(Err(super::report::encoding_refusal(&self.encoding, self.conforming_strings)));
+                    return Ok(Err(crate::session::server::report::encoding_refusal(
+                        &self.encoding,
+                        self.conforming_strings,
+                    )));
                 }
             }
         }

@@ -2,49 +2,24 @@
 //! their record is durable, and keeps the client's view of its statements and portals.
 //!
 //! One task drives both ends of the connection ([`Session::drive`]). Client messages are handled
-//! strictly in order (`frontend`), server messages are matched with the queue of what was sent
-//! (`backend`, [`ops::Ops`]). Not here: what a statement may do (`sql`, `policy`), how a record is
+//! strictly in order (`client`), server messages are matched with the queue of what was sent
+//! (`server`, [`run::ops::Ops`]). Not here: what a statement may do (`sql`, `policy`), how a record is
 //! stored (`ledger`), how a break-glass session lives (`glass`).
 
 mod alerts;
-mod around;
 mod authority;
-mod backend;
-mod calls;
-mod comments;
-mod commit;
+mod client;
 mod copy;
 mod decisions;
-mod descriptions;
-mod ending;
-pub mod entry;
-mod extended;
-mod failures;
-mod fastpath;
-mod frontend;
 #[cfg(any(test, fuzzing))]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 pub(crate) mod fuzzing;
 pub mod idle;
-mod layout;
 pub mod login;
 mod names;
-mod objects;
-mod observed;
-mod ops;
-mod outbox;
-mod own_names;
-mod parse;
 mod peer;
-mod refusals;
-mod report;
 mod run;
-mod runs;
-mod simple;
-mod statements;
-mod translate;
-mod translated;
-pub mod userlist;
+mod server;
 pub mod world;
 
 use std::collections::BTreeSet;
@@ -54,6 +29,15 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 
+use self::names::objects::Objects;
+use self::names::own_names::OwnNames;
+use self::names::statements::Statements;
+use self::run::Identity;
+use self::run::ops::{Op, Ops};
+use self::run::runs::Runs;
+use self::server::Later;
+use self::server::layout::Layout;
+use self::server::outbox::{Outbox, RunId};
 use crate::catalog::Namespace;
 use crate::glass::{ConnectionId, Grants, NoticesSeen};
 use crate::ledger::Priority;
@@ -65,17 +49,8 @@ use crate::sql::planner::Context;
 use crate::wire::frame::{Frame, Header, Piece};
 use crate::wire::message::{self, Report, Status};
 use alerts::Alerts;
-use backend::Later;
 use idle::{Idle, IdleKind, IdleLimits, Quiet};
-use layout::Layout;
-use objects::Objects;
-use ops::{Op, Ops};
-use outbox::{Outbox, RunId};
-use own_names::OwnNames;
 use peer::{Out, Peer, Stream};
-use run::Identity;
-use runs::Runs;
-use statements::Statements;
 use world::{Phase, World};
 
 /// How long a client that sends nothing more is kept while neither an answer comes nor a byte can be written: it may
@@ -134,8 +109,8 @@ impl From<message::MessageError> for Ended {
     }
 }
 
-impl From<layout::Malformed> for Ended {
-    fn from(e: layout::Malformed) -> Self {
+impl From<server::layout::Malformed> for Ended {
+    fn from(e: server::layout::Malformed) -> Self {
         Ended::Protocol(e.to_string())
     }
 }
@@ -205,14 +180,14 @@ pub struct Session<C, S> {
     /// The transaction of the last ReadyForQuery ended since.
     block_over: bool,
     /// A write that was run, whose transaction ends with the answer that comes next.
-    held: Option<ending::Held>,
+    held: Option<run::ending::Held>,
     /// A statement was refused after the server had run it: if it ran in a transaction, that must fail.
     abort_due: bool,
     /// A COPY FROM STDIN was sent: whether the server takes data is known once it answered, and until
     /// then no message behind it can be understood.
     copy_due: bool,
     /// A simple query that waits for the end of a COPY from the client in it.
-    rest: Option<simple::Rest>,
+    rest: Option<client::simple::Rest>,
     /// The client sends COPY data.
     copying_in: bool,
     /// Why the client will not be heard any more, once what it sent before is answered.
@@ -247,7 +222,7 @@ enum Event {
     Progress,
     ClientGone(std::io::Error),
     ServerGone(Option<std::io::Error>),
-    GateFailed(outbox::GateFailure),
+    GateFailed(server::outbox::GateFailure),
     Changed,
     Shutdown(Phase),
     Idle(IdleKind),

@@ -9,14 +9,14 @@ use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use tokio::sync::watch;
 
-use super::entry::{Crowd, Entry};
-use super::run::Sought;
 use crate::catalog::{self, Catalog};
 use crate::config::Upstream;
 use crate::glass::{Applied, ConnectionId, Desk, Grants, Notice, NoticesSeen, ResolvedPatient, Transition};
 use crate::ledger::record::{Body, EventId, EventIds, Record};
 use crate::ledger::{Ledger, LedgerError, Priority, Receipt};
 use crate::policy::{BoundPolicy, ClosedLabels, GlsCode, Outside, Place, Policy, Refusal, Role, Scope};
+use crate::session::login::entry::{Crowd, Entry};
+use crate::session::run::Sought;
 use crate::sql::cache::{PlanCache, Plans};
 use crate::sql::planner::Context;
 use crate::wire::cancel::CancelRegistry;

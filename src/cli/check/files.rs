@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::config::Config;
 use crate::config::{UpstreamLogin, UpstreamTls};
 use crate::policy::{Finding, Level};
-use crate::session::userlist::Userlist;
+use crate::session::login::userlist::Userlist;
 
 /// Looks at every file the configuration names. Of contents only the verifiers are looked at.
 pub(super) fn look(config: &Config) -> Vec<Finding> {

@@ -5,7 +5,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::ServeError;
 use crate::config::{self, Config, LoginMethod, UpstreamTls as TlsMode};
-use crate::session::entry::Entry;
+use crate::session::login::entry::Entry;
 use crate::wire::client::{AcceptSettings, Cleartext, Method};
 use crate::wire::tls::{ClientTrust, Identity, ServerTls, UpstreamTls};
 use crate::wire::upstream::UpstreamSettings;

@@ -10,7 +10,7 @@ use super::out::Outgoing;
 use super::split::{BadData, Kind, Splitter, value};
 use crate::fuzzing::{choices, pieces};
 use crate::policy::KeyType;
-use crate::session::layout::Layout;
+use crate::session::server::layout::Layout;
 use crate::sql::copy::{CopyFormat, CopyIn, Forced, KeyForm};
 
 /// Bytes that stand in witness fields, and nowhere else in data that the target writes itself.

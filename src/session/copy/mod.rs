@@ -19,14 +19,14 @@ use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 
-use super::backend::unexpected;
-use super::ops::Op;
-use super::outbox::RunId;
 use super::peer::Stream;
-use super::run::{Mode, Sought, WINDOW};
 use super::{Ended, Session};
 use crate::glass::Grants;
 use crate::policy::Refusal;
+use crate::session::run::ops::Op;
+use crate::session::run::{Mode, Sought, WINDOW};
+use crate::session::server::outbox::RunId;
+use crate::session::server::unexpected;
 use crate::sql::literal;
 use crate::sql::planner::PlannedStatement;
 use crate::sql::{GuardedPlan, cannot_guard};
@@ -215,7 +215,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
             return Ok(());
         };
         if let Some(code) = revoked {
-            self.break_off(id, super::report::revoked(code), None);
+            self.break_off(id, crate::session::server::report::revoked(code), None);
             return Ok(());
         }
         let last = tag == ClientTag::CopyDone;

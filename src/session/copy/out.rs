@@ -6,7 +6,7 @@ use bytes::{BufMut, BytesMut};
 
 use super::split::{BadData, Cut, Kind, Span, Splitter, value};
 use crate::policy::RESERVED_PREFIX;
-use crate::session::layout::{Layout, Witness};
+use crate::session::server::layout::{Layout, Witness};
 use crate::sql::copy::CopyFormat;
 use crate::wire::message::{MessageError, put_message};
 

@@ -11,7 +11,7 @@ use super::incoming::Incoming;
 use super::out::{Outgoing, Taken};
 use super::split::{BadData, Kind, Splitter, value};
 use crate::policy::KeyType;
-use crate::session::layout::Layout;
+use crate::session::server::layout::Layout;
 use crate::sql::copy::{CopyFormat, CopyIn, Forced, KeyForm};
 
 type Row = Vec<Option<Vec<u8>>>;

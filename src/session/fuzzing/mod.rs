@@ -10,8 +10,8 @@ use std::collections::BTreeMap;
 
 use bytes::BytesMut;
 
-use super::layout::Layout;
 use crate::policy::RESERVED_PREFIX;
+use crate::session::server::layout::Layout;
 use crate::wire::message::{DataRow, Field, Report, decode_row_description, encode_row_description};
 
 pub use super::copy::fuzzing::copy;
@@ -21,7 +21,7 @@ pub(crate) use script::{TEXTS, play};
 
 /// The policy of startup parameters.
 pub(crate) fn police(parameters: &BTreeMap<String, String>) -> Result<(), Report> {
-    super::login::police(parameters)
+    crate::session::login::police(parameters)
 }
 
 /// A RowDescription that can be read: the client's part of it is the one of its own columns.
@@ -82,7 +82,7 @@ pub(crate) fn row(body: &[u8], choice: u8) {
 
 /// A report as it is shown to a restricted user, of a guarded statement.
 pub(crate) fn redacted(report: &Report) {
-    let shown = super::report::server_error(report, true);
+    let shown = crate::session::server::report::server_error(report, true);
     let shown = Report::decode(&shown.slice(5..)).expect("our own");
     for field in *b"PpqWD" {
         assert!(shown.field(field).is_none(), "field {field} is shown");
@@ -93,6 +93,6 @@ pub(crate) fn redacted(report: &Report) {
     if of_rows && message.contains(|c: char| c == '"' || c.is_ascii_digit()) {
         assert_ne!(shown.message(), message, "a message about a row is shown");
     }
-    let notice = super::report::redacted_notice(report);
+    let notice = crate::session::server::report::redacted_notice(report);
     assert!(Report::decode(&notice.slice(5..)).is_ok_and(|n| n.field(b'D').is_none()));
 }

@@ -20,7 +20,7 @@ use crate::glass::{ConnectionId, Desk};
 use crate::ledger::held::{Held, Waiting};
 use crate::ledger::record::{From, Who};
 use crate::policy::{GlassProfile, RESERVED_PREFIX};
-use crate::session::entry::Entry;
+use crate::session::login::entry::Entry;
 use crate::session::login::{CLIENT_LIMIT, Opening, SERVER_LIMIT};
 use crate::session::peer::Peer;
 use crate::session::run::Identity;

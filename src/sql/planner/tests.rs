@@ -61,7 +61,7 @@ fn add(catalog: &mut Catalog, name: &Node, kind: RelationKind, columns: Vec<(Str
 
 /// The catalog of `demo/schema.sql`.
 fn catalog() -> Catalog {
-    let parsed = pg_query::parse(include_str!("../../demo/schema.sql"), 0).expect("the schema parses");
+    let parsed = pg_query::parse(include_str!("../../../demo/schema.sql"), 0).expect("the schema parses");
     let mut catalog = Catalog { epoch: 1, server_version: 150_018, ..Catalog::default() };
     for statement in &parsed.protobuf.stmts {
         let Ok(Tree::Node(node)) = tree_of(&statement.stmt) else { panic!("a statement") };
@@ -98,8 +98,8 @@ fn catalog() -> Catalog {
 }
 
 /// A session of `role` in the demonstration's hospital.
-pub(super) fn session(role: &str) -> Context {
-    let text = include_str!("../../demo/pgglass.toml")
+pub(in crate::sql) fn session(role: &str) -> Context {
+    let text = include_str!("../../../demo/pgglass.toml")
         .replace("@LISTEN_PORT@", "6543")
         .replace("@UPSTREAM_PORT@", "5432")
         .replace("@NODE@", "demo-1")

@@ -5,10 +5,10 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::idle::IdleLimits;
-use super::userlist::{Userlist, UserlistError};
 use crate::catalog::Service;
 use crate::config::{Config, UpstreamLogin};
+use crate::session::idle::IdleLimits;
+use crate::session::login::userlist::{Userlist, UserlistError};
 use crate::wire::client::{Login, StoredVerifier, Verifiers};
 use crate::wire::message::Report;
 use crate::wire::scram::client::ClientSecret;
@@ -106,7 +106,7 @@ impl Entry {
 
     /// For sessions that begin without a login.
     #[cfg(any(test, fuzzing))]
-    pub(super) fn nobody() -> Self {
+    pub(in crate::session) fn nobody() -> Self {
         let idle = IdleLimits::default();
         let (verifiers, upstream) = (Source::Server, Accounts::PassThrough);
         Self { verifiers, upstream, max_connections: 1, max_per_user: None, idle }
@@ -116,7 +116,7 @@ impl Entry {
     ///
     /// # Errors
     /// What the client is told: its role has no account.
-    pub(super) fn upstream_login(&self, login: &Login, role: &str) -> Result<UpstreamAs, Report> {
+    pub(in crate::session) fn upstream_login(&self, login: &Login, role: &str) -> Result<UpstreamAs, Report> {
         let as_itself = |credentials| UpstreamAs { user: login.user.clone(), credentials, carries: None };
         match &self.upstream {
             Accounts::PassThrough => match &login.keys {
@@ -139,26 +139,26 @@ impl Entry {
     }
 
     /// Whether the account upstream depends on the role, so that a session cannot outlive its role.
-    pub(super) fn bound_to_role(&self) -> bool {
+    pub(in crate::session) fn bound_to_role(&self) -> bool {
         matches!(self.upstream, Accounts::OfRoles(_))
     }
 }
 
 /// As whom a client is logged in to the server.
 #[derive(Debug)]
-pub(super) struct UpstreamAs {
+pub(in crate::session) struct UpstreamAs {
     /// The database user.
-    pub(super) user: String,
+    pub(in crate::session) user: String,
     /// What proves it.
-    pub(super) credentials: Credentials,
+    pub(in crate::session) credentials: Credentials,
     /// The person behind a service account; `None` when `user` is the person.
-    pub(super) carries: Option<String>,
+    pub(in crate::session) carries: Option<String>,
 }
 
 impl UpstreamAs {
     /// The `application_name` of a session under a service account: who it is, for whoever looks at
     /// `pg_stat_activity` or the server's log. A label, not a proof: clients may change it.
-    pub(super) fn label(&self, application_name: Option<&str>) -> Option<String> {
+    pub(in crate::session) fn label(&self, application_name: Option<&str>) -> Option<String> {
         let person = self.carries.as_deref()?;
         Some(match application_name.filter(|name| !name.is_empty()) {
             Some(name) => format!("{person}/{name}"),
@@ -168,9 +168,9 @@ impl UpstreamAs {
 }
 
 /// Verifiers as a login asks for them.
-pub(super) struct Lookup<'a> {
-    pub(super) entry: &'a Entry,
-    pub(super) service: &'a Service,
+pub(in crate::session) struct Lookup<'a> {
+    pub(in crate::session) entry: &'a Entry,
+    pub(in crate::session) service: &'a Service,
 }
 
 impl Verifiers for Lookup<'_> {
@@ -195,14 +195,14 @@ impl Verifiers for Lookup<'_> {
 
 /// How many sessions each user has.
 #[derive(Debug, Default)]
-pub(super) struct Crowd(Arc<Mutex<HashMap<String, u32>>>);
+pub(in crate::session) struct Crowd(Arc<Mutex<HashMap<String, u32>>>);
 
 impl Crowd {
     /// Counts one more session of `user` for as long as the value lives.
     ///
     /// # Errors
     /// What the client is told (`InitPostgres`, "too many connections for role").
-    pub(super) fn enter(&self, user: &str, most: Option<u32>) -> Result<Place, Report> {
+    pub(in crate::session) fn enter(&self, user: &str, most: Option<u32>) -> Result<Place, Report> {
         let mut sessions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let count = sessions.entry(user.to_owned()).or_insert(0);
         if most.is_some_and(|most| *count >= most) {
@@ -216,7 +216,7 @@ impl Crowd {
 /// One counted session.
 #[derive(Debug)]
 #[must_use]
-pub(super) struct Place {
+pub(in crate::session) struct Place {
     crowd: Arc<Mutex<HashMap<String, u32>>>,
     user: String,
 }

@@ -3,7 +3,10 @@
 
 /// What stands before each of `statements` in `whole`, from its first comment on; empty where there is none, or where
 /// a statement is not found.
-pub(super) fn before<'a>(whole: &'a str, statements: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+pub(in crate::session) fn before<'a>(
+    whole: &'a str,
+    statements: impl Iterator<Item = &'a str>,
+) -> Vec<&'a str> {
     if !whole.contains("--") && !whole.contains("/*") {
         return Vec::new();
     }

@@ -5,19 +5,20 @@ use std::sync::Arc;
 use bytes::{BufMut, Bytes, BytesMut};
 use jiff::Timestamp;
 
-use super::peer::Stream;
-use super::run::Mode;
-use super::statements::{Decided, Portal, Prepared};
-use super::{Ended, Session, report};
 use crate::glass::{self, Call, Decision, Facts, NoParams, ParamValue, ParamValues, Principal, Reply, Shape};
 use crate::ledger::Priority;
 use crate::ledger::record::Outcome;
 use crate::policy::{GlsCode, Refusal};
+use crate::session::names::statements::{Decided, Portal, Prepared};
+use crate::session::peer::Stream;
+use crate::session::run::Mode;
+use crate::session::server::report;
+use crate::session::{Ended, Session};
 use crate::sql::parse::messages;
 use crate::wire::message::{self, Bind, Parse};
 
 /// Recognised, or refused because it mentions `glass` in a form that is not answered.
-pub(super) type Recognised = Result<Shape, Refusal>;
+pub(in crate::session) type Recognised = Result<Shape, Refusal>;
 
 /// The parameters of a portal, as `glass` reads them.
 struct Bound<'a> {
@@ -45,7 +46,7 @@ impl ParamValues for Bound<'_> {
 
 impl<C: Stream, S: Stream> Session<C, S> {
     /// The call in this text, if it is one or tries to be.
-    pub(super) fn glass_call(&self, text: &str) -> Option<Recognised> {
+    pub(in crate::session) fn glass_call(&self, text: &str) -> Option<Recognised> {
         // A call is short; a longer text that calls a glass function is refused as an unknown one.
         const LONGEST: usize = 8 * 1024;
         if !glass::may_mention(text) || text.len() > LONGEST {
@@ -65,7 +66,11 @@ impl<C: Stream, S: Stream> Session<C, S> {
     }
 
     /// A simple query.
-    pub(super) async fn glass_simple(&mut self, text: &Arc<str>, call: Recognised) -> Result<(), Ended> {
+    pub(in crate::session) async fn glass_simple(
+        &mut self,
+        text: &Arc<str>,
+        call: Recognised,
+    ) -> Result<(), Ended> {
         self.quiesce().await?;
         if self.skipping {
             return Ok(());
@@ -93,7 +98,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
     }
 
     /// Parse.
-    pub(super) async fn glass_parse(
+    pub(in crate::session) async fn glass_parse(
         &mut self,
         parse: Parse,
         text: Arc<str>,
@@ -119,14 +124,14 @@ impl<C: Stream, S: Stream> Session<C, S> {
     }
 
     /// Bind.
-    pub(super) fn glass_bind(&mut self, bind: Bind, prepared: Prepared) -> Result<(), Ended> {
+    pub(in crate::session) fn glass_bind(&mut self, bind: Bind, prepared: Prepared) -> Result<(), Ended> {
         self.insert_portal(&bind, &prepared, None, Vec::new());
         self.answer(Bytes::from_static(b"2\0\0\0\x04"));
         Ok(())
     }
 
     /// Describe of a statement or portal.
-    pub(super) fn glass_describe(
+    pub(in crate::session) fn glass_describe(
         &mut self,
         shape: &Shape,
         name: &str,
@@ -147,7 +152,11 @@ impl<C: Stream, S: Stream> Session<C, S> {
     }
 
     /// Execute.
-    pub(super) async fn glass_execute(&mut self, portal: &Portal, shape: &Shape) -> Result<(), Ended> {
+    pub(in crate::session) async fn glass_execute(
+        &mut self,
+        portal: &Portal,
+        shape: &Shape,
+    ) -> Result<(), Ended> {
         // What was asked for before is answered under the break-glass session of then.
         self.quiesce().await?;
         if self.skipping {

@@ -3,22 +3,22 @@
 
 use std::sync::Arc;
 
-use super::backend::unexpected;
-use super::ops::{Op, Subject, Undo};
-use super::outbox::RunId;
-use super::peer::Stream;
-use super::run::{Mode, Run};
-use super::{Ended, Session};
 use crate::ledger::Priority;
 use crate::ledger::record::Outcome;
 use crate::policy::{MOVED, RESERVED_PREFIX, Refusal};
+use crate::session::peer::Stream;
+use crate::session::run::ops::{Op, Subject, Undo};
+use crate::session::run::{Mode, Run};
+use crate::session::server::outbox::RunId;
+use crate::session::server::unexpected;
+use crate::session::{Ended, Session};
 use crate::sql::objects::Wrap;
 use crate::sql::{GuardedPlan, StatementKind, Strategy};
 use crate::wire::frame::Frame;
 use crate::wire::message::{Report, ServerTag, Status};
 
 impl<C: Stream, S: Stream> Session<C, S> {
-    pub(super) async fn on_error(&mut self, frame: &Frame) -> Result<(), Ended> {
+    pub(in crate::session) async fn on_error(&mut self, frame: &Frame) -> Result<(), Ended> {
         let mut report = Report::decode(&frame.body_bytes())?;
         let restored = self.in_client_names(&mut report);
         let frame = restored.as_ref().unwrap_or(frame);
@@ -173,11 +173,13 @@ impl<C: Stream, S: Stream> Session<C, S> {
         let restricted = self.role.is_restricted();
         let error = match (guarded, at_bind) {
             (false, _) => frame.raw(),
-            (true, false) => super::report::analysis_error(report),
-            (true, true) if !given.is_empty() => super::report::constant_error(report, restricted, given),
+            (true, false) => crate::session::server::report::analysis_error(report),
+            (true, true) if !given.is_empty() => {
+                crate::session::server::report::constant_error(report, restricted, given)
+            }
             (true, true) => {
                 let parameters = subject.as_ref().map_or(0, |s| s.parameters.len());
-                super::report::planning_error(report, restricted, parameters)
+                crate::session::server::report::planning_error(report, restricted, parameters)
             }
         };
         self.show(&error);
@@ -217,9 +219,9 @@ impl<C: Stream, S: Stream> Session<C, S> {
         };
         let Some(mut run) = self.runs.remove(&id) else { return };
         // Its Parse or Bind failed; what a Bind computes is its own values, but for what it plans.
-        run.unread = run.gate_due && super::run::never_read(report);
+        run.unread = run.gate_due && crate::session::run::never_read(report);
         let given = run.parameters.len().max(run.given.len());
-        if at_bind && super::report::parameter_meant(report, given).is_none() {
+        if at_bind && crate::session::server::report::parameter_meant(report, given).is_none() {
             run.failed_with(report);
             self.look_up_reach(&mut run).await;
         }
@@ -230,7 +232,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
     }
 
     /// Runs asked for and not begun, up to the next Sync.
-    pub(super) fn pending_runs(&self) -> Vec<RunId> {
+    pub(in crate::session) fn pending_runs(&self) -> Vec<RunId> {
         self.ops
             .iter()
             .take_while(|op| !matches!(op, Op::Sync { .. } | Op::Query { .. }))
@@ -242,14 +244,19 @@ impl<C: Stream, S: Stream> Session<C, S> {
     }
 
     /// The server's error for an execution.
-    pub(super) async fn fail_run(&mut self, id: RunId, report: &Report, frame: &Frame) -> Result<(), Ended> {
+    pub(in crate::session) async fn fail_run(
+        &mut self,
+        id: RunId,
+        report: &Report,
+        frame: &Frame,
+    ) -> Result<(), Ended> {
         let Some(mut run) = self.runs.remove(&id) else { return Err(unexpected(ServerTag::ErrorResponse)) };
         // What the server would have said, had it been sent the row.
         let invalid = run.copy.invalid.then(|| Report::error("22P02", "invalid input syntax"));
         let report = invalid.as_ref().unwrap_or(report);
         // The statement waited for a row that may have become another patient's.
         let moved = run.plan().is_some() && &*report.code() == "22P02" && report.message().contains(MOVED);
-        let moved = moved.then(super::report::row_moved);
+        let moved = moved.then(crate::session::server::report::row_moved);
         let report = moved.as_ref().unwrap_or(report);
         let outcome = match &*report.code() {
             "57014" => Outcome::Cancelled,
@@ -260,7 +267,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
             self.objects.failed(plan);
         }
         if let Some(code) = run.revoked {
-            return self.end_with_refusal(run, &super::report::revoked(code));
+            return self.end_with_refusal(run, &crate::session::server::report::revoked(code));
         }
         if let Some(refusal) = run.copy.refused.take() {
             return self.end_with_refusal(run, &refusal);
@@ -272,7 +279,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
                 (Some(patient), category) if category.is_none_or(|at| patient < at) => {
                     Some(self.world.not_your_patient(&[], &self.role))
                 }
-                (_, Some(_)) => Some(super::report::category_closed(&self.role)),
+                (_, Some(_)) => Some(crate::session::server::report::category_closed(&self.role)),
                 (_, None) => None,
             };
             if let Some(refusal) = refusal {
@@ -286,7 +293,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
         let own_text = |p: &Arc<GuardedPlan>| p.copy_in().is_some() || p.wrap == Wrap::Commit;
         let as_sent = run.plan().is_some_and(own_text) && !self.role.is_restricted();
         let error = if guarded && !as_sent {
-            super::report::server_error(report, self.role.is_restricted())
+            crate::session::server::report::server_error(report, self.role.is_restricted())
         } else {
             frame.raw()
         };
@@ -297,7 +304,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
         self.hold_to_present(id).await;
         let Some(mut run) = self.runs.remove(&id) else { return Err(unexpected(ServerTag::ErrorResponse)) };
         if let Some(code) = run.revoked {
-            return self.end_with_refusal(run, &super::report::revoked(code));
+            return self.end_with_refusal(run, &crate::session::server::report::revoked(code));
         }
         if run.watch.is_some() {
             Box::pin(self.look_outside(&mut run, false)).await;
@@ -335,7 +342,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
     }
 
     /// Whom the user can see, where any of them may have decided how the run ended: under a filter nobody else can have.
-    pub(super) async fn look_up_reach(&mut self, run: &mut Run) {
+    pub(in crate::session) async fn look_up_reach(&mut self, run: &mut Run) {
         if run.by_rows && run.plan().is_some_and(|p| p.filtered) {
             run.reach = Box::pin(self.world.reach(&self.principal, &self.role, &run.grants)).await;
         }
@@ -343,7 +350,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
 
     /// After an error in the extended protocol the server ignores everything up to Sync: so do we, and
     /// what the ignored messages did to the tables is taken back, the last one first.
-    pub(super) fn discard_to_sync(&mut self) {
+    pub(in crate::session) fn discard_to_sync(&mut self) {
         let mut discarded = Vec::new();
         let mut sync = false;
         while let Some(op) = self.ops.pop() {
@@ -363,7 +370,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
     }
 
     /// Takes back what a message that did not happen changed here.
-    pub(super) fn undo(&mut self, op: Op) {
+    pub(in crate::session) fn undo(&mut self, op: Op) {
         match op {
             Op::Parse { undo: Some(undo), .. } | Op::Close { undo: Some(undo), .. } => {
                 self.take_back(undo);
@@ -391,14 +398,14 @@ impl<C: Stream, S: Stream> Session<C, S> {
     }
 
     /// A run that was recorded when it was sent, and that the server did not run.
-    pub(super) fn note_skipped(&self, run: &Run) {
+    pub(in crate::session) fn note_skipped(&self, run: &Run) {
         if let Some(body) = run.skipped() {
             self.world.note(body, Priority::Ordinary);
         }
     }
 
     /// Puts an entry of a table of names back.
-    pub(super) fn take_back(&mut self, undo: Undo) {
+    pub(in crate::session) fn take_back(&mut self, undo: Undo) {
         match undo {
             Undo::Statement { name, previous: Some(previous) } => {
                 self.statements.prepared.insert(name, *previous);
@@ -421,9 +428,9 @@ impl<C: Stream, S: Stream> Session<C, S> {
 
     /// Ends a run with an error of ours in place of what the server answered. Later replies of the
     /// same pipeline are swallowed, as the server would not have given them.
-    pub(super) fn end_with_refusal(
+    pub(in crate::session) fn end_with_refusal(
         &mut self,
-        mut run: Box<super::run::Run>,
+        mut run: Box<crate::session::run::Run>,
         refusal: &Refusal,
     ) -> Result<(), Ended> {
         self.outbox.revoke(run.id);
@@ -433,7 +440,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
         for body in run.final_records(&self.identity, outcome) {
             self.world.note(body, Priority::Reserve);
         }
-        let error = super::report::refusal(refusal, Some(&run.statement)).error_response();
+        let error = crate::session::server::report::refusal(refusal, Some(&run.statement)).error_response();
         self.show(&error);
         self.muted = true;
         // An error aborts the transaction it happens in; the server knows of none yet.
@@ -445,13 +452,16 @@ impl<C: Stream, S: Stream> Session<C, S> {
     }
 
     /// A window's record could not be made durable: its rows stay back, the client is told.
-    pub(super) fn on_gate_failed(&mut self, failure: &super::outbox::GateFailure) -> Result<(), Ended> {
+    pub(in crate::session) fn on_gate_failed(
+        &mut self,
+        failure: &crate::session::server::outbox::GateFailure,
+    ) -> Result<(), Ended> {
         tracing::error!(run = failure.run, error = %failure.error, "ledger: rows withheld");
         if failure.error.shutdown {
             self.world.request_shutdown();
         }
-        let refusal = super::report::ledger_refusal(&failure.error);
-        let error = super::report::refusal(&refusal, None).error_response();
+        let refusal = crate::session::server::report::ledger_refusal(&failure.error);
+        let error = crate::session::server::report::refusal(&refusal, None).error_response();
         let status = self.outbox.replace_exchange(&error);
         self.muted |= status.is_none();
         let open_transaction = match status {

@@ -7,14 +7,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::objects::{Cursor, SqlPrepared};
-use super::outbox::RunId;
-use super::statements::{Portal, Prepared};
+use crate::session::names::objects::{Cursor, SqlPrepared};
+use crate::session::names::statements::{Portal, Prepared};
+use crate::session::server::outbox::RunId;
 use crate::sql::GuardedPlan;
 
 /// One message sent upstream, or one answer of ours in its place.
 #[derive(Debug)]
-pub(super) enum Op {
+pub(in crate::session) enum Op {
     /// A simple query whose bytes went through; its reply ends with ReadyForQuery.
     Query {
         /// Its run.
@@ -91,19 +91,19 @@ pub(super) enum Op {
 
 /// A guarded statement that is not run yet, as it is recorded when the server fails it before.
 #[derive(Debug)]
-pub(super) struct Subject {
+pub(in crate::session) struct Subject {
     /// The client's text.
-    pub(super) text: Arc<str>,
+    pub(in crate::session) text: Arc<str>,
     /// Its plan.
-    pub(super) plan: Arc<GuardedPlan>,
+    pub(in crate::session) plan: Arc<GuardedPlan>,
     /// The client's parameters.
-    pub(super) parameters: Vec<Option<String>>,
+    pub(in crate::session) parameters: Vec<Option<String>>,
 }
 
 /// An entry of a table of names as it was before a message of the client changed it. The server may fail or skip
 /// that message; then the name means what it meant before.
 #[derive(Debug, Clone)]
-pub(super) enum Undo {
+pub(in crate::session) enum Undo {
     /// A statement of the protocol.
     Statement {
         /// The client's name of it.
@@ -143,7 +143,7 @@ pub(super) enum Undo {
 
 impl Undo {
     /// The client's name.
-    pub(super) fn name(&self) -> &str {
+    pub(in crate::session) fn name(&self) -> &str {
         match self {
             Undo::Statement { name, .. }
             | Undo::Portal { name, .. }
@@ -154,7 +154,7 @@ impl Undo {
     }
 
     /// The name on the server of what it stood for; empty for nothing.
-    pub(super) fn upstream(&self) -> &str {
+    pub(in crate::session) fn upstream(&self) -> &str {
         match self {
             Undo::Statement { previous, .. } => previous.as_ref().map_or("", |p| &p.upstream),
             Undo::Portal { previous, .. } => &previous.name,
@@ -165,14 +165,14 @@ impl Undo {
     }
 
     /// True for a prepared statement, false for a portal or cursor.
-    pub(super) fn is_statement(&self) -> bool {
+    pub(in crate::session) fn is_statement(&self) -> bool {
         matches!(self, Undo::Statement { .. } | Undo::Sql { .. })
     }
 }
 
 /// The queue of ops.
 #[derive(Debug, Default)]
-pub(super) struct Ops {
+pub(in crate::session) struct Ops {
     queue: VecDeque<Op>,
     /// Ops in the queue that change a name of the client's.
     naming: usize,
@@ -187,7 +187,7 @@ impl Op {
     }
 
     /// A Parse that is not to bring back the unnamed statement before it. False for any other message.
-    pub(super) fn forget_unnamed(&mut self) -> bool {
+    pub(in crate::session) fn forget_unnamed(&mut self) -> bool {
         match self {
             Op::Parse { undo: Some(Undo::Statement { name, previous }), .. } if name.is_empty() => {
                 *previous = None;
@@ -204,26 +204,26 @@ impl Op {
 
 impl Ops {
     /// Adds an op.
-    pub(super) fn push(&mut self, op: Op) {
+    pub(in crate::session) fn push(&mut self, op: Op) {
         self.naming += usize::from(op.names());
         self.sent += u64::from(op.ends_exchange());
         self.queue.push_back(op);
     }
 
     /// Puts an op back at the head.
-    pub(super) fn push_front(&mut self, op: Op) {
+    pub(in crate::session) fn push_front(&mut self, op: Op) {
         self.naming += usize::from(op.names());
         self.ended -= u64::from(op.ends_exchange());
         self.queue.push_front(op);
     }
 
     /// The op whose reply comes next.
-    pub(super) fn head(&self) -> Option<&Op> {
+    pub(in crate::session) fn head(&self) -> Option<&Op> {
         self.queue.front()
     }
 
     /// Removes the head.
-    pub(super) fn pop(&mut self) -> Option<Op> {
+    pub(in crate::session) fn pop(&mut self) -> Option<Op> {
         let op = self.queue.pop_front()?;
         self.naming -= usize::from(op.names());
         self.ended += u64::from(op.ends_exchange());
@@ -231,7 +231,7 @@ impl Ops {
     }
 
     /// The same for the Parse of the client's that messages of ours, one of which failed, were to prepare.
-    pub(super) fn forget_next_unnamed(&mut self) {
+    pub(in crate::session) fn forget_next_unnamed(&mut self) {
         let ours = |op: &&mut Op| {
             matches!(
                 op,
@@ -246,7 +246,7 @@ impl Ops {
     }
 
     /// The guarded statement whose own text, which failed, stands before it in the queue.
-    pub(super) fn subject_of_origin(&mut self) -> Option<Box<Subject>> {
+    pub(in crate::session) fn subject_of_origin(&mut self) -> Option<Box<Subject>> {
         let Some(Op::Origin { plan }) = self.queue.front() else { return None };
         let plan = Arc::clone(plan);
         let before_sync = self.queue.iter_mut().take_while(|op| !op.ends_exchange());
@@ -260,43 +260,43 @@ impl Ops {
     }
 
     /// True when every reply came.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(in crate::session) fn is_empty(&self) -> bool {
         self.queue.is_empty()
     }
 
     /// All ops, head first.
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Op> {
+    pub(in crate::session) fn iter(&self) -> impl Iterator<Item = &Op> {
         self.queue.iter()
     }
 
     /// The number of the exchange that what is sent now belongs to.
-    pub(super) fn exchange(&self) -> u64 {
+    pub(in crate::session) fn exchange(&self) -> u64 {
         self.sent
     }
 
     /// True when the exchange with this number is over.
-    pub(super) fn is_over(&self, exchange: u64) -> bool {
+    pub(in crate::session) fn is_over(&self, exchange: u64) -> bool {
         exchange < self.ended
     }
 
     /// True while a change of the client's statement names is not answered yet.
-    pub(super) fn names_in_flight(&self) -> bool {
+    pub(in crate::session) fn names_in_flight(&self) -> bool {
         self.naming > 0
     }
 
     /// True when a ReadyForQuery is still to come.
-    pub(super) fn has_sync(&self) -> bool {
+    pub(in crate::session) fn has_sync(&self) -> bool {
         self.queue.iter().any(|op| matches!(op, Op::Sync { .. } | Op::Query { .. }))
     }
 
     /// True when nothing was sent behind the Sync whose answer comes next.
-    pub(super) fn nothing_behind_sync(&self) -> bool {
+    pub(in crate::session) fn nothing_behind_sync(&self) -> bool {
         let sync = self.queue.iter().position(|op| matches!(op, Op::Sync { .. } | Op::Query { .. }));
         sync.is_some_and(|at| at + 1 == self.queue.len())
     }
 
     /// True when something was sent since the last Sync, so that the server is inside a pipeline.
-    pub(super) fn open_pipeline(&self) -> bool {
+    pub(in crate::session) fn open_pipeline(&self) -> bool {
         !matches!(self.queue.back(), None | Some(Op::Sync { .. } | Op::Query { .. }))
     }
 }

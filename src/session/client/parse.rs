@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use super::ops::{Op, Subject, Undo};
-use super::peer::Stream;
-use super::refusals::not_text;
-use super::statements::{Decided, Prepared};
-use super::{Ended, Session};
+use crate::session::client::refusals::not_text;
+use crate::session::names::statements::{Decided, Prepared};
+use crate::session::peer::Stream;
+use crate::session::run::ops::{Op, Subject, Undo};
+use crate::session::{Ended, Session};
 use crate::sql::GuardedPlan;
 use crate::sql::cache::Form;
 use crate::sql::objects::Wrap;
@@ -29,7 +29,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
         }
     }
 
-    pub(super) async fn on_parse(&mut self, frame: Frame) -> Result<(), Ended> {
+    pub(in crate::session) async fn on_parse(&mut self, frame: Frame) -> Result<(), Ended> {
         let parse = match Parse::decode(frame.body()) {
             Ok(parse) => parse,
             Err(message::MessageError::NotUtf8) => {
@@ -120,7 +120,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
 
     /// The server's name for a guarded statement. The unnamed one stays unnamed: whatever the client
     /// prepares next takes its place on both sides.
-    pub(super) fn upstream_name(&mut self, client: &str) -> String {
+    pub(in crate::session) fn upstream_name(&mut self, client: &str) -> String {
         if client.is_empty() {
             return String::new();
         }
@@ -128,7 +128,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
     }
 
     /// Parse of a guarded text, and a Describe that tells us its layout.
-    pub(super) fn send_parse(
+    pub(in crate::session) fn send_parse(
         &mut self,
         prepared: &Prepared,
         plan: &Arc<GuardedPlan>,
@@ -165,7 +165,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
 
     /// Has the server read the client's own text, if it was not asked before what it says of it. Nothing
     /// of it is ever executed.
-    pub(super) fn ask_origin(&mut self, text: &str, types: &[u32], plan: &Arc<GuardedPlan>) {
+    pub(in crate::session) fn ask_origin(&mut self, text: &str, types: &[u32], plan: &Arc<GuardedPlan>) {
         // A COPY has no columns to be described, and is not planned when it is parsed; what stands around
         // a query of SQL's cursors and prepared statements names things that the server knows by other names.
         if plan.copy.is_some() || plan.wrap != Wrap::Plain || plan.origin.get().is_some() {

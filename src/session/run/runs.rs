@@ -3,12 +3,12 @@
 
 use std::collections::VecDeque;
 
-use super::outbox::RunId;
-use super::run::Run;
+use crate::session::run::Run;
+use crate::session::server::outbox::RunId;
 
 /// Runs under way.
 #[derive(Debug, Default)]
-pub(super) struct Runs {
+pub(in crate::session) struct Runs {
     /// Number of the first slot.
     first: RunId,
     /// A run that ended before an older one leaves its slot empty. Neither end is.
@@ -21,18 +21,18 @@ impl Runs {
     }
 
     /// The run with this number.
-    pub(super) fn get(&self, id: &RunId) -> Option<&Run> {
+    pub(in crate::session) fn get(&self, id: &RunId) -> Option<&Run> {
         self.slots.get(self.index(*id)?)?.as_deref()
     }
 
     /// The run with this number.
-    pub(super) fn get_mut(&mut self, id: &RunId) -> Option<&mut Run> {
+    pub(in crate::session) fn get_mut(&mut self, id: &RunId) -> Option<&mut Run> {
         let index = self.index(*id)?;
         self.slots.get_mut(index)?.as_deref_mut()
     }
 
     /// Puts a run under its number, in place of one that has it.
-    pub(super) fn insert(&mut self, run: Box<Run>) {
+    pub(in crate::session) fn insert(&mut self, run: Box<Run>) {
         if self.slots.is_empty() {
             self.first = run.id;
         }
@@ -50,7 +50,7 @@ impl Runs {
     }
 
     /// Takes a run out.
-    pub(super) fn remove(&mut self, id: &RunId) -> Option<Box<Run>> {
+    pub(in crate::session) fn remove(&mut self, id: &RunId) -> Option<Box<Run>> {
         let index = self.index(*id)?;
         let run = self.slots.get_mut(index)?.take();
         while let Some(None) = self.slots.front() {
@@ -64,17 +64,17 @@ impl Runs {
     }
 
     /// All of them, the oldest first.
-    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Run> {
+    pub(in crate::session) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Run> {
         self.slots.iter_mut().filter_map(Option::as_deref_mut)
     }
 
     /// Takes all of them out, the oldest first.
-    pub(super) fn take_all(&mut self) -> impl Iterator<Item = Box<Run>> {
+    pub(in crate::session) fn take_all(&mut self) -> impl Iterator<Item = Box<Run>> {
         std::mem::take(&mut self.slots).into_iter().flatten()
     }
 
     /// True when nothing runs.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(in crate::session) fn is_empty(&self) -> bool {
         self.slots.is_empty()
     }
 }
@@ -85,7 +85,7 @@ mod tests {
 
     use proptest::prelude::*;
 
-    use super::super::run::{Authority, Mode};
+    use crate::session::run::{Authority, Mode};
     use super::*;
 
     fn run(id: RunId) -> Box<Run> {

@@ -4,15 +4,22 @@
 //! belief about what it stands for decides what is recorded, and what an unguarded text may read. Not here: what
 //! is sent in place of a statement (`translate`).
 
+pub(in crate::session) mod around;
+pub(in crate::session) mod objects;
+pub(in crate::session) mod own_names;
+pub(in crate::session) mod statements;
+pub(in crate::session) mod translate;
+pub(in crate::session) mod translated;
+
 use std::sync::Arc;
 
-use super::extended::{portal_named, statement_named};
-use super::objects::{Holds, Objects};
-use super::ops::{Op, Undo};
-use super::peer::Stream;
-use super::statements::{Decided, Portal, Prepared};
-use super::translate::{Outcome, Stop, names_moved, of_the_protocol, plain};
-use super::{Ended, Session};
+use crate::session::client::extended::{portal_named, statement_named};
+use crate::session::names::objects::{Holds, Objects};
+use crate::session::names::statements::{Decided, Portal, Prepared};
+use crate::session::names::translate::{Outcome, Stop, names_moved, of_the_protocol, plain};
+use crate::session::peer::Stream;
+use crate::session::run::ops::{Op, Undo};
+use crate::session::{Ended, Session};
 use crate::sql::cache::Form;
 use crate::sql::effects::Effects;
 use crate::sql::objects::{Object, Wrap};
@@ -22,23 +29,23 @@ use crate::wire::message::{Parse, Status, Target, TargetKind};
 
 /// A prepared statement as SQL may call it.
 #[derive(Debug, Clone)]
-pub(super) struct Standing {
+pub(in crate::session) struct Standing {
     /// What it reads.
-    pub(super) holds: Holds,
+    pub(in crate::session) holds: Holds,
     /// Its name on the server.
-    pub(super) upstream: String,
+    pub(in crate::session) upstream: String,
     /// Running it can change what unqualified names mean.
-    pub(super) moves_names: bool,
+    pub(in crate::session) moves_names: bool,
 }
 
 /// What a statement that was bound runs or reads by its name: the name on the server, and whether nothing
 /// protected is behind it.
-pub(super) type Called = Option<(String, bool)>;
+pub(in crate::session) type Called = Option<(String, bool)>;
 
 /// A protocol's statement once more on the server, for SQL: with a guard that knows no values of parameters, or
 /// as the client wrote it.
 #[derive(Debug, Clone)]
-pub(super) struct Twin {
+pub(in crate::session) struct Twin {
     /// The name on the server of what it was made of.
     of: String,
     context: u64,
@@ -51,14 +58,14 @@ const MOST_TWINS: usize = 64;
 
 impl<C: Stream, S: Stream> Session<C, S> {
     /// True when a prepared statement of this name may exist.
-    pub(super) fn statement_known(&self, name: &str) -> bool {
+    pub(in crate::session) fn statement_known(&self, name: &str) -> bool {
         self.statements.prepared.contains_key(name)
             || self.objects.prepared.contains_key(name)
             || !self.doubted(name, true).is_empty()
     }
 
     /// True when a portal or cursor of this name may exist.
-    pub(super) fn portal_known(&self, name: &str) -> bool {
+    pub(in crate::session) fn portal_known(&self, name: &str) -> bool {
         self.statements.portals.contains_key(name)
             || self.objects.cursors.contains_key(name)
             || !self.doubted(name, false).is_empty()
@@ -66,7 +73,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
 
     /// Forgets what a statement about to be sent makes the server forget. Whether it will be run, or skipped because
     /// of an error before it, is told by its answer: until then the names are in doubt.
-    pub(super) fn forget(&mut self, statement: &PlannedStatement) {
+    pub(in crate::session) fn forget(&mut self, statement: &PlannedStatement) {
         let effects = &statement.effects;
         let closes = match &statement.object {
             Some(Object::Close(name)) => Some(name.as_deref()),
@@ -103,7 +110,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
     }
 
     /// A statement was run to its end: one that makes the server forget did.
-    pub(super) fn forgotten(&mut self, tag: &str) {
+    pub(in crate::session) fn forgotten(&mut self, tag: &str) {
         let forgets = ["DEALLOCATE", "DEALLOCATE ALL", "DISCARD ALL", "CLOSE CURSOR", "CLOSE CURSOR ALL"];
         if self.objects.forgetting > 0 && forgets.contains(&tag) {
             self.objects.forgetting -= 1;
@@ -115,7 +122,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
 
     /// An error came before what should have been forgotten was. With more than one statement that should have made
     /// the server forget, which of them it ran is not known, and the names stay in doubt.
-    pub(super) fn not_forgotten(&mut self) {
+    pub(in crate::session) fn not_forgotten(&mut self) {
         let which = std::mem::take(&mut self.objects.forgetting);
         let doubts = std::mem::take(&mut self.objects.doubts);
         if which != 1 {
@@ -133,7 +140,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
     }
 
     /// Whether a prepared statement can be made under this name. Then nothing is believed of it any more.
-    pub(super) async fn statement_is_free(&mut self, name: &str) -> Result<bool, Ended> {
+    pub(in crate::session) async fn statement_is_free(&mut self, name: &str) -> Result<bool, Ended> {
         if name.is_empty() || !self.statement_known(name) {
             return Ok(true);
         }
@@ -158,7 +165,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
     }
 
     /// The same for a portal or cursor.
-    pub(super) async fn portal_is_free(&mut self, name: &str) -> Result<bool, Ended> {
+    pub(in crate::session) async fn portal_is_free(&mut self, name: &str) -> Result<bool, Ended> {
         if name.is_empty() || !self.portal_known(name) {
             return Ok(true);
         }
@@ -212,7 +219,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
 
     /// Whether the cursor or statement that this one makes has a name that is free now. The inner error is for
     /// the client.
-    pub(super) async fn settle_object(&mut self, statement: &PlannedStatement) -> Outcome<()> {
+    pub(in crate::session) async fn settle_object(&mut self, statement: &PlannedStatement) -> Outcome<()> {
         let taken = match &statement.object {
             Some(Object::Declare { name, .. }) if !self.portal_is_free(name).await? => cursor_exists(name),
             Some(Object::Prepare { name, .. }) if !self.statement_is_free(name).await? => {
@@ -224,13 +231,13 @@ impl<C: Stream, S: Stream> Session<C, S> {
     }
 
     /// True when the server has a portal or cursor of this name under the same name, as far as is known.
-    pub(super) fn portal_on_server(&self, name: &str) -> bool {
+    pub(in crate::session) fn portal_on_server(&self, name: &str) -> bool {
         self.statements.portals.get(name).is_some_and(|p| p.name == name && !p.is_glass())
             || self.objects.cursors.get(name).is_some_and(|c| c.upstream == name)
     }
 
     /// True for one that makes what is there already, and that the server would refuse itself.
-    pub(super) fn fails_on_the_server(&self, statement: &PlannedStatement) -> bool {
+    pub(in crate::session) fn fails_on_the_server(&self, statement: &PlannedStatement) -> bool {
         let there = match &statement.object {
             Some(Object::Declare { name, .. }) => self.portal_on_server(name),
             Some(Object::Prepare { name, .. }) => {
@@ -243,7 +250,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
     }
 
     /// What a statement runs or reads by its name, as it is known now.
-    pub(super) fn called_by(&self, statement: &PlannedStatement) -> Called {
+    pub(in crate::session) fn called_by(&self, statement: &PlannedStatement) -> Called {
         let free = |verdict: &Verdict| matches!(verdict, Verdict::Verbatim);
         match statement.object.as_ref()? {
             Object::Execute { name, .. } | Object::Around(name) => {
@@ -268,7 +275,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
 
     /// Before a portal runs whose statement looks names up only now, or runs what another name stands for: it must
     /// mean what it meant when it was bound. The inner error is for the client.
-    pub(super) async fn settle_meaning(&mut self, portal: &Portal) -> Outcome<()> {
+    pub(in crate::session) async fn settle_meaning(&mut self, portal: &Portal) -> Outcome<()> {
         let Decided::Sent(bound) = &portal.decided else { return Ok(Ok(())) };
         // One that ran makes nothing again: the server says so.
         if !portal.ran
@@ -318,7 +325,11 @@ impl<C: Stream, S: Stream> Session<C, S> {
 
     /// The prepared statement that the text `caller` calls by this name, decided as names are now; `None` for one
     /// that was not seen to be made, and when an error came meanwhile.
-    pub(super) async fn statement_called(&mut self, name: &str, caller: &str) -> Outcome<Option<Standing>> {
+    pub(in crate::session) async fn statement_called(
+        &mut self,
+        name: &str,
+        caller: &str,
+    ) -> Outcome<Option<Standing>> {
         if let Err(refusal) = self.refresh_context().await? {
             return Ok(Err(self.stop(caller, &refusal)));
         }
@@ -356,7 +367,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
     /// The statement called `name` once more on the server: as the client wrote it (`own`), or, for a statement of
     /// the protocol, with a guard that does not know the values of its parameters, as an EXECUTE wants it. `None`
     /// when it cannot be had.
-    pub(super) async fn twin(&mut self, name: &str, own: bool) -> Outcome<Option<Twin>> {
+    pub(in crate::session) async fn twin(&mut self, name: &str, own: bool) -> Outcome<Option<Twin>> {
         let (of, text, types) = match (self.statements.prepared.get(name), self.objects.prepared.get(name)) {
             (Some(p), _) => (p.upstream.clone(), Arc::clone(&p.text), Some(p.types.clone())),
             (None, Some(p)) => (p.upstream.clone(), Arc::clone(&p.text), None),
@@ -413,7 +424,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
                 let parse = Parse { name: upstream.clone(), query, parameter_types };
                 self.send(parse.encode(), Op::Parse { hidden: true, undo: None, subject: None });
             }
-            None => self.run_hidden(&text, &query, super::run::Mode::Verbatim),
+            None => self.run_hidden(&text, &query, crate::session::run::Mode::Verbatim),
         }
         self.quiesce().await?;
         if self.skipping {
@@ -426,7 +437,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
 
     /// A statement that SQL prepared, for a Bind or Describe of the protocol. `None` when there is none, and when
     /// an error came meanwhile.
-    pub(super) async fn sql_prepared(&mut self, name: &str) -> Outcome<Option<Prepared>> {
+    pub(in crate::session) async fn sql_prepared(&mut self, name: &str) -> Outcome<Option<Prepared>> {
         if !self.objects.prepared.contains_key(name) {
             return Ok(Ok(None));
         }
@@ -479,7 +490,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
     }
 
     /// 26000 or 34000.
-    pub(super) fn unknown_name(&mut self, target: &Target) -> Result<(), Ended> {
+    pub(in crate::session) fn unknown_name(&mut self, target: &Target) -> Result<(), Ended> {
         let name = &target.name;
         match target.kind {
             TargetKind::Statement => {
@@ -497,7 +508,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
 
     /// True for a portal of the protocol that touches nothing protected: SQL may read on in it under its own name.
     /// One that runs something by its name, or looks names up when it is run, is none.
-    pub(super) fn is_plain_portal(&self, name: &str) -> bool {
+    pub(in crate::session) fn is_plain_portal(&self, name: &str) -> bool {
         self.statements.portals.get(name).is_some_and(|portal| match &portal.decided {
             Decided::Sent(statement) => {
                 matches!(statement.verdict, Verdict::Verbatim)
@@ -510,25 +521,25 @@ impl<C: Stream, S: Stream> Session<C, S> {
 
     /// True for a cursor that an SQL DECLARE opened, over nothing that needs a guard: its portal has the same name
     /// in the protocol.
-    pub(super) fn is_sql_cursor(&self, name: &str) -> bool {
+    pub(in crate::session) fn is_sql_cursor(&self, name: &str) -> bool {
         self.objects.cursors.get(name).is_some_and(|c| c.upstream == name && matches!(c.holds, Holds::Free))
     }
 
     /// The `glass.*` statement that this one deallocates by its name in SQL, if it does: the server does not know
     /// it.
-    pub(super) fn deallocates_glass(&self, statement: &PlannedStatement) -> Option<String> {
+    pub(in crate::session) fn deallocates_glass(&self, statement: &PlannedStatement) -> Option<String> {
         let name = statement.effects.deallocates.as_ref()?;
         self.statements.prepared.get(name)?.is_glass().then(|| name.clone())
     }
 
     /// `DEALLOCATE name` of a `glass.*` statement.
-    pub(super) fn deallocate_glass(&mut self, name: &str) {
+    pub(in crate::session) fn deallocate_glass(&mut self, name: &str) {
         self.statements.prepared.remove(name);
         self.answer(bytes::Bytes::from_static(b"C\0\0\0\x0fDEALLOCATE\0"));
     }
 
     /// Closes a statement that SQL prepared, as the protocol asks; false when there is none.
-    pub(super) fn close_sql_prepared(&mut self, name: &str) -> bool {
+    pub(in crate::session) fn close_sql_prepared(&mut self, name: &str) -> bool {
         let Some(closed) = self.objects.prepared.remove(name) else { return false };
         let target = Target { kind: TargetKind::Statement, name: closed.upstream.clone() };
         let undo = Undo::Sql { name: name.to_owned(), previous: Box::new(closed) };
@@ -539,7 +550,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
 
 impl Twin {
     /// The guarded plan, and its name on the server.
-    pub(super) fn into_parts(self) -> (Holds, String) {
+    pub(in crate::session) fn into_parts(self) -> (Holds, String) {
         (self.holds, self.upstream)
     }
 }
@@ -576,10 +587,10 @@ fn means_the_same(now: &PlannedStatement, bound: &PlannedStatement) -> bool {
     }
 }
 
-pub(super) fn cursor_exists(name: &str) -> Stop {
+pub(in crate::session) fn cursor_exists(name: &str) -> Stop {
     plain("42P03", format!("cursor \"{name}\" already exists"))
 }
 
-pub(super) fn statement_exists(name: &str) -> Stop {
+pub(in crate::session) fn statement_exists(name: &str) -> Stop {
     plain("42P05", format!("prepared statement \"{name}\" already exists"))
 }

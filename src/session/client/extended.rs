@@ -5,20 +5,20 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::ops::{Op, Subject, Undo};
-use super::peer::Stream;
-use super::refusals::not_text;
-use super::run::{self, Mode};
-use super::statements::{Decided, Portal, Prepared};
-use super::translate::Stop;
-use super::{Ended, Session};
+use crate::session::client::refusals::not_text;
+use crate::session::names::statements::{Decided, Portal, Prepared};
+use crate::session::names::translate::Stop;
+use crate::session::peer::Stream;
+use crate::session::run::ops::{Op, Subject, Undo};
+use crate::session::run::{self, Mode};
+use crate::session::{Ended, Session};
 use crate::sql::objects::Wrap;
 use crate::sql::{GuardedPlan, Verdict};
 use crate::wire::frame::Frame;
 use crate::wire::message::{self, Bind, Execute, Target, TargetKind};
 
 impl<C: Stream, S: Stream> Session<C, S> {
-    pub(super) async fn on_bind(&mut self, frame: Frame) -> Result<(), Ended> {
+    pub(in crate::session) async fn on_bind(&mut self, frame: Frame) -> Result<(), Ended> {
         let mut bind = match Bind::decode(&frame.body_bytes()) {
             Ok(bind) => bind,
             Err(message::MessageError::NotUtf8) => {
@@ -70,7 +70,8 @@ impl<C: Stream, S: Stream> Session<C, S> {
                         bind.statement.clone_from(&prepared.upstream);
                         self.send(bind.encode(), Op::Bind { hidden: false, subject: None, portal: None });
                     } else if !self.skipping {
-                        return self.stopped(&prepared.text, super::names::cursor_exists(&bind.portal));
+                        return self
+                            .stopped(&prepared.text, crate::session::names::cursor_exists(&bind.portal));
                     }
                     return Ok(());
                 }
@@ -95,7 +96,11 @@ impl<C: Stream, S: Stream> Session<C, S> {
     }
 
     /// What stops a message of the extended protocol.
-    pub(super) fn stopped(&mut self, text: &str, Stop { error, failed }: Stop) -> Result<(), Ended> {
+    pub(in crate::session) fn stopped(
+        &mut self,
+        text: &str,
+        Stop { error, failed }: Stop,
+    ) -> Result<(), Ended> {
         // Behind an error that came meanwhile it would be skipped.
         if !self.skipping {
             self.note_failed(text, failed);
@@ -106,18 +111,18 @@ impl<C: Stream, S: Stream> Session<C, S> {
     }
 
     /// True when no portal can be bound under this name: the client was told, or an error came meanwhile.
-    pub(super) async fn portal_name_taken(&mut self, name: &str) -> Result<bool, Ended> {
+    pub(in crate::session) async fn portal_name_taken(&mut self, name: &str) -> Result<bool, Ended> {
         if name.is_empty() || !self.portal_known(name) {
             return Ok(false);
         }
         let free = Box::pin(self.portal_is_free(name)).await?;
         if !free && !self.skipping {
-            self.stopped(&portal_named(name), super::names::cursor_exists(name))?;
+            self.stopped(&portal_named(name), crate::session::names::cursor_exists(name))?;
         }
         Ok(self.skipping)
     }
 
-    pub(super) async fn bind_guarded(
+    pub(in crate::session) async fn bind_guarded(
         &mut self,
         mut bind: Bind,
         mut prepared: Prepared,
@@ -206,11 +211,11 @@ impl<C: Stream, S: Stream> Session<C, S> {
 
     /// Notes a portal about to be bound, whose name is free. Returns its name on the server: a guarded one has one
     /// of ours, so that nothing SQL reads under the client's has a guard that it does not know of.
-    pub(super) fn insert_portal(
+    pub(in crate::session) fn insert_portal(
         &mut self,
         bind: &Bind,
         prepared: &Prepared,
-        layout: Option<Arc<super::layout::Layout>>,
+        layout: Option<Arc<crate::session::server::layout::Layout>>,
         parameters: Vec<Option<String>>,
     ) -> String {
         let guarded = prepared.guarded().is_some();
@@ -250,7 +255,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
     }
 
     /// The bind values of ours, in the order of their numbers.
-    pub(super) fn own_parameters(&self, plan: &GuardedPlan) -> Vec<Option<Bytes>> {
+    pub(in crate::session) fn own_parameters(&self, plan: &GuardedPlan) -> Vec<Option<Bytes>> {
         let mut ours = Vec::new();
         match plan.wrap {
             Wrap::Plain | Wrap::Declare(_) => {}
@@ -271,7 +276,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
         ours
     }
 
-    pub(super) async fn on_describe(&mut self, frame: Frame) -> Result<(), Ended> {
+    pub(in crate::session) async fn on_describe(&mut self, frame: Frame) -> Result<(), Ended> {
         let target = match Target::decode(frame.body()) {
             Ok(target) => target,
             Err(e) => return self.malformed(&e),
@@ -312,7 +317,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
         Ok(())
     }
 
-    pub(super) async fn on_execute(&mut self, frame: Frame) -> Result<(), Ended> {
+    pub(in crate::session) async fn on_execute(&mut self, frame: Frame) -> Result<(), Ended> {
         let execute = match Execute::decode(frame.body()) {
             Ok(execute) => execute,
             Err(e) => return self.malformed(&e),
@@ -361,7 +366,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
         };
         if !matches!(mode, Mode::Verbatim) {
             if let Err(error) = self.world.ledger_healthy() {
-                let refusal = super::report::ledger_refusal(&error);
+                let refusal = crate::session::server::report::ledger_refusal(&error);
                 return self.refuse_extended(&portal.text, &refusal).await;
             }
             if let Some(refusal) = self.authority_lost(&portal) {
@@ -428,7 +433,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
         Ok(())
     }
 
-    pub(super) async fn on_close(&mut self, frame: Frame) -> Result<(), Ended> {
+    pub(in crate::session) async fn on_close(&mut self, frame: Frame) -> Result<(), Ended> {
         let target = match Target::decode(frame.body()) {
             Ok(target) => target,
             Err(e) => return self.malformed(&e),
@@ -482,17 +487,17 @@ impl<C: Stream, S: Stream> Session<C, S> {
 }
 
 /// A prepared statement whose text is not known, for the record.
-pub(super) fn statement_named(name: &str) -> String {
+pub(in crate::session) fn statement_named(name: &str) -> String {
     format!("(statement \"{name}\")")
 }
 
 /// The same of a portal.
-pub(super) fn portal_named(name: &str) -> String {
+pub(in crate::session) fn portal_named(name: &str) -> String {
     format!("(portal \"{name}\")")
 }
 
 /// The client's parameters as text for the record.
-pub(super) fn parameters_of(bind: &Bind, types: &[u32]) -> Vec<Option<String>> {
+pub(in crate::session) fn parameters_of(bind: &Bind, types: &[u32]) -> Vec<Option<String>> {
     bind.parameters
         .iter()
         .enumerate()

@@ -6,14 +6,15 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::peer::Stream;
-use super::run::{Mode, Run};
-use super::world::World;
-use super::{Session, report};
 use crate::glass::Grants;
 use crate::ledger::record;
 use crate::ledger::record::ObservedVerdict;
 use crate::policy::{PolicyMode, Refusal, Role, Scope};
+use crate::session::Session;
+use crate::session::peer::Stream;
+use crate::session::run::{Mode, Run};
+use crate::session::server::report;
+use crate::session::world::World;
 use crate::sql::observed::{Observed, Would};
 use crate::sql::planner::PlannedStatement;
 use crate::sql::{StatementKind, Strategy};
@@ -23,7 +24,7 @@ const MOST_SEEN: usize = 100_000;
 
 /// What is known of a run that is only watched.
 #[derive(Debug)]
-pub(super) struct Watch {
+pub(in crate::session) struct Watch {
     mode: PolicyMode,
     /// The decision on each of its texts.
     decided: Vec<Option<Arc<Observed>>>,
@@ -41,7 +42,7 @@ pub(super) struct Watch {
 
 impl Watch {
     /// For a run of statements with these decisions.
-    pub(super) fn new(mode: PolicyMode, decided: Vec<Option<Arc<Observed>>>) -> Self {
+    pub(in crate::session) fn new(mode: PolicyMode, decided: Vec<Option<Arc<Observed>>>) -> Self {
         Self {
             mode,
             decided,
@@ -54,7 +55,7 @@ impl Watch {
     }
 
     /// Patients of rows that went by.
-    pub(super) fn see<'a>(&mut self, keys: impl IntoIterator<Item = &'a String>) {
+    pub(in crate::session) fn see<'a>(&mut self, keys: impl IntoIterator<Item = &'a String>) {
         for key in keys {
             if self.seen.len() >= MOST_SEEN {
                 self.unknown = true;
@@ -67,7 +68,7 @@ impl Watch {
     }
 
     /// True when patients of a break-glass session would count as assigned.
-    pub(super) fn uses_grants(&self) -> bool {
+    pub(in crate::session) fn uses_grants(&self) -> bool {
         self.decided.iter().flatten().any(|o| matches!(o.decision, Would::Guard { grants: true, .. }))
     }
 
@@ -77,25 +78,25 @@ impl Watch {
 }
 
 /// The role that a session has, and the one that the policy gives it where that is only watched.
-pub(super) fn in_force(role: Arc<Role>) -> (Arc<Role>, Option<Arc<Role>>) {
+pub(in crate::session) fn in_force(role: Arc<Role>) -> (Arc<Role>, Option<Arc<Role>>) {
     if role.is_watched() { (Arc::new(role.let_through()), Some(role)) } else { (role, None) }
 }
 
 impl Run {
     /// The fingerprint of its present text, where it is watched.
-    pub(super) fn fingerprint(&self) -> Option<String> {
+    pub(in crate::session) fn fingerprint(&self) -> Option<String> {
         self.watch.as_ref()?.decision(self.next_text)?.fingerprint.clone()
     }
 
     /// An error can rest on rows that never came.
-    pub(super) fn watched_rows(&mut self) {
+    pub(in crate::session) fn watched_rows(&mut self) {
         if let Some(watch) = &mut self.watch {
             watch.unknown |= self.by_rows;
         }
     }
 
     /// What the record says of the decision on its present text.
-    pub(super) fn observed(&self) -> Option<record::Observed> {
+    pub(in crate::session) fn observed(&self) -> Option<record::Observed> {
         let watch = self.watch.as_ref()?;
         let decision = watch.decision(self.next_text)?;
         let untold = matches!(self.mode, Mode::Unattributed { .. }) || self.lost || self.passed.is_some();
@@ -132,7 +133,7 @@ impl Run {
     }
 
     /// Of what the client is warned, where it is.
-    pub(super) fn warning(&self) -> Option<Bytes> {
+    pub(in crate::session) fn warning(&self) -> Option<Bytes> {
         if self.watch.as_ref()?.mode != PolicyMode::Warn || self.hidden {
             return None;
         }
@@ -172,7 +173,11 @@ impl World {
 
 impl<C: Stream, S: Stream> Session<C, S> {
     /// Notes the decisions on the statements that a run consists of, where they are only watched.
-    pub(super) fn watch<'a>(&mut self, id: u64, statements: impl IntoIterator<Item = &'a PlannedStatement>) {
+    pub(in crate::session) fn watch<'a>(
+        &mut self,
+        id: u64,
+        statements: impl IntoIterator<Item = &'a PlannedStatement>,
+    ) {
         if self.context.watched.is_none() {
             return;
         }
@@ -181,7 +186,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
     }
 
     /// The same with these decisions.
-    pub(super) fn watch_as(&mut self, id: u64, decided: Vec<Option<Arc<Observed>>>) {
+    pub(in crate::session) fn watch_as(&mut self, id: u64, decided: Vec<Option<Arc<Observed>>>) {
         if let Some(run) = self.runs.get_mut(&id)
             && run.watch.is_none()
             && decided.iter().any(Option::is_some)
@@ -191,12 +196,12 @@ impl<C: Stream, S: Stream> Session<C, S> {
     }
 
     /// A decision of the session's own that a watched role is spared.
-    pub(super) fn spared(&self, refusal: Refusal) -> Option<Arc<Observed>> {
+    pub(in crate::session) fn spared(&self, refusal: Refusal) -> Option<Arc<Observed>> {
         self.context.watched.as_ref().map(|_| Arc::new(Observed::refused(refusal)))
     }
 
     /// Finds out which patients of a run that is over lie outside the assignment. `empty`: it returned nothing.
-    pub(super) async fn look_outside(&mut self, run: &mut Run, empty: bool) {
+    pub(in crate::session) async fn look_outside(&mut self, run: &mut Run, empty: bool) {
         let Some(role) = self.context.watched.clone().filter(|r| r.scope == Scope::Assigned) else { return };
         let Some(plan) = run.plan().cloned() else { return };
         let text = run.next_text;
@@ -252,7 +257,7 @@ mod tests {
     use crate::sql::Footprint;
 
     fn watched(decision: Would, mode: Mode) -> Run {
-        let authority = super::super::run::Authority {
+        let authority = crate::session::run::Authority {
             policy_version: "".into(),
             role: "".into(),
             grants: Default::default(),

@@ -10,7 +10,7 @@ use crate::policy::{GlsCode, Refusal, Role};
 use crate::wire::message::{Report, Severity};
 
 /// A refusal as an error report. The code stands in the text and in the constraint-name field.
-pub(super) fn refusal(refusal: &Refusal, event: Option<&EventId>) -> Report {
+pub(in crate::session) fn refusal(refusal: &Refusal, event: Option<&EventId>) -> Report {
     // An error PostgreSQL has as well (syntax, protocol, encoding) reads as PostgreSQL's.
     let plain = matches!(refusal.sqlstate, "42601" | "42P01" | "42883" | "08P01" | "22021" | "25P02");
     let message = if plain { refusal.message.clone() } else { refusal.to_string() };
@@ -33,7 +33,7 @@ pub(super) fn refusal(refusal: &Refusal, event: Option<&EventId>) -> Report {
 }
 
 /// A refusal of a statement that was not sent to the server.
-pub(super) fn not_run(refusal: &Refusal) -> Refusal {
+pub(in crate::session) fn not_run(refusal: &Refusal) -> Refusal {
     let by_policy = refusal.sqlstate == "42501"
         && matches!(refusal.code, GlsCode::CannotGuard | GlsCode::NotMapped | GlsCode::NotYourPatient);
     match refusal.detail {
@@ -43,7 +43,7 @@ pub(super) fn not_run(refusal: &Refusal) -> Refusal {
 }
 
 /// GLS-230: nothing protected is read while its record could not be kept.
-pub(super) fn ledger_refusal(error: &LedgerError) -> Refusal {
+pub(in crate::session) fn ledger_refusal(error: &LedgerError) -> Refusal {
     Refusal {
         sqlstate: error.sqlstate(),
         ..Refusal::new(
@@ -56,7 +56,7 @@ pub(super) fn ledger_refusal(error: &LedgerError) -> Refusal {
 }
 
 /// `client_encoding` or `standard_conforming_strings` is not what the parser assumes.
-pub(super) fn encoding_refusal(encoding: &str, conforming: bool) -> Refusal {
+pub(in crate::session) fn encoding_refusal(encoding: &str, conforming: bool) -> Refusal {
     let message = if conforming {
         format!("client_encoding is {encoding}: only UTF8 is understood here")
     } else {
@@ -67,7 +67,7 @@ pub(super) fn encoding_refusal(encoding: &str, conforming: bool) -> Refusal {
 }
 
 /// The grant or the policy a statement ran under ended before its rows left.
-pub(super) fn revoked(code: GlsCode) -> Refusal {
+pub(in crate::session) fn revoked(code: GlsCode) -> Refusal {
     Refusal::new(
         code,
         "the break-glass session or the policy this statement ran under ended: its rows were not returned",
@@ -76,7 +76,7 @@ pub(super) fn revoked(code: GlsCode) -> Refusal {
 }
 
 /// GLS-211, as the serialization failure that it is: drivers and frameworks run such transactions again.
-pub(super) fn row_moved() -> Report {
+pub(in crate::session) fn row_moved() -> Report {
     let text = "a row that this statement waited for was changed, and whose it is now is not certain: nothing was changed";
     Report::error("40001", format!("{} {text}", GlsCode::RowMoved.as_str()))
         .constraint(GlsCode::RowMoved.as_str())
@@ -84,7 +84,7 @@ pub(super) fn row_moved() -> Report {
 }
 
 /// GLS-204: a row that would be of a category that is closed to the role.
-pub(super) fn category_closed(role: &Role) -> Refusal {
+pub(in crate::session) fn category_closed(role: &Role) -> Refusal {
     let text = "the row would be of a category that is closed to your role: nothing was changed";
     Refusal::new(GlsCode::CategoryNotOpened, text).with_hint(format!(
         "An administrator names the categories of a role in categories of [role.{}]; a break-glass session is read only.",
@@ -93,7 +93,7 @@ pub(super) fn category_closed(role: &Role) -> Refusal {
 }
 
 /// GLS-202, a warning; `closed`: rows of patients whom the user may see can have been withheld as well.
-pub(super) fn rows_withheld(closed: bool) -> Bytes {
+pub(in crate::session) fn rows_withheld(closed: bool) -> Bytes {
     let what = match closed {
         false => "rows of patients outside your assignment",
         true => "rows outside your assignment, or of categories or labels that are closed to you,",
@@ -108,7 +108,7 @@ pub(super) fn rows_withheld(closed: bool) -> Bytes {
 }
 
 /// GLS-205, a warning: a write that may have been about patients whom a break-glass session opened.
-pub(super) fn read_only() -> Bytes {
+pub(in crate::session) fn read_only() -> Bytes {
     let code = GlsCode::ReadOnly.as_str();
     let text = "a break-glass session is read only: this statement neither changed nor read rows of the patients that \
                 it opened, they counted as absent";
@@ -117,7 +117,7 @@ pub(super) fn read_only() -> Bytes {
 
 /// GLS-250, a warning: what enforcing the policy would have done with a statement that was let through. No patient is
 /// named in it.
-pub(super) fn would_enforce(observed: &record::Observed) -> Option<Bytes> {
+pub(in crate::session) fn would_enforce(observed: &record::Observed) -> Option<Bytes> {
     let what = match observed.verdict {
         ObservedVerdict::Pass => return None,
         ObservedVerdict::Refuse => {
@@ -143,7 +143,7 @@ pub(super) fn would_enforce(observed: &record::Observed) -> Option<Bytes> {
 }
 
 /// A notice of ours about a break-glass session.
-pub(super) fn notice(notice: &Notice) -> Bytes {
+pub(in crate::session) fn notice(notice: &Notice) -> Bytes {
     let (severity, sqlstate) = match notice.kind {
         NoticeKind::Active | NoticeKind::Ending => (Severity::Notice, "00000"),
         NoticeKind::Over => (Severity::Warning, "01000"),
@@ -162,7 +162,7 @@ fn withheld_message(sqlstate: &str) -> &'static str {
 
 /// True for an error whose occurrence can depend on the values of rows: every class but those that only the text, the
 /// rights or the server's state decide (manual, appendix A), and whatever a function decided.
-pub(super) fn depends_on_rows(report: &Report) -> bool {
+pub(in crate::session) fn depends_on_rows(report: &Report) -> bool {
     let by_its_code = !matches!(
         report.code().get(..2),
         Some("42" | "25" | "26" | "34" | "3D" | "3F" | "53" | "57" | "58" | "08" | "0A")
@@ -172,7 +172,7 @@ pub(super) fn depends_on_rows(report: &Report) -> bool {
 
 /// True for one that rows can have decided which the statement does not read itself: constraints, triggers, other
 /// transactions. Not so what is wrong with a value.
-pub(super) fn depends_on_others(report: &Report) -> bool {
+pub(in crate::session) fn depends_on_others(report: &Report) -> bool {
     !report.code().starts_with("22") || in_own_words(report) || inside_a_function(report)
 }
 
@@ -187,19 +187,19 @@ fn speaks_of_rows(sqlstate: &str) -> bool {
 /// The server's error for a guarded statement. `Position`, the internal query and the context
 /// belong to a text the client never saw; for a restricted role nothing that could quote a row is
 /// left, while SQLSTATE and the names of table and constraint stay.
-pub(super) fn server_error(report: &Report, restricted: bool) -> Bytes {
+pub(in crate::session) fn server_error(report: &Report, restricted: bool) -> Bytes {
     without_our_text(report, restricted).error_response()
 }
 
 /// The server's error for a guarded text that it read and did not plan: it is about the text alone.
-pub(super) fn analysis_error(report: &Report) -> Bytes {
+pub(in crate::session) fn analysis_error(report: &Report) -> Bytes {
     b"PpqW".iter().fold(report.clone(), |quiet, field| quiet.without(*field)).error_response()
 }
 
 /// The server's error at the Bind of a guarded text, which plans it: what it computes then can be of rows, from the
 /// values that statistics hold. An error about one of the `given` values of the client's is the client's own; its context
 /// names the value by the number the client gave it.
-pub(super) fn planning_error(report: &Report, restricted: bool, given: usize) -> Bytes {
+pub(in crate::session) fn planning_error(report: &Report, restricted: bool, given: usize) -> Bytes {
     let own = parameter_meant(report, given).is_some();
     if restricted && !own {
         return without_our_text(report, true).error_response();
@@ -209,7 +209,7 @@ pub(super) fn planning_error(report: &Report, restricted: bool, given: usize) ->
 
 /// The same of constants that stand in the client's text at these positions: an error about one of them is one about
 /// the text (`unnamed portal parameter $2 = ...` in its context).
-pub(super) fn constant_error(report: &Report, restricted: bool, positions: &[usize]) -> Bytes {
+pub(in crate::session) fn constant_error(report: &Report, restricted: bool, positions: &[usize]) -> Bytes {
     match parameter_meant(report, positions.len()).and_then(|n| positions.get(n)) {
         Some(position) => {
             let quiet = b"pqW".iter().fold(report.clone(), |quiet, field| quiet.without(*field));
@@ -222,7 +222,7 @@ pub(super) fn constant_error(report: &Report, restricted: bool, positions: &[usi
 
 /// Which of so many parameters of a Bind, from 0, the server could not read, in whatever language it says so
 /// (postgres.c, `bind_param_error_callback`): its context is that alone.
-pub(super) fn parameter_meant(report: &Report, given: usize) -> Option<usize> {
+pub(in crate::session) fn parameter_meant(report: &Report, given: usize) -> Option<usize> {
     let context = report.field(b'W')?;
     let about_a_value = matches!(report.code().get(..2), Some("22" | "23" | "08"));
     // A parameter's value stands behind its number, and may be of several lines.
@@ -235,7 +235,7 @@ pub(super) fn parameter_meant(report: &Report, given: usize) -> Option<usize> {
 }
 
 /// The same for a notice. The statement may have succeeded.
-pub(super) fn redacted_notice(report: &Report) -> Bytes {
+pub(in crate::session) fn redacted_notice(report: &Report) -> Bytes {
     let severity = report.field(b'V').unwrap_or_default();
     let said = match &*severity {
         "WARNING" => "a warning of this statement (its text is withheld)",
@@ -246,7 +246,7 @@ pub(super) fn redacted_notice(report: &Report) -> Bytes {
 
 /// The server's error at the end of a transaction, or where deferred constraints are checked before it: it can be
 /// about any row that was written, whatever statement it came with.
-pub(super) fn deferred_error(report: &Report) -> Bytes {
+pub(in crate::session) fn deferred_error(report: &Report) -> Bytes {
     without_our_text(report, true).error_response()
 }
 

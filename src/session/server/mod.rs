@@ -1,24 +1,30 @@
 //! The server's messages: each belongs to the op at the head of the queue. Rows of guarded runs go
 //! through their run's window and leave behind its record; everything else goes through.
 
+pub(in crate::session) mod descriptions;
+pub(in crate::session) mod failures;
+pub(in crate::session) mod layout;
+pub(in crate::session) mod outbox;
+pub(in crate::session) mod report;
+
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 
-use super::ending::Ending;
-use super::ops::{Op, Undo};
-use super::outbox::RunId;
-use super::peer::Stream;
-use super::run::{Mode, Run};
-use super::{Ended, Session};
 use crate::ledger::Priority;
 use crate::ledger::record::Outcome;
 use crate::policy::GlsCode;
+use crate::session::peer::Stream;
+use crate::session::run::ending::Ending;
+use crate::session::run::ops::{Op, Undo};
+use crate::session::run::{Mode, Run};
+use crate::session::server::outbox::RunId;
+use crate::session::{Ended, Session};
 use crate::wire::frame::Frame;
 use crate::wire::message::{self, Report, ServerTag, Status};
 
 /// What a message of the server leaves to be done with something to wait for.
-pub(super) enum Later {
+pub(in crate::session) enum Later {
     /// A full window of a cursor's rows: they must be of the user's patients at present.
     Window(RunId),
     /// The same at the end of a FETCH, and a portal that stopped at a row limit.
@@ -31,7 +37,7 @@ pub(super) enum Later {
 
 impl<C: Stream, S: Stream> Session<C, S> {
     /// Handles one message of the server, but for what has to be waited for.
-    pub(super) fn on_server(&mut self, frame: Frame) -> Result<Option<Later>, Ended> {
+    pub(in crate::session) fn on_server(&mut self, frame: Frame) -> Result<Option<Later>, Ended> {
         self.emit_local();
         let Some(tag) = ServerTag::of(frame.tag()) else {
             return Err(Ended::Protocol(format!("the server sent message type {:#04x}", frame.tag())));
@@ -121,7 +127,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
     }
 
     /// What [`Session::on_server`] left.
-    pub(super) async fn finish_later(&mut self, later: Later) -> Result<(), Ended> {
+    pub(in crate::session) async fn finish_later(&mut self, later: Later) -> Result<(), Ended> {
         match later {
             Later::Window(id) => {
                 self.hold_to_present(id).await;
@@ -144,20 +150,20 @@ impl<C: Stream, S: Stream> Session<C, S> {
     }
 
     /// Queues bytes for the client unless it was already told of an error.
-    pub(super) fn show(&mut self, bytes: &[u8]) {
+    pub(in crate::session) fn show(&mut self, bytes: &[u8]) {
         if !self.muted {
             self.outbox.push(bytes);
         }
     }
 
-    pub(super) fn show_unless(&mut self, hidden: bool, frame: Frame) {
+    pub(in crate::session) fn show_unless(&mut self, hidden: bool, frame: Frame) {
         if !hidden {
             self.show(&frame.into_raw());
         }
     }
 
     /// The run whose reply is coming, if the head of the queue has one.
-    pub(super) fn head_run(&self) -> Option<RunId> {
+    pub(in crate::session) fn head_run(&self) -> Option<RunId> {
         match self.ops.head() {
             Some(Op::Query { run } | Op::Execute { run }) => Some(*run),
             _ => None,
@@ -165,10 +171,10 @@ impl<C: Stream, S: Stream> Session<C, S> {
     }
 
     /// An unattributed run failed: one that never read names nobody.
-    pub(super) fn note_unread(&mut self, id: RunId, report: &Report) {
+    pub(in crate::session) fn note_unread(&mut self, id: RunId, report: &Report) {
         if let Some(run) = self.runs.get_mut(&id)
             && run.gate_due
-            && super::run::never_read(report)
+            && crate::session::run::never_read(report)
         {
             run.gate_due = false;
             run.unread = true;
@@ -176,7 +182,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
     }
 
     /// Before the first byte of an unattributed reply: its record gates everything behind it.
-    pub(super) fn open_gate(&mut self, id: RunId) {
+    pub(in crate::session) fn open_gate(&mut self, id: RunId) {
         let Some(run) = self.runs.get_mut(&id) else { return };
         let description = run.description.take();
         if std::mem::take(&mut run.gate_due) {
@@ -194,7 +200,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
     }
 
     /// A message that goes through as part of a run that is not guarded.
-    pub(super) fn pass_to_run(&mut self, frame: Frame, tag: ServerTag) -> Result<(), Ended> {
+    pub(in crate::session) fn pass_to_run(&mut self, frame: Frame, tag: ServerTag) -> Result<(), Ended> {
         let id = self.head_run().ok_or_else(|| unexpected(tag))?;
         if self.runs.get(&id).is_some_and(|run| run.answers_nothing) {
             return Err(unexpected(tag));
@@ -213,7 +219,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
 
     /// Passes on what is here of the rows or COPY data of a run that is not guarded, without taking
     /// messages apart. False when something else comes next.
-    pub(super) fn relay_rows(&mut self) -> Result<bool, Ended> {
+    pub(in crate::session) fn relay_rows(&mut self) -> Result<bool, Ended> {
         let Some(tag @ (b'D' | b'd')) = self.server.decoder.next_tag() else { return Ok(false) };
         let Some(id) = self.head_run() else { return Ok(false) };
         let relayed = |r: &&mut Run| r.plan().is_none() && !r.hidden && !r.answers_nothing;
@@ -229,7 +235,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
     }
 
     /// Takes a row; says which run's window is full.
-    pub(super) fn on_row(&mut self, frame: Frame) -> Result<Option<RunId>, Ended> {
+    pub(in crate::session) fn on_row(&mut self, frame: Frame) -> Result<Option<RunId>, Ended> {
         if let Some(Op::Probe) = self.ops.head() {
             self.probe.push(super::authority::text_row(frame.body())?);
             return Ok(None);
@@ -255,7 +261,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
     }
 
     /// A full window: its record is appended and the rows wait for it.
-    pub(super) fn release_window(&mut self, id: RunId) {
+    pub(in crate::session) fn release_window(&mut self, id: RunId) {
         let Some(run) = self.runs.get_mut(&id) else { return };
         let bodies = run.window_records(&self.identity);
         let window = run.window.split();
@@ -322,7 +328,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
 
     /// Records one statement of a run that is not guarded; nothing waits for it. A verbatim simple
     /// query of several statements is one run with a record for each.
-    pub(super) fn finish_plain(&mut self, id: RunId, outcome: Outcome, simple: bool) {
+    pub(in crate::session) fn finish_plain(&mut self, id: RunId, outcome: Outcome, simple: bool) {
         let Some(run) = self.runs.get_mut(&id) else { return };
         if run.hidden && outcome == Outcome::Ok {
             return;
@@ -337,7 +343,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
         }
     }
 
-    pub(super) fn on_ready(&mut self, frame: Frame) -> Result<(), Ended> {
+    pub(in crate::session) fn on_ready(&mut self, frame: Frame) -> Result<(), Ended> {
         let status = Status::decode(frame.body())?;
         self.release_held()?;
         self.status = status;
@@ -396,7 +402,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
 
     /// A statement was refused after the server had run it: the transaction it ran in is made to
     /// fail, and the client's ReadyForQuery comes after that.
-    pub(super) fn abort_transaction(&mut self) -> Result<(), Ended> {
+    pub(in crate::session) fn abort_transaction(&mut self) -> Result<(), Ended> {
         while let Some(op) = self.ops.pop() {
             match op {
                 Op::Sync { .. } | Op::Query { .. } => break,
@@ -419,7 +425,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
         Ok(())
     }
 
-    pub(super) fn on_notice(&mut self, frame: &Frame) -> Result<(), Ended> {
+    pub(in crate::session) fn on_notice(&mut self, frame: &Frame) -> Result<(), Ended> {
         // Before an execution too: planning can look at the values that statistics hold.
         let runs = match self.head_run() {
             Some(id) => vec![id],
@@ -430,7 +436,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
         if self.role.is_restricted() && (bound || self.deferred_may_speak() || guarded()) {
             // What a trigger or function says about a row may be about any row.
             let report = Report::decode(&frame.body_bytes())?;
-            let quiet = super::report::redacted_notice(&report);
+            let quiet = crate::session::server::report::redacted_notice(&report);
             self.show(&quiet);
         } else {
             self.show(&frame.raw());
@@ -438,7 +444,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
         Ok(())
     }
 
-    pub(super) fn on_parameter_status(&mut self, frame: Frame) -> Result<(), Ended> {
+    pub(in crate::session) fn on_parameter_status(&mut self, frame: Frame) -> Result<(), Ended> {
         let (name, value) = message::decode_parameter_status(frame.body())?;
         match name {
             "client_encoding" => value.clone_into(&mut self.encoding),
@@ -454,7 +460,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
 }
 
 /// A message that the present state does not allow: the two sides are out of step, which must end.
-pub(super) fn unexpected(tag: ServerTag) -> Ended {
+pub(in crate::session) fn unexpected(tag: ServerTag) -> Ended {
     Ended::Protocol(format!("unexpected {tag:?} from the server"))
 }
 
@@ -473,4 +479,4 @@ fn notification(body: &[u8]) -> Option<(&[u8], &[u8])> {
 }
 
 /// The code a run ends with when the policy under it changed.
-pub(super) const POLICY_CHANGED: GlsCode = GlsCode::SessionEnded;
+pub(in crate::session) const POLICY_CHANGED: GlsCode = GlsCode::SessionEnded;

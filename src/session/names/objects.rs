@@ -6,18 +6,18 @@
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
-use super::names::Twin;
-use super::ops::Undo;
-use super::statements::{Decided, Portal};
 use crate::glass::Grants;
 use crate::policy::RESERVED_PREFIX;
+use crate::session::names::Twin;
+use crate::session::names::statements::{Decided, Portal};
+use crate::session::run::ops::Undo;
 use crate::sql::objects::{Object, Wrap};
 use crate::sql::planner::PlannedStatement;
 use crate::sql::{Footprint, GuardedPlan, StatementKind, Strategy, Verdict};
 
 /// What stands behind a name.
 #[derive(Debug, Clone)]
-pub(super) enum Holds {
+pub(in crate::session) enum Holds {
     /// Nothing protected; the client's own name stands on the server.
     Free,
     /// A guarded statement: the plan without its wrapper.
@@ -27,7 +27,7 @@ pub(super) enum Holds {
 }
 
 impl Holds {
-    pub(super) fn of(statement: &PlannedStatement) -> Option<Self> {
+    pub(in crate::session) fn of(statement: &PlannedStatement) -> Option<Self> {
         match &statement.verdict {
             Verdict::Verbatim => Some(Holds::Free),
             Verdict::Guarded(plan) => match &plan.wrap {
@@ -41,7 +41,7 @@ impl Holds {
         }
     }
 
-    pub(super) fn guarded(&self) -> Option<&Arc<GuardedPlan>> {
+    pub(in crate::session) fn guarded(&self) -> Option<&Arc<GuardedPlan>> {
         match self {
             Holds::Guarded(plan) => Some(plan),
             Holds::Free | Holds::Unattributed { .. } => None,
@@ -51,53 +51,53 @@ impl Holds {
 
 /// The authority under which something was made.
 #[derive(Debug, Clone)]
-pub(super) struct MadeUnder {
-    pub(super) policy_version: Arc<str>,
-    pub(super) role: Arc<str>,
-    pub(super) grants: Arc<Grants>,
+pub(in crate::session) struct MadeUnder {
+    pub(in crate::session) policy_version: Arc<str>,
+    pub(in crate::session) role: Arc<str>,
+    pub(in crate::session) grants: Arc<Grants>,
 }
 
 /// A cursor.
 #[derive(Debug, Clone)]
-pub(super) struct Cursor {
+pub(in crate::session) struct Cursor {
     /// Its name on the server.
-    pub(super) upstream: String,
-    pub(super) holds: Holds,
-    pub(super) binary: bool,
-    pub(super) hold: bool,
+    pub(in crate::session) upstream: String,
+    pub(in crate::session) holds: Holds,
+    pub(in crate::session) binary: bool,
+    pub(in crate::session) hold: bool,
     /// WITH HOLD, and its transaction ended: it has run to its end.
     settled: bool,
-    pub(super) moves_names: bool,
-    pub(super) under: MadeUnder,
+    pub(in crate::session) moves_names: bool,
+    pub(in crate::session) under: MadeUnder,
     /// The parameters it was declared with.
-    pub(super) parameters: Vec<Option<String>>,
+    pub(in crate::session) parameters: Vec<Option<String>>,
     /// A row named a patient.
-    pub(super) found: bool,
+    pub(in crate::session) found: bool,
     /// Patients of a bound: they stand for every row.
     kept: BTreeSet<String>,
     /// Whom the user could see when it was declared, where rows may be skipped unseen.
-    pub(super) reach: Option<Arc<[String]>>,
+    pub(in crate::session) reach: Option<Arc<[String]>>,
     /// The plan of its DECLARE, to tell whose failure an error is.
     plan: Option<Arc<GuardedPlan>>,
 }
 
 /// A prepared statement.
 #[derive(Debug, Clone)]
-pub(super) struct SqlPrepared {
+pub(in crate::session) struct SqlPrepared {
     /// Its name on the server.
-    pub(super) upstream: String,
-    pub(super) holds: Holds,
+    pub(in crate::session) upstream: String,
+    pub(in crate::session) holds: Holds,
     /// The client's PREPARE.
-    pub(super) text: Arc<str>,
+    pub(in crate::session) text: Arc<str>,
     /// The context it was decided in.
-    pub(super) context: u64,
-    pub(super) moves_names: bool,
+    pub(in crate::session) context: u64,
+    pub(in crate::session) moves_names: bool,
     plan: Option<Arc<GuardedPlan>>,
 }
 
 /// Whom a FETCH that skipped rows, or a MERGE, may have depended on.
 #[derive(Debug, Clone)]
-pub(super) enum Passed {
+pub(in crate::session) enum Passed {
     /// These patients at most.
     These(Arc<[String]>),
     /// Anyone.
@@ -106,24 +106,24 @@ pub(super) enum Passed {
 
 impl Passed {
     /// Whom the user could see, where that could be found out.
-    pub(super) fn of(reach: Option<Vec<String>>) -> Self {
+    pub(in crate::session) fn of(reach: Option<Vec<String>>) -> Self {
         reach.map_or(Passed::Anyone, |patients| Passed::These(patients.into()))
     }
 }
 
 /// Both tables.
 #[derive(Debug, Default)]
-pub(super) struct Objects {
-    pub(super) cursors: HashMap<String, Cursor>,
-    pub(super) prepared: HashMap<String, SqlPrepared>,
+pub(in crate::session) struct Objects {
+    pub(in crate::session) cursors: HashMap<String, Cursor>,
+    pub(in crate::session) prepared: HashMap<String, SqlPrepared>,
     /// Prepared statements that are on the server a second time, by name and whether as the client's own text.
-    pub(super) twins: HashMap<(String, bool), Twin>,
+    pub(in crate::session) twins: HashMap<(String, bool), Twin>,
     /// What was forgotten at the word of statements that are not answered yet, the last one last.
-    pub(super) doubts: Vec<Undo>,
+    pub(in crate::session) doubts: Vec<Undo>,
     /// How many those statements are.
-    pub(super) forgetting: u32,
+    pub(in crate::session) forgetting: u32,
     /// What may have been forgotten by statements that failed, which only the server can tell.
-    pub(super) doubtful: Vec<Undo>,
+    pub(in crate::session) doubtful: Vec<Undo>,
     next: u64,
     /// Names of ours given last, and whose they are: the server can speak of one that is gone.
     given: VecDeque<(String, String)>,
@@ -139,18 +139,18 @@ const MOST_GIVEN: usize = 1_000;
 impl Objects {
     /// A name on the server that was never used: `c` for cursors, `p` for prepared statements, `o` for
     /// what lives for one message.
-    pub(super) fn fresh(&mut self, letter: char) -> String {
+    pub(in crate::session) fn fresh(&mut self, letter: char) -> String {
         self.next += 1;
         format!("{RESERVED_PREFIX}{letter}{}", self.next)
     }
 
     /// The cursor of this name on the server.
-    pub(super) fn upstream_cursor(&mut self, upstream: &str) -> Option<&mut Cursor> {
+    pub(in crate::session) fn upstream_cursor(&mut self, upstream: &str) -> Option<&mut Cursor> {
         self.cursors.values_mut().find(|c| c.upstream == upstream && c.holds.guarded().is_some())
     }
 
     /// The same for something that has a name of the client's.
-    pub(super) fn fresh_for(&mut self, letter: char, client: &str) -> String {
+    pub(in crate::session) fn fresh_for(&mut self, letter: char, client: &str) -> String {
         let upstream = self.fresh(letter);
         if self.given.len() >= MOST_GIVEN {
             self.given.pop_front();
@@ -160,7 +160,7 @@ impl Objects {
     }
 
     /// The client's name for a name of ours.
-    pub(super) fn client_name(&self, upstream: &str) -> Option<&str> {
+    pub(in crate::session) fn client_name(&self, upstream: &str) -> Option<&str> {
         let cursors = self.cursors.iter().map(|(name, c)| (name, &c.upstream));
         let prepared = self.prepared.iter().map(|(name, p)| (name, &p.upstream));
         let given = self.given.iter().rev().map(|(upstream, name)| (name, upstream));
@@ -168,7 +168,7 @@ impl Objects {
     }
 
     /// Notes a statement about to be sent, `upstream` being its object's name on the server.
-    pub(super) fn note(
+    pub(in crate::session) fn note(
         &mut self,
         statement: &PlannedStatement,
         upstream: Option<&str>,
@@ -224,14 +224,14 @@ impl Objects {
     }
 
     /// The DECLARE or PREPARE of this plan failed.
-    pub(super) fn failed(&mut self, plan: &Arc<GuardedPlan>) {
+    pub(in crate::session) fn failed(&mut self, plan: &Arc<GuardedPlan>) {
         let other = |p: &Option<Arc<GuardedPlan>>| p.as_ref().is_none_or(|p| !Arc::ptr_eq(p, plan));
         self.cursors.retain(|_, c| other(&c.plan));
         self.prepared.retain(|_, p| other(&p.plan));
     }
 
     /// No transaction is open any more: cursors without HOLD are gone.
-    pub(super) fn idle(&mut self) {
+    pub(in crate::session) fn idle(&mut self) {
         self.cursors.retain(|_, c| c.hold);
         for cursor in self.cursors.values_mut() {
             cursor.settled = true;
@@ -239,10 +239,10 @@ impl Objects {
     }
 
     /// What the end of the transaction still runs: guarded cursors WITH HOLD, as one plan.
-    pub(super) fn unsettled(&self) -> Option<GuardedPlan> {
+    pub(in crate::session) fn unsettled(&self) -> Option<GuardedPlan> {
         let mut all: Option<GuardedPlan> = None;
         for plan in self.cursors.values().filter(|c| c.hold && !c.settled).filter_map(|c| c.holds.guarded()) {
-            super::commit::join(&mut all, plan.filtered, plan.grants_param, &plan.footprint);
+            crate::session::run::commit::join(&mut all, plan.filtered, plan.grants_param, &plan.footprint);
         }
         all
     }
@@ -251,7 +251,7 @@ impl Objects {
 impl Cursor {
     /// A portal of the protocol as SQL may read on in it; `None` where that has no guard of its own, writes, or
     /// rests on patients that an Execute of the protocol told.
-    pub(super) fn of_portal(portal: &Portal) -> Option<Self> {
+    pub(in crate::session) fn of_portal(portal: &Portal) -> Option<Self> {
         let Decided::Sent(statement) = &portal.decided else { return None };
         let holds = match &statement.verdict {
             Verdict::Guarded(plan) => {
@@ -288,12 +288,12 @@ impl Cursor {
     }
 
     /// Whom a FETCH by `plan` may have passed over, if it jumps.
-    pub(super) fn passed(&self) -> Passed {
+    pub(in crate::session) fn passed(&self) -> Passed {
         self.reach.as_ref().map_or(Passed::Anyone, |reach| Passed::These(Arc::clone(reach)))
     }
 
     /// The patients on whose visibility rows of this cursor rest, `keys` being those the rows named.
-    pub(super) fn rests_on(&mut self, keys: &BTreeSet<String>) -> BTreeSet<String> {
+    pub(in crate::session) fn rests_on(&mut self, keys: &BTreeSet<String>) -> BTreeSet<String> {
         let bound = self.holds.guarded().is_some_and(|p| p.lineage.strategy == Strategy::Bound);
         if !bound {
             return keys.clone();

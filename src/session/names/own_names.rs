@@ -5,9 +5,9 @@ use std::collections::HashMap;
 
 use bytes::Bytes;
 
-use super::Session;
-use super::ops::{Op, Undo};
-use super::peer::Stream;
+use crate::session::Session;
+use crate::session::peer::Stream;
+use crate::session::run::ops::{Op, Undo};
 use crate::wire::message::{Parse, Target, TargetKind};
 
 /// Distinct guarded texts of simple queries a session keeps prepared upstream under names of ours.
@@ -15,15 +15,15 @@ const OWN_NAMES: usize = 128;
 
 /// Guarded texts of simple queries that were seen before, prepared upstream under names of ours.
 #[derive(Debug, Default)]
-pub(super) struct OwnNames {
+pub(in crate::session) struct OwnNames {
     /// By text and types of parameters.
-    pub(super) seen: HashMap<Bytes, OwnName>,
-    pub(super) next: u64,
+    pub(in crate::session) seen: HashMap<Bytes, OwnName>,
+    pub(in crate::session) next: u64,
 }
 
 /// What became of a text that was seen.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum OwnName {
+pub(in crate::session) enum OwnName {
     /// It was sent without a name.
     Once,
     /// The server was asked to prepare it under this name, and may fail to.
@@ -34,14 +34,14 @@ pub(super) enum OwnName {
 
 impl OwnNames {
     /// The server prepared what it was asked to. Nothing is known of it when all was forgotten since.
-    pub(super) fn made(&mut self, key: Bytes, name: String) {
+    pub(in crate::session) fn made(&mut self, key: Bytes, name: String) {
         if self.seen.get(&key) == Some(&OwnName::Asked(name.clone())) {
             self.seen.insert(key, OwnName::Made(name));
         }
     }
 
     /// The server did not, or never came to it.
-    pub(super) fn failed(&mut self, key: Bytes, name: &str) {
+    pub(in crate::session) fn failed(&mut self, key: Bytes, name: &str) {
         if matches!(self.seen.get(&key), Some(OwnName::Asked(asked)) if asked == name) {
             self.seen.insert(key, OwnName::Once);
         }
@@ -51,7 +51,12 @@ impl OwnNames {
 impl<C: Stream, S: Stream> Session<C, S> {
     /// Sends Parse for `text` and returns the statement name to bind: the unnamed one, or from the
     /// second time on a name of ours that stays prepared.
-    pub(super) fn own_name(&mut self, text: &str, parameter_types: Vec<u32>, keep: bool) -> String {
+    pub(in crate::session) fn own_name(
+        &mut self,
+        text: &str,
+        parameter_types: Vec<u32>,
+        keep: bool,
+    ) -> String {
         let mut key = text.as_bytes().to_vec();
         // No text has a NUL byte in it.
         key.extend(parameter_types.iter().flat_map(|t| [&[0], t.to_be_bytes().as_slice()].concat()));
@@ -83,7 +88,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
     }
 
     /// Closes every statement of ours upstream.
-    pub(super) fn forget_own_names(&mut self) {
+    pub(in crate::session) fn forget_own_names(&mut self) {
         for known in std::mem::take(&mut self.own_names.seen).into_values() {
             let (OwnName::Made(name) | OwnName::Asked(name)) = known else { continue };
             let target = Target { kind: TargetKind::Statement, name };

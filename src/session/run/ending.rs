@@ -5,22 +5,22 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::backend::unexpected;
-use super::ops::Op;
-use super::outbox::RunId;
-use super::peer::Stream;
-use super::run::Run;
-use super::{Ended, Session};
 use crate::ledger::Priority;
 use crate::ledger::record::Outcome;
 use crate::policy::WithheldNotice;
+use crate::session::peer::Stream;
+use crate::session::run::Run;
+use crate::session::run::ops::Op;
+use crate::session::server::outbox::RunId;
+use crate::session::server::unexpected;
+use crate::session::{Ended, Session};
 use crate::sql::objects::Wrap;
 use crate::sql::{GuardedPlan, StatementKind, Strategy};
 use crate::wire::frame::Frame;
 use crate::wire::message::{self, ServerTag, Status};
 
 /// A guarded run whose last message came.
-pub(super) struct Ending {
+pub(in crate::session) struct Ending {
     run: Box<Run>,
     plan: Arc<GuardedPlan>,
     /// Nothing was found.
@@ -32,7 +32,7 @@ pub(super) struct Ending {
 }
 
 /// A write that was run, in a transaction of its own: whether it is kept is known when the transaction has ended.
-pub(super) struct Held {
+pub(in crate::session) struct Held {
     id: RunId,
     plan: Arc<GuardedPlan>,
     empty: bool,
@@ -42,12 +42,12 @@ pub(super) struct Held {
 
 impl Held {
     /// Its run, which is still among those under way.
-    pub(super) fn id(&self) -> RunId {
+    pub(in crate::session) fn id(&self) -> RunId {
         self.id
     }
 
     /// What the server said of it.
-    pub(super) fn tag(self, run: &Run) -> Result<Bytes, Ended> {
+    pub(in crate::session) fn tag(self, run: &Run) -> Result<Bytes, Ended> {
         reply(run, &self.plan, self.frame, ServerTag::CommandComplete)
     }
 }
@@ -55,7 +55,7 @@ impl Held {
 impl<C: Stream, S: Stream> Session<C, S> {
     /// The end of a guarded execution: what is left of its rows leaves with its tag, behind its record.
     /// Given back when it has to be asked first whether the patients it names are the user's.
-    pub(super) fn finish_guarded(
+    pub(in crate::session) fn finish_guarded(
         &mut self,
         id: RunId,
         frame: Frame,
@@ -68,7 +68,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
         }
         let Some(plan) = run.plan().cloned() else { return Err(unexpected(tag)) };
         if let Some(code) = run.revoked {
-            let refusal = super::report::revoked(code);
+            let refusal = crate::session::server::report::revoked(code);
             self.end_with_refusal(run, &refusal)?;
             return Ok(None);
         }
@@ -110,7 +110,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
         Ok(None)
     }
 
-    pub(super) async fn look_up_sought(&mut self, mut ending: Ending) -> Result<(), Ended> {
+    pub(in crate::session) async fn look_up_sought(&mut self, mut ending: Ending) -> Result<(), Ended> {
         if ending.run.watch.is_some() {
             Box::pin(self.look_outside(&mut ending.run, ending.empty)).await;
             return self.release_ending(ending);
@@ -121,7 +121,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
                 true => self.world.reach(&self.principal, &self.role, &run.grants).await,
                 false => None,
             };
-            run.passed = Some(super::objects::Passed::of(reach));
+            run.passed = Some(crate::session::names::objects::Passed::of(reach));
         }
         let outside = self.world.outside(&self.principal, &self.role, &run.grants, &mut run.sought).await;
         // A session may have opened a patient, but not the patient's label.
@@ -136,16 +136,16 @@ impl<C: Stream, S: Stream> Session<C, S> {
     }
 
     /// The transaction of a write that was held back is kept.
-    pub(super) fn release_held(&mut self) -> Result<(), Ended> {
+    pub(in crate::session) fn release_held(&mut self) -> Result<(), Ended> {
         let Some(Held { id, plan, empty, inside, frame }) = self.held.take() else { return Ok(()) };
         let Some(run) = self.runs.remove(&id) else { return Ok(()) };
         if let Some(code) = run.revoked {
-            return self.end_with_refusal(run, &super::report::revoked(code));
+            return self.end_with_refusal(run, &crate::session::server::report::revoked(code));
         }
         self.release(Ending { run, plan, empty, inside, frame, tag: ServerTag::CommandComplete })
     }
 
-    pub(super) fn release_ending(&mut self, ending: Ending) -> Result<(), Ended> {
+    pub(in crate::session) fn release_ending(&mut self, ending: Ending) -> Result<(), Ended> {
         // The Sync behind it ends the transaction, which can fail over what was deferred to its end.
         let ends = self.status != Status::InTransaction && matches!(self.ops.head(), Some(Op::Sync { .. }));
         if !ends || !ending.run.writes() || ending.tag != ServerTag::CommandComplete {
@@ -174,13 +174,13 @@ impl<C: Stream, S: Stream> Session<C, S> {
             };
             if tell && !self.muted {
                 self.told_withheld = true;
-                run.window.extend_from_slice(&super::report::rows_withheld(plan.closed));
+                run.window.extend_from_slice(&crate::session::server::report::rows_withheld(plan.closed));
             }
         }
         // What it read counts as absent where the user has just seen it.
         let opened = !run.grants.patients.is_empty() && plan.kind != StatementKind::Select;
         if opened && (plan.reads_others || empty) && plan.filtered && tag == ServerTag::CommandComplete {
-            run.window.extend_from_slice(&super::report::read_only());
+            run.window.extend_from_slice(&crate::session::server::report::read_only());
         }
         if tag == ServerTag::CommandComplete
             && let Some(warning) = run.warning()

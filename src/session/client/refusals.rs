@@ -3,13 +3,14 @@
 
 use bytes::Bytes;
 
-use super::ops::Op;
-use super::peer::Stream;
-use super::run::Mode;
-use super::{Ended, Session, report};
 use crate::ledger::Priority;
 use crate::ledger::record::Outcome;
 use crate::policy::{GlsCode, Refusal};
+use crate::session::peer::Stream;
+use crate::session::run::Mode;
+use crate::session::run::ops::Op;
+use crate::session::server::report;
+use crate::session::{Ended, Session};
 use crate::sql::planner;
 use crate::wire::frame::Frame;
 use crate::wire::message::{self, Parse, Status, Target, TargetKind};
@@ -38,7 +39,11 @@ const UNDEFINED_FUNCTION: &str = "42883";
 impl<C: Stream, S: Stream> Session<C, S> {
     /// Refuses a simple query: an error and ReadyForQuery; inside a transaction the server is made to
     /// fail it too.
-    pub(super) async fn refuse_simple(&mut self, text: &str, refusal: &Refusal) -> Result<(), Ended> {
+    pub(in crate::session) async fn refuse_simple(
+        &mut self,
+        text: &str,
+        refusal: &Refusal,
+    ) -> Result<(), Ended> {
         let error = self.refused(text, refusal);
         // Of several statements the server would say that it prepares but one.
         let as_it_is = refusal.sqlstate == SYNTAX_ERROR || planner::is_one_statement(text);
@@ -61,7 +66,11 @@ impl<C: Stream, S: Stream> Session<C, S> {
 
     /// Refuses inside the extended protocol: an error, then the client's messages are ignored up to
     /// its Sync, as the server does.
-    pub(super) async fn refuse_extended(&mut self, text: &str, refusal: &Refusal) -> Result<(), Ended> {
+    pub(in crate::session) async fn refuse_extended(
+        &mut self,
+        text: &str,
+        refusal: &Refusal,
+    ) -> Result<(), Ended> {
         let error = self.refused(text, refusal);
         if in_servers_words(refusal) || self.fails_anyway(text, refusal) {
             self.refuse_in_servers_words(text, &error);
@@ -74,7 +83,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
 
     /// A syntax error, an unknown relation or function is the server's to report: its words, its language, its
     /// position. The text is parsed there and never run; should the server understand it, what follows fails with our error.
-    pub(super) fn refuse_in_servers_words(&mut self, text: &str, error: &Bytes) {
+    pub(in crate::session) fn refuse_in_servers_words(&mut self, text: &str, error: &Bytes) {
         let target = Target { kind: TargetKind::Statement, name: UNREAD_NAME.to_owned() };
         let parse =
             Parse { name: UNREAD_NAME.to_owned(), query: text.to_owned(), parameter_types: Vec::new() };
@@ -85,7 +94,12 @@ impl<C: Stream, S: Stream> Session<C, S> {
     }
 
     /// A name that is in none of our tables: the error PostgreSQL has for it.
-    pub(super) fn unknown(&mut self, text: &str, sqlstate: &str, message: String) -> Result<(), Ended> {
+    pub(in crate::session) fn unknown(
+        &mut self,
+        text: &str,
+        sqlstate: &str,
+        message: String,
+    ) -> Result<(), Ended> {
         self.note_failed(text, Some(sqlstate.to_owned()));
         self.poison_with(MALFORMED, message::Report::error(sqlstate, message).error_response());
         self.skipping = true;
@@ -93,7 +107,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
     }
 
     /// Records what failed here, before anything of it was sent, with an error that PostgreSQL has, too.
-    pub(super) fn note_failed(&mut self, text: &str, sqlstate: Option<String>) {
+    pub(in crate::session) fn note_failed(&mut self, text: &str, sqlstate: Option<String>) {
         let Some(sqlstate) = sqlstate else { return };
         let run = self.new_run(vec![text.into()], Mode::Verbatim, Vec::new());
         let Some(mut run) = self.runs.remove(&run) else { return };
@@ -105,7 +119,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
     /// True for the portal whose Bind made the transaction fail, while nothing but its end can be run, and for the
     /// unnamed one, which a simple query may have left behind. Not behind anything that was sent since the server said
     /// that the transaction failed: a ROLLBACK TO brings portals back, and they can have rows.
-    pub(super) fn portal_failed(&self, name: &str) -> bool {
+    pub(in crate::session) fn portal_failed(&self, name: &str) -> bool {
         self.status == Status::Failed
             && self.ops.is_empty()
             && !self.in_pipeline
@@ -113,14 +127,14 @@ impl<C: Stream, S: Stream> Session<C, S> {
     }
 
     /// Describe of that portal: an error in the server's words, or no columns.
-    pub(super) fn describe_failed_portal(&mut self, frame: Frame) {
+    pub(in crate::session) fn describe_failed_portal(&mut self, frame: Frame) {
         self.forward(frame);
         self.ops.push(Op::Describe { shown: true, plan: None, statement: None, run: None });
     }
 
     /// Execute of that portal: an error, or an empty reply. Any other would have neither guard nor record, and ends the
     /// session.
-    pub(super) fn execute_failed_portal(&mut self, frame: Frame, name: &str) {
+    pub(in crate::session) fn execute_failed_portal(&mut self, frame: Frame, name: &str) {
         let run = self.new_run(vec![format!("(portal \"{name}\")").into()], Mode::Verbatim, Vec::new());
         if let Some(run) = self.runs.get_mut(&run) {
             run.answers_nothing = true;
@@ -132,12 +146,12 @@ impl<C: Stream, S: Stream> Session<C, S> {
 
     /// A message of the extended protocol whose body is not what its tag says: an error, as the server has
     /// it; its frame was whole, so the session goes on.
-    pub(super) fn malformed(&mut self, e: &message::MessageError) -> Result<(), Ended> {
+    pub(in crate::session) fn malformed(&mut self, e: &message::MessageError) -> Result<(), Ended> {
         self.unknown("(malformed message)", "08P01", format!("invalid message format: {e}"))
     }
 
     /// Records a refusal and makes its ErrorResponse.
-    pub(super) fn refused(&mut self, text: &str, refusal: &Refusal) -> Bytes {
+    pub(in crate::session) fn refused(&mut self, text: &str, refusal: &Refusal) -> Bytes {
         let run = self.new_run(vec![text.into()], Mode::Verbatim, Vec::new());
         let mut event = None;
         if let Some(mut run) = self.runs.remove(&run) {
@@ -151,7 +165,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
     }
 
     /// Sends a Parse that fails, so that the server's transaction fails as it would for any error.
-    pub(super) fn poison(&mut self, error: Bytes) {
+    pub(in crate::session) fn poison(&mut self, error: Bytes) {
         self.poison_with(POISON, error);
     }
 
@@ -164,7 +178,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
     }
 
     /// The same as [`Session::poison`], whatever the state.
-    pub(super) fn poison_server(&mut self, error: Bytes) {
+    pub(in crate::session) fn poison_server(&mut self, error: Bytes) {
         self.send_poison(POISON, error);
     }
 
@@ -193,7 +207,7 @@ fn in_servers_words(refusal: &Refusal) -> bool {
 }
 
 /// A message that is not text we can read.
-pub(super) fn not_text(e: &message::MessageError) -> Refusal {
+pub(in crate::session) fn not_text(e: &message::MessageError) -> Refusal {
     Refusal {
         sqlstate: "22021",
         ..Refusal::new(GlsCode::CannotGuard, format!("the statement cannot be read: {e}"))

@@ -7,17 +7,17 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::backend::POLICY_CHANGED;
-use super::objects::{Holds, MadeUnder, Passed};
-use super::ops::Op;
-use super::outbox::RunId;
-use super::peer::Stream;
-use super::run::Mode;
-use super::statements::Portal;
-use super::world::World;
-use super::{Ended, Session, lost};
 use crate::glass::Grants;
 use crate::policy::{GlsCode, Refusal, Role};
+use crate::session::names::objects::{Holds, MadeUnder, Passed};
+use crate::session::names::statements::Portal;
+use crate::session::peer::Stream;
+use crate::session::run::Mode;
+use crate::session::run::ops::Op;
+use crate::session::server::POLICY_CHANGED;
+use crate::session::server::outbox::RunId;
+use crate::session::world::World;
+use crate::session::{Ended, Session, lost};
 use crate::sql::cache::Form;
 use crate::sql::object_names;
 use crate::sql::objects::{self, Fetch, Object, Wrap};
@@ -27,32 +27,32 @@ use crate::wire::message::{Bind, Execute, Parse, Report, Target, TargetKind};
 
 /// A statement as it goes to the server.
 #[derive(Debug)]
-pub(super) struct Translated {
+pub(in crate::session) struct Translated {
     /// The client's text with the verdict that holds for what is sent.
-    pub(super) statement: Arc<PlannedStatement>,
+    pub(in crate::session) statement: Arc<PlannedStatement>,
     /// What is sent.
-    pub(super) text: String,
+    pub(in crate::session) text: String,
     /// The name of its object on the server.
-    pub(super) upstream: Option<String>,
+    pub(in crate::session) upstream: Option<String>,
     /// Values for pins and the record; `None` where they are the client's own of this Bind.
-    pub(super) parameters: Option<Vec<Option<String>>>,
+    pub(in crate::session) parameters: Option<Vec<Option<String>>>,
     /// Result formats a simple query has.
-    pub(super) formats: Vec<i16>,
+    pub(in crate::session) formats: Vec<i16>,
     /// What it was opened under, for what reads something opened before.
-    pub(super) under: Option<MadeUnder>,
+    pub(in crate::session) under: Option<MadeUnder>,
     /// Whom the user could see just before, for a cursor that may pass over rows.
-    pub(super) reach: Option<Arc<[String]>>,
+    pub(in crate::session) reach: Option<Arc<[String]>>,
 }
 
 /// Why nothing is sent.
-pub(super) struct Stop {
+pub(in crate::session) struct Stop {
     /// The ErrorResponse.
-    pub(super) error: Bytes,
+    pub(in crate::session) error: Bytes,
     /// The SQLSTATE of one that is not recorded yet: PostgreSQL has it, too.
-    pub(super) failed: Option<String>,
+    pub(in crate::session) failed: Option<String>,
 }
 
-pub(super) type Outcome<T> = Result<Result<T, Stop>, Ended>;
+pub(in crate::session) type Outcome<T> = Result<Result<T, Stop>, Ended>;
 
 /// Few enough keys to ask for one by one.
 const FEW: usize = 3;
@@ -60,7 +60,7 @@ const FEW: usize = 3;
 impl<C: Stream, S: Stream> Session<C, S> {
     /// True when one of these statements does not go to the server as the client wrote it, though it
     /// has no guard of its own, or when the server has to be asked first.
-    pub(super) fn translates(&self, statements: &[Arc<PlannedStatement>]) -> bool {
+    pub(in crate::session) fn translates(&self, statements: &[Arc<PlannedStatement>]) -> bool {
         let ending = self.objects.unsettled().is_some();
         statements.iter().enumerate().any(|(i, statement)| {
             if ending && statement.effects.ends_transaction {
@@ -117,19 +117,19 @@ impl<C: Stream, S: Stream> Session<C, S> {
     }
 
     /// True when [`Session::translate`] has to look at it.
-    pub(super) fn may_translate(&self, statement: &PlannedStatement) -> bool {
+    pub(in crate::session) fn may_translate(&self, statement: &PlannedStatement) -> bool {
         let effects = &statement.effects;
         statement.object.is_some() || effects.deallocates.is_some() || effects.ends_transaction
     }
 
     /// True for a run whose rows rest on a cursor's snapshot.
-    pub(super) fn reads_cursor(&self, id: RunId) -> bool {
+    pub(in crate::session) fn reads_cursor(&self, id: RunId) -> bool {
         let plan = self.runs.get(&id).and_then(|run| run.plan());
         plan.is_some_and(|p| p.filtered && matches!(p.wrap, Wrap::Fetch(_) | Wrap::Move(_)))
     }
 
     /// What goes to the server in place of `statement`; `None` when that is its own text or plan.
-    pub(super) async fn translate(
+    pub(in crate::session) async fn translate(
         &mut self,
         statement: &Arc<PlannedStatement>,
     ) -> Outcome<Option<Translated>> {
@@ -360,7 +360,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
 
     /// The context changed since `name` was prepared: decides its PREPARE again, and prepares it anew
     /// upstream, behind the client's back, when it is another statement now.
-    pub(super) async fn prepare_again(&mut self, name: &str, text: &Arc<str>) -> Outcome<()> {
+    pub(in crate::session) async fn prepare_again(&mut self, name: &str, text: &Arc<str>) -> Outcome<()> {
         let planned = match self.decide(text, Form::Prepared).await? {
             Ok(planned) => planned,
             Err(refusal) => return Ok(Err(self.stop(text, &refusal))),
@@ -419,7 +419,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
     }
 
     /// Runs a statement of ours whose answer nobody sees unless it is an error.
-    pub(super) fn run_hidden(&mut self, text: &Arc<str>, sent: &str, mode: Mode) {
+    pub(in crate::session) fn run_hidden(&mut self, text: &Arc<str>, sent: &str, mode: Mode) {
         let run = self.new_run(vec![Arc::clone(text)], mode, Vec::new());
         if let Some(run) = self.runs.get_mut(&run) {
             run.hidden = true;
@@ -443,7 +443,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
     }
 
     /// What something made now is made under.
-    pub(super) fn made_under(&self) -> MadeUnder {
+    pub(in crate::session) fn made_under(&self) -> MadeUnder {
         MadeUnder {
             policy_version: self.context.policy.policy.version.clone(),
             role: self.role.name.clone(),
@@ -452,7 +452,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
     }
 
     /// True while what something was made under still holds.
-    pub(super) fn present(&self, under: &MadeUnder) -> bool {
+    pub(in crate::session) fn present(&self, under: &MadeUnder) -> bool {
         under.policy_version == self.context.policy.policy.version
             && under.role == self.role.name
             && !lost(&under.grants, &self.grants)
@@ -460,7 +460,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
 
     /// Rows of a cursor rest on the assignment of its DECLARE: before they leave, the patients they
     /// rest on must be the user's now. A run that fails this is revoked, and its rows stay back.
-    pub(super) async fn hold_to_present(&mut self, id: RunId) {
+    pub(in crate::session) async fn hold_to_present(&mut self, id: RunId) {
         let Some(run) = self.runs.get(&id) else { return };
         let Some(plan) = run.plan().filter(|p| p.filtered && run.revoked.is_none()) else { return };
         let (Wrap::Fetch(upstream) | Wrap::Move(upstream)) = &plan.wrap else { return };
@@ -478,14 +478,14 @@ impl<C: Stream, S: Stream> Session<C, S> {
     }
 
     /// Whom a run passed over without seeing.
-    pub(super) fn passed_over(&mut self, plan: &GuardedPlan) -> Option<Passed> {
+    pub(in crate::session) fn passed_over(&mut self, plan: &GuardedPlan) -> Option<Passed> {
         let (Wrap::Fetch(upstream) | Wrap::Move(upstream)) = &plan.wrap else { return None };
         let jumps = plan.lineage.reasons.contains(&JUMP);
         jumps.then(|| self.objects.upstream_cursor(upstream).map_or(Passed::Anyone, |c| c.passed()))
     }
 
     /// A refusal, recorded, as what stops a statement.
-    pub(super) fn stop(&mut self, text: &str, refusal: &Refusal) -> Stop {
+    pub(in crate::session) fn stop(&mut self, text: &str, refusal: &Refusal) -> Stop {
         Stop { error: self.refused(text, refusal), failed: None }
     }
 }
@@ -513,7 +513,7 @@ async fn all_visible(
 }
 
 /// Why a record of a cursor that skipped rows is not exact.
-pub(super) const JUMP: &str = "CURSOR_JUMP";
+pub(in crate::session) const JUMP: &str = "CURSOR_JUMP";
 
 /// A statement with a plan in place of its own verdict.
 fn of_plan(statement: &PlannedStatement, plan: GuardedPlan) -> Translated {
@@ -525,7 +525,7 @@ fn of_plan(statement: &PlannedStatement, plan: GuardedPlan) -> Translated {
 }
 
 /// A statement that reads nothing, under another text.
-pub(super) fn verbatim(statement: &PlannedStatement, text: String) -> Translated {
+pub(in crate::session) fn verbatim(statement: &PlannedStatement, text: String) -> Translated {
     Translated {
         statement: Arc::new(statement.clone()),
         text,
@@ -538,7 +538,7 @@ pub(super) fn verbatim(statement: &PlannedStatement, text: String) -> Translated
 }
 
 /// An unrestricted role's statement on something that was not seen to be made.
-pub(super) fn untold(statement: &PlannedStatement) -> Translated {
+pub(in crate::session) fn untold(statement: &PlannedStatement) -> Translated {
     let verdict = Verdict::Unattributed { footprint: Footprint::default(), reason: "CURSOR" };
     let mut translated = verbatim(statement, statement.text.to_string());
     translated.statement = Arc::new(PlannedStatement { verdict, ..statement.clone() });
@@ -546,7 +546,7 @@ pub(super) fn untold(statement: &PlannedStatement) -> Translated {
 }
 
 /// An error in PostgreSQL's own words.
-pub(super) fn plain(sqlstate: &str, message: String) -> Stop {
+pub(in crate::session) fn plain(sqlstate: &str, message: String) -> Stop {
     failed(&Report::error(sqlstate, message))
 }
 
@@ -554,7 +554,7 @@ fn failed(report: &Report) -> Stop {
     Stop { error: report.error_response(), failed: Some(report.code().into_owned()) }
 }
 
-pub(super) fn of_the_protocol() -> Refusal {
+pub(in crate::session) fn of_the_protocol() -> Refusal {
     Refusal::new(
         GlsCode::CannotGuard,
         "this statement cannot be guarded: the cursor or prepared statement it names belongs to the protocol",
@@ -563,7 +563,7 @@ pub(super) fn of_the_protocol() -> Refusal {
 }
 
 /// What it was made under is no longer the present.
-pub(super) fn no_longer() -> Refusal {
+pub(in crate::session) fn no_longer() -> Refusal {
     Refusal::new(
         GlsCode::SessionEnded,
         "the role, policy, assignment or break-glass session this was opened under is no longer the present one: \
@@ -573,7 +573,7 @@ pub(super) fn no_longer() -> Refusal {
 }
 
 /// What it meant when it was bound is not what it means now.
-pub(super) fn names_moved() -> Refusal {
+pub(in crate::session) fn names_moved() -> Refusal {
     Refusal::new(
         GlsCode::CannotGuard,
         "this statement cannot be guarded: names in it mean something else since it was bound",

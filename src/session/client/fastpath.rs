@@ -4,12 +4,13 @@
 
 use std::sync::Arc;
 
-use super::ops::Op;
-use super::peer::Stream;
-use super::refusals::not_text;
-use super::run::{Mode, parameter_text};
-use super::{Ended, Session, report};
 use crate::policy::{GlsCode, Refusal};
+use crate::session::client::refusals::not_text;
+use crate::session::peer::Stream;
+use crate::session::run::ops::Op;
+use crate::session::run::{Mode, parameter_text};
+use crate::session::server::report;
+use crate::session::{Ended, Session};
 use crate::sql::cache::Form;
 use crate::sql::{Footprint, Verdict};
 use crate::wire::frame::Frame;
@@ -45,7 +46,7 @@ fn statement(call: &FunctionCall<'_>) -> Option<String> {
 
 impl<C: Stream, S: Stream> Session<C, S> {
     /// Handles a function call message.
-    pub(super) async fn on_function_call(&mut self, frame: Frame) -> Result<(), Ended> {
+    pub(in crate::session) async fn on_function_call(&mut self, frame: Frame) -> Result<(), Ended> {
         self.quiesce().await?;
         // It is behind an error that came meanwhile.
         if self.skipping {
@@ -132,11 +133,11 @@ impl<C: Stream, S: Stream> Session<C, S> {
     }
 
     /// The result of a call: behind its record, as a row would be. ReadyForQuery follows.
-    pub(super) fn on_function_result(&mut self, frame: Frame) -> Result<(), Ended> {
+    pub(in crate::session) fn on_function_result(&mut self, frame: Frame) -> Result<(), Ended> {
         let tag = ServerTag::FunctionCallResponse;
-        let id = self.head_run().ok_or_else(|| super::backend::unexpected(tag))?;
+        let id = self.head_run().ok_or_else(|| crate::session::server::unexpected(tag))?;
         if !self.runs.get(&id).is_some_and(|run| run.calls_function) {
-            return Err(super::backend::unexpected(tag));
+            return Err(crate::session::server::unexpected(tag));
         }
         let warning = self.runs.get(&id).and_then(|run| run.warning());
         self.pass_to_run(frame, tag)?;

@@ -4,32 +4,32 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::layout::Layout;
 use crate::glass;
+use crate::session::server::layout::Layout;
 use crate::sql::GuardedPlan;
 use crate::sql::planner::PlannedStatement;
 
 /// A statement the client prepared.
 #[derive(Debug, Clone)]
-pub(super) struct Prepared {
+pub(in crate::session) struct Prepared {
     /// The client's text.
-    pub(super) text: Arc<str>,
+    pub(in crate::session) text: Arc<str>,
     /// Its name on the server: the client's own for a verbatim statement, one that is never used
     /// again for a guarded one, so that no text of the client's can come to stand under it.
-    pub(super) upstream: String,
+    pub(in crate::session) upstream: String,
     /// Parameter types as the client gave them.
-    pub(super) types: Vec<u32>,
+    pub(in crate::session) types: Vec<u32>,
     /// What was decided, and sent upstream under the client's name.
-    pub(super) decided: Decided,
+    pub(in crate::session) decided: Decided,
     /// The context (role, policy, catalog, namespace, grants) it was decided in.
-    pub(super) context: u64,
+    pub(in crate::session) context: u64,
     /// Layout of the guarded reply, once the server described it.
-    pub(super) layout: Option<Arc<Layout>>,
+    pub(in crate::session) layout: Option<Arc<Layout>>,
 }
 
 impl Prepared {
     /// The plan, when it is guarded.
-    pub(super) fn guarded(&self) -> Option<&Arc<GuardedPlan>> {
+    pub(in crate::session) fn guarded(&self) -> Option<&Arc<GuardedPlan>> {
         match &self.decided {
             Decided::Sent(statement) => statement.guarded(),
             Decided::Empty | Decided::Glass(_) => None,
@@ -37,14 +37,14 @@ impl Prepared {
     }
 
     /// True for a call answered here.
-    pub(super) fn is_glass(&self) -> bool {
+    pub(in crate::session) fn is_glass(&self) -> bool {
         matches!(self.decided, Decided::Glass(_))
     }
 }
 
 /// What became of a prepared statement.
 #[derive(Debug, Clone)]
-pub(super) enum Decided {
+pub(in crate::session) enum Decided {
     /// An empty string.
     Empty,
     /// Sent upstream, verbatim or guarded.
@@ -55,48 +55,48 @@ pub(super) enum Decided {
 
 /// A portal the client bound.
 #[derive(Debug, Clone)]
-pub(super) struct Portal {
+pub(in crate::session) struct Portal {
     /// Its name on the server: one of ours for a guarded one that has a name.
-    pub(super) name: String,
+    pub(in crate::session) name: String,
     /// The context it was decided in.
-    pub(super) context: u64,
+    pub(in crate::session) context: u64,
     /// It was executed before.
-    pub(super) ran: bool,
+    pub(in crate::session) ran: bool,
     /// What it runs or reads by its name, when it does.
-    pub(super) called: super::names::Called,
+    pub(in crate::session) called: crate::session::names::Called,
     /// The client's text.
-    pub(super) text: Arc<str>,
+    pub(in crate::session) text: Arc<str>,
     /// The exchange it was bound in.
-    pub(super) exchange: u64,
+    pub(in crate::session) exchange: u64,
     /// What was decided at Bind.
-    pub(super) decided: Decided,
+    pub(in crate::session) decided: Decided,
     /// Version of the policy in force at Bind.
-    pub(super) policy_version: Arc<str>,
+    pub(in crate::session) policy_version: Arc<str>,
     /// Name of the role at Bind.
-    pub(super) role: Arc<str>,
+    pub(in crate::session) role: Arc<str>,
     /// Parameter types.
-    pub(super) types: Vec<u32>,
+    pub(in crate::session) types: Vec<u32>,
     /// Layout with the formats of this Bind, if the server had described the statement by then.
-    pub(super) layout: Option<Arc<Layout>>,
+    pub(in crate::session) layout: Option<Arc<Layout>>,
     /// Result format codes as they were sent.
-    pub(super) result_formats: Vec<i16>,
+    pub(in crate::session) result_formats: Vec<i16>,
     /// Parameter values as text, for the record and for pins.
-    pub(super) parameters: Vec<Option<String>>,
+    pub(in crate::session) parameters: Vec<Option<String>>,
     /// Raw parameters for `glass.*`.
-    pub(super) raw: Vec<Option<bytes::Bytes>>,
+    pub(in crate::session) raw: Vec<Option<bytes::Bytes>>,
     /// Their format codes as bound.
-    pub(super) raw_formats: Vec<i16>,
+    pub(in crate::session) raw_formats: Vec<i16>,
     /// Break-glass sessions whose patients were bound.
-    pub(super) grants: Arc<glass::Grants>,
+    pub(in crate::session) grants: Arc<glass::Grants>,
     /// The server's name of the cursor or prepared statement that it makes.
-    pub(super) upstream: Option<String>,
+    pub(in crate::session) upstream: Option<String>,
     /// Whom the user could see when it was bound, for a cursor that may pass over rows.
-    pub(super) reach: Option<Arc<[String]>>,
+    pub(in crate::session) reach: Option<Arc<[String]>>,
 }
 
 impl Portal {
     /// The plan, when it is guarded.
-    pub(super) fn plan(&self) -> Option<&Arc<GuardedPlan>> {
+    pub(in crate::session) fn plan(&self) -> Option<&Arc<GuardedPlan>> {
         match &self.decided {
             Decided::Sent(statement) => statement.guarded(),
             Decided::Empty | Decided::Glass(_) => None,
@@ -104,7 +104,7 @@ impl Portal {
     }
 
     /// True when granted patients were bound into it.
-    pub(super) fn uses_grants(&self) -> bool {
+    pub(in crate::session) fn uses_grants(&self) -> bool {
         match &self.decided {
             Decided::Sent(statement) => statement.guarded().is_some_and(|p| p.grants_param.is_some()),
             Decided::Empty | Decided::Glass(_) => false,
@@ -112,19 +112,19 @@ impl Portal {
     }
 
     /// True for a call answered here.
-    pub(super) fn is_glass(&self) -> bool {
+    pub(in crate::session) fn is_glass(&self) -> bool {
         matches!(self.decided, Decided::Glass(_))
     }
 }
 
 /// Both tables. The unnamed ones have the empty name.
 #[derive(Debug, Default)]
-pub(super) struct Statements {
+pub(in crate::session) struct Statements {
     /// Prepared statements by name.
-    pub(super) prepared: HashMap<String, Prepared>,
+    pub(in crate::session) prepared: HashMap<String, Prepared>,
     /// Portals by name.
-    pub(super) portals: HashMap<String, Portal>,
+    pub(in crate::session) portals: HashMap<String, Portal>,
     /// The portal whose Bind made the present transaction fail: the server keeps its name until the
     /// transaction ends, and answers what is asked of it as it does everything then.
-    pub(super) failed_portal: Option<String>,
+    pub(in crate::session) failed_portal: Option<String>,
 }

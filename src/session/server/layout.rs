@@ -28,24 +28,24 @@ struct Column {
 
 /// The columns of one reply.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Layout {
+pub(in crate::session) struct Layout {
     columns: Vec<Column>,
     hidden: usize,
 }
 
 /// What one row says to the ledger.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Witness {
+pub(in crate::session) struct Witness {
     /// Patient keys.
-    pub(super) keys: Vec<String>,
+    pub(in crate::session) keys: Vec<String>,
     /// False for a row that carries witnesses only and is not shown.
-    pub(super) visible: bool,
+    pub(in crate::session) visible: bool,
 }
 
 /// A message that is not what the protocol says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("malformed message from the server: {0}")]
-pub(super) struct Malformed(pub(super) &'static str);
+pub(in crate::session) struct Malformed(pub(in crate::session) &'static str);
 
 /// Reads big-endian integers and slices off a body; every step is checked.
 struct Cursor<'a>(&'a [u8]);
@@ -96,7 +96,7 @@ fn carries(name: &[u8]) -> Option<Carries> {
 
 impl Layout {
     /// Reads a RowDescription body and returns the layout and the body without hidden columns.
-    pub(super) fn split(body: &[u8]) -> Result<(Layout, BytesMut), Malformed> {
+    pub(in crate::session) fn split(body: &[u8]) -> Result<(Layout, BytesMut), Malformed> {
         let mut at = Cursor(body);
         let count = at.int16()?;
         let mut layout = Layout::default();
@@ -123,17 +123,17 @@ impl Layout {
     }
 
     /// All columns.
-    pub(super) fn len(&self) -> usize {
+    pub(in crate::session) fn len(&self) -> usize {
         self.columns.len()
     }
 
     /// True for a column of ours.
-    pub(super) fn is_hidden(&self, column: usize) -> bool {
+    pub(in crate::session) fn is_hidden(&self, column: usize) -> bool {
         self.columns.get(column).is_some_and(|c| c.carries.is_some())
     }
 
     /// Reads the value of a hidden column.
-    pub(super) fn take_value(
+    pub(in crate::session) fn take_value(
         &self,
         column: usize,
         value: Option<&[u8]>,
@@ -152,14 +152,14 @@ impl Layout {
     }
 
     /// Columns of the client's own.
-    pub(super) fn visible(&self) -> usize {
+    pub(in crate::session) fn visible(&self) -> usize {
         self.columns.len() - self.hidden
     }
 
     /// The result format codes for the whole row, from those the client gave for its own columns:
     /// none, one for all, or one each. Hidden columns are always text. `None` when the count fits
     /// neither.
-    pub(super) fn result_formats(&self, client: &[i16]) -> Option<Vec<i16>> {
+    pub(in crate::session) fn result_formats(&self, client: &[i16]) -> Option<Vec<i16>> {
         if self.hidden == 0 {
             return Some(client.to_vec());
         }
@@ -187,7 +187,7 @@ impl Layout {
     }
 
     /// The same layout with the formats a Bind asked for.
-    pub(super) fn with_formats(&self, formats: &[i16]) -> Layout {
+    pub(in crate::session) fn with_formats(&self, formats: &[i16]) -> Layout {
         let mut layout = self.clone();
         for (i, column) in layout.columns.iter_mut().enumerate() {
             column.binary = match formats {
@@ -201,7 +201,7 @@ impl Layout {
 
     /// Reads the witnesses of a DataRow body and appends the row without them, as a whole message,
     /// to `out`, unless it is not to be shown.
-    pub(super) fn take_row(&self, body: &[u8], out: &mut BytesMut) -> Result<Witness, Malformed> {
+    pub(in crate::session) fn take_row(&self, body: &[u8], out: &mut BytesMut) -> Result<Witness, Malformed> {
         let mut at = Cursor(body);
         if usize::from(at.int16()?) != self.columns.len() {
             return Err(Malformed("row and description differ"));
@@ -240,7 +240,7 @@ const FIRST_NORMAL_OID: u32 = 16_384;
 /// type modifiers of the client's own text. A column whose type differs keeps what the server said of it: the
 /// values that follow are of that type. A whole row of a derived table is a record where the table's own is of its
 /// row type; both have the same forms, in text and in binary (rowtypes.c).
-pub(super) fn restored(shown: BytesMut, origin: &Origin) -> Result<BytesMut, Malformed> {
+pub(in crate::session) fn restored(shown: BytesMut, origin: &Origin) -> Result<BytesMut, Malformed> {
     let mut at = Cursor(&shown);
     let count = at.int16()?;
     if usize::from(count) != origin.columns.len() {

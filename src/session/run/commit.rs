@@ -4,21 +4,21 @@
 
 use std::sync::Arc;
 
-use super::backend::unexpected;
-use super::ops::Op;
-use super::outbox::RunId;
-use super::peer::Stream;
-use super::run::Mode;
-use super::{Ended, Session};
 use crate::ledger::Priority;
 use crate::ledger::record::Outcome;
+use crate::session::peer::Stream;
+use crate::session::run::Mode;
+use crate::session::run::ops::Op;
+use crate::session::server::outbox::RunId;
+use crate::session::server::unexpected;
+use crate::session::{Ended, Session};
 use crate::sql::objects::Wrap;
 use crate::sql::{Footprint, GuardedPlan, Lineage, StatementKind, Strategy, effects};
 use crate::wire::frame::Frame;
 use crate::wire::message::{Report, ServerTag, Status};
 
 /// Adds a statement to what a transaction ends with, as one plan.
-pub(super) fn join(
+pub(in crate::session) fn join(
     all: &mut Option<GuardedPlan>,
     filtered: bool,
     grants_param: Option<u16>,
@@ -61,7 +61,7 @@ pub(super) fn join(
 
 impl<C: Stream, S: Stream> Session<C, S> {
     /// A run that was answered may have left something to be checked at the end of its transaction.
-    pub(super) fn note_written(&mut self, id: RunId) {
+    pub(in crate::session) fn note_written(&mut self, id: RunId) {
         let Some(run) = self.runs.get(&id).filter(|run| run.writes()) else { return };
         let mut all = self.written.take().map(|plan| *plan);
         match &run.mode {
@@ -74,7 +74,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
 
     /// True when what the server says now can come from a deferred constraint or trigger, or from no statement that is
     /// known. What is guarded has rules of its own.
-    pub(super) fn deferred_may_speak(&self) -> bool {
+    pub(in crate::session) fn deferred_may_speak(&self) -> bool {
         let (id, simple) = match self.ops.head() {
             Some(Op::Query { run }) => (run, true),
             Some(Op::Execute { run }) => (run, false),
@@ -97,9 +97,9 @@ impl<C: Stream, S: Stream> Session<C, S> {
     }
 
     /// The server's words for a restricted user, where they can be of a deferred constraint or trigger.
-    pub(super) fn in_quiet_words(&self, report: &Report) -> Option<Frame> {
+    pub(in crate::session) fn in_quiet_words(&self, report: &Report) -> Option<Frame> {
         let quiet = self.role.is_restricted() && self.deferred_may_speak();
-        quiet.then(|| Frame::from_raw(super::report::deferred_error(report))).flatten()
+        quiet.then(|| Frame::from_raw(crate::session::server::report::deferred_error(report))).flatten()
     }
 
     /// What failed at the end of the transaction.
@@ -112,7 +112,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
     }
 
     /// A statement failed that can have ended the transaction: its record names whose rows may have decided.
-    pub(super) fn charge_with_written(&mut self) {
+    pub(in crate::session) fn charge_with_written(&mut self) {
         let Some(Op::Query { run } | Op::Execute { run }) = self.ops.head() else { return };
         let id = *run;
         let Some(plan) = self.failed_end().filter(|_| self.deferred_may_speak()) else { return };
@@ -125,7 +125,11 @@ impl<C: Stream, S: Stream> Session<C, S> {
 
     /// An error at the end of a transaction that no statement ended. False when nothing protected was written in it
     /// and no guarded cursor WITH HOLD ran to its end.
-    pub(super) async fn end_failed(&mut self, report: &Report, frame: &Frame) -> Result<bool, Ended> {
+    pub(in crate::session) async fn end_failed(
+        &mut self,
+        report: &Report,
+        frame: &Frame,
+    ) -> Result<bool, Ended> {
         if let Some(held) = &self.held {
             let id = held.id();
             Box::pin(self.fail_run(id, report, frame)).await?;
@@ -137,7 +141,8 @@ impl<C: Stream, S: Stream> Session<C, S> {
         };
         let Some(plan) = self.failed_end() else { return Ok(false) };
         let restricted = self.role.is_restricted();
-        let error = if restricted { super::report::deferred_error(report) } else { frame.raw() };
+        let error =
+            if restricted { crate::session::server::report::deferred_error(report) } else { frame.raw() };
         let filtered = plan.filtered;
         let id = self.new_run(vec![text.into()], Mode::Guarded(Arc::new(plan)), Vec::new());
         let Some(mut run) = self.runs.remove(&id) else { return Err(unexpected(ServerTag::ErrorResponse)) };

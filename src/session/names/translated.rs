@@ -3,22 +3,22 @@
 
 use std::sync::Arc;
 
-use super::extended::{parameters_of, statement_named};
-use super::objects::{Cursor, Passed};
-use super::ops::Op;
-use super::outbox::RunId;
-use super::peer::Stream;
-use super::run::Mode;
-use super::statements::{Decided, Prepared};
-use super::translate::{Translated, no_longer};
-use super::{Ended, Session};
+use crate::session::client::extended::{parameters_of, statement_named};
+use crate::session::names::objects::{Cursor, Passed};
+use crate::session::names::statements::{Decided, Prepared};
+use crate::session::names::translate::{Translated, no_longer};
+use crate::session::peer::Stream;
+use crate::session::run::Mode;
+use crate::session::run::ops::Op;
+use crate::session::server::outbox::RunId;
+use crate::session::{Ended, Session};
 use crate::sql::objects::{self, Fetch, Object, Wrap};
 use crate::sql::{GuardedPlan, Strategy};
 use crate::wire::message::{Bind, Execute, Parse, Target, TargetKind};
 
 impl<C: Stream, S: Stream> Session<C, S> {
     /// Sends a client's Bind of a statement that goes to the server as another.
-    pub(super) async fn bind_translated(
+    pub(in crate::session) async fn bind_translated(
         &mut self,
         mut bind: Bind,
         prepared: &Prepared,
@@ -109,7 +109,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
     }
 
     /// What a translated statement about to be sent tells beyond its text.
-    pub(super) fn note_translated(&mut self, translated: &Translated, run: RunId) {
+    pub(in crate::session) fn note_translated(&mut self, translated: &Translated, run: RunId) {
         if let Some(upstream) = &translated.upstream
             && let Some(cursor) = self.objects.upstream_cursor(upstream)
         {
@@ -121,7 +121,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
     }
 
     /// The plan and name on the server of a guarded SQL cursor that the client calls by protocol.
-    pub(super) fn cursor_portal(&self, name: &str) -> Option<(Arc<GuardedPlan>, String)> {
+    pub(in crate::session) fn cursor_portal(&self, name: &str) -> Option<(Arc<GuardedPlan>, String)> {
         let cursor = self.objects.cursors.get(name)?;
         let plan = cursor.holds.guarded()?;
         let all = Fetch {
@@ -135,7 +135,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
 
     /// Describes what goes to the server as another statement: a guarded SQL cursor as a portal, or
     /// FETCH and EXECUTE of guarded ones. False when the client's message is the right one.
-    pub(super) async fn describe_object(&mut self, target: &Target) -> Result<bool, Ended> {
+    pub(in crate::session) async fn describe_object(&mut self, target: &Target) -> Result<bool, Ended> {
         if target.kind == TargetKind::Portal {
             if self.statements.portals.contains_key(&target.name) {
                 return Ok(false);
@@ -186,7 +186,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
     }
 
     /// A portal of the protocol that SQL reads on in, as a cursor: noted, so that what was read is known.
-    pub(super) fn portal_as_cursor(&mut self, name: &str) -> Option<Cursor> {
+    pub(in crate::session) fn portal_as_cursor(&mut self, name: &str) -> Option<Cursor> {
         let cursor = Cursor::of_portal(self.statements.portals.get(name)?)?;
         self.objects.cursors.insert(name.to_owned(), cursor.clone());
         Some(cursor)
@@ -194,7 +194,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
 
     /// A portal stopped at the client's row limit. A write or a FETCH ran to its end before its first row (pquery.c,
     /// `PortalRun`): there are rows that the client did not fetch and may never fetch, whose patients are told now.
-    pub(super) async fn note_unread_rows(&mut self, id: RunId) {
+    pub(in crate::session) async fn note_unread_rows(&mut self, id: RunId) {
         let Some(run) = self.runs.get(&id) else { return };
         let Some(plan) = run.plan().filter(|p| p.lineage.strategy != Strategy::Pinned) else { return };
         if !run.writes() && !matches!(plan.wrap, Wrap::Fetch(_)) {
@@ -210,7 +210,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
     }
 
     /// Execute of a guarded SQL cursor by its name as a portal.
-    pub(super) async fn execute_cursor(
+    pub(in crate::session) async fn execute_cursor(
         &mut self,
         execute: &Execute,
         plan: Arc<GuardedPlan>,
@@ -231,7 +231,9 @@ impl<C: Stream, S: Stream> Session<C, S> {
             return self.refuse_extended(&text, &no_longer()).await;
         }
         if let Err(error) = self.world.ledger_healthy() {
-            return self.refuse_extended(&text, &super::report::ledger_refusal(&error)).await;
+            return self
+                .refuse_extended(&text, &crate::session::server::report::ledger_refusal(&error))
+                .await;
         }
         let target = Target { kind: TargetKind::Portal, name: upstream.clone() };
         let op = Op::Describe { shown: false, plan: Some(Arc::clone(&plan)), statement: None, run: None };

@@ -1,29 +1,32 @@
 //! From an accepted socket to a running session: who it is, which role, the server connection as the
 //! same user, and the records of all that. Not here: the handshake itself (`wire`).
 
+pub mod entry;
+pub mod userlist;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio::net::TcpStream;
 
-use super::Session;
-use super::alerts::Alerts;
-use super::entry::{Entry, Lookup, UpstreamAs};
-use super::idle::Idle;
-use super::ops::Ops;
-use super::outbox::Outbox;
-use super::own_names::OwnNames;
-use super::peer::{Out, Peer, Stream};
-use super::run::Identity;
-use super::runs::Runs;
-use super::statements::Statements;
-use super::world::{CancelTarget, Phase, World};
 use crate::catalog::Namespace;
 use crate::glass::{ConnectionId, Grants, NoticesSeen};
 use crate::ledger::Priority;
 use crate::ledger::record::{Body, ConnectionEvent, From, Observed, ObservedVerdict, Tls, Who};
 use crate::policy::{GlsCode, Place, Role, Variant};
+use crate::session::Session;
+use crate::session::alerts::Alerts;
+use crate::session::idle::Idle;
+use crate::session::login::entry::{Entry, Lookup, UpstreamAs};
+use crate::session::names::own_names::OwnNames;
+use crate::session::names::statements::Statements;
+use crate::session::peer::{Out, Peer, Stream};
+use crate::session::run::Identity;
+use crate::session::run::ops::Ops;
+use crate::session::run::runs::Runs;
+use crate::session::server::outbox::Outbox;
+use crate::session::world::{CancelTarget, Phase, World};
 use crate::sql::planner::Context;
 use crate::wire::client::{self, AcceptError, AcceptSettings, Accepted, Login, Method};
 use crate::wire::frame::Limits;
@@ -34,10 +37,10 @@ use crate::wire::upstream::{self, Upstream, UpstreamError};
 
 /// Longest message of a client that is understood, bytes. A longer one is refused unread, COPY data apart:
 /// that goes through as it comes.
-pub(super) const CLIENT_LIMIT: u32 = 64 * 1024 * 1024;
+pub(in crate::session) const CLIENT_LIMIT: u32 = 64 * 1024 * 1024;
 
 /// Longest message taken from the server, bytes: the protocol's own limit.
-pub(super) const SERVER_LIMIT: u32 = 0x3fff_fff0;
+pub(in crate::session) const SERVER_LIMIT: u32 = 0x3fff_fff0;
 
 /// Serves one client from its first byte to its last. `admission` refuses it with a report (too many
 /// connections, shutting down) once it said who it is.
@@ -172,7 +175,7 @@ async fn open(world: &Arc<World>, entry: &Entry, mut login: Login) -> Result<(),
     let identity = Identity { who: Arc::new(who), from: Arc::new(from.clone()) };
     world.note(connection_record(ConnectionEvent::Open, &identity, None), Priority::Ordinary);
     let rules = world.rules();
-    let (role, watched) = super::observed::in_force(role);
+    let (role, watched) = crate::session::run::observed::in_force(role);
     let context = Context {
         role: Arc::clone(&role),
         policy: Arc::clone(&rules.policy),
@@ -252,29 +255,29 @@ fn reason(error: &UpstreamError) -> String {
 }
 
 /// What a session begins with.
-pub(super) struct Opening<C, S> {
-    pub(super) world: Arc<World>,
-    pub(super) client: Peer<C>,
-    pub(super) server: Peer<S>,
+pub(in crate::session) struct Opening<C, S> {
+    pub(in crate::session) world: Arc<World>,
+    pub(in crate::session) client: Peer<C>,
+    pub(in crate::session) server: Peer<S>,
     /// Messages of the server's login that the client is to see.
-    pub(super) notices: Vec<bytes::Bytes>,
-    pub(super) connection: ConnectionId,
-    pub(super) identity: Identity,
-    pub(super) target: CancelTarget,
+    pub(in crate::session) notices: Vec<bytes::Bytes>,
+    pub(in crate::session) connection: ConnectionId,
+    pub(in crate::session) identity: Identity,
+    pub(in crate::session) target: CancelTarget,
     /// Its namespace is asked from the server before anything is decided.
-    pub(super) context: Context,
+    pub(in crate::session) context: Context,
     /// `client_encoding` and `standard_conforming_strings` as the server reported them.
-    pub(super) encoding: String,
-    pub(super) conforming_strings: bool,
+    pub(in crate::session) encoding: String,
+    pub(in crate::session) conforming_strings: bool,
     /// The role whose account it is logged in as upstream, if it is one.
-    pub(super) account_of: Option<Arc<str>>,
+    pub(in crate::session) account_of: Option<Arc<str>>,
     /// Where the client is.
-    pub(super) place: Place,
+    pub(in crate::session) place: Place,
 }
 
 impl<C: Stream, S: Stream> Session<C, S> {
     /// A session that both sides have been welcomed to and that waits for its first statement.
-    pub(super) fn new(opening: Opening<C, S>) -> Self {
+    pub(in crate::session) fn new(opening: Opening<C, S>) -> Self {
         let Opening { world, client, server, connection, identity, target, context, .. } = opening;
         let has_hours = world.role_has_hours(&identity.who.principal);
         let shutdown = world.shutdown.subscribe();
@@ -289,7 +292,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
             next_run: 0,
             statements: Statements::default(),
             described_types: Vec::new(),
-            objects: super::objects::Objects::default(),
+            objects: crate::session::names::objects::Objects::default(),
             described_layout: None,
             connection,
             principal: identity.who.principal.clone(),
@@ -452,7 +455,7 @@ const STARTUP_SETTINGS: &[&str] = &[
 ];
 
 /// Refuses startup parameters that a restricted user could not SET either.
-pub(super) fn police(parameters: &BTreeMap<String, String>) -> Result<(), Report> {
+pub(in crate::session) fn police(parameters: &BTreeMap<String, String>) -> Result<(), Report> {
     let refuse = |name: &str| {
         Err(Report::fatal(
             "42501",

@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::comments;
-use super::ops::Op;
-use super::peer::Stream;
-use super::refusals::not_text;
-use super::run::Mode;
-use super::translate::Stop;
-use super::{Ended, Session, Slow};
+use crate::session::client::comments;
+use crate::session::client::refusals::not_text;
+use crate::session::names::translate::Stop;
+use crate::session::peer::Stream;
+use crate::session::run::Mode;
+use crate::session::run::ops::Op;
+use crate::session::{Ended, Session, Slow};
 use crate::sql::cache::Form;
 use crate::sql::objects::Object;
 use crate::sql::planner::PlannedStatement;
@@ -20,7 +20,7 @@ use crate::wire::frame::Frame;
 use crate::wire::message::{self, Bind, Execute, Status, Target, TargetKind};
 
 impl<C: Stream, S: Stream> Session<C, S> {
-    pub(super) async fn on_query(&mut self, frame: Frame) -> Result<(), Ended> {
+    pub(in crate::session) async fn on_query(&mut self, frame: Frame) -> Result<(), Ended> {
         // A simple query ends the unnamed statement, and one that runs something the unnamed portal.
         self.statements.prepared.remove("");
         let text: Arc<str> = match message::decode_query(frame.body()) {
@@ -44,7 +44,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
         if planned.statements.iter().any(|s| !matches!(s.verdict, Verdict::Verbatim))
             && let Err(error) = self.world.ledger_healthy()
         {
-            return self.refuse_simple(&text, &super::report::ledger_refusal(&error)).await;
+            return self.refuse_simple(&text, &crate::session::server::report::ledger_refusal(&error)).await;
         }
         for statement in &planned.statements {
             if !self.settle_names(statement).await? {
@@ -74,7 +74,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
         Ok(())
     }
 
-    pub(super) fn send_query_verbatim(
+    pub(in crate::session) fn send_query_verbatim(
         &mut self,
         frame: Frame,
         text: &Arc<str>,
@@ -103,7 +103,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
 
     /// A simple query with a guarded statement in it: sent as extended messages with one Sync, so that
     /// it stays one implicit transaction, and answered as a simple query is.
-    pub(super) async fn send_query_as_extended(
+    pub(in crate::session) async fn send_query_as_extended(
         &mut self,
         text: &Arc<str>,
         statements: &[Arc<PlannedStatement>],
@@ -119,7 +119,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
     }
 
     /// Goes on with a simple query that waited for the end of a COPY from the client, which failed.
-    pub(super) fn resume_query(&mut self) -> Slow<'_> {
+    pub(in crate::session) fn resume_query(&mut self) -> Slow<'_> {
         Box::pin(async {
             match self.rest.take_if(|_| !self.copying_in && self.ops.is_empty()) {
                 Some(rest) => self.send_rest(rest).await,
@@ -129,7 +129,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
     }
 
     /// Sends what is left of a simple query, up to a COPY that takes data from the client.
-    pub(super) async fn send_rest(&mut self, mut rest: Rest) -> Result<(), Ended> {
+    pub(in crate::session) async fn send_rest(&mut self, mut rest: Rest) -> Result<(), Ended> {
         let statements = rest.statements.clone();
         let whole = Arc::clone(&rest.whole);
         let before = comments::before(&whole, statements.iter().map(|s| &*s.text));
@@ -286,7 +286,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
 
     /// Before a Sync commits an exchange of several statements, one of which may be refused after the
     /// server has run it (GLS-201): waits for the answers, and lets the server fail too if it was.
-    pub(super) async fn settle_exchange(&mut self) -> Result<(), Ended> {
+    pub(in crate::session) async fn settle_exchange(&mut self) -> Result<(), Ended> {
         let several = std::mem::take(&mut self.exchange_runs) > 1;
         if std::mem::take(&mut self.exchange_blocks) && several {
             self.quiesce().await?;
@@ -299,7 +299,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
 
     /// Puts a message on its way and its op in the queue. A message that cannot be encoded (over the
     /// protocol's limit) is replaced by one that fails, so that both sides stay in step.
-    pub(super) fn send(&mut self, bytes: Result<Bytes, message::MessageError>, op: Op) {
+    pub(in crate::session) fn send(&mut self, bytes: Result<Bytes, message::MessageError>, op: Op) {
         match bytes {
             Ok(bytes) => {
                 self.to_server.push(&bytes);
@@ -307,7 +307,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
             }
             Err(e) => {
                 tracing::warn!(error = %e, "message could not be encoded");
-                self.poison(super::report::refusal(&not_text(&e), None).error_response());
+                self.poison(crate::session::server::report::refusal(&not_text(&e), None).error_response());
             }
         }
     }
@@ -315,7 +315,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
 
 /// A simple query that is sent in parts.
 #[derive(Debug)]
-pub(super) struct Rest {
+pub(in crate::session) struct Rest {
     /// The client's text.
     whole: Arc<str>,
     statements: Vec<Arc<PlannedStatement>>,

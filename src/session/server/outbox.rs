@@ -14,7 +14,7 @@ use crate::ledger::{LedgerError, Receipt};
 use crate::wire::frame::Stretch;
 
 /// Identifies the run (one execution of a statement) a window belongs to.
-pub(super) type RunId = u64;
+pub(in crate::session) type RunId = u64;
 
 /// One thing in the queue.
 #[derive(Debug)]
@@ -27,18 +27,18 @@ enum Held {
 
 /// A window whose record could not be made durable.
 #[derive(Debug)]
-pub(super) struct GateFailure {
+pub(in crate::session) struct GateFailure {
     /// The run whose rows stay back.
-    pub(super) run: RunId,
+    pub(in crate::session) run: RunId,
     /// True when the statement changed something on the server.
-    pub(super) writes: bool,
+    pub(in crate::session) writes: bool,
     /// Why.
-    pub(super) error: LedgerError,
+    pub(in crate::session) error: LedgerError,
 }
 
 /// The queue towards one client.
 #[derive(Debug, Default)]
-pub(super) struct Outbox {
+pub(in crate::session) struct Outbox {
     ready: BytesMut,
     held: VecDeque<Held>,
     held_bytes: usize,
@@ -59,7 +59,7 @@ enum Open {
 
 impl Outbox {
     /// Queues whole messages that need no record.
-    pub(super) fn push(&mut self, bytes: &[u8]) {
+    pub(in crate::session) fn push(&mut self, bytes: &[u8]) {
         match &mut self.open {
             Open::No | Open::Swallowing => self.queue(bytes),
             Open::Passing { after } => after.extend_from_slice(bytes),
@@ -67,7 +67,7 @@ impl Outbox {
     }
 
     /// Queues frames of the server as they come, a long one in parts; `swallow` those that begin now.
-    pub(super) fn relay(&mut self, stretch: Stretch, swallow: bool) {
+    pub(in crate::session) fn relay(&mut self, stretch: Stretch, swallow: bool) {
         match stretch {
             Stretch::Whole { .. } if swallow => {}
             Stretch::Whole { bytes, .. } => self.queue(&bytes),
@@ -88,7 +88,7 @@ impl Outbox {
     }
 
     /// True when what was queued last ends inside a frame.
-    pub(super) fn inside_frame(&self) -> bool {
+    pub(in crate::session) fn inside_frame(&self) -> bool {
         matches!(self.open, Open::Passing { .. })
     }
 
@@ -110,34 +110,40 @@ impl Outbox {
     }
 
     /// Queues bytes that may leave only after `receipt` resolved.
-    pub(super) fn push_gated(&mut self, run: RunId, writes: bool, bytes: BytesMut, receipt: Receipt) {
+    pub(in crate::session) fn push_gated(
+        &mut self,
+        run: RunId,
+        writes: bool,
+        bytes: BytesMut,
+        receipt: Receipt,
+    ) {
         self.held_bytes += bytes.len();
         self.held.push_back(Held::Gated { run, writes, bytes, receipt });
     }
 
     /// Bytes waiting for a record or behind one that does.
-    pub(super) fn held_bytes(&self) -> usize {
+    pub(in crate::session) fn held_bytes(&self) -> usize {
         self.held_bytes
     }
 
     /// Bytes that may be written now.
-    pub(super) fn ready(&self) -> &[u8] {
+    pub(in crate::session) fn ready(&self) -> &[u8] {
         &self.ready
     }
 
     /// Takes `n` written bytes off the front of [`Outbox::ready`].
-    pub(super) fn advance(&mut self, n: usize) {
+    pub(in crate::session) fn advance(&mut self, n: usize) {
         self.ready.advance(n);
     }
 
     /// True when nothing is queued at all.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(in crate::session) fn is_empty(&self) -> bool {
         self.ready.is_empty() && self.held.is_empty()
     }
 
     /// Drops the windows of `run` that have not been released. Their records stand: over-reporting
     /// is safe.
-    pub(super) fn revoke(&mut self, run: RunId) {
+    pub(in crate::session) fn revoke(&mut self, run: RunId) {
         for held in &mut self.held {
             if let Held::Gated { run: r, bytes, .. } = held
                 && *r == run
@@ -151,7 +157,7 @@ impl Outbox {
     /// Moves what may go from the queue to [`Outbox::ready`]. `Ready(Ok(()))` when something
     /// moved, `Pending` when the head still waits (the waker is registered) or nothing is held,
     /// `Ready(Err)` when the head's record failed: that window is dropped.
-    pub(super) fn settle(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), GateFailure>> {
+    pub(in crate::session) fn settle(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), GateFailure>> {
         let mut moved = false;
         loop {
             match self.held.front_mut() {
@@ -185,7 +191,7 @@ impl Outbox {
     /// exchange: everything held up to the next ReadyForQuery, but for what can come at any time
     /// (notifications, parameter changes). Returns the transaction status that ReadyForQuery says, or
     /// `None` when it is not held yet and later replies are still to be swallowed.
-    pub(super) fn replace_exchange(&mut self, error: &[u8]) -> Option<u8> {
+    pub(in crate::session) fn replace_exchange(&mut self, error: &[u8]) -> Option<u8> {
         self.ready.extend_from_slice(error);
         while let Some(held) = self.held.pop_front() {
             let (bytes, free) = match held {

@@ -5,18 +5,18 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 
-use super::backend::unexpected;
-use super::layout::Layout;
-use super::ops::Op;
-use super::peer::Stream;
-use super::statements::Prepared;
-use super::{Ended, Session};
+use crate::session::names::statements::Prepared;
+use crate::session::peer::Stream;
+use crate::session::run::ops::Op;
+use crate::session::server::layout::Layout;
+use crate::session::server::unexpected;
+use crate::session::{Ended, Session};
 use crate::sql::{ColumnOrigin, GuardedPlan, Origin};
 use crate::wire::frame::Frame;
 use crate::wire::message::{self, ServerTag};
 
 impl<C: Stream, S: Stream> Session<C, S> {
-    pub(super) fn on_description(&mut self, frame: Frame, tag: ServerTag) -> Result<(), Ended> {
+    pub(in crate::session) fn on_description(&mut self, frame: Frame, tag: ServerTag) -> Result<(), Ended> {
         match self.ops.head() {
             Some(Op::Query { .. }) => {
                 never_ours(&frame)?;
@@ -66,7 +66,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
         } else {
             let (layout, mut body) = Layout::split(frame.body())?;
             if let Some(origin) = plan.origin.get() {
-                body = super::layout::restored(body, origin)?;
+                body = crate::session::server::layout::restored(body, origin)?;
             }
             visible = Some(body);
             layout
@@ -105,7 +105,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
         Ok(())
     }
 
-    pub(super) fn on_parameters(&mut self, frame: Frame) -> Result<(), Ended> {
+    pub(in crate::session) fn on_parameters(&mut self, frame: Frame) -> Result<(), Ended> {
         if matches!(self.ops.head(), Some(Op::Origin { .. })) {
             return Ok(());
         }
@@ -133,7 +133,11 @@ impl<C: Stream, S: Stream> Session<C, S> {
 
     /// The statement of this name if it still is the one that was described: in a pipeline the name
     /// may belong to another one by now, whose hidden columns stand elsewhere.
-    pub(super) fn described(&mut self, name: Option<&str>, plan: &Arc<GuardedPlan>) -> Option<&mut Prepared> {
+    pub(in crate::session) fn described(
+        &mut self,
+        name: Option<&str>,
+        plan: &Arc<GuardedPlan>,
+    ) -> Option<&mut Prepared> {
         let prepared = self.statements.prepared.get_mut(name?)?;
         prepared.guarded().is_some_and(|p| Arc::ptr_eq(p, plan)).then_some(prepared)
     }

@@ -1,17 +1,25 @@
 //! The client's messages, dispatched: `simple` and `extended` handle those that carry statements.
 
-use super::login::CLIENT_LIMIT;
-use super::ops::Op;
-use super::peer::Stream;
-use super::{Ended, Session};
+pub(in crate::session) mod calls;
+pub(in crate::session) mod comments;
+pub(in crate::session) mod extended;
+pub(in crate::session) mod fastpath;
+pub(in crate::session) mod parse;
+pub(in crate::session) mod refusals;
+pub(in crate::session) mod simple;
+
 use crate::policy::{GlsCode, Refusal};
+use crate::session::login::CLIENT_LIMIT;
+use crate::session::peer::Stream;
+use crate::session::run::ops::Op;
+use crate::session::{Ended, Session};
 use crate::wire::frame::Frame;
 use crate::wire::message::ClientTag;
 
 impl<C: Stream, S: Stream> Session<C, S> {
     /// Passes on COPY data that nothing has to look into, without waiting for whole messages. False when
     /// something else comes next.
-    pub(super) fn relay_copy_data(&mut self) -> Result<bool, Ended> {
+    pub(in crate::session) fn relay_copy_data(&mut self) -> Result<bool, Ended> {
         if self.oversized.is_some() {
             return Ok(false);
         }
@@ -29,7 +37,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
     }
 
     /// A message over the limit came to its end, unread.
-    pub(super) async fn refuse_oversized(&mut self) -> Result<(), Ended> {
+    pub(in crate::session) async fn refuse_oversized(&mut self) -> Result<(), Ended> {
         let Some(header) = self.oversized.take() else { return Ok(()) };
         let Some(tag) = ClientTag::of(header.tag) else {
             return Err(Ended::Protocol(format!("invalid frontend message type {}", header.tag)));
@@ -72,7 +80,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
     }
 
     /// Handles one message of the client.
-    pub(super) async fn on_client(&mut self, frame: Frame) -> Result<(), Ended> {
+    pub(in crate::session) async fn on_client(&mut self, frame: Frame) -> Result<(), Ended> {
         let Some(tag) = ClientTag::of(frame.tag()) else {
             // What came before it is answered.
             self.hung_up = Some(Ended::Protocol(format!("invalid frontend message type {}", frame.tag())));

@@ -2,6 +2,12 @@
 //! runs as, what its rows said, and the ledger records that follow from it. Sans-IO: it makes record
 //! bodies; the session appends them and holds the rows back.
 
+pub(in crate::session) mod commit;
+pub(in crate::session) mod ending;
+pub(in crate::session) mod observed;
+pub(in crate::session) mod ops;
+pub(in crate::session) mod runs;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,24 +15,24 @@ use std::time::{Duration, Instant};
 use bytes::{Bytes, BytesMut};
 use sha2::{Digest, Sha256};
 
-use super::copy::CopyRun;
-use super::layout::Layout;
-use super::objects::Passed;
-use super::observed::Watch;
-use super::outbox::RunId;
 use crate::glass::Grants;
 use crate::ledger::record::{Body, Disclosure, End, EventId, From, Intent, Outcome, What, Who};
 use crate::policy::{GlsCode, KeyType};
+use crate::session::copy::CopyRun;
+use crate::session::names::objects::Passed;
+use crate::session::run::observed::Watch;
+use crate::session::server::layout::Layout;
+use crate::session::server::outbox::RunId;
 use crate::sql::objects::Wrap;
 use crate::sql::{Footprint, GuardedPlan, PinValue, StatementKind, Strategy};
 use crate::wire::message::Report;
 
 /// Rows of one window, bytes, before its record is made durable and it leaves.
-pub(super) const WINDOW: usize = 128 * 1024;
+pub(in crate::session) const WINDOW: usize = 128 * 1024;
 
 /// How a run is treated.
 #[derive(Debug, Clone)]
-pub(super) enum Mode {
+pub(in crate::session) enum Mode {
     /// Nothing protected in it.
     Verbatim,
     /// Possibly every patient of these relations.
@@ -37,110 +43,110 @@ pub(super) enum Mode {
 
 /// Who runs it and from where: the same for every run of a session.
 #[derive(Debug, Clone)]
-pub(super) struct Identity {
-    pub(super) who: Arc<Who>,
-    pub(super) from: Arc<From>,
+pub(in crate::session) struct Identity {
+    pub(in crate::session) who: Arc<Who>,
+    pub(in crate::session) from: Arc<From>,
 }
 
 /// A patient the statement names, resolved as far as the text alone allows.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Sought {
+pub(in crate::session) struct Sought {
     /// Index into `Policy::identifiers`, or `None` for the key itself.
-    pub(super) identifier: Option<usize>,
+    pub(in crate::session) identifier: Option<usize>,
     /// The value as text; canonical when it is a key.
-    pub(super) value: String,
+    pub(in crate::session) value: String,
     /// The patient key an identifier was found to mean, once it was looked up.
-    pub(super) key: Option<String>,
+    pub(in crate::session) key: Option<String>,
     /// Whether the patient was found to be assigned or granted; `None` until it was looked up.
-    pub(super) inside: Option<bool>,
+    pub(in crate::session) inside: Option<bool>,
 }
 
 /// One execution.
 #[derive(Debug)]
-pub(super) struct Run {
-    pub(super) id: RunId,
+pub(in crate::session) struct Run {
+    pub(in crate::session) id: RunId,
     /// The statement id that links its records.
-    pub(super) statement: EventId,
-    pub(super) started: Instant,
+    pub(in crate::session) statement: EventId,
+    pub(in crate::session) started: Instant,
     /// Texts of the statements it consists of (several only for a verbatim simple query).
-    pub(super) texts: Vec<Arc<str>>,
-    pub(super) next_text: usize,
+    pub(in crate::session) texts: Vec<Arc<str>>,
+    pub(in crate::session) next_text: usize,
     /// The comments that stand before each in the client's message; fewer when the last have none.
-    pub(super) comments: Vec<Box<str>>,
-    pub(super) mode: Mode,
-    pub(super) parameters: Vec<Option<String>>,
+    pub(in crate::session) comments: Vec<Box<str>>,
+    pub(in crate::session) mode: Mode,
+    pub(in crate::session) parameters: Vec<Option<String>>,
     /// Where in the client's text the constants stand that were sent as parameters: characters, from 1.
-    pub(super) given: Vec<usize>,
-    pub(super) policy_version: Arc<str>,
-    pub(super) role: Arc<str>,
-    pub(super) grants: Arc<Grants>,
-    pub(super) sought: Vec<Sought>,
+    pub(in crate::session) given: Vec<usize>,
+    pub(in crate::session) policy_version: Arc<str>,
+    pub(in crate::session) role: Arc<str>,
+    pub(in crate::session) grants: Arc<Grants>,
+    pub(in crate::session) sought: Vec<Sought>,
     /// Patients whom it would give rows to.
-    pub(super) aims: Vec<String>,
-    pub(super) layout: Option<Arc<Layout>>,
+    pub(in crate::session) aims: Vec<String>,
+    pub(in crate::session) layout: Option<Arc<Layout>>,
     /// Result format codes as bound, for a layout that comes later.
-    pub(super) formats: Vec<i16>,
+    pub(in crate::session) formats: Vec<i16>,
     /// Messages that wait for this run's record.
-    pub(super) window: BytesMut,
+    pub(in crate::session) window: BytesMut,
     /// Keys not recorded yet.
     keys: BTreeSet<String>,
     /// True once any key was seen.
-    pub(super) found: bool,
-    pub(super) rows: u64,
+    pub(in crate::session) found: bool,
+    pub(in crate::session) rows: u64,
     /// Rows of the client's own statement, shown or (MOVE) not.
-    pub(super) moved: u64,
-    pub(super) bytes: u64,
+    pub(in crate::session) moved: u64,
+    pub(in crate::session) bytes: u64,
     /// True once `intent` was written: `disclosure` and `end` follow as records of their own.
-    pub(super) intent_written: bool,
+    pub(in crate::session) intent_written: bool,
     /// A write whose `intent` was written when it was sent; its record at the end is whole all the same.
-    pub(super) announced: bool,
+    pub(in crate::session) announced: bool,
     /// A write that may have been kept and whose reply did not come.
-    pub(super) unknown: bool,
+    pub(in crate::session) unknown: bool,
     /// Set when the authority it ran under ended: its rows stay back and its end becomes an error.
-    pub(super) revoked: Option<GlsCode>,
+    pub(in crate::session) revoked: Option<GlsCode>,
     /// It failed, or was refused after it had read, which can depend on rows that never came: it may be anyone's
     /// whom the user could see.
-    pub(super) by_rows: bool,
+    pub(in crate::session) by_rows: bool,
     /// Every patient the user could see, where an error makes that the set to record.
-    pub(super) reach: Option<Vec<String>>,
+    pub(in crate::session) reach: Option<Vec<String>>,
     /// What it knows of its COPY, when it is one.
-    pub(super) copy: CopyRun,
+    pub(in crate::session) copy: CopyRun,
     /// Rows went by whose patients could not be read.
-    pub(super) lost: bool,
+    pub(in crate::session) lost: bool,
     /// Whose rows it may have passed over without seeing them (a cursor that jumped, a write or a FETCH
     /// whose rows the client did not all take).
-    pub(super) passed: Option<Passed>,
+    pub(in crate::session) passed: Option<Passed>,
     /// Of an unattributed run: its disclosure is to be made durable before the first byte of its reply.
-    pub(super) gate_due: bool,
+    pub(in crate::session) gate_due: bool,
     /// It failed before it read anything.
-    pub(super) unread: bool,
+    pub(in crate::session) unread: bool,
     /// A statement of ours: only its error is shown.
-    pub(super) hidden: bool,
+    pub(in crate::session) hidden: bool,
     /// An error or an empty reply is all that may come of it.
-    pub(super) answers_nothing: bool,
+    pub(in crate::session) answers_nothing: bool,
     /// It runs to its end before the server describes its result: the description waits for what follows it.
-    pub(super) runs_first: bool,
+    pub(in crate::session) runs_first: bool,
     /// The client sent it in a simple query.
-    pub(super) simple: bool,
+    pub(in crate::session) simple: bool,
     /// A function call message, whose answer is no row.
-    pub(super) calls_function: bool,
+    pub(in crate::session) calls_function: bool,
     /// That description.
-    pub(super) description: Option<Bytes>,
+    pub(in crate::session) description: Option<Bytes>,
     /// What enforcing would have done with it, where that is only watched.
-    pub(super) watch: Option<Box<Watch>>,
+    pub(in crate::session) watch: Option<Box<Watch>>,
 }
 
 /// Under what authority a run was started.
 #[derive(Debug, Clone)]
-pub(super) struct Authority {
-    pub(super) policy_version: Arc<str>,
-    pub(super) role: Arc<str>,
-    pub(super) grants: Arc<Grants>,
+pub(in crate::session) struct Authority {
+    pub(in crate::session) policy_version: Arc<str>,
+    pub(in crate::session) role: Arc<str>,
+    pub(in crate::session) grants: Arc<Grants>,
 }
 
 impl Run {
     /// A run that was just asked for.
-    pub(super) fn new(
+    pub(in crate::session) fn new(
         id: RunId,
         statement: EventId,
         texts: Vec<Arc<str>>,
@@ -194,7 +200,7 @@ impl Run {
     }
 
     /// True when it can change something on the server.
-    pub(super) fn writes(&self) -> bool {
+    pub(in crate::session) fn writes(&self) -> bool {
         match &self.mode {
             Mode::Verbatim => false,
             Mode::Unattributed { .. } => true,
@@ -204,17 +210,17 @@ impl Run {
     }
 
     /// True when granted patients are bound into it.
-    pub(super) fn uses_grants(&self) -> bool {
+    pub(in crate::session) fn uses_grants(&self) -> bool {
         self.plan().is_some_and(|p| p.grants_param.is_some())
     }
 
     /// The same, or they would be if the policy were enforced.
-    pub(super) fn rests_on_grants(&self) -> bool {
+    pub(in crate::session) fn rests_on_grants(&self) -> bool {
         self.uses_grants() || self.watch.as_ref().is_some_and(|w| w.uses_grants())
     }
 
     /// The plan of a guarded run.
-    pub(super) fn plan(&self) -> Option<&Arc<GuardedPlan>> {
+    pub(in crate::session) fn plan(&self) -> Option<&Arc<GuardedPlan>> {
         match &self.mode {
             Mode::Guarded(plan) => Some(plan),
             Mode::Verbatim | Mode::Unattributed { .. } => None,
@@ -222,9 +228,12 @@ impl Run {
     }
 
     /// Takes one DataRow body of a guarded run into the window. Says whether the window is full.
-    pub(super) fn take_row(&mut self, body: &[u8]) -> Result<bool, super::layout::Malformed> {
+    pub(in crate::session) fn take_row(
+        &mut self,
+        body: &[u8],
+    ) -> Result<bool, crate::session::server::layout::Malformed> {
         let Some(layout) = self.layout.clone() else {
-            return Err(super::layout::Malformed("row before its description"));
+            return Err(crate::session::server::layout::Malformed("row before its description"));
         };
         let before = self.window.len();
         let witness = layout.take_row(body, &mut self.window)?;
@@ -241,7 +250,7 @@ impl Run {
     }
 
     /// Patients of rows that went by.
-    pub(super) fn take_keys(&mut self, keys: impl IntoIterator<Item = String>) {
+    pub(in crate::session) fn take_keys(&mut self, keys: impl IntoIterator<Item = String>) {
         match &mut self.watch {
             None => self.keys.extend(keys),
             Some(watch) => {
@@ -254,7 +263,7 @@ impl Run {
     }
 
     /// The keys of rows whose record is not written yet.
-    pub(super) fn pending_keys(&self) -> &BTreeSet<String> {
+    pub(in crate::session) fn pending_keys(&self) -> &BTreeSet<String> {
         &self.keys
     }
 
@@ -268,7 +277,7 @@ impl Run {
     }
 
     /// `Intent` of this run.
-    pub(super) fn intent(&self, identity: &Identity) -> Intent {
+    pub(in crate::session) fn intent(&self, identity: &Identity) -> Intent {
         let footprint = match &self.mode {
             Mode::Verbatim => Footprint::default(),
             Mode::Unattributed { footprint, .. } => footprint.clone(),
@@ -308,7 +317,7 @@ impl Run {
 
     /// The patients of the rows taken since the last call, as a disclosure; `None` for a run that
     /// reads nothing protected.
-    pub(super) fn disclosure(&mut self) -> Option<Disclosure> {
+    pub(in crate::session) fn disclosure(&mut self) -> Option<Disclosure> {
         match &self.mode {
             Mode::Verbatim => None,
             Mode::Unattributed { .. } if self.unread => None,
@@ -361,25 +370,25 @@ impl Run {
     }
 
     /// Notes an error of the server.
-    pub(super) fn failed_with(&mut self, report: &Report) {
-        let of_rows = super::report::depends_on_rows(report);
+    pub(in crate::session) fn failed_with(&mut self, report: &Report) {
+        let of_rows = crate::session::server::report::depends_on_rows(report);
         // What the statement names is all that it reads; a write can meet other rows with the same key, and those
         // that refer to it or that a trigger reads.
         let pinned = self.plan().is_some_and(|p| p.lineage.strategy == Strategy::Pinned);
-        let met = self.writes() && super::report::depends_on_others(report);
+        let met = self.writes() && crate::session::server::report::depends_on_others(report);
         self.by_rows = of_rows && (!pinned || met);
         self.watched_rows();
     }
 
     /// Notes that its reply did not come. A write that was sent outside a transaction block may be kept all the same.
-    pub(super) fn cut_off(&mut self) {
+    pub(in crate::session) fn cut_off(&mut self) {
         self.unknown = self.writes() && (self.announced || self.intent_written);
         let pinned = self.plan().is_some_and(|p| p.lineage.strategy == Strategy::Pinned);
         self.by_rows |= self.unknown && !pinned;
     }
 
     /// How it ended.
-    pub(super) fn end(&self, outcome: Outcome) -> End {
+    pub(in crate::session) fn end(&self, outcome: Outcome) -> End {
         End {
             rows: self.rows,
             bytes: self.bytes,
@@ -390,7 +399,7 @@ impl Run {
     }
 
     /// The body to append before an unattributed statement is sent.
-    pub(super) fn announce(&mut self, identity: &Identity) -> Body {
+    pub(in crate::session) fn announce(&mut self, identity: &Identity) -> Body {
         self.intent_written = true;
         self.gate_due = true;
         Body::Intent { statement: self.statement.clone(), intent: self.intent(identity) }
@@ -398,7 +407,7 @@ impl Run {
 
     /// The body to append before a guarded write is sent that nothing but its own end commits; `None` when it was
     /// appended, or when it is no such run.
-    pub(super) fn announce_write(&mut self, identity: &Identity) -> Option<Body> {
+    pub(in crate::session) fn announce_write(&mut self, identity: &Identity) -> Option<Body> {
         if self.announced || self.intent_written || self.hidden || self.plan().is_none() || !self.writes() {
             return None;
         }
@@ -407,14 +416,14 @@ impl Run {
     }
 
     /// The body to append when it was announced and the server skipped it, behind an error.
-    pub(super) fn skipped(&self) -> Option<Body> {
+    pub(in crate::session) fn skipped(&self) -> Option<Body> {
         let outcome = Outcome::Error { sqlstate: SKIPPED.to_owned() };
         let open = self.announced || self.intent_written;
         open.then(|| Body::End { statement: self.statement.clone(), end: self.end(outcome) })
     }
 
     /// The bodies to append when a window is full and the statement goes on. The last one gates it.
-    pub(super) fn window_records(&mut self, identity: &Identity) -> Vec<Body> {
+    pub(in crate::session) fn window_records(&mut self, identity: &Identity) -> Vec<Body> {
         let mut bodies = Vec::new();
         if !self.intent_written && !self.announced {
             bodies.push(Body::Intent { statement: self.statement.clone(), intent: self.intent(identity) });
@@ -428,7 +437,7 @@ impl Run {
 
     /// The bodies to append when the statement is over: one record for a result that fitted one
     /// window, otherwise its last disclosure and its end.
-    pub(super) fn final_records(&mut self, identity: &Identity, outcome: Outcome) -> Vec<Body> {
+    pub(in crate::session) fn final_records(&mut self, identity: &Identity, outcome: Outcome) -> Vec<Body> {
         let disclosure = self.disclosure();
         let end = self.end(outcome);
         let statement = self.statement.clone();
@@ -468,7 +477,7 @@ fn micros(d: Duration) -> u64 {
 /// True for the error of a statement that read nothing, whatever it is: a name in it does not exist, or its
 /// transaction failed before. One with a context comes from a function, which may have read before it. A relation
 /// or function that is missed where the text names it has a position; one that a row names (`::regclass`) has none.
-pub(super) fn never_read(report: &Report) -> bool {
+pub(in crate::session) fn never_read(report: &Report) -> bool {
     let at_once = match &*report.code() {
         "26000" | "34000" | "42703" | "25P01" | "25P02" => true,
         "42P01" | "42883" => report.field(b'P').is_some(),
@@ -479,7 +488,11 @@ pub(super) fn never_read(report: &Report) -> bool {
 
 /// What a statement's pins say, with parameters filled in. A value that is no key of the key type
 /// is kept as typed, so that the record shows what was asked for.
-pub(super) fn sought(plan: &GuardedPlan, parameters: &[Option<String>], key: KeyType) -> Vec<Sought> {
+pub(in crate::session) fn sought(
+    plan: &GuardedPlan,
+    parameters: &[Option<String>],
+    key: KeyType,
+) -> Vec<Sought> {
     plan.pins
         .iter()
         .filter_map(|pin| {
@@ -494,7 +507,11 @@ pub(super) fn sought(plan: &GuardedPlan, parameters: &[Option<String>], key: Key
 }
 
 /// The same of the patients whom a statement would give rows to.
-pub(super) fn aims(plan: &GuardedPlan, parameters: &[Option<String>], key: KeyType) -> Vec<String> {
+pub(in crate::session) fn aims(
+    plan: &GuardedPlan,
+    parameters: &[Option<String>],
+    key: KeyType,
+) -> Vec<String> {
     let given = plan.aims.iter().filter_map(|value| filled(value, parameters));
     given.map(|value| key.canonical(&value).unwrap_or(value)).collect()
 }
@@ -508,7 +525,11 @@ fn filled(value: &PinValue, parameters: &[Option<String>]) -> Option<String> {
 
 /// A bound parameter as text for the record: text as it is, binary integers and UUIDs decoded by the
 /// declared type, anything else as hexadecimal.
-pub(super) fn parameter_text(value: Option<&[u8]>, binary: bool, type_oid: u32) -> Option<String> {
+pub(in crate::session) fn parameter_text(
+    value: Option<&[u8]>,
+    binary: bool,
+    type_oid: u32,
+) -> Option<String> {
     let value = value?;
     if !binary {
         return Some(String::from_utf8_lossy(value).into_owned());

@@ -3,17 +3,17 @@
 
 use std::sync::Arc;
 
-use super::Session;
-use super::objects::Holds;
-use super::peer::Stream;
-use super::translate::{Outcome, Stop, Translated, plain, untold, verbatim};
 use crate::policy::{GlsCode, Refusal};
+use crate::session::Session;
+use crate::session::names::objects::Holds;
+use crate::session::names::translate::{Outcome, Stop, Translated, plain, untold, verbatim};
+use crate::session::peer::Stream;
 use crate::sql::planner::PlannedStatement;
 use crate::sql::{Verdict, object_names};
 
 impl<C: Stream, S: Stream> Session<C, S> {
     /// EXECUTE of, or around, a statement that was not seen to be prepared.
-    pub(super) fn unknown_statement(
+    pub(in crate::session) fn unknown_statement(
         &mut self,
         statement: &Arc<PlannedStatement>,
         name: &str,
@@ -29,7 +29,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
 
     /// EXPLAIN or CREATE TABLE AS of an EXECUTE. What it says or makes is the client's own text's, which the server
     /// knows under another name then: for roles that see everyone.
-    pub(super) async fn around(
+    pub(in crate::session) async fn around(
         &mut self,
         statement: &Arc<PlannedStatement>,
         name: &str,
@@ -72,7 +72,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
     }
 
     /// A change of rows that cursors stand on, which the server knows by other names.
-    pub(super) fn current_of(
+    pub(in crate::session) fn current_of(
         &mut self,
         statement: &Arc<PlannedStatement>,
         names: &[String],
