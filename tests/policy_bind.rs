@@ -215,6 +215,13 @@ fn facts() -> Facts {
             key(ASSIGNED, &["user_name", "patient_id"]),
         ]
         .into(),
+        foreign_keys: vec![ForeignKey {
+            from: RESULT,
+            columns: vec!["order_id".to_owned()],
+            to: ORDER,
+            references: vec!["order_id".to_owned()],
+            actions: ['a', 'a'],
+        }],
         roles: ["nurse", "dba", "bill_amy"].map(str::to_owned).into(),
         password_encryption: "scram-sha-256".to_owned(),
         assignment_rows: Some(true),

@@ -76,6 +76,19 @@ SELECT c.oid, pg_catalog.pg_get_viewdef(c.oid),
  WHERE c.relkind = 'v' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
    AND (c.oid = $1 OR $1 = 0)";
 
+// A reference to a column stands there instead of one to its relation (dependency.c).
+const VIEW_READS: &str = "\
+SELECT DISTINCT r.ev_class, d.refobjid, a.attname::pg_catalog.text
+  FROM pg_catalog.pg_rewrite r
+  JOIN pg_catalog.pg_class v ON v.oid = r.ev_class
+  JOIN pg_catalog.pg_namespace n ON n.oid = v.relnamespace
+  JOIN pg_catalog.pg_depend d
+    ON d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND d.objid = r.oid
+   AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid <> r.ev_class
+  LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid AND d.refobjsubid <> 0
+ WHERE r.rulename = '_RETURN' AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'
+ ORDER BY 1, 2, 3";
+
 /// `r`: types of arguments that a row can be passed as without a cast in the text: composite ones, `record`, `any`,
 /// `anyelement`, `anynonarray`, `anycompatible`, `anycompatiblenonarray` (`pg_type.dat`), what a composite type is
 /// cast to implicitly, and domains over these.
@@ -270,6 +283,7 @@ async fn read(client: &Client, epoch: u64) -> Result<Catalog, CatalogError> {
             .await?,
         views,
         views_missing,
+        view_reads: view_reads(client).await?,
         foreign_keys: super::facts::foreign_keys(client, true).await?,
         server_version,
         relations,
@@ -289,6 +303,16 @@ async fn read(client: &Client, epoch: u64) -> Result<Catalog, CatalogError> {
 const VIEW_LOCK: &str = "SET lock_timeout = '50ms'";
 /// After so many waits in vain the rest is left out.
 const WAITS: usize = 10;
+
+async fn view_reads(client: &Client) -> Result<HashMap<Oid, Vec<(Oid, Option<String>)>>, CatalogError> {
+    let mut found: HashMap<Oid, Vec<(Oid, Option<String>)>> = HashMap::new();
+    let all: Vec<(Oid, Oid, Option<String>)> =
+        rows(client, "views", VIEW_READS, &[], |r| Ok((r.try_get(0)?, r.try_get(1)?, r.try_get(2)?))).await?;
+    for (view, relation, column) in all {
+        found.entry(view).or_default().push((relation, column));
+    }
+    Ok(found)
+}
 
 /// The definitions of views, and whether some are missing because of another session's lock.
 async fn views(

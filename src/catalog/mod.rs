@@ -207,6 +207,9 @@ pub struct Catalog {
     pub views: HashMap<Oid, View>,
     /// True when some could not be asked for: another session holds a lock on what they read.
     pub views_missing: bool,
+    /// What views and materialized views are made of: relations, each with a column, or without one where the view
+    /// reads none of it (`count(*)`).
+    pub view_reads: HashMap<Oid, Vec<(Oid, Option<String>)>>,
     /// Foreign keys with an action; those that partitions inherit are left out.
     pub foreign_keys: Vec<ForeignKey>,
     /// Functions of the database's own that run without being named.

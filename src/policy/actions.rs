@@ -184,7 +184,7 @@ impl<'a> Follower<'a, '_> {
     ) -> Result<(), String> {
         let action = key.actions[usize::from(*cause != Change::Delete)];
         let name = || self.catalog.relation(key.from).map(|r| r.name.to_string()).unwrap_or_default();
-        let tells = self.bound.labels.contains(&key.from) || self.bound.assignments.contains(&key.from);
+        let tells = self.bound.tellers.contains(&key.from);
         let own = self.bound.tables.get(&to).and_then(|t| t.rule.own_key());
         if tells
             && *change == Change::Delete

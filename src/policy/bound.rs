@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::closed::{Closed, ClosedLabels};
+use super::links::Links;
 use super::preset::masks_on;
 use super::{KeyPath, Mask, Outside, OutsideMasks, Path, Policy, Role, Scope, Source, TableMasks, TableRule};
 use crate::catalog::{Catalog, Oid, QualifiedName, Relation};
@@ -93,12 +94,15 @@ pub struct BoundPolicy {
     /// Relations declared free of patients, by OID.
     pub reference: HashSet<Oid>,
     /// Columns whose value makes rows of *other* tables a patient's (the far end of a step that
-    /// reaches many), or a patient somebody's (what an assignment
-    /// source's query reads): a role that is filtered may not write them, or it would help itself to rows.
+    /// reaches many, or to a row that is somebody's in another way), or a patient somebody's (what an assignment
+    /// source reads, behind views, too), and those of views of them: a role that is filtered may not write them, or it
+    /// would help itself to rows.
     pub links: HashMap<Oid, BTreeSet<String>>,
-    /// Relations that `[[label]]` reads, their partitions and children: a role that is filtered takes no row out
-    /// of them, or it would take a label off.
+    /// Relations that `[[label]]` reads, their partitions and children, what a view among them is made of, and views of
+    /// them: a role that is filtered takes no row out of them, or it would take a label off.
     pub labels: HashSet<Oid>,
+    /// Relations whose rows say who is assigned to whom, or which labels patients have, behind views, too.
+    pub tellers: HashSet<Oid>,
     /// Relations that say who is assigned to whom, never readable by clients of restricted roles; those
     /// that a query of `[[assignment.source]]` reads may have a rule of their own.
     pub assignments: HashSet<Oid>,
@@ -136,6 +140,7 @@ impl BoundPolicy {
             reference: HashSet::new(),
             links: HashMap::new(),
             labels: HashSet::new(),
+            tellers: HashSet::new(),
             broken: HashSet::new(),
             presets: HashMap::new(),
             limited: HashMap::new(),
@@ -148,7 +153,8 @@ impl BoundPolicy {
             bound.bind_rule(&Arc::new(rule.clone()), catalog, previous);
         }
         bound.bind_children(catalog);
-        bound.bind_links(catalog);
+        let links = Links::of(&policy, &bound.tables, catalog);
+        (bound.links, bound.labels, bound.tellers) = (links.columns, links.labels, links.tellers);
         if let Some(previous) = previous.filter(|p| p.policy == policy) {
             bound.keep_broken(catalog, previous);
         }
@@ -275,61 +281,6 @@ impl BoundPolicy {
                 }
             }
         }
-    }
-
-    /// The columns that make other tables' rows somebody's, on the tables they are in and on the
-    /// partitions and children of those.
-    fn bind_links(&mut self, catalog: &Catalog) {
-        let mut links: HashMap<Oid, BTreeSet<String>> = HashMap::new();
-        for path in self.policy.tables.iter().flat_map(TableRule::paths) {
-            for (i, step) in path.steps.iter().enumerate() {
-                let Some(relation) = catalog.lookup(&step.table) else { continue };
-                // Rows of a protected table on the way are checked themselves.
-                if !step.many && self.tables.contains_key(&relation.oid) {
-                    continue;
-                }
-                let onward = path.steps.get(i + 1).map_or(&path.key, |s| &s.column);
-                let columns = links.entry(relation.oid).or_default();
-                columns.insert(step.references.clone());
-                // Its own key is checked with every row that is written.
-                let own = self.tables.get(&relation.oid).and_then(|t| t.rule.own_key());
-                if own != Some(onward) {
-                    columns.insert(onward.clone());
-                }
-            }
-        }
-        for labels in &self.policy.labels {
-            let Some(relation) = catalog.lookup(&labels.relation) else { continue };
-            self.labels.insert(relation.oid);
-            let columns = links.entry(relation.oid).or_default();
-            columns.insert(labels.column.clone());
-            // Its own key is checked with every row that is written.
-            if self.tables.get(&relation.oid).and_then(|t| t.rule.own_key()) != Some(&labels.patient) {
-                columns.insert(labels.patient.clone());
-            }
-        }
-        for source in self.policy.all_sources() {
-            let columns = source.columns();
-            for relation in source.relations().iter().filter_map(|name| catalog.lookup(name)) {
-                let read = relation.columns.iter().filter(|c| columns.contains(&c.name.as_str()));
-                links.entry(relation.oid).or_default().extend(read.map(|c| c.name.clone()));
-            }
-        }
-        let mut todo: Vec<Oid> = links.keys().copied().collect();
-        while let Some(parent) = todo.pop() {
-            let columns = links.get(&parent).cloned().unwrap_or_default();
-            for child in catalog.relations.values().filter(|r| r.parents.contains(&parent)) {
-                if self.labels.contains(&parent) {
-                    self.labels.insert(child.oid);
-                }
-                let known = links.entry(child.oid).or_default();
-                if !columns.is_subset(known) {
-                    known.extend(columns.iter().cloned());
-                    todo.push(child.oid);
-                }
-            }
-        }
-        self.links = links;
     }
 
     /// True for a column whose value makes rows of other tables somebody's.

@@ -13,7 +13,7 @@ pub(crate) use types::family as column_family;
 
 use std::collections::BTreeSet;
 
-use super::{BoundPolicy, KeyPath, Scope, TableRule};
+use super::{BoundPolicy, KeyPath, Scope, Step, TableRule};
 use crate::catalog::{Catalog, Column, Facts, Oid, QualifiedName, Relation, RelationKind};
 
 /// How bad a finding is.
@@ -138,6 +138,7 @@ impl<'a> Lint<'a> {
     fn table(&mut self, rule: &TableRule) {
         let Some(relation) = self.catalog.lookup(&rule.name) else { return };
         rule.paths().for_each(|path| self.path(rule, path, relation));
+        self.other_ways(rule);
         let triggers = self.facts.triggers.get(&relation.oid).cloned().unwrap_or_default();
         if !triggers.is_empty() {
             let message = format!("triggers or rules: {}", triggers.join(", "));
@@ -147,12 +148,32 @@ impl<'a> Lint<'a> {
         }
     }
 
+    /// Tables on the way whose rows are somebody's in another way: what leads onward there is checked by nothing.
+    fn other_ways(&mut self, rule: &TableRule) {
+        let ways = rule.other_ways(&self.bound.tables, self.catalog);
+        let ways: Vec<(String, &QualifiedName)> =
+            ways.filter(|(step, _)| !step.many).map(|(s, t)| (s.references.clone(), &t.name)).collect();
+        for (references, name) in ways {
+            let columns = self.catalog.lookup(name).and_then(|r| self.bound.links.get(&r.oid));
+            let columns: Vec<&str> = columns.into_iter().flatten().map(String::as_str).collect();
+            let message = format!(
+                "its way leads over {name}.{references}, whose rows are somebody's in another way by their own entry"
+            );
+            let help = format!(
+                "let the way end as that of {name} does; until then roles that are filtered may not write {} there",
+                columns.join(", ")
+            );
+            self.push(Level::Warning, "other-way", &rule.name, message, help);
+        }
+    }
+
     fn path(&mut self, rule: &TableRule, path: &KeyPath, relation: &Relation) {
         let mut at = relation;
         for step in &path.steps {
             let Some(next) = self.catalog.lookup(&step.table) else { return };
             if let (Some(from), Some(to)) = (at.column(&step.column), next.column(&step.references)) {
                 self.step(rule, step.many, (at, from), (next, to));
+                self.orphans(step, at, next);
             }
             if self.bound.reference.contains(&next.oid) {
                 let message =
@@ -166,6 +187,34 @@ impl<'a> Lint<'a> {
         if let Some(column) = at.column(&path.key) {
             self.key_column(&at.name, column);
         }
+    }
+
+    /// Rows that lead nowhere yet can be there, and whoever inserts what they lead to has them.
+    fn orphans(&mut self, step: &Step, from: &Relation, to: &Relation) {
+        let (kin, over) = (self.catalog.kin(from.oid), self.catalog.kin(to.oid));
+        let held = self.facts.foreign_keys.iter().any(|key| {
+            let pair = key.columns.iter().zip(&key.references);
+            kin.contains(&key.from)
+                && over.contains(&key.to)
+                && pair.into_iter().any(|(c, r)| *c == step.column && *r == step.references)
+        });
+        let is_table = matches!(to.kind, RelationKind::Table | RelationKind::PartitionedTable);
+        if step.many || held || !is_table {
+            return;
+        }
+        let message = format!(
+            "no foreign key holds {} to {}.{}: a row whose {} is not there yet is nobody's, and becomes that of \
+             whoever inserts it",
+            step.column, to.name, step.references, step.references
+        );
+        let help = format!(
+            "ALTER TABLE {} ADD FOREIGN KEY ({}) REFERENCES {} ({})",
+            from.name.to_sql(),
+            crate::catalog::quote_ident(&step.column),
+            to.name.to_sql(),
+            crate::catalog::quote_ident(&step.references)
+        );
+        self.push(Level::Note, "no-foreign-key", &from.name, message, help);
     }
 
     /// A step must reach at most one row unless it says otherwise, and its two columns must compare.

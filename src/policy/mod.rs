@@ -10,6 +10,7 @@ mod cells;
 mod closed;
 mod guard;
 mod hipaa;
+mod links;
 mod lint;
 mod mask;
 mod mode;

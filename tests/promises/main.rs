@@ -14,6 +14,7 @@ mod cursors_record;
 mod cut_off;
 mod early_errors;
 mod late_errors;
+mod links;
 mod merge;
 mod names;
 mod observe;

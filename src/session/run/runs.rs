@@ -85,8 +85,8 @@ mod tests {
 
     use proptest::prelude::*;
 
-    use crate::session::run::{Authority, Mode};
     use super::*;
+    use crate::session::run::{Authority, Mode};
 
     fn run(id: RunId) -> Box<Run> {
         let authority = Authority { policy_version: "".into(), role: "".into(), grants: Default::default() };
