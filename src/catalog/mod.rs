@@ -250,6 +250,21 @@ impl Catalog {
         self.relations.get(&oid)
     }
 
+    /// The built-in type that values of the column are compared, converted and printed as, as `format_type` spells it: its
+    /// own or, of a domain, the one behind it, which casts and operators go by (find_coercion_pathway, parse_coerce.c;
+    /// func_select_candidate, parse_func.c). None for other types, and for a domain that an operator of the database's
+    /// own takes itself.
+    pub fn acts_as<'a>(&self, column: &'a Column) -> Option<&'a str> {
+        if column.builtin_type {
+            return Some(&column.type_sql);
+        }
+        // Under an empty search path what is not built in has its schema.
+        let base = column.domain_base.as_deref().filter(|base| !base.contains('.'))?;
+        let domains = self.own_code.inside([column.type_oid]);
+        let takes = |o: &OwnOperator| o.operands().iter().any(|operand| domains.contains(operand));
+        (!self.own_code.operators.values().flatten().any(takes)).then_some(base)
+    }
+
     /// True when a function of this name, of the database's own, is or may be a condition. One of SQL the planner puts its
     /// text in place of.
     pub fn is_own_condition(&self, name: &str) -> bool {

@@ -420,7 +420,12 @@ fn ways(rule: &TableRule, relation: &Relation, catalog: &Catalog) -> Result<Opti
         let column = relation.column(name);
         let column =
             column.ok_or_else(|| format!("{}: {} has no column {name}", rule.name, relation.name))?;
-        let type_sql = tells_type(&column.type_sql).filter(|_| column.builtin_type).ok_or_else(|| {
+        // The guard compares with operators of pg_catalog, which take a domain for what is behind it.
+        let base = match &column.domain_base {
+            Some(base) => Some(base),
+            None => Some(&column.type_sql).filter(|_| column.builtin_type),
+        };
+        let type_sql = base.and_then(|base| tells_type(base)).ok_or_else(|| {
             format!("{}: column {name} of type {} cannot tell rows apart by text", rule.name, column.type_sql)
         })?;
         let fits =

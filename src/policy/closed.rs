@@ -387,13 +387,18 @@ fn tells(relation: &Relation, column: &str, catalog: &Catalog) -> Result<(), Str
 }
 
 fn has_total_text(column: &Column, catalog: &Catalog) -> bool {
-    if !column.builtin_type {
-        let bare = column.type_sql.rsplit('.').next().unwrap_or_default().trim_matches('"');
-        return column.domain_base.is_none() && catalog.foreign_types.get(bare) == Some(&'e');
+    // The text of a domain's value is that of the type behind it. What is not built in has its schema.
+    let (name, builtin) = match &column.domain_base {
+        Some(base) => (base.as_str(), !base.contains('.')),
+        None => (column.type_sql.as_str(), column.builtin_type),
+    };
+    if !builtin {
+        let bare = name.rsplit('.').next().unwrap_or_default().trim_matches('"');
+        return catalog.foreign_types.get(bare) == Some(&'e');
     }
-    let head = column.type_sql.split_once('(').map_or(column.type_sql.as_str(), |(head, _)| head);
+    let head = name.split_once('(').map_or(name, |(head, _)| head);
     let words = ["text", "character varying", "character", "smallint", "integer", "bigint", "boolean"];
-    !column.type_sql.ends_with("[]") && words.contains(&head)
+    !name.ends_with("[]") && words.contains(&head)
 }
 
 #[cfg(test)]

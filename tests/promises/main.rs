@@ -12,6 +12,7 @@ mod cursor_steps;
 mod cursors;
 mod cursors_record;
 mod cut_off;
+mod domains;
 mod early_errors;
 mod late_errors;
 mod links;

@@ -10,7 +10,7 @@ use pg_query::protobuf::{AExprKind, SqlValueFunctionOp, SubLinkType};
 use super::Checker;
 use super::moments::{moment, near_now, present, short_multiple};
 use super::total::{all_comparable, comparable, converts, like_pattern, may_mean, total_cast, unify};
-use super::types::{Block, Ty, of_type_name};
+use super::types::{Block, Ty, builtin, of_type_name};
 use crate::sql::functions::{SafeCall, safe_call};
 use crate::sql::tree::Node;
 
@@ -126,7 +126,10 @@ impl Checker<'_> {
         if matches!(arg.kind, "AConst" | "ParamRef") {
             return (to != Ty::Unknown).then_some(to);
         }
-        let from = self.safe(arg, block)?;
+        let from = match self.safe(arg, block)? {
+            Ty::Unknown => self.key_domain(arg, block).unwrap_or(Ty::Unknown),
+            from => from,
+        };
         // `double precision` has values for which `real` has no room.
         if from == Ty::Float && to == Ty::Float && !is_double(node.node("type_name")) {
             return None;
@@ -152,6 +155,19 @@ impl Checker<'_> {
         // A function of the database's own may do the conversion.
         let own = from != to && converts(&self.cx.context.catalog.own_code.converts, from, to);
         (!narrow && !own && total_cast(from, to)).then_some(to)
+    }
+
+    /// What is behind the domain of a patient key. Casts go by it also where an operator takes the domain itself.
+    fn key_domain(&self, column: &Node, block: &Block<'_>) -> Option<Ty> {
+        let names = column.names("fields");
+        let ([alias, name], "ColumnRef", 2) = (names.as_slice(), column.kind, column.list("fields").len())
+        else {
+            return None;
+        };
+        let oid = block.relation(alias)?;
+        self.table(oid).ok().filter(|t| t.rule.own_key() == Some(*name))?;
+        let column = self.cx.context.catalog.relation(oid)?.column(name)?;
+        column.domain_base.as_deref().map(builtin)
     }
 
     fn safe_case(&self, node: &Node, block: &Block<'_>) -> Option<Ty> {

@@ -84,8 +84,8 @@ pub(super) fn builtin(name: &str) -> Ty {
 /// The columns of a relation.
 pub(super) fn columns_of(relation: &Relation, catalog: &Catalog) -> Vec<(String, Ty)> {
     let ty = |c: &crate::catalog::Column| {
-        if c.builtin_type {
-            return builtin(&c.type_sql);
+        if let Some(name) = catalog.acts_as(c) {
+            return builtin(name);
         }
         let bare = c.type_sql.rsplit('.').next().unwrap_or_default().trim_matches('"');
         if catalog.foreign_types.get(bare) == Some(&'e') { Ty::Enum } else { Ty::Unknown }
@@ -162,6 +162,37 @@ impl Block<'_> {
             at = block.parent;
         }
         Ty::Unknown
+    }
+
+    /// The columns that `*` shows, or that `alias.*` does.
+    pub(super) fn star(&self, alias: Option<&str>) -> Columns {
+        let mut at = Some(self);
+        while let Some(block) = at {
+            let of: Vec<&Item> = block.items.iter().filter(|i| alias.is_none_or(|a| i.alias == a)).collect();
+            if !of.is_empty() {
+                return of
+                    .into_iter()
+                    .map(|i| i.columns.clone())
+                    .collect::<Option<Vec<_>>>()
+                    .map(|c| c.concat());
+            }
+            at = block.parent.filter(|_| alias.is_some());
+        }
+        None
+    }
+
+    /// The protected relation that `alias` stands for.
+    pub(super) fn relation(&self, alias: &str) -> Option<Oid> {
+        let mut at = Some(self);
+        while let Some(block) = at {
+            let mut found = block.items.iter().filter(|i| i.alias == alias);
+            match (found.next(), found.next()) {
+                (Some(item), None) => return item.oid,
+                (Some(_), Some(_)) => return None,
+                (None, _) => at = block.parent,
+            }
+        }
+        None
     }
 
     /// The protected relations visible under their aliases, innermost first.

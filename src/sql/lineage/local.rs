@@ -76,8 +76,8 @@ pub(crate) fn split_plain(
             && let Some(oid) = block.items.get(i)?.relation
         {
             let relation = input.catalog.relation(oid)?;
-            let column = relation.column(&name).filter(|c| c.builtin_type && compares(&c.type_sql))?;
-            return Some(Some(column.type_sql.clone()));
+            let ty = input.catalog.acts_as(relation.column(&name)?).filter(|ty| compares(ty))?;
+            return Some(Some(ty.to_owned()));
         }
         let unknown = || matches!(e, Expr::Identifier(_) | Expr::CompoundIdentifier(_));
         (matches!(e, Expr::Value(_)) || (input.fence.blocks() && unknown())).then_some(None)
@@ -246,15 +246,10 @@ impl Copier<'_, '_> {
     /// The same column over our alias: unmasked, of a built-in type.
     fn column(&self, expr: &Expr) -> Option<Expr> {
         let (item, name) = self.block.column(expr)?;
-        let column = self.o.relation.column(&name)?;
-        (item == self.i && self.o.clear(&name) && column.builtin_type && compares(&column.type_sql)).then(
-            || {
-                Expr::CompoundIdentifier(vec![
-                    Ident::with_quote('"', &self.alias),
-                    Ident::with_quote('"', name),
-                ])
-            },
-        )
+        let ty = self.input.catalog.acts_as(self.o.relation.column(&name)?)?;
+        (item == self.i && self.o.clear(&name) && compares(ty)).then(|| {
+            Expr::CompoundIdentifier(vec![Ident::with_quote('"', &self.alias), Ident::with_quote('"', name)])
+        })
     }
 
     /// A constant, or a parameter that stands nowhere else: a copy must not change what type the

@@ -107,16 +107,14 @@ impl Known {
 }
 
 /// True when `=` on this column means that both texts are the same key: a built-in type of the
-/// configured kind. (`char(n)` ignores trailing blanks; a domain may compare as it likes.)
+/// configured kind, or a domain over one. (`char(n)` ignores trailing blanks.)
 fn exact(relation: Oid, column: &str, input: &PlanInput<'_>) -> bool {
     let Some(column) = input.catalog.relation(relation).and_then(|r| r.column(column)) else { return false };
-    let t = column.type_sql.as_str();
-    column.builtin_type
-        && match input.policy.policy.key_type {
-            KeyType::Int4 | KeyType::Int8 => matches!(t, "smallint" | "integer" | "bigint"),
-            KeyType::Text => t == "text" || t.starts_with("character varying"),
-            KeyType::Uuid => t == "uuid",
-        }
+    input.catalog.acts_as(column).is_some_and(|t| match input.policy.policy.key_type {
+        KeyType::Int4 | KeyType::Int8 => matches!(t, "smallint" | "integer" | "bigint"),
+        KeyType::Text => t == "text" || (t.starts_with("character varying") && !t.ends_with(']')),
+        KeyType::Uuid => t == "uuid",
+    })
 }
 
 /// Reads the pins of a block.
