@@ -34,7 +34,7 @@ pub(super) fn expanded(statement: &Statement, context: &Context) -> Option<State
     }) {
         return None;
     }
-    // `TABLE v` has no place for a subquery; libpg_query's own text of it has.
+    // What has no place for a subquery may have one in libpg_query's own text.
     let own = in_place(&statement.text, statement, context);
     own.or_else(|| in_place(&deparse(&statement.text, &statement.root)?, statement, context))
 }
@@ -255,6 +255,10 @@ impl Changes<'_> {
         };
         let definition = self.expander.definition(oid)?;
         let place = self.name_at(at, if range.has("schemaname") { 3 } else { 1 })?;
+        // `TABLE v` has no place for a subquery.
+        if let Some(table) = self.table_before(at) {
+            self.edits.push((table, "SELECT * FROM".to_owned()));
+        }
         let mut words = format!("({})", definition.sql);
         let alias = match bare.node("alias") {
             Some(alias) => alias.clone(),
@@ -280,6 +284,18 @@ impl Changes<'_> {
             last += 1;
         }
         Some(at..usize::try_from(self.tokens.get(last)?.end).ok()?)
+    }
+
+    /// The word TABLE before a name.
+    fn table_before(&self, at: usize) -> Option<Range<usize>> {
+        let comments = [Token::CComment as i32, Token::SqlComment as i32];
+        let before =
+            self.tokens.iter().take_while(|t| usize::try_from(t.start).is_ok_and(|start| start < at));
+        let word = before.filter(|t| !comments.contains(&t.token)).last()?;
+        if word.token != Token::Table as i32 {
+            return None;
+        }
+        Some(usize::try_from(word.start).ok()?..usize::try_from(word.end).ok()?)
     }
 
     /// `schema.view.column` to `view.column`: the view is a subquery called `view` now.

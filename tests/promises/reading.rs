@@ -60,7 +60,27 @@ fn views_without_an_entry_show_what_their_tables_would() {
             }
         }
     }
-    assert_none(&wrong, 2 * READS.len());
+    for query in [
+        "TABLE clinic.v_women",
+        "TABLE /* all */ clinic.v_both",
+        "WITH w AS (TABLE clinic.v_last_note) SELECT * FROM w",
+        "SELECT patient_id FROM clinic.patient WHERE name IN (SELECT v.name FROM (TABLE clinic.v_women) v)",
+        "TABLE clinic.patient",
+    ] {
+        let sql = format!("COPY ({query}) TO STDOUT");
+        let rows = |wire: &mut Wire| {
+            let reply = wire.query(&sql);
+            let mut rows: Vec<_> =
+                reply.messages.into_iter().filter(|m| m.tag != b'Z').map(|m| (m.tag, m.body)).collect();
+            rows.sort();
+            rows
+        };
+        let (expected, got) = (rows(&mut direct), rows(&mut amy));
+        if expected != got {
+            wrong.push(format!("{sql}: {got:.300?} not {expected:.300?}"));
+        }
+    }
+    assert_none(&wrong, 2 * READS.len() + 5);
     assert_no_canary(&amy);
     // A definition's names are not the session's: pg_stats in it stays the server's.
     amy.query("CREATE TEMP TABLE pg_stats (tablename text, most_common_vals text)");
