@@ -34,6 +34,15 @@ pub(crate) const READS: &[&str] = &[
     "SELECT avg(value), sum(value) FROM clinic.lab_result WHERE analyte = 'potassium'",
     "SELECT count(*) FILTER (WHERE status = 'active') FROM clinic.medication_order",
     "SELECT ward_id, kind, count(*) FROM clinic.encounter GROUP BY ROLLUP (ward_id, kind) ORDER BY 1, 2",
+    "SELECT kind, count(*) FROM clinic.encounter GROUP BY ROLLUP (kind, (SELECT max(ward_id) FROM clinic.ward)) ORDER BY 1, 2",
+    "SELECT kind, count(*) FROM clinic.encounter GROUP BY CUBE (kind, (SELECT max(patient_id) FROM clinic.patient)) ORDER BY 1, 2",
+    "SELECT kind, count(*) FROM clinic.encounter x GROUP BY DISTINCT ROLLUP (kind, (SELECT max(w.name) FROM clinic.ward w \
+     WHERE w.ward_id = x.ward_id)) ORDER BY 1, 2",
+    "SELECT kind, count(*) FROM clinic.encounter GROUP BY ROLLUP (kind, (admitted_at, admitted_at) OVERLAPS (admitted_at, \
+     discharged_at)) ORDER BY 1, 2",
+    "SELECT kind, count(*) FROM clinic.encounter GROUP BY CUBE ((ward_id + 1) * 2, (kind, ward_id)) ORDER BY 1, 2",
+    "SELECT kind, count(*) FROM clinic.encounter GROUP BY GROUPING SETS (kind, (SELECT max(ward_id) FROM clinic.ward), ()) \
+     ORDER BY 1, 2",
     "SELECT string_agg(name, ',' ORDER BY name) FROM clinic.patient",
     "SELECT array_agg(patient_id ORDER BY patient_id) FROM clinic.patient",
     "SELECT DISTINCT zip FROM clinic.patient ORDER BY zip",

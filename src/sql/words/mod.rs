@@ -209,8 +209,11 @@ impl Tailor<'_> {
                 let nested = (i + 3..end).any(|j| self.is(j, &["rollup", "cube", "sets"]));
                 if nested && self.plain(i + 3, end) {
                     self.opaque(i, end)?;
+                } else {
+                    self.keys(i + 2)?;
                 }
             }
+            "rollup" | "cube" if self.is(i + 1, &["("]) => self.keys(i + 1)?,
             "exclude" => self.frame(i)?,
             "preceding" | "following" if i > 1 => self.offset(i)?,
             "collate" if i > 1 => self.collated_type(i)?,
@@ -260,6 +263,8 @@ mod tests {
             "WITH RECURSIVE r AS (SELECT 1 UNION ALL SELECT 2 FROM r) SEARCH DEPTH FIRST BY a SET o \
              CYCLE a SET c TO 1 DEFAULT 0 USING p SELECT * FROM r JOIN s USING (a, b) AS j, ROWS FROM (f(1), g(2)) AS x",
             "SELECT a FROM t GROUP BY GROUPING SETS (ROLLUP (a, b), CUBE (c))",
+            "SELECT a FROM t GROUP BY ROLLUP (a, (SELECT max(b) FROM u), (c, d)), CUBE ((a, b) OVERLAPS (c, d), (a + b) * 2), \
+             GROUPING SETS ((VALUES (1)), (a, b), (a) || 'x', ())",
             "SELECT sum(a) OVER (ORDER BY b RANGE '3 days' PRECEDING) FROM t",
             "SELECT sum(a) OVER (ORDER BY b RANGE BETWEEN '3 days' PRECEDING AND '1' FOLLOWING), sum(a) OVER (ORDER BY b RANGE \
              BETWEEN '1' PRECEDING AND '1' FOLLOWING EXCLUDE TIES) FROM t",

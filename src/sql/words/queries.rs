@@ -8,6 +8,28 @@ use sqlparser::tokenizer::Tokenizer;
 use super::tailor::{Tailor, is_sign};
 
 impl Tailor<'_> {
+    /// The keys of ROLLUP, CUBE and GROUPING SETS, beginning with the parenthesis: one that begins with a parenthesis is
+    /// read as a list, and nothing behind the list. Parentheses around an expression are no part of it.
+    pub(super) fn keys(&mut self, open: usize) -> Option<()> {
+        let close = self.closing(open)?;
+        let (mut depth, mut from) = (0, open + 1);
+        for at in open + 1..=close {
+            if at < close {
+                depth += i32::from(self.is(at, &["(", "["])) - i32::from(self.is(at, &[")", "]"]));
+            }
+            if at < close && !(depth == 0 && self.is(at, &[","])) {
+                continue;
+            }
+            let query = self.is(from + 1, &["select", "values", "with", "table"]);
+            if self.is(from, &["("]) && (query || self.closing(from)? + 1 < at) {
+                self.insert_before(from, "(");
+                self.insert_before(at, ")");
+            }
+            from = at + 1;
+        }
+        Some(())
+    }
+
     /// True for `t.*`, its last token at `i`, beside an operator: a row, not a list of columns.
     pub(super) fn is_operand(&self, i: usize) -> bool {
         let sign = |at: usize| self.words.get(at).is_some_and(|w| is_sign(w));
