@@ -4,6 +4,7 @@
 
 pub mod cache;
 pub mod check;
+mod column_names;
 pub mod copy;
 mod deparse;
 pub mod effects;

@@ -71,6 +71,14 @@ pub(crate) const SCROLL: &[&str] = &[
     "FETCH 2 FROM c /* ORDER BY */",
     "COMMIT",
     "DECLARE c CURSOR FOR SELECT patient_id FROM clinic.patient",
+    // Columns without a name are called as the server calls them.
+    "BEGIN",
+    "DECLARE n CURSOR FOR SELECT (birth_date, birth_date) OVERLAPS (birth_date, birth_date), starts_with(name, 'A'), \
+     starts_with(name, 'A')::text, CASE WHEN sex = 'F' THEN true ELSE starts_with(name, 'A') END, name ~ 'x', \
+     (name ~ 'x')::text, name LIKE zip, CASE WHEN sex = 'F' THEN true ELSE name ~ 'x' END, (SELECT name ~ zip) \
+     FROM clinic.patient WHERE patient_id / patient_id = 1 ORDER BY patient_id",
+    "FETCH 2 FROM n /* ORDER BY */",
+    "COMMIT",
 ];
 
 /// Cursors whose patients a bound tells, and empty ones.

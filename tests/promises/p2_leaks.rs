@@ -37,6 +37,17 @@ const HOSTILE: &[&str] = &[
     "SELECT set_config('search_path', 'pg_temp, clinic', false); SELECT * FROM patient",
     "SET ROLE clinic_owner; SELECT * FROM clinic.patient",
     "SELECT lower(name) FROM clinic.patient GROUP BY ROLLUP (lower(name))",
+    // Columns that have no name in the text, under one that means another column around.
+    "SELECT 1 FROM (VALUES (1)) v (complaint) WHERE EXISTS (SELECT 1 FROM (SELECT complaint::text FROM clinic.encounter) s \
+     WHERE complaint::int8 > 5)",
+    "SELECT 1 FROM (VALUES (1)) v (lower) WHERE EXISTS (SELECT 1 FROM (SELECT lower(complaint) FROM clinic.encounter) s \
+     WHERE lower::int8 > 5)",
+    "SELECT 1 FROM (VALUES (1)) v (complaint) WHERE EXISTS (SELECT 1 FROM (SELECT (e).* FROM clinic.encounter e) s \
+     WHERE complaint::int8 > 5)",
+    "SELECT 1 FROM (VALUES (1)) v (complaint) WHERE EXISTS (SELECT 1 FROM ((SELECT complaint FROM clinic.encounter) s \
+     JOIN clinic.ward w ON true) AS v WHERE v.complaint::int8 > 5)",
+    "SELECT 1 FROM ((SELECT complaint, ward_id FROM clinic.encounter) s JOIN (SELECT floor FROM clinic.ward) w ON true) \
+     AS j (floor) WHERE floor::int8 > 5",
     "SELECT pg_get_viewdef('clinic.current_medication'::regclass)",
     "SELECT ts_stat('SELECT to_tsvector(body) FROM clinic.note')",
     "SELECT * FROM ts_stat('SELECT to_tsvector(body) FROM clinic.note')",

@@ -10,8 +10,9 @@ use super::total::unify;
 use super::types::{Block, Columns, Ty, of_type_name, under_names};
 use super::{Checker, Outcome, fail};
 use crate::catalog::Oid;
+use crate::sql::column_names::{column_name, is_star};
 use crate::sql::parse::is_reserved;
-use crate::sql::tree::{Node, Tree};
+use crate::sql::tree::Node;
 
 /// A CTE in scope.
 #[derive(Debug, Clone)]
@@ -420,7 +421,7 @@ impl Checker<'_> {
         node.children().into_iter().try_for_each(|child| self.sublinks(child, block, env, early))
     }
 
-    /// Names and types of a plain select list; `None` when a star or something else hides them.
+    /// Names and types of a select list; `None` when they are not known.
     pub(super) fn output_columns(&self, select: &Node, block: &Block<'_>) -> Columns {
         if select.has("values_lists") {
             return self.values_columns(select, block);
@@ -428,19 +429,14 @@ impl Checker<'_> {
         let mut out = Vec::new();
         for target in select.nodes("target_list") {
             let value = target.node("val")?;
-            let fields = value.list("fields");
-            let star = |t: &Tree| t.as_node().is_some_and(|n| n.kind == "AStar");
-            if value.kind == "ColumnRef" && fields.last().is_some_and(star) {
-                let names = value.names("fields");
-                let of = |i: &&super::types::Item| names.last().is_none_or(|a| i.alias == *a);
-                for item in block.items.iter().filter(of) {
-                    out.extend(item.columns.clone()?);
-                }
+            if value.kind == "ColumnRef" && is_star(value) {
+                out.extend(block.star(value.names("fields").last().copied())?);
                 continue;
             }
             let name = match target.str("name") {
-                "" => value.names("fields").last().copied().unwrap_or("?column?"),
-                name => name,
+                // Under a wrong name it would not be found where it is read, and another one of that name around it would.
+                "" => column_name(value, self.cx.context.catalog.server_version)?,
+                name => name.to_owned(),
             };
             // Concatenations of concatenations double at every level, until memory ends.
             let ty = if concatenates(value) { None } else { self.safe(value, block) };
@@ -448,7 +444,7 @@ impl Checker<'_> {
             let cast = || value.node("type_name").map(|t| of_type_name(t, self.cx.context.catalog));
             let ty = ty.or_else(|| cast().filter(|_| value.kind == "TypeCast"));
             let ty = ty.or_else(|| self.window_type(value, block));
-            out.push((name.to_owned(), ty.unwrap_or(Ty::Unknown)));
+            out.push((name, ty.unwrap_or(Ty::Unknown)));
         }
         Some(out)
     }

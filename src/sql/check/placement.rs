@@ -259,7 +259,7 @@ impl Checker<'_> {
                     from.conditions
                         .extend(function.nodes("items").filter(|n| n.kind != "List" && !constant_rows(n)));
                 }
-                let alias = alias_of(node).unwrap_or_default().to_owned();
+                let alias = self.function_alias(node);
                 let columns = self.function_columns(node, &alias);
                 from.items.push(Item { alias, oid: None, columns });
                 Ok(Vec::new())
@@ -267,7 +267,8 @@ impl Checker<'_> {
             "RangeTableFunc" | "JsonTable" => {
                 from.cells.other = true;
                 from.conditions.extend(node.children());
-                let alias = alias_of(node).unwrap_or_default().to_owned();
+                let own = if node.kind == "JsonTable" { "json_table" } else { "xmltable" };
+                let alias = alias_of(node).unwrap_or(own).to_owned();
                 from.items.push(Item { alias, oid: None, columns: None });
                 Ok(Vec::new())
             }
@@ -353,6 +354,10 @@ impl Checker<'_> {
                 items.push(Item { alias, oid: None, columns: renamed(columns, node) });
             }
             "JoinExpr" if !node.has("alias") => {
+                if let Some(names) = node.node("join_using_alias") {
+                    let alias = names.str("aliasname").to_owned();
+                    items.push(Item { alias, oid: None, columns: None });
+                }
                 for side in ["larg", "rarg"] {
                     if let Some(side) = node.node(side) {
                         self.inner_items(side, block, items);
@@ -527,6 +532,13 @@ impl Checker<'_> {
             )
             | None => return fail("a join of unknown type"),
         };
+        if node.has("alias") {
+            // From here on the columns have the names of this alias, and none of the items inside can be named.
+            from.items.iter_mut().skip(start).for_each(|item| item.columns = None);
+        }
+        for names in node.node("alias").into_iter().chain(node.node("join_using_alias")) {
+            from.items.push(Item { alias: names.str("aliasname").to_owned(), oid: None, columns: None });
+        }
         if kind != Some(JoinType::JoinInner) {
             from.cells.outer |= both_protected || !rest.iter().all(|c| equal_columns(c));
         }

@@ -3,6 +3,7 @@
 use super::Checker;
 use super::safe::is_number;
 use super::types::{Columns, Ty, builtin, of_type_name, under_names};
+use crate::sql::column_names::column_name;
 use crate::sql::tree::Node;
 
 /// `generate_series(1, 10)`, `unnest($1::int8[])`: rows that depend on no row, and cannot fail.
@@ -29,6 +30,15 @@ pub(super) fn renamed(columns: Columns, node: &Node) -> Columns {
 }
 
 impl Checker<'_> {
+    /// The name of a function in FROM: its alias, or what the column of its value would be called.
+    pub(super) fn function_alias(&self, node: &Node) -> String {
+        if let Some(alias) = node.node("alias").map(|a| a.str("aliasname")).filter(|a| !a.is_empty()) {
+            return alias.to_owned();
+        }
+        let call = node.nodes("functions").next().and_then(|f| f.nodes("items").next());
+        call.and_then(|call| column_name(call, self.cx.context.catalog.server_version)).unwrap_or_default()
+    }
+
     /// The columns of a function whose rows are constants, or that are listed with their types.
     pub(super) fn function_columns(&self, node: &Node, alias: &str) -> Columns {
         let call = node.nodes("functions").next()?.nodes("items").next()?;

@@ -5,7 +5,9 @@
 
 use std::collections::HashMap;
 
-use sqlparser::ast::{BinaryOperator, Expr, Ident, Select, SelectItem, Statement, UnaryOperator, Value};
+use sqlparser::ast::{
+    AccessExpr, BinaryOperator, Expr, Ident, Select, SelectItem, Statement, UnaryOperator, Value,
+};
 use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::Parser;
 
@@ -150,10 +152,24 @@ impl Hider<'_, '_> {
         }
     }
 
-    fn hides(&self, expr: &Expr) -> bool {
+    /// What PostgreSQL calls a column of this expression, where it would no longer do so with a CASE around what gives
+    /// the name (parse_target.c, `FigureColname`).
+    fn lost_name(&self, expr: &Expr) -> Option<String> {
         match expr {
-            Expr::Nested(inner) => self.hides(inner),
-            other => self.could_fail(other),
+            Expr::Nested(inner) | Expr::Collate { expr: inner, .. } => self.lost_name(inner),
+            // They have a name of their own for what has none.
+            Expr::Cast { expr: inner, .. } | Expr::Case { else_result: Some(inner), .. } => {
+                self.lost_name(inner).filter(|name| name != NAMELESS)
+            }
+            Expr::CompoundFieldAccess { root, access_chain }
+                if access_chain.iter().all(|a| matches!(a, AccessExpr::Subscript(_))) =>
+            {
+                self.lost_name(root)
+            }
+            other if !self.could_fail(other) => None,
+            Expr::Function(call) => call.name.0.last().and_then(|p| p.as_ident()).map(fold),
+            Expr::BinaryOp { op: BinaryOperator::Overlaps, .. } => Some("overlaps".to_owned()),
+            _ => Some(NAMELESS.to_owned()),
         }
     }
 }
@@ -176,10 +192,10 @@ impl Edit for Hider<'_, '_> {
         for item in &mut select.projection {
             // The CASE would give the column another name.
             if let SelectItem::UnnamedExpr(expr) = item
-                && self.hides(expr)
+                && let Some(name) = self.lost_name(expr)
             {
                 let expr = expr.clone();
-                *item = SelectItem::ExprWithAlias { expr, alias: Ident::with_quote('"', NAMELESS) };
+                *item = SelectItem::ExprWithAlias { expr, alias: Ident::with_quote('"', name) };
             }
         }
         Ok(())

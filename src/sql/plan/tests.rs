@@ -298,7 +298,13 @@ fn writes_that_read_more_are_wrapped_with_what_no_returned_row_tells() {
         refused("SELECT * FROM (WITH d AS (DELETE FROM visit RETURNING *) SELECT * FROM d) x")
             .contains("data-modifying")
     );
-    assert!(refused("WITH d AS (DELETE FROM visit RETURNING kind::date) SELECT * FROM d").contains("name"));
+    let p =
+        plan("WITH d AS (DELETE FROM visit RETURNING kind::date, (1, 2) OVERLAPS (3, 4)) SELECT * FROM d");
+    assert!(p.text.contains("__glass_o1 AS \"kind\", __glass_o2 AS \"overlaps\""), "{}", p.text);
+    assert!(
+        refused("WITH d AS (DELETE FROM visit RETURNING (SELECT * FROM (SELECT 1) x)) SELECT * FROM d")
+            .contains("name")
+    );
 }
 
 #[test]

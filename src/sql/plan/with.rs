@@ -3,17 +3,18 @@
 //! Not for what those items say (see `dml`).
 
 use sqlparser::ast::{
-    Cte, Expr, Query, SelectItem, SelectItemQualifiedWildcardKind, SetExpr, Statement, TableObject, Value,
-    With,
+    Cte, Expr, Query, SelectItem, SelectItemQualifiedWildcardKind, SetExpr, Statement, TableObject, With,
 };
 use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::Parser;
 
 use super::dml::{Writer, trees};
 use super::returning::returning_of;
-use super::{PlanError, fold, occurrence_of};
+use super::{PlanError, PlanInput, fold, occurrence_of};
 use crate::catalog::quote_ident;
+use crate::sql::column_names::column_name;
 use crate::sql::lineage::returned_columns;
+use crate::sql::parse::{is_reserved, parse_ours};
 
 /// True for a WITH query that writes.
 pub(super) fn modifies(query: &Query) -> bool {
@@ -132,7 +133,7 @@ fn names(write: &mut Statement, writer: &Writer<'_, '_>) -> Result<Vec<String>, 
             SelectItem::UnnamedExpr(Expr::CompoundIdentifier(parts)) => {
                 out.push(parts.last().map(fold).ok_or_else(unknown)?);
             }
-            SelectItem::UnnamedExpr(expr) => out.push(name_of(expr).ok_or_else(unknown)?),
+            SelectItem::UnnamedExpr(expr) => out.push(name_of(expr, writer.input).ok_or_else(unknown)?),
             SelectItem::Wildcard(_) => {
                 for (_, columns) in &from {
                     out.extend(columns.clone().ok_or_else(unknown)?);
@@ -152,21 +153,11 @@ fn names(write: &mut Statement, writer: &Writer<'_, '_>) -> Result<Vec<String>, 
     Ok(out)
 }
 
-/// The name that PostgreSQL gives to a column of this expression (parse_target.c, `FigureColname`), for those
-/// where it is plain.
-fn name_of(expr: &Expr) -> Option<String> {
-    match expr {
-        Expr::Nested(inner) => name_of(inner),
-        Expr::Identifier(name) => Some(fold(name)),
-        Expr::CompoundIdentifier(parts) => parts.last().map(fold),
-        Expr::Function(call) => call.name.0.last().and_then(|p| p.as_ident()).map(fold),
-        Expr::Value(value) => match value.value {
-            // The words true and false are casts for PostgreSQL 14.
-            Value::Boolean(_) => None,
-            _ => Some("?column?".to_owned()),
-        },
-        Expr::BinaryOp { .. } | Expr::IsNull(_) | Expr::IsNotNull(_) => Some("?column?".to_owned()),
-        Expr::Case { else_result: None, .. } => Some("case".to_owned()),
-        _ => None,
-    }
+/// The name that PostgreSQL gives to a column of this expression.
+fn name_of(expr: &Expr, input: &PlanInput<'_>) -> Option<String> {
+    let mut parsed = parse_ours(&format!("SELECT {expr}")).ok()?.statements;
+    let root = parsed.pop().filter(|_| parsed.is_empty())?.root;
+    let name = column_name(root.nodes("target_list").next()?.node("val")?, input.catalog.server_version)?;
+    // Words of ours stand for some of the client's.
+    (!is_reserved(&name)).then_some(name)
 }

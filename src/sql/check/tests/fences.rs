@@ -496,3 +496,103 @@ fn only_a_look_at_the_patient_first_stands_for_a_fence() {
         assert_ne!(run(&clinic, text), Seen::Pass, "{text}");
     }
 }
+
+/// The column of the subquery has the name of one around, of another type: the inner one is meant.
+#[test]
+fn columns_without_a_name_are_found_under_what_the_server_calls_them() {
+    let clinic = Clinic::new();
+    let inside = |from: &str, condition: &str| {
+        format!(
+            "SELECT 1 FROM (VALUES (1, 1)) AS v (score, x) WHERE EXISTS (SELECT 1 FROM {from} WHERE {condition})"
+        )
+    };
+    for (from, condition) in [
+        ("(SELECT p.score::float8 FROM patients p WHERE {patients p}) s", "score::int8 > 5"),
+        (
+            "(SELECT abs(p.score) FROM patients p WHERE {patients p}) s, (SELECT 1) AS v (abs)",
+            "x::int8 > 5 AND s.abs::int8 > 5",
+        ),
+        ("(SELECT (SELECT p.score) FROM patients p WHERE {patients p}) s", "score::int8 > 5"),
+        (
+            "(SELECT CASE WHEN true THEN 1 ELSE p.score END FROM patients p WHERE {patients p}) s",
+            "score::int8 > 5",
+        ),
+        (
+            "(SELECT p.score, p.mrn FROM patients p WHERE {patients p}) s, LATERAL (SELECT s.*) t",
+            "t.score::int8 > 5",
+        ),
+        ("(SELECT (p).* FROM patients p WHERE {patients p}) s", "score::int8 > 5"),
+        (
+            "((SELECT p.score AS x FROM patients p WHERE {patients p}) s JOIN ward w ON true) AS v",
+            "v.x::int8 > 5",
+        ),
+        (
+            "((SELECT p.score, p.mrn FROM patients p WHERE {patients p}) s JOIN (SELECT id FROM ward) w ON true) AS j (id, b, c)",
+            "id::int8 > 5",
+        ),
+        (
+            "(SELECT p.score AS x, 1 AS id FROM patients p WHERE {patients p}) s JOIN (VALUES (1.5::float8, 1)) w (x, id) USING (x) AS v",
+            "v.x::int8 > 5",
+        ),
+        (
+            "(SELECT p.score FROM patients p WHERE {patients p}) s, generate_series(1e400, 1e401)",
+            "s.score = generate_series",
+        ),
+    ] {
+        assert_eq!(run(&clinic, &inside(from, condition)), Seen::Fence, "{from} {condition}");
+    }
+    for (from, condition) in [
+        ("(SELECT p.visits::int8 FROM patients p WHERE {patients p}) s", "visits > 5"),
+        ("(SELECT lower(p.name) FROM patients p WHERE {patients p}) s", "lower || 'x' LIKE 'a%'"),
+        ("(SELECT p.score FROM patients p WHERE {patients p}) s, (SELECT v.*) t", "t.x::int8 > 5"),
+    ] {
+        assert_eq!(run(&clinic, &inside(from, condition)), Seen::Pass, "{from} {condition}");
+    }
+}
+
+/// A column of a domain is compared and converted as one of the type behind it, unless an operator takes the domain.
+#[test]
+fn columns_of_domains_are_judged_by_the_type_behind_them() {
+    use crate::catalog::OwnOperator;
+    let mut clinic = Clinic::new();
+    const DOMAIN: u32 = 30_000;
+    let relation = clinic.catalog.relations.get_mut(&1).expect("patients");
+    for (name, base) in
+        [("ssn", "text"), ("name", "character varying(80)"), ("visits", "integer"), ("sex", "public.gender")]
+    {
+        let column = relation.columns.iter_mut().find(|c| c.name == name).expect("a column");
+        (column.type_sql, column.type_oid) = ("public.d".to_owned(), DOMAIN);
+        (column.builtin_type, column.domain_base) = (false, Some(base.to_owned()));
+    }
+    clinic.catalog.foreign_types.insert("d".into(), 'd');
+    let seen = |clinic: &Clinic, condition: &str| {
+        run(clinic, &format!("SELECT p.mrn FROM patients p WHERE {condition} AND {{patients p}}"))
+    };
+    let plain = [
+        "p.ssn = 'x'",
+        "p.ssn::pg_catalog.text = p.name::text",
+        "lower(p.name) LIKE 'x%'",
+        "p.visits::int8 > 3",
+    ];
+    for condition in plain {
+        assert_eq!(seen(&clinic, condition), Seen::Pass, "{condition}");
+    }
+    for condition in
+        ["p.ssn::int = 1", "p.visits::int2 = 1", "p.mrn::public.d = 1", "p.ssn::d = 'x'", "p.sex::int = 1"]
+    {
+        assert_eq!(seen(&clinic, condition), Seen::Fence, "{condition}");
+    }
+    let text = 25;
+    let own = |operands: [u32; 2]| OwnOperator {
+        schema: "public".into(),
+        types: vec![operands[0], operands[1], 16],
+        operands: 2,
+        functions: Vec::new(),
+    };
+    clinic.catalog.own_code.operators.insert("%%".into(), vec![own([text, text])]);
+    assert_eq!(seen(&clinic, plain[0]), Seen::Pass);
+    clinic.catalog.own_code.operators.insert("=".into(), vec![own([DOMAIN, text])]);
+    for condition in plain {
+        assert_eq!(seen(&clinic, condition), Seen::Fence, "{condition}");
+    }
+}
