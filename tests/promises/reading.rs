@@ -162,3 +162,80 @@ fn offset_0_keeps_conditions_outside() {
     let plan = gus.ok(&format!("EXPLAIN (COSTS OFF) {shown}")).firsts();
     assert!(!plan.iter().any(|l| l.contains("Nested Loop")), "{plan:#?}");
 }
+
+/// A table named with its schema carries an alias for its guard: what names the schema before the table's columns, or
+/// its whole row, still means it.
+#[test]
+fn columns_named_with_the_schema_are_found_wherever_they_stand() {
+    let more = "ALTER TABLE clinic.patient ADD tags text[], ADD doc jsonb; ALTER TABLE clinic.encounter ADD tags text[];
+        UPDATE clinic.patient SET tags = ARRAY[sex, name, mrn], doc = jsonb_build_object('n', jsonb_build_array(name, patient_id));
+        UPDATE clinic.encounter SET tags = ARRAY[complaint, 'x'];
+        GRANT SELECT, INSERT, UPDATE, DELETE ON clinic.patient, clinic.encounter TO nurse, dba";
+    let reads = [
+        "SELECT clinic.patient.tags[1] FROM clinic.patient ORDER BY clinic.patient.tags[2], clinic.patient.patient_id",
+        "SELECT clinic.patient.tags[1:2], clinic.patient.tags[:2][1:] FROM clinic.patient",
+        "SELECT \"clinic\".\"patient\".\"doc\"['n'][1], clinic.patient.doc['n'][0]::text FROM \"clinic\".\"patient\"",
+        "SELECT CLINIC.Patient.TAGS[1] COLLATE \"C\" AS t FROM clinic.patient WHERE clinic.patient.tags[1] = 'F' ORDER BY 1",
+        "SELECT clinic.patient.tags[1], count(*) FROM clinic.patient GROUP BY clinic.patient.tags[1] HAVING max(clinic.patient.tags[2]) > 'A' ORDER BY 1",
+        "SELECT clinic.patient.tags[1], count(clinic.patient.*) FROM clinic.patient GROUP BY GROUPING SETS ((clinic.patient.tags[1]), ()) ORDER BY 1",
+        "SELECT clinic.patient.tags[1], count(*) FROM clinic.patient GROUP BY ROLLUP (clinic.patient.tags[1], clinic.patient.tags[3]) ORDER BY 1, 2",
+        "SELECT DISTINCT ON (clinic.patient.tags[1]) clinic.patient.patient_id FROM clinic.patient ORDER BY clinic.patient.tags[1], 1",
+        "SELECT max(clinic.patient.tags[2]), min(clinic.patient.doc['n']->>0) FROM clinic.patient",
+        "SELECT count(clinic.patient.*), count(*) FROM clinic.patient",
+        "SELECT to_jsonb(clinic.patient.*)->>'patient_id' FROM clinic.patient ORDER BY 1",
+        "SELECT row_to_json(clinic.patient.*)::text, clinic.patient.* FROM clinic.patient ORDER BY clinic.patient.patient_id",
+        "SELECT rank() OVER w, sum(length(clinic.patient.tags[2])) OVER (PARTITION BY clinic.patient.tags[1] ORDER BY clinic.patient.patient_id) \
+         FROM clinic.patient WINDOW w AS (PARTITION BY clinic.patient.tags[1] ORDER BY clinic.patient.tags[2], clinic.patient.patient_id) ORDER BY 1, 2",
+        "SELECT clinic.encounter.tags[1], clinic.patient.tags[1] FROM clinic.patient JOIN clinic.encounter \
+         ON clinic.encounter.patient_id = clinic.patient.patient_id AND clinic.encounter.tags[2] = 'x'",
+        "SELECT clinic.patient.tags[1] FROM clinic.patient LEFT JOIN clinic.encounter ON clinic.encounter.patient_id = clinic.patient.patient_id \
+         AND clinic.encounter.tags[1] = clinic.patient.tags[2] \
+         WHERE clinic.encounter.tags[1] IS NULL",
+        "SELECT name FROM clinic.patient WHERE EXISTS (SELECT FROM clinic.encounter \
+         WHERE clinic.encounter.patient_id = clinic.patient.patient_id AND clinic.encounter.tags[1] <> clinic.patient.tags[2])",
+        "SELECT CASE WHEN clinic.patient.tags[1] = 'F' THEN clinic.patient.tags[2] END FROM clinic.patient",
+        "SELECT (clinic.patient.tags)[1], (clinic.patient.tags[1]), clinic.patient.tags[1]::varchar(3) FROM clinic.patient",
+        "SELECT count(*) FROM clinic.patient WHERE (clinic.patient.tags[1])::text IS NOT NULL AND clinic.patient.* IS NOT NULL",
+        "SELECT clinic.patient.tags[array_length(clinic.patient.tags, 1)] FROM clinic.patient",
+        "SELECT @.clinic.patient.tags[1], @.clinic.patient.name, count(@.clinic.patient.*) FROM @.clinic.patient GROUP BY 1, 2 ORDER BY 2, 1",
+        "SELECT clinic.patient.tags[1] FROM patient ORDER BY clinic.patient.patient_id",
+        "SELECT clinic.patient.name, count(clinic.patient.*) FROM patient GROUP BY clinic.patient.name ORDER BY 1",
+    ];
+    let writes = [
+        "UPDATE clinic.patient SET language = clinic.patient.tags[1] WHERE clinic.patient.tags[1] = 'F' RETURNING clinic.patient.tags[1], clinic.patient.language",
+        "UPDATE clinic.encounter SET tags[2] = clinic.encounter.tags[1] WHERE clinic.encounter.tags[2] = 'x' RETURNING to_jsonb(clinic.encounter.*)->>'tags'",
+        "UPDATE clinic.encounter SET complaint = clinic.patient.tags[1] FROM clinic.patient WHERE clinic.patient.patient_id = clinic.encounter.patient_id",
+        "DELETE FROM clinic.encounter WHERE clinic.encounter.tags[1] = 'x' RETURNING clinic.encounter.tags[1]",
+        "INSERT INTO clinic.patient (patient_id, mrn, name, sex, birth_date) VALUES (880003, 'm', 'n', 'F', '1990-03-04') \
+         ON CONFLICT (patient_id) DO UPDATE SET language = clinic.patient.tags[1] RETURNING clinic.patient.tags[1], clinic.patient.doc['n'][1]",
+    ];
+    let (whole, hers) = databases(more);
+    let (proxy, mut direct, mut amy) = pair(&whole, &hers);
+    let (mut server, mut gus) = (Wire::direct(&whole, "dba_gus"), Wire::through(&proxy, &whole, "dba_gus"));
+    let mut wrong = Vec::new();
+    let mut ask = |who: &str, direct: &mut Wire, through: &mut Wire, sql: &str, base: [&str; 2]| {
+        let asked = [direct, through].into_iter().zip(base).map(|(wire, name)| {
+            let sql = sql.replace('@', name);
+            wire.ok("SET search_path = clinic, public");
+            // One after the other: a role that sees everyone writes the same rows both times.
+            [false, true].map(|extended| {
+                wire.ok("BEGIN");
+                let reply = if extended { wire.extended(&sql, &[]) } else { wire.query(&sql) };
+                wire.ok("ROLLBACK");
+                reply
+            })
+        });
+        let [expected, got] = <[_; 2]>::try_from(asked.collect::<Vec<_>>()).expect("two");
+        if let Some(failure) = expected[0].failure() {
+            wrong.push(format!("{sql}: {failure:?}"));
+        }
+        for (expected, got) in expected.iter().zip(&got) {
+            compare(&mut wrong, who, sql, expected, got);
+        }
+    };
+    for sql in reads.iter().chain(&writes) {
+        ask("amy", &mut direct, &mut amy, sql, [hers.name(), whole.name()]);
+        ask("gus", &mut server, &mut gus, sql, [whole.name(), whole.name()]);
+    }
+    assert_none(&wrong, 4 * (reads.len() + writes.len()));
+}

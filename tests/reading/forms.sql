@@ -11,6 +11,11 @@ SELECT ALL name FROM patient
 SELECT patient.* FROM patient
 SELECT clinic.patient.name FROM clinic.patient
 SELECT clinic.patient.* FROM clinic.patient
+SELECT clinic.patient.tags[1], clinic.patient.tags[1:1], clinic.patient.doc['a'] FROM clinic.patient WHERE clinic.patient.tags[1] = 'a'
+SELECT clinic.patient.tags[1], count(clinic.patient.*), max(clinic.patient.tags[2]) FROM clinic.patient GROUP BY clinic.patient.tags[1]
+SELECT to_jsonb(clinic.patient.*)->>'patient_id' FROM clinic.patient
+SELECT clinic.patient.tags[1], e.kind FROM clinic.patient LEFT JOIN encounter e ON e.kind = clinic.patient.tags[1] ORDER BY clinic.patient.tags[1], clinic.patient.patient_id, e.encounter_id
+SELECT clinic.patient.tags[1] FROM patient
 SELECT p.name AS n, p.age years, p.ward "Ward" FROM patient AS p
 SELECT name "select" FROM patient
 SELECT p.*, e.kind FROM patient p, encounter e WHERE p.patient_id = e.patient_id

@@ -2,10 +2,13 @@
 //! and tags it. After this pass an occurrence is recognised by its reserved name alone.
 //! Not for guards or lineage.
 
+use std::iter;
+
 use sqlparser::ast::{
-    Expr, FromTable, GroupByExpr, Ident, Insert, Join, ObjectName, ObjectNamePart, Query, Select, SelectItem,
-    SelectItemQualifiedWildcardKind, SetExpr, Statement, TableAlias, TableAliasWithoutColumns, TableFactor,
-    TableObject, TableSampleKind, TableWithJoins, UpdateTableFromKind, VisitMut,
+    AccessExpr, Expr, FromTable, FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr, Ident, Insert,
+    Join, ObjectName, ObjectNamePart, Query, Select, SelectItem, SelectItemQualifiedWildcardKind, SetExpr,
+    Statement, TableAlias, TableAliasWithoutColumns, TableFactor, TableObject, TableSampleKind,
+    TableWithJoins, UpdateTableFromKind, VisitMut,
 };
 
 use super::walk::{Edit, edit};
@@ -107,7 +110,7 @@ pub(super) fn tag<'a>(ast: &mut Statement, input: &PlanInput<'a>) -> Result<Vec<
 struct Tagger<'a> {
     input: PlanInput<'a>,
     found: Vec<Occurrence<'a>>,
-    /// Tables named `schema.table` without an alias: their columns may be written with the schema.
+    /// Tables without an alias, by schema and name: their columns may be written with the schema.
     qualified: Vec<(String, String)>,
     /// Inside the statement's own WITH or body: a WITH that writes cannot stand there.
     inside: bool,
@@ -377,7 +380,7 @@ impl<'a> Tagger<'a> {
                 _ => Err(PlanError::guard(format!("{} is closed to this role", relation.name), "")),
             },
             Access::Protected { table: bound, filter, masks, block } => {
-                if alias.is_none() && schema.is_some() {
+                if alias.is_none() {
                     self.qualified.push((relation.name.schema.clone(), table.to_owned()));
                 }
                 let alias = match alias {
@@ -404,26 +407,70 @@ impl<'a> Tagger<'a> {
     }
 }
 
-/// `schema.table.column` becomes `table.column` for tables that now carry an alias.
+/// `schema.table.column` becomes `table.column` for tables that now carry an alias, wherever it stands: alone, as
+/// `schema.table.*`, or at the head of subscripts and fields. The database's name may come first.
 struct Unqualify(Vec<(String, String)>);
 
 impl Unqualify {
-    fn known(&self, schema: &Ident, table: &Ident) -> bool {
-        let (schema, table) = (fold(schema), fold(table));
-        self.0.iter().any(|(s, t)| *s == schema && *t == table)
+    /// How many names stand before the table's; none where this is no table of ours.
+    fn before(&self, name: &[&Ident]) -> usize {
+        let known = |schema: &Ident, table: &Ident| {
+            let (schema, table) = (fold(schema), fold(table));
+            self.0.iter().any(|(s, t)| *s == schema && *t == table)
+        };
+        match name {
+            [schema, table] if known(schema, table) => 1,
+            [_, schema, table] if known(schema, table) => 2,
+            _ => 0,
+        }
+    }
+
+    fn row(&self, name: &mut ObjectName) {
+        let parts: Option<Vec<&Ident>> = name.0.iter().map(ObjectNamePart::as_ident).collect();
+        let before = parts.map_or(0, |parts| self.before(&parts));
+        name.0.drain(..before);
+    }
+
+    /// `schema.table.column[1]`, `schema.table.column['key']`: the parser has the names one by one.
+    fn chain(&self, root: &mut Expr, chain: &mut Vec<AccessExpr>) {
+        let Expr::Identifier(first) = &*root else { return };
+        let named = |access: &AccessExpr| match access {
+            AccessExpr::Dot(Expr::Identifier(name)) => Some(name.clone()),
+            AccessExpr::Dot(_) | AccessExpr::Subscript(_) => None,
+        };
+        let names: Vec<Ident> = iter::once(first.clone()).chain(chain.iter().map_while(named)).collect();
+        let names: Vec<&Ident> = names.iter().collect();
+        let before = names.split_last().map_or(0, |(_, table)| self.before(table));
+        if let Some(AccessExpr::Dot(table)) = chain.drain(..before).next_back() {
+            *root = table;
+        }
     }
 }
 
 impl Edit for Unqualify {
     fn expr(&mut self, expr: &mut Expr) {
-        if let Expr::CompoundIdentifier(parts) = expr
-            && let [schema, table, _] = parts.as_slice()
-            && self.known(schema, table)
-        {
-            parts.remove(0);
-        }
-        if let Expr::QualifiedWildcard(name, _) = expr {
-            self.name(name);
+        match expr {
+            Expr::CompoundIdentifier(parts) => {
+                let names: Vec<&Ident> = parts.iter().collect();
+                let before = names.split_last().map_or(0, |(_, table)| self.before(table));
+                parts.drain(..before);
+            }
+            Expr::CompoundFieldAccess { root, access_chain } => self.chain(root, access_chain),
+            Expr::QualifiedWildcard(name, _) => self.row(name),
+            // An argument that is a row is no expression of the parser's.
+            Expr::Function(function) => {
+                if let FunctionArguments::List(list) = &mut function.args {
+                    for arg in &mut list.args {
+                        let (FunctionArg::Named { arg, .. }
+                        | FunctionArg::ExprNamed { arg, .. }
+                        | FunctionArg::Unnamed(arg)) = arg;
+                        if let FunctionArgExpr::QualifiedWildcard(name) = arg {
+                            self.row(name);
+                        }
+                    }
+                }
+            }
+            _ => {}
         }
     }
 
@@ -431,19 +478,9 @@ impl Edit for Unqualify {
         for item in &mut select.projection {
             if let SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::ObjectName(name), _) = item
             {
-                self.name(name);
+                self.row(name);
             }
         }
         Ok(())
-    }
-}
-
-impl Unqualify {
-    fn name(&self, name: &mut ObjectName) {
-        if let [ObjectNamePart::Identifier(schema), ObjectNamePart::Identifier(table)] = name.0.as_slice()
-            && self.known(schema, table)
-        {
-            name.0.remove(0);
-        }
     }
 }
