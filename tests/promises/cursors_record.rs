@@ -8,7 +8,7 @@ use std::process::Command;
 use crate::common::{Postgres, Proxy, patients_of_amy};
 use crate::cursors::assert_not_ours;
 use crate::support::{Told, deletion, hide, leave_amys, proxy, told, told_in};
-use crate::wire::Wire;
+use crate::wire::{Wire, describe_portal, execute, frame, sync};
 
 const ORDERED: &str = "SELECT patient_id, name FROM clinic.patient ORDER BY birth_date, patient_id";
 const BOUND: &str =
@@ -152,6 +152,54 @@ fn unrestricted_cursors_and_prepared_statements_name_their_patients() {
         let told = told(&proxy, sql);
         assert_eq!((told.patients.len(), told.all_patients, told.exact), (1, false, Some(true)), "{sql}");
         assert!(told.names("880777"));
+    }
+    assert_not_ours(&gus);
+}
+
+/// A cursor over what a role that sees everyone may read untold (a view without an entry, a function): described and
+/// executed as a portal, as psycopg does with every cursor of the server's, it is recorded as a FETCH is.
+#[test]
+fn an_untold_cursor_is_described_and_read_by_its_name_as_a_portal() {
+    let database = Postgres::shared().demo();
+    database.server().psql(
+        database.name(),
+        "CREATE VIEW clinic.v_names AS SELECT patient_id, name FROM clinic.patient; GRANT SELECT ON clinic.v_names TO PUBLIC;
+         CREATE FUNCTION clinic.twice(int8) RETURNS int8 LANGUAGE plpgsql AS 'BEGIN RETURN 2 * $1; END'",
+    );
+    let proxy = proxy(&database);
+    let mut direct = Wire::direct(&database, "dba_gus");
+    let mut gus = Wire::through(&proxy, &database, "dba_gus");
+    for (n, select) in [
+        "SELECT * FROM clinic.v_names ORDER BY 1",
+        "SELECT clinic.twice(patient_id) FROM clinic.patient ORDER BY 1",
+        "SELECT clinic.twice(ward_id) FROM clinic.ward ORDER BY 1",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let name = format!("untold{n}");
+        let answers = [&mut direct, &mut gus].map(|wire| {
+            wire.ok("BEGIN");
+            wire.ok(&format!("DECLARE {name} CURSOR FOR {select}"));
+            wire.send(&[describe_portal(&name), sync()].concat());
+            let described = wire.reply();
+            let fetched = wire.query(&format!("FETCH 2 FROM {name}"));
+            wire.send(&[describe_portal(&name), execute(&name, 2), execute(&name, 0), sync()].concat());
+            let executed = wire.reply();
+            wire.send(&[frame(b'C', format!("P{name}\0").as_bytes()), sync()].concat());
+            let closed = wire.reply();
+            wire.send(&[describe_portal(&name), sync()].concat());
+            let gone = wire.reply().failure().map(|f| f.sqlstate);
+            wire.ok("ROLLBACK");
+            ([described, fetched, executed, closed], gone)
+        });
+        for (n, (expected, got)) in answers[0].0.iter().zip(&answers[1].0).enumerate() {
+            assert_eq!(expected.failure(), None, "{select}: answer {n}");
+            assert_eq!(expected, got, "{select}: answer {n}");
+        }
+        assert_eq!(answers[0].1, answers[1].1, "{select}");
+        let told = told(&proxy, &format!("(cursor {name})"));
+        assert_eq!((told.times, told.all_patients), (2, true), "{select}: {told:?}");
     }
     assert_not_ours(&gus);
 }

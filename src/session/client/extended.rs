@@ -293,7 +293,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
         } else {
             match self.statements.portals.get(&target.name) {
                 Some(portal) => (portal.decided.clone(), portal.name.clone()),
-                None if self.is_sql_cursor(&target.name) => (Decided::Empty, target.name.clone()),
+                None if self.sql_cursor(&target.name).is_some() => (Decided::Empty, target.name.clone()),
                 None if self.portal_failed(&target.name) => {
                     self.describe_failed_portal(frame);
                     return Ok(());
@@ -326,16 +326,8 @@ impl<C: Stream, S: Stream> Session<C, S> {
             if let Some((plan, upstream)) = self.cursor_portal(&execute.portal) {
                 return Box::pin(self.execute_cursor(&execute, plan, upstream)).await;
             }
-            if self.is_sql_cursor(&execute.portal) {
-                let run = self.new_run(
-                    vec![format!("(cursor {})", execute.portal).into()],
-                    Mode::Verbatim,
-                    Vec::new(),
-                );
-                self.forward(frame);
-                self.in_pipeline = true;
-                self.ops.push(Op::Execute { run });
-                return Ok(());
+            if let Some(cursor) = self.sql_cursor(&execute.portal).cloned() {
+                return Box::pin(self.execute_sql_cursor(frame, &execute.portal, cursor)).await;
             }
             if self.portal_failed(&execute.portal) {
                 self.execute_failed_portal(frame, &execute.portal);

@@ -14,7 +14,7 @@ pub(in crate::session) mod translated;
 use std::sync::Arc;
 
 use crate::session::client::extended::{portal_named, statement_named};
-use crate::session::names::objects::{Holds, Objects};
+use crate::session::names::objects::{Cursor, Holds, Objects};
 use crate::session::names::statements::{Decided, Portal, Prepared};
 use crate::session::names::translate::{Outcome, Stop, names_moved, of_the_protocol, plain};
 use crate::session::peer::Stream;
@@ -519,10 +519,9 @@ impl<C: Stream, S: Stream> Session<C, S> {
         })
     }
 
-    /// True for a cursor that an SQL DECLARE opened, over nothing that needs a guard: its portal has the same name
-    /// in the protocol.
-    pub(in crate::session) fn is_sql_cursor(&self, name: &str) -> bool {
-        self.objects.cursors.get(name).is_some_and(|c| c.upstream == name && matches!(c.holds, Holds::Free))
+    /// A cursor that an SQL DECLARE opened without a guard: its portal has the same name in the protocol.
+    pub(in crate::session) fn sql_cursor(&self, name: &str) -> Option<&Cursor> {
+        self.objects.cursors.get(name).filter(|c| c.upstream == name && c.holds.guarded().is_none())
     }
 
     /// The `glass.*` statement that this one deallocates by its name in SQL, if it does: the server does not know

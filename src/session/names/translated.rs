@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use crate::session::client::extended::{parameters_of, statement_named};
-use crate::session::names::objects::{Cursor, Passed};
+use crate::session::names::objects::{Cursor, Holds, Passed};
 use crate::session::names::statements::{Decided, Prepared};
 use crate::session::names::translate::{Translated, no_longer};
 use crate::session::peer::Stream;
@@ -14,6 +14,7 @@ use crate::session::server::outbox::RunId;
 use crate::session::{Ended, Session};
 use crate::sql::objects::{self, Fetch, Object, Wrap};
 use crate::sql::{GuardedPlan, Strategy};
+use crate::wire::frame::Frame;
 use crate::wire::message::{Bind, Execute, Parse, Target, TargetKind};
 
 impl<C: Stream, S: Stream> Session<C, S> {
@@ -207,6 +208,39 @@ impl<C: Stream, S: Stream> Session<C, S> {
         if let Some(run) = self.runs.get_mut(&id) {
             run.passed = Some(Passed::of(reach));
         }
+    }
+
+    /// Execute of an SQL cursor without a guard, by its name as a portal.
+    pub(in crate::session) async fn execute_sql_cursor(
+        &mut self,
+        frame: Frame,
+        name: &str,
+        cursor: Cursor,
+    ) -> Result<(), Ended> {
+        let text: Arc<str> = format!("(cursor {name})").into();
+        let mode = match cursor.holds {
+            Holds::Unattributed { footprint, reason } => Mode::Unattributed { footprint, reason },
+            Holds::Free | Holds::Guarded(_) => Mode::Verbatim,
+        };
+        if !matches!(mode, Mode::Verbatim) {
+            self.refresh_rules();
+            self.refresh_grants();
+            if !self.present(&cursor.under) {
+                return self.refuse_extended(&text, &no_longer()).await;
+            }
+            if let Err(error) = self.world.ledger_healthy() {
+                return self
+                    .refuse_extended(&text, &crate::session::server::report::ledger_refusal(&error))
+                    .await;
+            }
+        }
+        let run = self.new_run(vec![text], mode, cursor.parameters);
+        self.forward(frame);
+        self.in_pipeline = true;
+        self.exchange_runs += 1;
+        self.ops.push(Op::Execute { run });
+        self.announce(run);
+        Ok(())
     }
 
     /// Execute of a guarded SQL cursor by its name as a portal.
