@@ -30,6 +30,7 @@ fn relation(oid: u32, relation: QualifiedName, columns: &[(&str, &str)]) -> Rela
         builtin_type: true,
         domain_base: None,
         generated: false,
+        computed_from: Vec::new(),
     });
     Relation {
         oid,

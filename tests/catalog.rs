@@ -23,6 +23,10 @@ CREATE TABLE clinic.patient (patient_id int8 PRIMARY KEY, mrn clinic.mrn UNIQUE,
 ALTER TABLE clinic.patient DROP COLUMN gone;
 CREATE TABLE clinic.vitals (patient_id int8, at timestamptz) PARTITION BY RANGE (at);
 CREATE TABLE clinic.vitals_2026 PARTITION OF clinic.vitals FOR VALUES FROM ('2026-01-01') TO ('2027-01-01');
+CREATE TABLE clinic.doc (id int, body text, tail text GENERATED ALWAYS AS (right(body, 4)) STORED,
+    ref text GENERATED ALWAYS AS (body || id::text) STORED, one int GENERATED ALWAYS AS (1) STORED);
+CREATE TABLE clinic.scan (body text, tail text); CREATE TABLE clinic.scan_old (body text, tail text GENERATED ALWAYS AS (left(body, 1)) STORED);
+DO $$ BEGIN ALTER TABLE clinic.scan_old INHERIT clinic.scan; EXCEPTION WHEN datatype_mismatch THEN NULL; END $$; -- refused since version 16
 CREATE VIEW clinic.v AS SELECT 1 AS one;
 CREATE MATERIALIZED VIEW clinic.mv AS SELECT 1 AS one;
 CREATE FUNCTION clinic.age(int, text) RETURNS int LANGUAGE sql LEAKPROOF IMMUTABLE AS 'SELECT 1';
@@ -116,6 +120,19 @@ async fn the_snapshot_holds_what_resolution_needs() {
             ("code", 6, "character varying(4)", true),
         ]
     );
+    let computed = |relation: &str, column: &str| {
+        let column = by_name(relation).column(column).unwrap_or_else(|| panic!("{column}"));
+        (column.generated, column.computed_from.join(" "))
+    };
+    assert_eq!(computed("doc", "body"), (false, String::new()));
+    assert_eq!(computed("doc", "tail"), (true, "body".to_owned()));
+    assert_eq!(computed("doc", "ref"), (true, "body id".to_owned()));
+    assert_eq!(computed("doc", "one"), (true, String::new()));
+    assert_eq!(computed("scan_old", "tail"), (true, "body".to_owned()));
+    // A child may compute what its parent stores: it is read through the parent.
+    let inherits = !by_name("scan_old").parents.is_empty();
+    assert_eq!(inherits, catalog.server_version < 160_000);
+    assert_eq!(computed("scan", "tail"), (false, if inherits { "body" } else { "" }.to_owned()));
     assert!(patient.has_triggers_or_rules);
     assert!(!patient.rewrites_rows, "an AFTER trigger leaves the row as it is");
     let vitals = by_name("vitals");

@@ -160,6 +160,7 @@ fn relation(catalog: &mut Catalog, oid: Oid, name: &str, columns: &[(&str, &str)
         builtin_type: !type_sql.contains('.'),
         domain_base: None,
         generated: false,
+        computed_from: Vec::new(),
     };
     let name = QualifiedName::new(schema, bare);
     let relation = Relation {

@@ -36,6 +36,7 @@ fn add(catalog: &mut Catalog, oid: Oid, schema: &str, name: &str, columns: &[&st
             builtin_type: true,
             domain_base: None,
             generated: false,
+            computed_from: Vec::new(),
         }
     };
     let relation = Relation {
@@ -291,6 +292,80 @@ fn a_preset_masks_what_looks_like_an_identifier_and_the_role_has_the_last_word()
     // A role of another policy: what its preset would mask is not known.
     let other = BoundPolicy::bind(policy(), &catalog(), None);
     assert_eq!(access_of(&other, role, PATIENT), "not mapped");
+}
+
+/// A column that the server computes from a masked one tells of it.
+#[test]
+fn what_is_computed_from_a_masked_column_is_masked_unless_the_role_names_it() {
+    let mut catalog = catalog();
+    let relation = catalog.relations.get_mut(&PATIENT).expect("there");
+    let computed = [
+        ("tail", "text", "ssn"),
+        ("words", "tsvector", "note"),
+        ("born_year", "integer", "birth_date"),
+        ("age", "integer", "birth_date"),
+        ("calls", "text", "phone"),
+        ("shown", "text", "phone"),
+        ("own", "bigint", "patient_id"),
+    ];
+    for (name, type_sql, from) in computed {
+        let column = Column {
+            name: name.to_owned(),
+            type_sql: type_sql.to_owned(),
+            generated: true,
+            computed_from: vec![from.to_owned()],
+            ..relation.columns[0].clone()
+        };
+        relation.columns.push(column);
+    }
+    let own = "[role.study.masks.\"clinic.patient\"]\nphone = \"null\"\nnote = \"withhold\"\ncalls = \"redact\"\nshown = \"none\"\n";
+    let (bound, found) = preset(&catalog, own);
+    let words = |bound: &BoundPolicy, role: &str| -> Vec<String> {
+        let Access::Protected { masks, .. } = bound.access(&bound.policy.roles[role], PATIENT) else {
+            panic!("protected")
+        };
+        masks.own.iter().map(|(c, m)| format!("{c} {}", m.words().0)).collect()
+    };
+    assert_eq!(
+        words(&bound, "study"),
+        [
+            "age age90",
+            "birth_date age90",
+            "born_year null",
+            "calls redact",
+            "mrn redact",
+            "note withhold",
+            "phone null",
+            "ssn redact",
+            "tail null",
+            "words null",
+        ]
+    );
+    let said: Vec<&str> = found.iter().filter(|f| f.2 == "clinic.patient").map(|f| f.3.as_str()).collect();
+    assert!(said.contains(&"role study: no identifier, shown as they are: shown, own"), "{said:?}");
+    let all = lint(&bound, &catalog, &facts());
+    let of = |subject: &str| {
+        let about = all.iter().find(|f| {
+            f.code == "mask-computed" && f.subject == subject && f.message.starts_with("role study:")
+        });
+        about.map(|f| f.message.as_str()).unwrap_or_default()
+    };
+    assert_eq!(of("clinic.patient.words"), "role study: computed from note, which is masked: \"null\"");
+    assert_eq!(
+        of("clinic.patient.shown"),
+        "role study: computed from phone, which is masked: shown as it is, as the role says"
+    );
+    assert_eq!(of("clinic.patient.own"), "");
+
+    // The masks that a role names, without a preset; a preset's mask of the computed column does not go for those.
+    let masks = "[role.desk]\nusers = [\"desk\"]\nscope = \"assigned\"\n[role.desk.masks.\"clinic.patient\"]\n\
+                 birth_date = \"null\"\nssn = \"redact\"\nage = \"none\"\nmrn = \"none\"\n";
+    let (bound, _) = preset(&catalog, masks);
+    assert_eq!(words(&bound, "desk"), ["birth_date null", "born_year null", "ssn redact", "tail null"]);
+    let idle = lint(&bound, &catalog, &facts()).into_iter().filter(|f| f.code == "mask-none");
+    assert_eq!(idle.map(|f| f.subject).collect::<Vec<_>>(), ["clinic.patient.mrn"]);
+    let strict = "[role.study.masks.\"clinic.patient\"]\nbirth_date = \"null\"\n";
+    assert!(words(&preset(&catalog, strict).0, "study").contains(&"age null".to_owned()));
 }
 
 fn access_of(bound: &BoundPolicy, role: &pgglass::policy::Role, oid: Oid) -> &'static str {

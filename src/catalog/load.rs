@@ -62,6 +62,24 @@ SELECT a.attrelid, a.attname, a.attnum, a.atttypid, a.atttypmod,
    AND n.nspname !~ '^pg_(toast|temp|toast_temp)(_|$)'
  ORDER BY a.attrelid, a.attnum";
 
+// Up to version 14 the column itself depends on what its expression reads, later the expression does.
+const COMPUTED: &str = "\
+WITH d (relid, attnum, source) AS (
+    SELECT e.adrelid, e.adnum, d.refobjsubid
+      FROM pg_catalog.pg_attrdef e
+      JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_attrdef'::pg_catalog.regclass AND d.objid = e.oid
+     WHERE d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid = e.adrelid
+    UNION
+    SELECT d.objid, d.objsubid, d.refobjsubid
+      FROM pg_catalog.pg_depend d
+     WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objsubid > 0
+       AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid = d.objid)
+SELECT a.attrelid, a.attname, ARRAY(SELECT s.attname::pg_catalog.text FROM d JOIN pg_catalog.pg_attribute s
+           ON s.attrelid = d.relid AND s.attnum = d.source
+         WHERE d.relid = a.attrelid AND d.attnum = a.attnum AND s.attnum > 0 AND s.attnum <> a.attnum ORDER BY 1)
+  FROM pg_catalog.pg_attribute a
+ WHERE a.attgenerated <> '' AND NOT a.attisdropped";
+
 const PRIMARY_KEYS: &str = "\
 SELECT c.conrelid, ARRAY(SELECT a.attname::pg_catalog.text FROM pg_catalog.pg_attribute a
                           WHERE a.attrelid = c.conrelid AND a.attnum = ANY (c.conkey))
@@ -264,6 +282,13 @@ async fn read(client: &Client, epoch: u64) -> Result<Catalog, CatalogError> {
             relation.columns.push(column);
         }
     }
+    let computed: Vec<(Oid, String, Vec<String>)> = rows(client, "generated columns", COMPUTED, &[], |r| {
+        Ok((r.try_get(0)?, r.try_get(1)?, r.try_get(2)?))
+    })
+    .await?;
+    for (relid, name, sources) in &computed {
+        computed_from(&mut relations, *relid, name, sources);
+    }
     let by_name = relations.values().map(|r| (r.name.clone(), r.oid)).collect();
     let mut functions: HashMap<String, Vec<Function>> = HashMap::new();
     for (name, overload) in rows::<_, Vec<_>>(client, "functions", FUNCTIONS, &[], function).await? {
@@ -297,6 +322,21 @@ async fn read(client: &Client, epoch: u64) -> Result<Catalog, CatalogError> {
         own_code,
         memberships,
     })
+}
+
+/// Notes what a generated column is computed from, there and in every relation through which it is read.
+fn computed_from(relations: &mut HashMap<Oid, Relation>, relid: Oid, name: &str, sources: &[String]) {
+    let mut todo = vec![relid];
+    let mut done = HashSet::new();
+    while let Some(relid) = todo.pop().filter(|oid| done.insert(*oid)) {
+        let Some(relation) = relations.get_mut(&relid) else { continue };
+        todo.extend(&relation.parents);
+        if let Some(column) = relation.columns.iter_mut().find(|c| c.name == name) {
+            let new: Vec<String> =
+                sources.iter().filter(|s| !column.computed_from.contains(s)).cloned().collect();
+            column.computed_from.extend(new);
+        }
+    }
 }
 
 /// Longest wait for a table that a view reads: a session that changes it may itself be waiting for us.
@@ -423,6 +463,7 @@ fn column(row: &Row) -> Result<(Oid, Column), tokio_postgres::Error> {
         type_sql: row.try_get(5)?,
         builtin_type: row.try_get(6)?,
         generated: row.try_get(7)?,
+        computed_from: Vec::new(),
         domain_base: row.try_get(8)?,
     };
     Ok((row.try_get(0)?, column))

@@ -113,6 +113,9 @@ pub struct Column {
     pub domain_base: Option<String>,
     /// `pg_attribute.attgenerated` is set.
     pub generated: bool,
+    /// The columns of the row that the server computes its values from, in this relation or one below it, where the
+    /// expression can be another.
+    pub computed_from: Vec<String>,
 }
 
 /// One relation.

@@ -85,11 +85,6 @@ pub(super) fn read(
         let mut clear = BTreeSet::new();
         for (column, value) in columns.entries() {
             if is_none(value) {
-                if out.masking.preset.is_none() {
-                    let message =
-                        format!("\"none\" has no effect on {}: no preset masks it", column.get_ref());
-                    findings.warning(value.span(), message, "remove it, or set masks_preset");
-                }
                 clear.insert(column.into_inner());
             } else if let Some(mask) = mask(findings, value, tables, settings) {
                 masks.insert(column.into_inner(), mask);
@@ -149,7 +144,7 @@ fn is_none(value: &Spanned<DeValue<'_>>) -> bool {
     matches!(value.get_ref(), DeValue::String(word) if word == NONE)
 }
 
-/// Takes the mask of a preset off a column.
+/// Takes the mask of a preset off a column, or that of what the column is computed from.
 const NONE: &str = "none";
 
 const MASK_WORDS: [&str; 9] =

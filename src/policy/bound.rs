@@ -25,6 +25,8 @@ pub struct BoundTable {
     pub tells_type: Option<String>,
     /// What of it is closed to the role that it is looked at for, beyond the assignment.
     pub closed: Option<Arc<Closed>>,
+    /// Columns that the server computes (`GENERATED ALWAYS AS`), with those that it computes each from.
+    pub computed: Vec<(String, Vec<String>)>,
 }
 
 impl BoundTable {
@@ -158,6 +160,7 @@ impl BoundPolicy {
         if let Some(previous) = previous.filter(|p| p.policy == policy) {
             bound.keep_broken(catalog, previous);
         }
+        bound.bind_computed(catalog);
         bound.bind_presets(catalog);
         bound.bind_limited(catalog);
         for name in &policy.reference {
@@ -242,7 +245,10 @@ impl BoundPolicy {
             match ways(rule, relation, catalog) {
                 Ok(tells_type) => {
                     let (name, rule) = (relation.name.clone(), Arc::clone(rule));
-                    self.tables.insert(oid, BoundTable { oid, name, rule, tells_type, closed: None });
+                    self.tables.insert(
+                        oid,
+                        BoundTable { oid, name, rule, tells_type, closed: None, computed: Vec::new() },
+                    );
                 }
                 Err(problem) => {
                     self.problems.push(problem);
@@ -295,6 +301,14 @@ impl BoundPolicy {
         let still_there = previous.broken.iter().filter(|oid| catalog.relation(**oid).is_some());
         let unbound: Vec<Oid> = still_there.filter(|oid| !self.tables.contains_key(oid)).copied().collect();
         self.broken.extend(unbound);
+    }
+
+    fn bind_computed(&mut self, catalog: &Catalog) {
+        for (oid, table) in &mut self.tables {
+            let columns = catalog.relation(*oid).into_iter().flat_map(|r| &r.columns);
+            let computed = columns.filter(|c| !c.computed_from.is_empty());
+            table.computed = computed.map(|c| (c.name.clone(), c.computed_from.clone())).collect();
+        }
     }
 
     fn bind_presets(&mut self, catalog: &Catalog) {
@@ -398,11 +412,35 @@ impl BoundPolicy {
         let mut own: BTreeMap<&str, &Mask> = own.map(|(column, mask)| (column.as_str(), mask)).collect();
         let closed = table.closed.iter().flat_map(|c| c.columns());
         own.extend(closed.map(|(column, closed)| (column.as_str(), &closed.mask)));
+        let computed = computed_masks(role, table, &own);
+        own.extend(computed.into_iter().map(|column| (column, &Mask::Null)));
         let own = own.into_iter().collect();
         let masks = TableMasks { own, outside, owners: table.rule.owner_columns() };
         let block = filter && role.scope == Scope::Assigned && word == Outside::Block;
         Access::Protected { table, filter, masks, block }
     }
+}
+
+/// The columns of `table` that are masked because the server computes them from one of `own`, which are masked: what a
+/// mask hides would be told by them. A role that names such a column has the last word, and a preset's mask of it stays
+/// where what it is computed from is masked by that preset, too.
+fn computed_masks<'t>(role: &Role, table: &'t BoundTable, own: &BTreeMap<&str, &Mask>) -> Vec<&'t str> {
+    let masks = role.masks.get(&table.rule.name);
+    let clear = role.masking.clear.get(&table.rule.name);
+    let masked_by_role = |column: &str| masks.is_some_and(|m| m.contains_key(column));
+    let named = |column: &str| masked_by_role(column) || clear.is_some_and(|c| c.contains(column));
+    let closed = |column: &str| table.closed.as_ref().is_some_and(|c| c.columns().contains_key(column));
+    let tells = |column: &str, source: &str| match own.contains_key(column) {
+        true => masked_by_role(source) || closed(source),
+        false => own.contains_key(source),
+    };
+    table
+        .computed
+        .iter()
+        .filter(|(column, from)| !named(column) && from.iter().any(|source| tells(column, source)))
+        .filter(|(column, _)| !closed(column))
+        .map(|(column, _)| column.as_str())
+        .collect()
 }
 
 /// The type of the column that tells which way a row takes, if there is one; or why the rule does

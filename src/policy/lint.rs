@@ -67,6 +67,7 @@ pub fn lint(bound: &BoundPolicy, catalog: &Catalog, facts: &Facts) -> Vec<Findin
     lint.masks();
     lint.masks_outside();
     lint.presets();
+    lint.computed();
     lint.tied_masks();
     lint.actions();
     lint.members();

@@ -43,6 +43,7 @@ fn relation(oid: u32, n: &str, kind: RelationKind, columns: &[(&str, &str)]) -> 
                 builtin_type: !matches!(*t, "gender" | "citext"),
                 domain_base: None,
                 generated: false,
+                computed_from: Vec::new(),
             })
             .collect(),
         parents: Vec::new(),

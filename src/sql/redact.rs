@@ -286,6 +286,7 @@ mod tests {
                 type_sql: (*type_sql).to_owned(),
                 builtin_type: true,
                 generated: false,
+                computed_from: Vec::new(),
                 domain_base: None,
             });
             let relation = Relation {

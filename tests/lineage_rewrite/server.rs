@@ -126,6 +126,7 @@ pub(crate) async fn catalog(client: &Client) -> Catalog {
             builtin_type: true,
             domain_base: None,
             generated: false,
+            computed_from: Vec::new(),
         });
     }
     let rows = client

@@ -1,9 +1,11 @@
 //! P2 from the attacker's side: ways around the guard, statistics, masks, other messages. Hidden text
 //! is a canary that must not be in any byte received. What must work is in `p2_enforcement`.
 
+use std::time::Duration;
+
 use crate::common::{Postgres, Proxy};
 use crate::p2_enforcement::{CANARY, assert_no_canary, assert_none, databases, pair};
-use crate::support::{clear, hide, proxy};
+use crate::support::{clear, hide, proxy, replaced, within};
 use crate::wire::{Wire, bind, execute, frame, parse, query, sync};
 
 /// Ways to make the server say something about rows the user may not see.
@@ -134,6 +136,84 @@ fn a_masked_user_gets_no_clear_value() {
     assert!(born.len() == 2000 && born.iter().all(|d| d.ends_with("-01-01")), "{born:?}");
     assert_eq!(eva.query("SELECT count(*) FROM clinic.patient WHERE ssn = 'SECRET-SSN-880001'").value(), "0");
     assert_eq!(eva.query("SELECT body FROM clinic.note").refusal().sqlstate, "42501");
+}
+
+/// A generated column of a masked one shows what the mask hides: it is masked with it, whichever came first.
+#[test]
+fn what_the_server_computes_from_a_masked_column_is_masked_with_it() {
+    let database = Postgres::shared().demo();
+    let owner = |sql: &str| database.server().psql(database.name(), sql);
+    owner(
+        "UPDATE clinic.note SET body = 'secretword ' || note_id; UPDATE clinic.patient SET ssn = 'secretssn' || patient_id;
+         ALTER TABLE clinic.note ADD words tsvector GENERATED ALWAYS AS (to_tsvector('english', body)) STORED,
+             ADD letters int GENERATED ALWAYS AS (length(kind)) STORED;
+         ALTER TABLE clinic.patient ADD tail text GENERATED ALWAYS AS (right(ssn, 40)) STORED;
+         ALTER TABLE clinic.patient ADD upper_name text GENERATED ALWAYS AS (upper(name)) STORED",
+    );
+    let preset = |config: String| {
+        let config = replaced(
+            clear(config),
+            "groups = [\"analyst\"]",
+            "groups = [\"analyst\"]\nmasks_preset = \"safe_harbor\"",
+        );
+        replaced(
+            config,
+            "classes = [\"demographics\", \"visits\", \"problems\", \"allergies\"",
+            "classes = [\"notes\", \"demographics\", \"visits\", \"problems\", \"allergies\"",
+        )
+    };
+    let proxy = Proxy::start_with(&database, preset);
+    let mut fox = Wire::through(&proxy, &database, "ana_fox");
+    let mut eva = Wire::through(&proxy, &database, "bill_eva");
+    let kept = |wire: &mut Wire, sql: &str| {
+        wire.forget();
+        let reply = [wire.query(sql), wire.extended(sql, &[])];
+        for secret in ["secretw", "secrets"] {
+            let found =
+                wire.received.windows(secret.len()).any(|w| w.eq_ignore_ascii_case(secret.as_bytes()));
+            assert!(!found, "{sql}: {secret}");
+        }
+        let [simple, extended] = reply;
+        assert_eq!((simple.failure(), simple.rows()), (extended.failure(), extended.rows()), "{sql}");
+        simple
+    };
+    for sql in [
+        "SELECT words FROM clinic.note",
+        "SELECT * FROM clinic.note",
+        "SELECT n FROM clinic.note n",
+        "SELECT ts_headline(words::text, to_tsquery('secretword')) FROM clinic.note",
+        "SELECT DISTINCT words::text FROM clinic.note ORDER BY 1",
+        "COPY clinic.note TO STDOUT",
+    ] {
+        kept(&mut fox, sql);
+    }
+    let count = "SELECT count(*), count(words), count(letters) > 0 FROM clinic.note";
+    let counted = kept(&mut fox, count).rows();
+    assert_eq!(counted[0][1..], [Some("0".to_owned()), Some("t".to_owned())], "{counted:?}");
+    assert_eq!(
+        kept(&mut fox, "SELECT count(*) FROM clinic.note WHERE words @@ to_tsquery('secretword')").value(),
+        "0"
+    );
+    assert_eq!(
+        kept(&mut fox, "SELECT count(*) FROM clinic.patient WHERE tail LIKE 'secret%' OR upper_name <> ''")
+            .value(),
+        "0"
+    );
+    let described = fox.ok("SELECT words, letters FROM clinic.note LIMIT 1").columns().expect("columns");
+    let direct =
+        Wire::direct(&database, "dba_gus").ok("SELECT words, letters FROM clinic.note LIMIT 1").columns();
+    assert_eq!(Some(described), direct);
+    // A role's own masks, and no preset: the name is not among them.
+    assert_eq!(kept(&mut eva, "SELECT count(tail) FROM clinic.patient").value(), "0");
+    assert_eq!(kept(&mut eva, "SELECT count(upper_name) FROM clinic.patient").value(), "2000");
+    kept(&mut eva, "SELECT * FROM clinic.patient");
+    // A column that comes while the proxy runs.
+    owner("ALTER TABLE clinic.patient ADD later text GENERATED ALWAYS AS (lower(ssn)) STORED");
+    within(Duration::from_secs(10), || {
+        eva.query("SELECT count(later) FROM clinic.patient").failure().is_none()
+    });
+    assert_eq!(kept(&mut eva, "SELECT count(later) FROM clinic.patient").value(), "0");
+    kept(&mut eva, "SELECT * FROM clinic.patient");
 }
 
 /// Fails closed; but billing's ordinary reports do not run.

@@ -3,7 +3,7 @@
 
 use super::{Level, Lint, types};
 use crate::catalog::{Column, QualifiedName, Relation, RelationKind, quote_ident};
-use crate::policy::{Mask, Proposal, Role, Scope, TableRule, masked_type, proposals};
+use crate::policy::{Access, Mask, Proposal, Role, Scope, TableRule, masked_type, proposals};
 
 impl Lint<'_> {
     pub(super) fn masks(&mut self) {
@@ -69,6 +69,52 @@ impl Lint<'_> {
         }
     }
 
+    /// Columns that the server computes from masked ones: what became of each, and what "none" is for.
+    pub(super) fn computed(&mut self) {
+        let bound = self.bound;
+        for role in bound.policy.roles.values() {
+            for rule in &bound.policy.tables {
+                let Some(relation) = self.catalog.lookup(&rule.name) else { continue };
+                let Access::Protected { table, masks, .. } = bound.access(role, relation.oid) else {
+                    continue;
+                };
+                let masked = |column: &str| masks.own(column).is_some();
+                let computed = table.computed.iter().filter_map(|(column, from)| {
+                    Some((column.as_str(), from.iter().find(|source| masked(source))?))
+                });
+                let computed: Vec<(&str, &String)> = computed.collect();
+                let own = role.masks.get(&rule.name);
+                let clear = role.masking.clear.get(&rule.name);
+                let named = |column: &str| own.is_some_and(|masks| masks.contains_key(column));
+                for (column, source) in computed.iter().filter(|(column, _)| !named(column)) {
+                    let shown = match masks.own(column) {
+                        Some(mask) => format!("\"{}\"", mask.words().0),
+                        None => "shown as it is, as the role says".to_owned(),
+                    };
+                    let subject = format!("{}.{column}", rule.name);
+                    let message =
+                        format!("role {}: computed from {source}, which is masked: {shown}", role.name);
+                    self.push(Level::Note, "mask-computed", &subject, message, "");
+                }
+                let idle = |column: &&String| {
+                    role.masking.preset.is_none() && computed.iter().all(|(c, _)| *c != column.as_str())
+                };
+                for column in clear.into_iter().flatten().filter(idle) {
+                    let subject = format!("{}.{column}", rule.name);
+                    let message =
+                        format!("role {}: \"none\" has no effect: nothing else masks it", role.name);
+                    self.push(
+                        Level::Warning,
+                        "mask-none",
+                        &subject,
+                        message,
+                        "remove it, or set masks_preset",
+                    );
+                }
+            }
+        }
+    }
+
     fn preset(&mut self, role: &Role, rule: &TableRule, relation: &Relation) {
         let found = proposals(role, rule, relation);
         let own = role.masks.get(&rule.name);
@@ -91,7 +137,13 @@ impl Lint<'_> {
             self.push(Level::Note, code, &subject, message, "");
         }
         let masked = |name: &str| {
-            found.iter().any(|p| p.column == name) || own.is_some_and(|masks| masks.contains_key(name))
+            let computed = || match self.bound.access(role, relation.oid) {
+                Access::Protected { masks, .. } => masks.own(name).is_some(),
+                Access::Free | Access::Denied(_) => false,
+            };
+            found.iter().any(|p| p.column == name)
+                || own.is_some_and(|masks| masks.contains_key(name))
+                || computed()
         };
         let owners = rule.owner_columns();
         let rest: Vec<&str> = relation

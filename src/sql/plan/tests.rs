@@ -21,6 +21,7 @@ fn relation(catalog: &mut Catalog, oid: u32, schema: &str, name: &str, columns: 
         builtin_type: true,
         domain_base: None,
         generated: false,
+        computed_from: Vec::new(),
     });
     let relation = Relation {
         oid,

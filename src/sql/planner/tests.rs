@@ -41,6 +41,7 @@ fn add(catalog: &mut Catalog, name: &Node, kind: RelationKind, columns: Vec<(Str
         builtin_type: true,
         domain_base: None,
         generated: false,
+        computed_from: Vec::new(),
     });
     catalog.by_name.insert(name.clone(), oid);
     let columns = columns.collect();

@@ -67,6 +67,7 @@ fn add(catalog: &mut Catalog, name: &QualifiedName, column: Option<(&String, &st
             builtin_type: true,
             domain_base: None,
             generated: false,
+            computed_from: Vec::new(),
         });
     }
 }
