@@ -150,8 +150,9 @@ pub struct GuardedPlan {
     /// Set for a COPY: how its data is written. `text` is then the query inside it (out), or the
     /// client's own statement (in).
     pub copy: Option<copy::CopyPlan>,
-    /// What the server says of the columns of the client's own text, once it was asked.
-    pub origin: std::sync::OnceLock<Origin>,
+    /// What the server says of the columns of the client's own text, once it was asked. What reads on in a cursor shares
+    /// it.
+    pub origin: std::sync::Arc<std::sync::OnceLock<Origin>>,
     /// What stands around it.
     pub wrap: objects::Wrap,
     /// What enforcing would do with the statement, while that is only watched.

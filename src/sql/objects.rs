@@ -165,6 +165,8 @@ pub enum Wrap {
 pub struct Named {
     head: &'static str,
     tail: String,
+    /// The client's own text of the statement inside.
+    pub query: String,
     /// The plan inside.
     pub inner: Arc<GuardedPlan>,
 }
@@ -295,7 +297,8 @@ impl Wrapper<'_> {
         let scroll = unsaid && !locks && inner.lineage.strategy == Strategy::Bound;
         let words = if scroll { "SCROLL " } else { "" };
         let tail = format!("{words}{} {}", self.middle, inner.text);
-        let named = Named { head: self.head, tail, inner: Arc::clone(&inner) };
+        let query = self.inner.text.clone();
+        let named = Named { head: self.head, tail, query, inner: Arc::clone(&inner) };
         let text = named.text(&sample);
         if !self.reads_as_meant(&text, &sample, &inner.text, scroll) {
             return Err(cannot_guard("its cursor or prepared statement cannot be written another way", ""));
@@ -439,6 +442,7 @@ mod tests {
             let named = Named {
                 head: wrapper.head,
                 tail: format!("{} SELECT 1", wrapper.middle),
+                query: String::new(),
                 inner: Arc::new(plan()),
             };
             let made = named.text("__glass_c7");

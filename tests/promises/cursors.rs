@@ -8,7 +8,9 @@ use crate::cursor_steps::{BOUND, HOLD, PREPARED, SCROLL};
 use crate::p2_enforcement::{assert_no_canary, assert_none, compare, databases, pair};
 use crate::p6_revocation::reload;
 use crate::support::{clear, hide, proxy, replaced};
-use crate::wire::{Wire, bind, describe_portal, describe_statement, execute, frame, parse, query, sync};
+use crate::wire::{
+    Reply, Wire, bind, describe_portal, describe_statement, execute, frame, parse, query, sync,
+};
 
 /// No name or column of the proxy's reached the client.
 pub(crate) fn assert_not_ours(wire: &Wire) {
@@ -420,4 +422,44 @@ fn what_cannot_be_guarded_is_refused_and_a_block_is_told() {
         }
     }
     assert_eq!(amy.ok("EXECUTE p(880003)").rows().len(), 1);
+}
+
+/// Masked and filtered tables are derived ones for the server: the client is told the table and number of each column as
+/// without a proxy, in a message of several statements and of a cursor's rows, too.
+#[test]
+fn columns_keep_their_table_in_messages_of_several_statements_and_in_cursors() {
+    let database = Postgres::shared().demo();
+    let proxy = Proxy::start_with(&database, hide);
+    let select =
+        "SELECT patient_id, ssn, birth_date AS born, upper(name), p FROM clinic.patient p ORDER BY 1 LIMIT 3";
+    for user in ["bill_eva", "nurse_amy"] {
+        let mut direct = Wire::direct(&database, user);
+        let mut through = Wire::through(&proxy, &database, user);
+        for sql in [
+            format!("BEGIN READ ONLY; {select}; COMMIT"),
+            format!("SELECT 1; {select}; {select}"),
+            format!("BEGIN; DECLARE c SCROLL CURSOR FOR {select}"),
+            "FETCH 2 FROM c".to_owned(),
+            "FETCH PRIOR FROM c; FETCH 1 FROM c".to_owned(),
+            "COMMIT".to_owned(),
+            format!("BEGIN; DECLARE d CURSOR FOR {select}; FETCH 1 FROM d; COMMIT"),
+        ] {
+            for extended in [false, true] {
+                if extended && sql.contains(';') {
+                    continue;
+                }
+                let ask =
+                    |wire: &mut Wire| if extended { wire.extended(&sql, &[]) } else { wire.query(&sql) };
+                let described = |reply: &Reply| -> Vec<Vec<u8>> {
+                    reply.messages.iter().filter(|m| m.tag == b'T').map(|m| m.body.clone()).collect()
+                };
+                if extended && sql == "COMMIT" {
+                    continue;
+                }
+                let (expected, got) = (ask(&mut direct), ask(&mut through));
+                assert_eq!(got.failure(), None, "{user}: {sql}");
+                assert_eq!(described(&got), described(&expected), "{user}: {sql}");
+            }
+        }
+    }
 }

@@ -188,8 +188,9 @@ impl<C: Stream, S: Stream> Session<C, S> {
             self.note_effects(statement, upstream, &given);
             given.extend(statement.given.iter().map(|g| Some(g.value.clone())));
             // The position of an error counts from the beginning of the client's message.
-            if let (Some(plan), [_], None) = (&plan, statements.as_slice(), &translated) {
-                self.ask_origin(&rest.whole, &[], plan);
+            if let (Some(plan), None) = (&plan, &translated) {
+                let own = if statements.len() == 1 { &*rest.whole } else { &*statement.text };
+                self.ask_origin(own, &[], plan);
             }
             let types: Vec<u32> = statement.given.iter().map(|g| g.type_oid).collect();
             let name = self.own_name(text, types, plan.is_some() && copy.is_none() && translated.is_none());

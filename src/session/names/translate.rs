@@ -171,6 +171,10 @@ impl<C: Stream, S: Stream> Session<C, S> {
         let guarded = statement.guarded().cloned();
         let Some(plan) = guarded else { return Ok(Ok(None)) };
         let Wrap::Declare(named) = &plan.wrap else { return Ok(Ok(None)) };
+        // A parameter's type may be told by the client's Parse alone.
+        if named.inner.client_params == 0 {
+            self.ask_origin(&named.query, &[], &named.inner);
+        }
         let upstream = self.objects.fresh_for('c', name);
         let text = named.text(&upstream);
         // Where rows can be passed over, the patients of those rows are told before it is opened.

@@ -283,7 +283,7 @@ fn rewrite_here(mut ast: Statement, input: &PlanInput<'_>) -> Result<GuardedPlan
     let opened = params.opened.filter(|_| occurrences.iter().any(in_text));
     let everyone = occurrences.iter().any(|o| o.filter && o.table.sees_everyone());
     Ok(GuardedPlan {
-        origin: std::sync::OnceLock::new(),
+        origin: std::sync::Arc::default(),
         text: lock::decoded(sql),
         kind,
         client_params: input.client_params,

@@ -41,7 +41,7 @@ impl Decider<'_> {
             has_marker: false,
             footprint: Footprint::default(),
             copy: None,
-            origin: std::sync::OnceLock::new(),
+            origin: Arc::default(),
             wrap: Wrap::Plain,
             observed: None,
         })))
@@ -118,7 +118,7 @@ impl Decider<'_> {
             has_marker: false,
             footprint: self.footprint(std::iter::once(table.to_string())),
             copy: Some(CopyPlan::In(incoming)),
-            origin: std::sync::OnceLock::new(),
+            origin: Arc::default(),
             wrap: Wrap::Plain,
             observed: None,
         })
