@@ -85,6 +85,10 @@ SELECT c.conrelid, ARRAY(SELECT a.attname::pg_catalog.text FROM pg_catalog.pg_at
                           WHERE a.attrelid = c.conrelid AND a.attnum = ANY (c.conkey))
   FROM pg_catalog.pg_constraint c WHERE c.contype = 'p' AND NOT c.condeferrable";
 
+const CONSTRAINTS: &str = "\
+SELECT conrelid, conname::pg_catalog.text, NULLIF(confrelid, 0)
+  FROM pg_catalog.pg_constraint WHERE contype IN ('c', 'f') AND conrelid <> 0";
+
 // The system's own views are decided by name. `pg_get_viewdef` locks what the view reads.
 const VIEWS: &str = "\
 SELECT c.oid, pg_catalog.pg_get_viewdef(c.oid),
@@ -229,7 +233,7 @@ h (part, rows, hash) AS (
     UNION ALL
     SELECT 21, count(*), bit_xor(hash_record_extended(ROW(oid, xmin), 21))
       FROM pg_catalog.pg_constraint
-     WHERE contype = 'f' AND conparentid = 0 AND (confdeltype IN ('c', 'n', 'd') OR confupdtype IN ('c', 'n', 'd')))
+     WHERE contype = 'f')
 SELECT string_agg(rows || ':' || coalesce(hash, 0), ' ' ORDER BY part) FROM h";
 
 /// Takes a snapshot. The connection must be the proxy's own: its search path is set to empty, so
@@ -300,6 +304,13 @@ async fn read(client: &Client, epoch: u64) -> Result<Catalog, CatalogError> {
     for (member, role) in pairs {
         memberships.entry(member).or_default().insert(role);
     }
+    let mut constraints: HashMap<Oid, HashMap<String, Option<Oid>>> = HashMap::new();
+    let named: Vec<(Oid, String, Option<Oid>)> =
+        rows(client, "constraints", CONSTRAINTS, &[], |r| Ok((r.try_get(0)?, r.try_get(1)?, r.try_get(2)?)))
+            .await?;
+    for (relation, name, to) in named {
+        constraints.entry(relation).or_default().insert(name, to);
+    }
     let (views, views_missing) = views(client, &relations).await?;
     let own_code = super::own_code::load(client, &relations).await?;
     Ok(Catalog {
@@ -309,6 +320,7 @@ async fn read(client: &Client, epoch: u64) -> Result<Catalog, CatalogError> {
         views,
         views_missing,
         view_reads: view_reads(client).await?,
+        constraints,
         foreign_keys: super::facts::foreign_keys(client, true).await?,
         server_version,
         relations,

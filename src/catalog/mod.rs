@@ -213,6 +213,9 @@ pub struct Catalog {
     /// What views and materialized views are made of: relations, each with a column, or without one where the view
     /// reads none of it (`count(*)`).
     pub view_reads: HashMap<Oid, Vec<(Oid, Option<String>)>>,
+    /// Names of checks and foreign keys by relation, with what a foreign key refers to: those that a server's error can
+    /// name.
+    pub constraints: HashMap<Oid, HashMap<String, Option<Oid>>>,
     /// Foreign keys with an action; those that partitions inherit are left out.
     pub foreign_keys: Vec<ForeignKey>,
     /// Functions of the database's own that run without being named.

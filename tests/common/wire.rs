@@ -85,6 +85,12 @@ impl Reply {
         self.of(b'E').next().map(|m| failure(&m.body))
     }
 
+    /// A field of the error by its type byte.
+    pub(crate) fn failure_field(&self, field: u8) -> Option<String> {
+        let body = &self.of(b'E').next()?.body;
+        body.split(|&b| b == 0).find(|f| f.first() == Some(&field)).map(|f| text(&f[1..]))
+    }
+
     /// The error, which must be there, and no row with it.
     pub(crate) fn refusal(&self) -> Failure {
         assert_eq!(self.of(b'D').count(), 0, "rows came with what should be refused");

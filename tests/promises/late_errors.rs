@@ -253,3 +253,63 @@ fn words_without_values_stay() {
     let sql = "INSERT INTO clinic.rate VALUES (1, 5), (2, 5)";
     assert_eq!((code(&amy.query(sql)), code(&direct.query(sql))), ("23505".into(), "23505".into()));
 }
+
+/// The server's words about a constraint are made of names: without them nobody knows what was wrong with the row. Its
+/// detail, which quotes the row, and whatever a function raises, stay.
+#[test]
+fn an_error_of_a_constraint_names_it_and_quotes_no_value() {
+    let stage = "
+        CREATE TABLE clinic.slot (slot_id int8 PRIMARY KEY, patient_id int8 NOT NULL REFERENCES clinic.patient, ward int8 NOT NULL,
+            room text UNIQUE, size int4 CONSTRAINT slot_size CHECK (size < 10), during int4range, EXCLUDE USING gist (during WITH &&));
+        CREATE TABLE clinic.slot_use (use_id int8 PRIMARY KEY, patient_id int8, slot_id int8 REFERENCES clinic.slot DEFERRABLE INITIALLY DEFERRED);
+        CREATE TABLE clinic.secret_use (use_id int8 PRIMARY KEY, slot_id int8 CONSTRAINT secret_1234 REFERENCES clinic.slot);
+        INSERT INTO clinic.slot VALUES (1, 880003, 1, '1234', 1, '[1234,1300)'), (2, 880003, 1, '2', 1, '[1,2)'), (3, 880003, 1, '3', 1, '[3,4)');
+        INSERT INTO clinic.slot_use VALUES (1, 880003, 2); INSERT INTO clinic.secret_use VALUES (1, 3);
+        CREATE FUNCTION clinic.tell() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            RAISE EXCEPTION 'duplicate key value violates unique constraint \"%\"', NEW.room || '1234'
+                USING ERRCODE = '23505', SCHEMA = 'clinic', TABLE = 'slot', CONSTRAINT = NEW.room || '1234'; END $$;
+        CREATE TRIGGER tell AFTER INSERT ON clinic.slot FOR EACH ROW WHEN (NEW.room = 'tell') EXECUTE FUNCTION clinic.tell();
+        GRANT SELECT, INSERT, UPDATE, DELETE ON clinic.slot, clinic.slot_use TO nurse; GRANT SELECT ON clinic.patient TO nurse;";
+    let config = |config: String| {
+        let tables = ["slot", "slot_use"].map(|t| {
+            format!("[[table]]\nname = \"clinic.{t}\"\nclass = \"visits\"\nkey = \"patient_id\"\n\n")
+        });
+        replaced(hide(config), "[reference]", &format!("{}[reference]", tables.concat()))
+    };
+    let database = Postgres::shared().demo();
+    database.server().psql(database.name(), stage);
+    let proxy = Proxy::start_with(&database, config);
+    let mut direct = Wire::direct(&database, "nurse_amy");
+    let mut amy = Wire::through(&proxy, &database, "nurse_amy");
+    let fields =
+        |reply: &Reply| (b"CMstcn".map(|field| reply.failure_field(field)), reply.failure_field(b'D'));
+    let insert = "INSERT INTO clinic.slot (slot_id, patient_id, ward, room, size, during) VALUES";
+    for (sql, named) in [
+        (format!("{insert} (10, 880003, NULL, 'x1234', 1, '[5000,5001)')"), true),
+        (format!("{insert} (1, 880003, 1, 'x1234', 1, '[5000,5001)')"), true),
+        (format!("{insert} (10, 880003, 1, '1234', 1, '[5000,5001)')"), true),
+        (format!("{insert} (10, 880003, 1, 'x1234', 1234, '[5000,5001)')"), true),
+        (format!("{insert} (10, 880003, 1, 'x', 1, '[1235,1236)')"), true),
+        ("UPDATE clinic.slot SET ward = NULL WHERE slot_id = 1".to_owned(), true),
+        ("INSERT INTO clinic.slot_use VALUES (5, 880003, 1234)".to_owned(), true),
+        ("DELETE FROM clinic.slot WHERE slot_id = 2".to_owned(), true),
+        // The table behind it is closed to the role.
+        ("DELETE FROM clinic.slot WHERE slot_id = 3".to_owned(), false),
+        (format!("{insert} (10, 880003, 1, 'tell', 1, '[5000,5001)')"), false),
+    ] {
+        for extended in [false, true] {
+            let ask = |wire: &mut Wire| {
+                wire.forget();
+                let reply = if extended { wire.extended(&sql, &[]) } else { wire.query(&sql) };
+                fields(&reply)
+            };
+            let (expected, got) = (ask(&mut direct), ask(&mut amy));
+            assert_eq!(got.0[0], expected.0[0], "{sql}: {got:?}");
+            assert_eq!(got.1, None, "{sql}: a detail");
+            assert_eq!(got.0 == expected.0, named, "{sql}: {got:?}, the server: {expected:?}");
+            let secret = |text: &Option<String>| text.as_ref().is_some_and(|t| t.contains("1234"));
+            let told = if sql.contains("slot_id = 3") { &got.0[1..2] } else { &got.0[..] };
+            assert!(!told.iter().any(secret), "{sql}: {got:?}");
+        }
+    }
+}

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::common::{Postgres, Proxy, STRANGER, patients_of_amy};
 use crate::p2_enforcement::{assert_no_canary, databases};
-use crate::support::{deletion, hide, leave_amys, told};
+use crate::support::{deletion, hide, leave_amys, replaced, told};
 use crate::wire::{
     Reply, Wire, bind, describe_portal, describe_statement, execute, frame, parse, query, sync,
 };
@@ -540,4 +540,40 @@ fn a_copy_in_follows_the_assignment_and_the_limit() {
     let count = "SELECT count(*) FROM clinic.problem WHERE problem_id >= 900000";
     assert_eq!(whole.server().psql(whole.name(), count).trim(), "0");
     assert_eq!(amy.ok("SELECT count(*) FROM clinic.patient").value(), "24");
+}
+
+/// What PostgreSQL itself does not copy is refused in its words.
+#[test]
+fn what_the_server_does_not_copy_is_said_in_its_words() {
+    let database = Postgres::shared().demo();
+    database.server().psql(
+        database.name(),
+        "CREATE TABLE clinic.reading (patient_id int8, at date, half int8 GENERATED ALWAYS AS (patient_id / 2) STORED) PARTITION BY RANGE (at);
+         CREATE TABLE clinic.reading_26 PARTITION OF clinic.reading FOR VALUES FROM ('2026-01-01') TO ('2027-01-01');
+         GRANT SELECT ON clinic.reading, clinic.reading_26 TO nurse",
+    );
+    let stage = |config: String| {
+        let table =
+            "[[table]]\nname = \"clinic.reading\"\nclass = \"labs\"\nkey = \"patient_id\"\n\n[reference]";
+        replaced(hide(config), "[reference]", table)
+    };
+    let proxy = Proxy::start_with(&database, stage);
+    let mut amy = Wire::through(&proxy, &database, "nurse_amy");
+    let mut direct = Wire::direct(&database, "nurse_amy");
+    for sql in [
+        "COPY clinic.reading TO STDOUT",
+        "COPY clinic.current_medication TO STDOUT",
+        "COPY clinic.reading_26 (half) TO STDOUT",
+        "COPY clinic.patient (name, sex, name) TO STDOUT",
+    ] {
+        let said = |wire: &mut Wire| {
+            let [simple, extended] = [wire.query(sql), wire.extended(sql, &[])].map(|reply| {
+                let failure = reply.failure().expect("refused");
+                (failure.sqlstate, failure.message)
+            });
+            assert_eq!(simple, extended, "{sql}");
+            simple
+        };
+        assert_eq!(said(&mut amy), said(&mut direct), "{sql}");
+    }
 }

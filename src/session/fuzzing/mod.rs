@@ -82,7 +82,7 @@ pub(crate) fn row(body: &[u8], choice: u8) {
 
 /// A report as it is shown to a restricted user, of a guarded statement.
 pub(crate) fn redacted(report: &Report) {
-    let shown = crate::session::server::report::server_error(report, true);
+    let shown = crate::session::server::report::server_error(report, true, &Default::default());
     let shown = Report::decode(&shown.slice(5..)).expect("our own");
     for field in *b"PpqWD" {
         assert!(shown.field(field).is_none(), "field {field} is shown");

@@ -99,7 +99,11 @@ impl<C: Stream, S: Stream> Session<C, S> {
     /// The server's words for a restricted user, where they can be of a deferred constraint or trigger.
     pub(in crate::session) fn in_quiet_words(&self, report: &Report) -> Option<Frame> {
         let quiet = self.role.is_restricted() && self.deferred_may_speak();
-        quiet.then(|| Frame::from_raw(crate::session::server::report::deferred_error(report))).flatten()
+        quiet
+            .then(|| {
+                Frame::from_raw(crate::session::server::report::deferred_error(report, &self.words(report)))
+            })
+            .flatten()
     }
 
     /// What failed at the end of the transaction.
@@ -141,8 +145,11 @@ impl<C: Stream, S: Stream> Session<C, S> {
         };
         let Some(plan) = self.failed_end() else { return Ok(false) };
         let restricted = self.role.is_restricted();
-        let error =
-            if restricted { crate::session::server::report::deferred_error(report) } else { frame.raw() };
+        let error = if restricted {
+            crate::session::server::report::deferred_error(report, &self.words(report))
+        } else {
+            frame.raw()
+        };
         let filtered = plan.filtered;
         let id = self.new_run(vec![text.into()], Mode::Guarded(Arc::new(plan)), Vec::new());
         let Some(mut run) = self.runs.remove(&id) else { return Err(unexpected(ServerTag::ErrorResponse)) };

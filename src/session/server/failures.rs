@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use crate::ledger::Priority;
 use crate::ledger::record::Outcome;
-use crate::policy::{MOVED, RESERVED_PREFIX, Refusal};
+use crate::policy::{Access, MOVED, RESERVED_PREFIX, Refusal};
 use crate::session::peer::Stream;
 use crate::session::run::ops::{Op, Subject, Undo};
 use crate::session::run::{Mode, Run};
+use crate::session::server::constraints::Words;
 use crate::session::server::outbox::RunId;
 use crate::session::server::unexpected;
 use crate::session::{Ended, Session};
@@ -293,7 +294,11 @@ impl<C: Stream, S: Stream> Session<C, S> {
         let own_text = |p: &Arc<GuardedPlan>| p.copy_in().is_some() || p.wrap == Wrap::Commit;
         let as_sent = run.plan().is_some_and(own_text) && !self.role.is_restricted();
         let error = if guarded && !as_sent {
-            crate::session::server::report::server_error(report, self.role.is_restricted())
+            crate::session::server::report::server_error(
+                report,
+                self.role.is_restricted(),
+                &self.words(report),
+            )
         } else {
             frame.raw()
         };
@@ -339,6 +344,13 @@ impl<C: Stream, S: Stream> Session<C, S> {
             _ => self.show(&window),
         }
         Ok(())
+    }
+
+    /// What of the server's error can be shown to a restricted user.
+    pub(in crate::session) fn words(&self, report: &Report) -> Words {
+        let policy = &self.context.policy;
+        let open = |oid| !matches!(policy.access(&self.role, oid), Access::Denied(_));
+        Words::of(report, &self.context.catalog, open)
     }
 
     /// Whom the user can see, where any of them may have decided how the run ended: under a filter nobody else can have.

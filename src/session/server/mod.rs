@@ -1,6 +1,7 @@
 //! The server's messages: each belongs to the op at the head of the queue. Rows of guarded runs go
 //! through their run's window and leave behind its record; everything else goes through.
 
+pub(in crate::session) mod constraints;
 pub(in crate::session) mod descriptions;
 pub(in crate::session) mod failures;
 pub(in crate::session) mod layout;

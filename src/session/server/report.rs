@@ -7,15 +7,19 @@ use crate::glass::{Notice, NoticeKind};
 use crate::ledger::LedgerError;
 use crate::ledger::record::{self, EventId, ObservedVerdict};
 use crate::policy::{GlsCode, Refusal, Role};
+use crate::session::server::constraints::Words;
 use crate::wire::message::{Report, Severity};
 
 /// A refusal as an error report. The code stands in the text and in the constraint-name field.
 pub(in crate::session) fn refusal(refusal: &Refusal, event: Option<&EventId>) -> Report {
     // An error PostgreSQL has as well (syntax, protocol, encoding) reads as PostgreSQL's.
-    let plain = matches!(refusal.sqlstate, "42601" | "42P01" | "42883" | "08P01" | "22021" | "25P02");
+    let plain = matches!(
+        refusal.sqlstate,
+        "42601" | "42P01" | "42P10" | "42701" | "42809" | "42883" | "08P01" | "22021" | "25P02"
+    );
     let message = if plain { refusal.message.clone() } else { refusal.to_string() };
     let mut report = Report::error(refusal.sqlstate, message);
-    if !matches!(refusal.sqlstate, "42P01" | "42883") {
+    if !matches!(refusal.sqlstate, "42P01" | "42P10" | "42701" | "42809" | "42883") {
         report = report.constraint(refusal.code.as_str());
     }
     let recorded = event.map(|e| format!("Recorded as event {e}."));
@@ -186,9 +190,9 @@ fn speaks_of_rows(sqlstate: &str) -> bool {
 
 /// The server's error for a guarded statement. `Position`, the internal query and the context
 /// belong to a text the client never saw; for a restricted role nothing that could quote a row is
-/// left, while SQLSTATE and the names of table and constraint stay.
-pub(in crate::session) fn server_error(report: &Report, restricted: bool) -> Bytes {
-    without_our_text(report, restricted).error_response()
+/// left, while SQLSTATE and the names of table and constraint stay, and the `words` about them.
+pub(in crate::session) fn server_error(report: &Report, restricted: bool, words: &Words) -> Bytes {
+    without_our_text(report, restricted, words).error_response()
 }
 
 /// The server's error for a guarded text that it read and did not plan: it is about the text alone.
@@ -202,7 +206,7 @@ pub(in crate::session) fn analysis_error(report: &Report) -> Bytes {
 pub(in crate::session) fn planning_error(report: &Report, restricted: bool, given: usize) -> Bytes {
     let own = parameter_meant(report, given).is_some();
     if restricted && !own {
-        return without_our_text(report, true).error_response();
+        return without_our_text(report, true, &Words::default()).error_response();
     }
     b"Ppq".iter().fold(report.clone(), |quiet, field| quiet.without(*field)).error_response()
 }
@@ -215,7 +219,7 @@ pub(in crate::session) fn constant_error(report: &Report, restricted: bool, posi
             let quiet = b"pqW".iter().fold(report.clone(), |quiet, field| quiet.without(*field));
             quiet.with(b'P', position.to_string()).error_response()
         }
-        None if restricted => without_our_text(report, true).error_response(),
+        None if restricted => without_our_text(report, true, &Words::default()).error_response(),
         None => analysis_error(report),
     }
 }
@@ -241,13 +245,13 @@ pub(in crate::session) fn redacted_notice(report: &Report) -> Bytes {
         "WARNING" => "a warning of this statement (its text is withheld)",
         _ => "a notice of this statement (its text is withheld)",
     };
-    quiet(report, true, said).notice_response()
+    quiet(report, true, said, false).notice_response()
 }
 
 /// The server's error at the end of a transaction, or where deferred constraints are checked before it: it can be
 /// about any row that was written, whatever statement it came with.
-pub(in crate::session) fn deferred_error(report: &Report) -> Bytes {
-    without_our_text(report, true).error_response()
+pub(in crate::session) fn deferred_error(report: &Report, words: &Words) -> Bytes {
+    without_our_text(report, true, words).error_response()
 }
 
 /// True for a message that cannot quote a value: of the classes whose messages are PostgreSQL's own,
@@ -275,12 +279,13 @@ fn inside_a_function(report: &Report) -> bool {
     report.field(b'W').is_some() && !of_the_server
 }
 
-fn without_our_text(report: &Report, restricted: bool) -> Report {
-    quiet(report, restricted, withheld_message(&report.code()))
+fn without_our_text(report: &Report, restricted: bool, words: &Words) -> Report {
+    let said = words.message.as_deref().filter(|_| !in_own_words(report));
+    quiet(report, restricted, said.unwrap_or(withheld_message(&report.code())), words.names)
 }
 
-/// `said` stands in place of a message that could quote a row.
-fn quiet(report: &Report, restricted: bool, said: &str) -> Report {
+/// `said` stands in place of a message that could quote a row; `names`: the fields name what exists.
+fn quiet(report: &Report, restricted: bool, said: &str, names: bool) -> Report {
     let code = report.code().into_owned();
     let own_words = in_own_words(report);
     let plain = !own_words && quotes_nothing(&code, &report.message());
@@ -293,7 +298,9 @@ fn quiet(report: &Report, restricted: bool, said: &str) -> Report {
         report.redacted(&report.message())
     } else if restricted && could_quote {
         let mut quiet = report.redacted(said);
-        for field in *b"stcdn" {
+        // A function can put any value there.
+        let told: &[u8] = if own_words && !names { b"" } else { b"stcdn" };
+        for field in told.iter().copied() {
             if let Some(text) = report.field(field) {
                 quiet = quiet.with(field, text.into_owned());
             }
@@ -324,13 +331,13 @@ mod tests {
                 .detail("Key (mrn)=(MRN1) already exists.")
                 .constraint("patient_mrn_key")
                 .with(b'W', "SQL function");
-        let quiet = read(&server_error(&report, true));
+        let quiet = read(&server_error(&report, true, &Words::default()));
         assert_eq!(quiet.code(), "23505");
         assert_eq!(quiet.field(b'n').as_deref(), Some("patient_mrn_key"));
         assert!(!format!("{quiet:?}").contains("MRN1") && quiet.field(b'W').is_none());
         let cast = Report::error("22P02", "invalid input syntax for type integer: \"HIV\"");
-        assert!(!format!("{:?}", read(&server_error(&cast, true))).contains("HIV"));
-        assert!(format!("{:?}", read(&server_error(&cast, false))).contains("HIV"));
+        assert!(!format!("{:?}", read(&server_error(&cast, true, &Words::default()))).contains("HIV"));
+        assert!(format!("{:?}", read(&server_error(&cast, false, &Words::default()))).contains("HIV"));
     }
 
     #[test]
@@ -339,16 +346,19 @@ mod tests {
             let raised = Report::error(code, "not for HIV")
                 .with(b'W', "PL/pgSQL function f() line 1 at RAISE")
                 .with(b'R', "exec_stmt_raise");
-            let quiet = read(&server_error(&raised, true));
+            let quiet = read(&server_error(&raised, true, &Words::default()));
             assert_eq!((&*quiet.code(), quiet.message().contains("HIV")), (code, false));
-            assert!(format!("{:?}", read(&server_error(&raised, false))).contains("HIV"));
+            let raised = raised.constraint("HIV").with(b't', "HIV");
+            let known = Words { message: Some("not for HIV".to_owned()), names: false };
+            assert!(!format!("{:?}", read(&server_error(&raised, true, &known))).contains("HIV"));
+            assert!(format!("{:?}", read(&server_error(&raised, false, &Words::default()))).contains("HIV"));
         }
         let inside =
             Report::error("42601", "syntax error at or near \"HIV\"").with(b'W', "PL/pgSQL function f()");
-        assert!(!format!("{:?}", read(&server_error(&inside, true))).contains("HIV"));
+        assert!(!format!("{:?}", read(&server_error(&inside, true, &Words::default()))).contains("HIV"));
         // Not ours to read: a server that speaks German, French, Chinese ...
         let other = Report::error("22P02", "ung\u{fc}ltige Eingabesyntax: \u{bb}HIV\u{ab}");
-        assert!(!format!("{:?}", read(&server_error(&other, true))).contains("HIV"));
+        assert!(!format!("{:?}", read(&server_error(&other, true, &Words::default()))).contains("HIV"));
     }
 
     #[test]
@@ -362,7 +372,7 @@ mod tests {
         ] {
             let report = Report::error(code, message).detail("Process 7 waits").with(b'W', "while checking");
             let report = if code == "42704" { report.without(b'W') } else { report };
-            let quiet = read(&deferred_error(&report));
+            let quiet = read(&deferred_error(&report, &Words::default()));
             assert_eq!((&*quiet.code(), &*quiet.message()), (code, message));
             assert!(quiet.field(b'D').is_none() && quiet.field(b'W').is_none());
         }
@@ -419,7 +429,7 @@ mod tests {
     #[test]
     fn text_errors_keep_their_words_and_lose_their_position() {
         let report = Report::error("42703", "column \"x\" does not exist").position(140).hint("Perhaps ...");
-        let quiet = read(&server_error(&report, true));
+        let quiet = read(&server_error(&report, true, &Words::default()));
         assert_eq!(quiet.message(), "column \"x\" does not exist");
         assert!(quiet.field(b'P').is_none() && quiet.field(b'H').is_some());
     }

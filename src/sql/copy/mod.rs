@@ -11,7 +11,7 @@ use pg_query::protobuf::Token;
 
 use self::options::Options;
 use crate::catalog::{QualifiedName, Relation, RelationKind, quote_ident};
-use crate::policy::{Access, KeyType, Refusal, Scope};
+use crate::policy::{Access, GlsCode, KeyType, Refusal, Scope};
 use crate::sql::cannot_guard;
 use crate::sql::parse::{Statement, parse_ours};
 use crate::sql::resolve::{Context, Resolution, resolve_name};
@@ -149,7 +149,6 @@ fn table_query(root: &Node, context: &Context<'_>) -> Result<String, Refusal> {
     let relation = relation_of(range, context)?;
     match relation.kind {
         RelationKind::Table => {}
-        // PostgreSQL's words (copyto.c, BeginCopyTo).
         RelationKind::PartitionedTable => {
             return wrong_kind(format!("cannot copy from partitioned table \"{}\"", relation.name.name));
         }
@@ -186,9 +185,13 @@ fn relation_of<'a>(range: &Node, context: &Context<'a>) -> Result<&'a Relation, 
 }
 
 fn wrong_kind<T>(message: String) -> Result<T, Refusal> {
-    let mut refusal = cannot_guard(message, "Try the COPY (SELECT ...) TO variant.");
-    refusal.sqlstate = "42809";
-    Err(refusal)
+    let refusal = servers_own("42809", message);
+    Err(refusal.with_hint("Try the COPY (SELECT ...) TO variant."))
+}
+
+/// What PostgreSQL refuses itself, in its words (copyto.c, `BeginCopyTo`; copy.c, `CopyGetAttnums`).
+fn servers_own(sqlstate: &'static str, message: impl Into<String>) -> Refusal {
+    Refusal { sqlstate, ..Refusal::new(GlsCode::CannotGuard, message) }
 }
 
 /// The columns that COPY reads or writes: those named, else all but the generated ones, in order.
@@ -199,17 +202,12 @@ fn columns_of<'a>(root: &'a Node, relation: &'a Relation) -> Result<Vec<&'a str>
     }
     let generated = |name: &&&str| relation.column(name).is_some_and(|c| c.generated);
     if let Some(name) = named.iter().find(generated) {
-        let mut refusal = cannot_guard(format_args!("column \"{name}\" is a generated column"), "");
-        refusal.sqlstate = "42P10";
-        return Err(refusal);
+        let refusal = servers_own("42P10", format!("column \"{name}\" is a generated column"));
+        return Err(refusal.with_detail("Generated columns cannot be used in COPY."));
     }
-    let mut sorted = named.clone();
-    sorted.sort_unstable();
-    sorted.dedup();
-    if sorted.len() != named.len() {
-        let mut refusal = cannot_guard("a column is specified more than once", "");
-        refusal.sqlstate = "42701";
-        return Err(refusal);
+    let twice = |(i, name): &(usize, &&str)| named.iter().take(*i).any(|before| before == *name);
+    if let Some((_, name)) = named.iter().enumerate().find(twice) {
+        return Err(servers_own("42701", format!("column \"{name}\" specified more than once")));
     }
     Ok(named)
 }
