@@ -43,6 +43,16 @@ pub(crate) const READS: &[&str] = &[
     "SELECT kind, count(*) FROM clinic.encounter GROUP BY CUBE ((ward_id + 1) * 2, (kind, ward_id)) ORDER BY 1, 2",
     "SELECT kind, count(*) FROM clinic.encounter GROUP BY GROUPING SETS (kind, (SELECT max(ward_id) FROM clinic.ward), ()) \
      ORDER BY 1, 2",
+    // Columns without a name in the text, or of a named join, where a query around has one of that name and another type.
+    "SELECT 1 FROM (VALUES (1)) v (zip) WHERE NOT EXISTS (SELECT 1 FROM (SELECT zip::text FROM clinic.patient) s \
+     WHERE zip::int8 < 0)",
+    "SELECT 1 FROM (VALUES (1)) v (lower) WHERE NOT EXISTS (SELECT 1 FROM (SELECT lower(zip) FROM clinic.patient) s \
+     WHERE lower::int8 < 0)",
+    "SELECT 1 FROM (VALUES (1)) v (zip) WHERE NOT EXISTS (SELECT 1 FROM (SELECT (SELECT zip) FROM clinic.patient) s \
+     WHERE zip::int8 < 0)",
+    "SELECT 1 FROM (VALUES (1)) v (zip) WHERE NOT EXISTS (SELECT 1 FROM ((SELECT zip FROM clinic.patient) s \
+     JOIN (VALUES (1)) w (x) ON true) AS v WHERE v.zip::int8 < 0)",
+    "SELECT 1 FROM ((SELECT zip FROM clinic.patient) s JOIN (VALUES (1)) w (x) ON true) AS j (x, y) WHERE x::int8 < 0",
     "SELECT string_agg(name, ',' ORDER BY name) FROM clinic.patient",
     "SELECT array_agg(patient_id ORDER BY patient_id) FROM clinic.patient",
     "SELECT DISTINCT zip FROM clinic.patient ORDER BY zip",
