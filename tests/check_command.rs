@@ -315,6 +315,27 @@ async fn every_kind_of_mistake_is_found() {
             "ALTER TABLE clinic.ward DROP patient_id",
         ),
         (
+            "CREATE COLLATION clinic.ci (provider = icu, locale = 'und-u-ks-level2', deterministic = false); \
+             ALTER TABLE glass.assigned ALTER user_name TYPE text COLLATE clinic.ci",
+            1,
+            "error[loose-collation]: glass.assigned: column user_name tells who is assigned to whom, but its collation is \
+             not deterministic: different texts are equal there\n  help: give the column a deterministic collation",
+            "ALTER TABLE glass.assigned ALTER user_name TYPE text; DROP COLLATION clinic.ci",
+        ),
+        (
+            "CREATE TABLE clinic.both () INHERITS (clinic.patient, clinic.visit)",
+            1,
+            "error[two-entries]: clinic.both inherits from clinic.patient and clinic.visit, whose entries differ",
+            "DROP TABLE clinic.both",
+        ),
+        (
+            "CREATE TABLE clinic.list (patient_id int8); ALTER TABLE clinic.visit ADD ward_id int NOT NULL DEFAULT 1; \
+             ALTER TABLE clinic.visit INHERIT clinic.ward",
+            2,
+            "warning[reference-part]: clinic.ward: declared free of patients, but rows of clinic.visit are read through it",
+            "ALTER TABLE clinic.visit NO INHERIT clinic.ward; ALTER TABLE clinic.visit DROP ward_id; DROP TABLE clinic.list",
+        ),
+        (
             "CREATE FUNCTION clinic.copy() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'; \
              CREATE TRIGGER copies AFTER INSERT ON clinic.visit FOR EACH ROW EXECUTE FUNCTION clinic.copy()",
             2,
@@ -359,6 +380,56 @@ async fn every_kind_of_mistake_is_found() {
         assert!(out.contains(expected), "{change}: {expected}: {out}");
         client.batch_execute(undo).await.expect(undo);
     }
+}
+
+/// What the service account reads beside statements: every source of assignments, and labels that close patients.
+#[tokio::test]
+async fn what_the_service_account_cannot_read_is_an_error() {
+    let pg = Postgres::start();
+    let client = pg.connect().await;
+    client.batch_execute(CLINIC).await.expect("schema");
+    let more = "CREATE TABLE glass.shift (who text, team int); CREATE TABLE glass.team (team int, patient_id int8); \
+                CREATE VIEW glass.on_duty AS SELECT who, team FROM glass.shift; \
+                CREATE TABLE glass.extra (who text, patient_id int8, UNIQUE (who, patient_id)); \
+                CREATE TABLE glass.label (patient_id int8, label text); \
+                GRANT SELECT ON ALL TABLES IN SCHEMA glass TO pgglass, nurse, dba, bill_amy";
+    client.batch_execute(more).await.expect("sources");
+    let folder = Folder::new(pg.port, |text| {
+        let text = text.replacen("[role.nurse]", "[role.nurse]\nlabels = [\"VIP\"]", 1);
+        text + "\n[[assignment.source]]\nrelation = \"glass.extra\"\nprincipal = \"who\"\npatient = \"patient_id\"\n\
+                [[assignment.source]]\nquery = \"SELECT s.who, t.patient_id FROM glass.on_duty AS s \
+                JOIN glass.team AS t ON t.team = s.team\"\n\
+                [[label]]\nrelation = \"glass.label\"\npatient = \"patient_id\"\ncolumn = \"label\"\n\
+                values = { v = \"VIP\", e = \"EMP\" }\nnone = [\"none\"]\n"
+    });
+    let (_, out) = folder.check(&[]);
+    assert!(out.contains(" 0 errors") || out.starts_with("0 errors") || !out.contains("error["), "{out}");
+    for (relation, expected) in [
+        ("glass.extra", "error[assignment-unreadable]: glass.extra: the service account cannot read it"),
+        ("glass.team", "error[assignment-unreadable]: glass.on_duty, glass.team: the service account cannot"),
+        (
+            "glass.on_duty",
+            "error[assignment-unreadable]: glass.on_duty, glass.team: the service account cannot",
+        ),
+        ("glass.label", "error[label-unreadable]: glass.label: the service account cannot read it"),
+        (
+            "glass.assigned",
+            "error[assignment-unreadable]: glass.assigned: the service account cannot read the",
+        ),
+    ] {
+        client.batch_execute(&format!("REVOKE SELECT ON {relation} FROM pgglass")).await.expect("revoked");
+        let (status, out) = folder.check(&[]);
+        assert_eq!(status, 1, "{relation}: {out}");
+        assert!(out.contains(expected), "{relation}: {out}");
+        assert_eq!(out.matches("-unreadable]").count(), 1, "{relation}: {out}");
+        client.batch_execute(&format!("GRANT SELECT ON {relation} TO pgglass")).await.expect("granted");
+    }
+    // A right to other columns than those that are read is none; what a view reads is its owner's affair.
+    let columns = "REVOKE SELECT ON glass.extra, glass.shift FROM pgglass; GRANT SELECT (who) ON glass.extra TO pgglass";
+    client.batch_execute(columns).await.expect("columns");
+    let (status, out) = folder.check(&[]);
+    assert!(status == 1 && out.contains("error[assignment-unreadable]: glass.extra"), "{out}");
+    assert!(!out.contains("glass.shift"), "{out}");
 }
 
 #[tokio::test]

@@ -208,7 +208,9 @@ fn what_cannot_be_told_is_closed_to_whom_it_would_limit() {
         let access = bound.access(&config.policy.roles["nurse"], oid);
         match access {
             Access::Protected { filter: true, table, .. } => Ok(table.hides_rows()),
-            Access::Denied(Denial::NotMapped) => Err(bound.problems.join("; ")),
+            Access::Denied(Denial::Misfit) => {
+                Err(bound.problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
+            }
             other => panic!("{other:?}"),
         }
     };

@@ -89,6 +89,8 @@ fn access(bound: &BoundPolicy, role: &str, oid: Oid) -> &'static str {
         Access::Protected { masks, .. } if !masks.is_empty() => "masked",
         Access::Protected { .. } => "recorded",
         Access::Denied(Denial::NotMapped) => "not mapped",
+        Access::Denied(Denial::Misfit) => "misfit",
+        Access::Denied(Denial::ProtectedPart) => "part",
         Access::Denied(Denial::ClassNotAllowed) => "class",
         Access::Denied(Denial::ScopeNone) => "none",
         Access::Denied(Denial::Denied) => "denied",
@@ -98,7 +100,7 @@ fn access(bound: &BoundPolicy, role: &str, oid: Oid) -> &'static str {
 #[test]
 fn the_example_binds_and_decides() {
     let bound = BoundPolicy::bind(policy(), &catalog(), None);
-    assert_eq!(bound.problems, Vec::<String>::new());
+    assert_eq!(bound.problems, []);
     for (oid, nurse, billing, dba) in [
         (PATIENT, "block", "masked", "recorded"),
         (VISIT, "block", "recorded", "recorded"),
@@ -177,17 +179,17 @@ fn a_rule_that_does_not_hold_closes_its_table_and_partitions_to_everyone() {
     add(&mut c, 201, "clinic", "visit_2026", &["visit_id"], &[VISIT]);
     drop_column(&mut c, VISIT, "patient_id");
     let first = BoundPolicy::bind(policy(), &c, None);
-    assert!(first.problems.iter().any(|p| p.contains("clinic.visit has no key column patient_id")));
+    assert!(first.problems.iter().any(|p| p.message.contains("clinic.visit has no key column patient_id")));
     for oid in [VISIT, 201] {
         for role in ["nurse", "billing", "dba"] {
-            assert_eq!(access(&first, role, oid), "not mapped", "{role} {oid}");
+            assert_eq!(access(&first, role, oid), "misfit", "{role} {oid}");
         }
     }
     rename(&mut c, VISIT, "visit_old");
     c.relations.get_mut(&201).expect("there").parents.clear();
     let second = BoundPolicy::bind(policy(), &c, Some(&first));
-    assert_eq!(access(&second, "dba", VISIT), "not mapped", "renaming opens nothing");
-    assert_eq!(access(&second, "dba", 201), "not mapped", "nor does detaching");
+    assert_eq!(access(&second, "dba", VISIT), "misfit", "renaming opens nothing");
+    assert_eq!(access(&second, "dba", 201), "misfit", "nor does detaching");
 
     let whole = BoundPolicy::bind(policy(), &catalog(), Some(&second));
     assert_eq!(access(&whole, "dba", VISIT), "recorded", "a rule that holds again opens it");
@@ -199,11 +201,11 @@ fn every_missing_piece_of_a_path_breaks_the_rule() {
         let mut c = catalog();
         drop_column(&mut c, oid, column);
         let bound = BoundPolicy::bind(policy(), &c, None);
-        assert_eq!(access(&bound, "dba", RESULT), "not mapped", "{oid} {column}");
+        assert_eq!(access(&bound, "dba", RESULT), "misfit", "{oid} {column}");
     }
     let mut c = catalog();
     rename(&mut c, ORDER, "orders");
-    assert_eq!(access(&BoundPolicy::bind(policy(), &c, None), "nurse", RESULT), "not mapped");
+    assert_eq!(access(&BoundPolicy::bind(policy(), &c, None), "nurse", RESULT), "misfit");
 }
 
 /// Facts under which the example has no finding but notes.
@@ -371,6 +373,8 @@ fn what_is_computed_from_a_masked_column_is_masked_unless_the_role_names_it() {
 fn access_of(bound: &BoundPolicy, role: &pgglass::policy::Role, oid: Oid) -> &'static str {
     match bound.access(role, oid) {
         Access::Denied(Denial::NotMapped) => "not mapped",
+        Access::Denied(Denial::Misfit) => "misfit",
+        Access::Denied(Denial::ProtectedPart) => "part",
         _ => "open",
     }
 }
@@ -517,7 +521,7 @@ fn partitions_follow_through_levels_renames_and_detaching() {
     let closed = BoundPolicy::bind(Arc::clone(&bound.policy), &changed, Some(&bound));
     let dba = &bound.policy.roles["dba"];
     for oid in [RESULT, 301, 302] {
-        assert_eq!(closed.access(dba, oid), Access::Denied(Denial::NotMapped), "{oid}");
+        assert_eq!(closed.access(dba, oid), Access::Denied(Denial::Misfit), "{oid}");
     }
 }
 
@@ -538,4 +542,130 @@ fn denied_tables_come_first_and_take_their_partitions_along() {
     assert!(dba.is_restricted(), "clinic.drug is denied to it");
     let found: Vec<_> = lint(&bound, &c, &facts()).into_iter().map(|f| (f.code, f.subject)).collect();
     assert!(found.contains(&("denied", "dba".to_owned())), "{found:?}");
+}
+
+fn loose(catalog: &mut Catalog, oid: Oid, column: &str) {
+    catalog.loose_columns.entry(oid).or_default().insert(column.to_owned());
+}
+
+#[test]
+fn what_rests_on_a_column_that_mixes_texts_up_is_closed() {
+    let codes = |c: &Catalog, bound: &BoundPolicy| -> Vec<String> {
+        let errors = lint(bound, c, &facts()).into_iter().filter(|f| f.code == "loose-collation");
+        errors.inspect(|f| assert_eq!(f.level, Level::Error)).map(|f| f.message).collect()
+    };
+    for (oid, column, what) in [
+        (RESULT, "order_id", "clinic.lab_result: column order_id tells whose a row is"),
+        (ORDER, "order_id", "clinic.lab_order: column order_id tells whose a row is"),
+        (ORDER, "patient_id", "clinic.lab_order: column patient_id tells whose a row is"),
+    ] {
+        let mut c = catalog();
+        loose(&mut c, oid, column);
+        let bound = BoundPolicy::bind(policy(), &c, None);
+        assert_eq!(access(&bound, "dba", RESULT), "misfit", "{oid} {column}");
+        assert_eq!(access(&bound, "nurse", PATIENT), "block", "what does not rest on it is open");
+        let found = codes(&c, &bound);
+        assert!(!found.is_empty() && found[0].starts_with(what), "{found:?}");
+        // It opens with another collation, and does not by another name.
+        let again = BoundPolicy::bind(policy(), &catalog(), Some(&bound));
+        assert_eq!(access(&again, "nurse", RESULT), "block");
+        rename(&mut c, RESULT, "results");
+        assert_eq!(access(&BoundPolicy::bind(policy(), &c, Some(&bound)), "dba", RESULT), "misfit");
+    }
+    // Any other column of the same relations may be so.
+    let mut c = catalog();
+    for (oid, column) in [(PATIENT, "mrn"), (PATIENT, "note"), (ASSIGNED, "valid_to"), (WARD, "ward_id")] {
+        loose(&mut c, oid, column);
+    }
+    let bound = BoundPolicy::bind(policy(), &c, None);
+    assert_eq!((bound.problems.as_slice(), access(&bound, "nurse", PATIENT)), (&[][..], "block"));
+
+    // Who is assigned to whom: nobody can be told then, and who sees everyone is not concerned.
+    let query = "[[assignment.source]]\nquery = \"SELECT s.who, s.patient FROM glass.shift AS s JOIN glass.team AS t \
+                 ON t.name = s.team\"\n";
+    let text = format!("{EXAMPLE}\n{query}");
+    let with_query = parse(&text, Path::new("pgglass.toml")).expect("the example").policy;
+    for (oid, column) in
+        [(ASSIGNED, "user_name"), (ASSIGNED, "patient_id"), (500, "who"), (500, "patient"), (501, "name")]
+    {
+        let mut c = catalog();
+        add(&mut c, 500, "glass", "shift", &["who text", "patient", "team text"], &[]);
+        add(&mut c, 501, "glass", "team", &["name text", "title text"], &[]);
+        loose(&mut c, 501, "title");
+        let bound = BoundPolicy::bind(Arc::clone(&with_query), &c, None);
+        assert_eq!(access(&bound, "nurse", VISIT), "block", "{:?}", bound.problems);
+        loose(&mut c, oid, column);
+        let bound = BoundPolicy::bind(Arc::clone(&with_query), &c, None);
+        for table in [PATIENT, VISIT, RESULT] {
+            assert_eq!(access(&bound, "nurse", table), "misfit", "{oid} {column}");
+            assert_eq!(access(&bound, "dba", table), "recorded");
+        }
+        assert_eq!(access(&bound, "nurse", WARD), "free");
+        let found = codes(&c, &bound);
+        assert!(found[0].contains(&format!("column {column} tells who is assigned to whom")), "{found:?}");
+    }
+}
+
+#[test]
+fn a_child_of_parents_whose_entries_differ_closes_all_that_reads_its_rows() {
+    let mut c = catalog();
+    add(&mut c, 301, "clinic", "visit_2026", &["visit_id", "patient_id"], &[VISIT]);
+    add(&mut c, 302, "clinic", "both", &["visit_id", "order_id", "patient_id"], &[301, ORDER]);
+    add(&mut c, 303, "clinic", "below", &["visit_id", "order_id", "patient_id"], &[302]);
+    let bound = BoundPolicy::bind(policy(), &c, None);
+    for oid in [VISIT, 301, ORDER, 302, 303] {
+        assert_eq!(access(&bound, "nurse", oid), "misfit", "{oid}");
+    }
+    assert_eq!(access(&bound, "nurse", PATIENT), "block");
+    let found: Vec<_> = lint(&bound, &c, &facts()).into_iter().filter(|f| f.code == "two-entries").collect();
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].level, Level::Error);
+    assert!(found[0].message.contains("clinic.both inherits from clinic.visit_2026 and clinic.lab_order"));
+    // Without the one parent it is the other's.
+    c.relations.get_mut(&302).expect("there").parents = vec![ORDER];
+    let apart = BoundPolicy::bind(policy(), &c, Some(&bound));
+    assert_eq!(access(&apart, "nurse", VISIT), "block");
+    assert_eq!(apart.tables[&303].rule.name.name, "lab_order");
+    // Parents that one entry speaks for may have a child in common, and so may a table without an entry.
+    c.relations.get_mut(&302).expect("there").parents = vec![301, VISIT];
+    let one = BoundPolicy::bind(policy(), &c, None);
+    assert_eq!((one.problems.as_slice(), access(&one, "nurse", 302)), (&[][..], "block"));
+    // An entry that does not hold says nothing that could be the same.
+    c.relations.get_mut(&302).expect("there").parents = vec![301, RESULT];
+    drop_column(&mut c, RESULT, "order_id");
+    let broken = BoundPolicy::bind(policy(), &c, None);
+    for oid in [VISIT, 301, RESULT, 302, 303] {
+        assert_eq!(access(&broken, "dba", oid), "misfit", "{oid}");
+    }
+}
+
+#[test]
+fn entries_that_say_the_same_may_have_a_child_in_common() {
+    let mut c = catalog();
+    let columns = ["visit_id", "patient_id", "phone text"];
+    add(&mut c, 300, "clinic", "stay", &columns, &[]);
+    add(&mut c, 301, "clinic", "call", &columns, &[]);
+    add(&mut c, 302, "clinic", "both", &columns, &[300, 301]);
+    let entry = |name: &str, key: &str| {
+        format!("\n[[table]]\nname = \"clinic.{name}\"\nclass = \"visits\"\nkey = \"{key}\"\n")
+    };
+    let both = |key: &str, more: &str| {
+        let text = format!("{EXAMPLE}{}{}{more}", entry("stay", "patient_id"), entry("call", key));
+        BoundPolicy::bind(parse(&text, Path::new("pgglass.toml")).expect("the example").policy, &c, None)
+    };
+    assert_eq!(access(&both("patient_id", ""), "nurse", 302), "block");
+    assert_eq!(access(&both("visit_id", ""), "nurse", 302), "misfit");
+    // A column that the one masks and the other does not.
+    let masked = "\n[role.phone]\nusers = [\"p\"]\nscope = \"all\"\n[role.phone.masks.\"clinic.call\"]\nphone = \"redact\"\n";
+    assert_eq!(access(&both("patient_id", masked), "nurse", 302), "misfit");
+}
+
+#[test]
+fn a_relation_declared_free_with_a_part_that_is_not_is_told() {
+    let mut c = catalog();
+    c.relations.get_mut(&VISIT).expect("there").parents = vec![WARD];
+    add(&mut c, 301, "clinic", "ward_1", &["ward_id"], &[WARD]);
+    let found: Vec<_> =
+        findings(&c, &facts()).into_iter().filter(|(_, code, _)| *code == "reference-part").collect();
+    assert_eq!(found, [(Level::Warning, "reference-part", "clinic.ward".to_owned())]);
 }

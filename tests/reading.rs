@@ -172,7 +172,7 @@ async fn world() -> (Server, World) {
     let own = server.connect().await;
     let catalog = load(&own, 1).await.unwrap();
     let bound = BoundPolicy::bind(Arc::new(policy()), &catalog, None);
-    assert_eq!(bound.problems, Vec::<String>::new());
+    assert_eq!(bound.problems, []);
     let namespace = Namespace {
         schemas: vec!["pg_catalog".into(), "clinic".into(), "public".into()],
         ..Namespace::default()

@@ -318,7 +318,7 @@ async fn world(server: &Server) -> World {
     client.batch_execute(SCHEMA).await.unwrap();
     let catalog = server::catalog(&client).await;
     let bound = BoundPolicy::bind(Arc::new(policy()), &catalog, None);
-    assert_eq!(bound.problems, Vec::<String>::new());
+    assert_eq!(bound.problems, []);
     let namespace = Namespace {
         schemas: vec!["pg_catalog".into(), "clinic".into(), "public".into()],
         temp_relations: vec![],

@@ -155,6 +155,11 @@ SELECT a.attrelid, pg_catalog.array_agg(DISTINCT l.collname::pg_catalog.text)
 const LOOSE_COLLATIONS: &str = "\
 SELECT collname::pg_catalog.text FROM pg_catalog.pg_collation WHERE NOT collisdeterministic";
 
+const LOOSE_COLUMNS: &str = "\
+SELECT a.attrelid, a.attname::pg_catalog.text
+  FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_collation l ON l.oid = a.attcollation
+ WHERE a.attnum > 0 AND NOT a.attisdropped AND NOT l.collisdeterministic";
+
 const MEMBERSHIPS: &str = "\
 WITH RECURSIVE m (member, role) AS (
     SELECT oid, oid FROM pg_catalog.pg_roles
@@ -233,7 +238,10 @@ h (part, rows, hash) AS (
     UNION ALL
     SELECT 21, count(*), bit_xor(hash_record_extended(ROW(oid, xmin), 21))
       FROM pg_catalog.pg_constraint
-     WHERE contype = 'f')
+     WHERE contype = 'f'
+    UNION ALL
+    SELECT 22, count(*), bit_xor(hash_record_extended(ROW(oid, collname, collisdeterministic), 22))
+      FROM pg_catalog.pg_collation WHERE oid >= 16384 AND collnamespace IN (SELECT oid FROM n))
 SELECT string_agg(rows || ':' || coalesce(hash, 0), ' ' ORDER BY part) FROM h";
 
 /// Takes a snapshot. The connection must be the proxy's own: its search path is set to empty, so
@@ -311,6 +319,12 @@ async fn read(client: &Client, epoch: u64) -> Result<Catalog, CatalogError> {
     for (relation, name, to) in named {
         constraints.entry(relation).or_default().insert(name, to);
     }
+    let mut loose_columns: HashMap<Oid, HashSet<String>> = HashMap::new();
+    let loose: Vec<(Oid, String)> =
+        rows(client, "collations", LOOSE_COLUMNS, &[], |r| Ok((r.try_get(0)?, r.try_get(1)?))).await?;
+    for (relation, column) in loose {
+        loose_columns.entry(relation).or_default().insert(column);
+    }
     let (views, views_missing) = views(client, &relations).await?;
     let own_code = super::own_code::load(client, &relations).await?;
     Ok(Catalog {
@@ -329,6 +343,7 @@ async fn read(client: &Client, epoch: u64) -> Result<Catalog, CatalogError> {
         collations: rows(client, "collations", COLLATIONS, &[], |r| Ok((r.try_get(0)?, r.try_get(1)?)))
             .await?,
         loose_collations: rows(client, "collations", LOOSE_COLLATIONS, &[], |r| r.try_get(0)).await?,
+        loose_columns,
         foreign_operators: rows(client, "operators", OPERATORS, &[], |r| r.try_get(0)).await?,
         foreign_types: rows(client, "types", TYPES, &[], |r| Ok((r.try_get(0)?, letter(r, 1)?))).await?,
         own_code,

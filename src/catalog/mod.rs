@@ -204,6 +204,8 @@ pub struct Catalog {
     pub collations: HashMap<Oid, Vec<String>>,
     /// Names of collations that are not deterministic: most functions of texts fail under them.
     pub loose_collations: HashSet<String>,
+    /// Columns with such a collation, a domain's included: `=` on them holds different texts for equal.
+    pub loose_columns: HashMap<Oid, HashSet<String>>,
     /// The columns of primary keys that are not deferrable.
     pub primary_keys: HashMap<Oid, Vec<String>>,
     /// What the views of user schemas are made of, where the server could be asked.
@@ -271,6 +273,11 @@ impl Catalog {
         (!self.own_code.operators.values().flatten().any(takes)).then_some(base)
     }
 
+    /// True for a column on which `=` holds different texts for equal.
+    pub fn is_loose(&self, relation: Oid, column: &str) -> bool {
+        self.loose_columns.get(&relation).is_some_and(|columns| columns.contains(column))
+    }
+
     /// True when a function of this name, of the database's own, is or may be a condition. One of SQL the planner puts its
     /// text in place of.
     pub fn is_own_condition(&self, name: &str) -> bool {
@@ -280,7 +287,7 @@ impl Catalog {
     }
 
     /// The relation and all below it by `pg_inherits`, partitions and children: rows of each are reached through it.
-    fn family(&self, oid: Oid) -> HashSet<Oid> {
+    pub fn family(&self, oid: Oid) -> HashSet<Oid> {
         let mut family = HashSet::from([oid]);
         loop {
             let known = family.len();

@@ -7,6 +7,7 @@ mod files;
 mod overview;
 mod replay;
 mod server;
+mod unreadable;
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};

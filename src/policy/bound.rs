@@ -6,7 +6,10 @@ use std::sync::Arc;
 use super::closed::{Closed, ClosedLabels};
 use super::links::Links;
 use super::preset::masks_on;
-use super::{KeyPath, Mask, Outside, OutsideMasks, Path, Policy, Role, Scope, Source, TableMasks, TableRule};
+use super::problem::{agree, loose_rule, loose_sources, two_entries};
+use super::{
+    KeyPath, Mask, Outside, OutsideMasks, Path, Policy, Problem, Role, Scope, Source, TableMasks, TableRule,
+};
 use crate::catalog::{Catalog, Oid, QualifiedName, Relation};
 
 /// What rows of patients outside show of a table that the role's `outside_masks` do not name.
@@ -55,6 +58,10 @@ impl BoundTable {
 pub enum Denial {
     /// Neither mapped nor declared `reference`: GLS-220.
     NotMapped,
+    /// What the policy says of it does not fit the database ([`Problem`]).
+    Misfit,
+    /// Free of patients itself, but reading it reads a partition or child that is not.
+    ProtectedPart,
     /// Mapped, but of a class the role may not read.
     ClassNotAllowed,
     /// The role's scope is `none`.
@@ -118,7 +125,9 @@ pub struct BoundPolicy {
     /// is closed to the role: what is sensitive in it cannot be told.
     limited: HashMap<Arc<str>, Limited>,
     /// What could not be bound: configured names that do not exist, keys of a wrong type ...
-    pub problems: Vec<String>,
+    pub problems: Vec<Problem>,
+    /// A source of assignments takes one user or patient for another: who is assigned to whom cannot be told.
+    pub no_assignments: bool,
 }
 
 /// What is closed to one role.
@@ -147,6 +156,7 @@ impl BoundPolicy {
             presets: HashMap::new(),
             limited: HashMap::new(),
             problems: Vec::new(),
+            no_assignments: false,
         };
         let policy = Arc::clone(&bound.policy);
         bound.bind_sources(catalog);
@@ -155,6 +165,7 @@ impl BoundPolicy {
             bound.bind_rule(&Arc::new(rule.clone()), catalog, previous);
         }
         bound.bind_children(catalog);
+        bound.close_two_entries(catalog);
         let links = Links::of(&policy, &bound.tables, catalog);
         (bound.links, bound.labels, bound.tellers) = (links.columns, links.labels, links.tellers);
         if let Some(previous) = previous.filter(|p| p.policy == policy) {
@@ -168,7 +179,10 @@ impl BoundPolicy {
                 Some(r) => {
                     bound.reference.insert(r.oid);
                 }
-                None => bound.problems.push(format!("reference table {name} does not exist in the database")),
+                None => {
+                    let problem = format!("reference table {name} does not exist in the database");
+                    bound.problems.push(problem.into());
+                }
             }
         }
         if let Some(previous) = previous.filter(|p| p.policy == policy) {
@@ -178,13 +192,17 @@ impl BoundPolicy {
     }
 
     fn bind_sources(&mut self, catalog: &Catalog) {
+        let loose = loose_sources(&self.policy, catalog);
+        self.no_assignments = !loose.is_empty();
+        self.problems.extend(loose);
         for source in self.policy.all_sources() {
             for name in source.relations() {
                 match catalog.lookup(name) {
                     Some(relation) => _ = self.assignments.insert(relation.oid),
                     None => {
-                        self.problems
-                            .push(format!("assignment relation {name} does not exist in the database"));
+                        self.problems.push(
+                            format!("assignment relation {name} does not exist in the database").into(),
+                        );
                     }
                 }
             }
@@ -193,7 +211,8 @@ impl BoundPolicy {
             let columns = [Some(&a.principal), Some(&a.patient), a.valid_from.as_ref(), a.valid_to.as_ref()];
             for column in columns.into_iter().flatten() {
                 if relation.column(column).is_none() {
-                    self.problems.push(format!("assignment relation {} has no column {column}", a.relation));
+                    self.problems
+                        .push(format!("assignment relation {} has no column {column}", a.relation).into());
                 }
             }
         }
@@ -204,7 +223,9 @@ impl BoundPolicy {
         for name in &self.policy.deny {
             match catalog.lookup(name) {
                 Some(relation) => _ = self.denied.insert(relation.oid, name.clone()),
-                None => self.problems.push(format!("denied table {name} does not exist in the database")),
+                None => {
+                    self.problems.push(format!("denied table {name} does not exist in the database").into());
+                }
             }
         }
         let earlier = previous.into_iter().flat_map(|p| &p.denied);
@@ -238,11 +259,16 @@ impl BoundPolicy {
         oids.sort_unstable();
         oids.dedup();
         if oids.is_empty() {
-            self.problems.push(format!("protected table {} does not exist in the database", rule.name));
+            self.problems
+                .push(format!("protected table {} does not exist in the database", rule.name).into());
         }
         for oid in oids {
             let Some(relation) = catalog.relation(oid) else { continue };
-            match ways(rule, relation, catalog) {
+            let fits = match loose_rule(rule, relation, catalog) {
+                Some(problem) => Err(problem),
+                None => ways(rule, relation, catalog).map_err(Problem::from),
+            };
+            match fits {
                 Ok(tells_type) => {
                     let (name, rule) = (relation.name.clone(), Arc::clone(rule));
                     self.tables.insert(
@@ -285,6 +311,49 @@ impl BoundPolicy {
                         self.broken.insert(oid);
                     }
                 }
+            }
+        }
+    }
+
+    /// A relation that inherits from several with entries that differ has rows that are whose they are by the way
+    /// they are read: it is closed, with all through which it can be read.
+    fn close_two_entries(&mut self, catalog: &Catalog) {
+        let policy = Arc::clone(&self.policy);
+        let mut closed: HashSet<Oid> = HashSet::new();
+        for child in catalog.relations.values().filter(|r| r.parents.len() > 1) {
+            let claims = |oid: &&Oid| self.tables.contains_key(oid) || self.broken.contains(oid);
+            let claiming: Vec<Oid> = child.parents.iter().filter(claims).copied().collect();
+            let rules: Vec<_> = claiming.iter().map(|oid| self.tables.get(oid).map(|t| &*t.rule)).collect();
+            let one = |pair: &[Option<&TableRule>]| {
+                matches!(pair, [Some(a), Some(b)] if agree(&policy, a, b)) || matches!(pair, [None, None])
+            };
+            if rules.windows(2).all(one) {
+                continue;
+            }
+            let names: Vec<_> =
+                claiming.iter().filter_map(|oid| catalog.relation(*oid)).map(|r| &r.name).collect();
+            self.problems.push(two_entries(&child.name, &names));
+            closed.insert(child.oid);
+        }
+        // Upwards all through which those rows are read, then downwards what inherits from any of them.
+        let mut todo: Vec<Oid> = closed.iter().copied().collect();
+        while let Some(at) = todo.pop() {
+            let parents = catalog.relation(at).map(|r| r.parents.as_slice()).unwrap_or_default();
+            todo.extend(parents.iter().copied().filter(|p| closed.insert(*p)));
+        }
+        loop {
+            let below =
+                |r: &&Relation| !closed.contains(&r.oid) && r.parents.iter().any(|p| closed.contains(p));
+            let found: Vec<Oid> = catalog.relations.values().filter(below).map(|r| r.oid).collect();
+            if found.is_empty() {
+                break;
+            }
+            closed.extend(found);
+        }
+        for oid in closed {
+            // What has no entry is closed by its children, or free as before.
+            if self.tables.remove(&oid).is_some() {
+                self.broken.insert(oid);
             }
         }
     }
@@ -378,7 +447,7 @@ impl BoundPolicy {
             return Access::Denied(Denial::Denied);
         }
         if self.broken.contains(&oid) {
-            return Access::Denied(Denial::NotMapped);
+            return Access::Denied(Denial::Misfit);
         }
         if self.assignments.contains(&oid) && !self.tables.contains_key(&oid) {
             return if role.is_restricted() { Access::Denied(Denial::NotMapped) } else { Access::Free };
@@ -393,10 +462,11 @@ impl BoundPolicy {
         if role.classes.as_ref().is_some_and(|classes| !classes.contains(&table.rule.class)) {
             return Access::Denied(Denial::ClassNotAllowed);
         }
-        let Some(table) = self.table_for(role, oid) else { return Access::Denied(Denial::NotMapped) };
+        let Some(table) = self.table_for(role, oid) else { return Access::Denied(Denial::Misfit) };
         let word = role.outside_in(&table.rule.class);
         let (filter, outside) = match role.scope {
             Scope::None => return Access::Denied(Denial::ScopeNone),
+            Scope::Assigned if self.no_assignments => return Access::Denied(Denial::Misfit),
             Scope::All => (table.hides_rows(), None),
             Scope::Assigned if word == Outside::Mask => {
                 (false, Some(role.masking.outside.get(&table.rule.name).unwrap_or(&NOTHING)))

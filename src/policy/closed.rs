@@ -11,7 +11,10 @@ use std::collections::BTreeMap;
 
 use super::category::{ColumnCategory, Labels, RowCategory, Seen};
 use super::path::TableRule;
-use super::{BoundTable, GuardParams, Policy, RESERVED_PREFIX, Role, Scope, assigned_keys, col, way};
+use super::problem::loose_label;
+use super::{
+    BoundTable, GuardParams, Policy, Problem, RESERVED_PREFIX, Role, Scope, assigned_keys, col, way,
+};
 use crate::catalog::{Catalog, Column, QualifiedName, Relation, quote_ident, quote_literal};
 
 /// What is closed of one table to one role.
@@ -73,7 +76,7 @@ impl Closed {
         relation: &Relation,
         labels: &[ClosedLabels],
         catalog: &Catalog,
-    ) -> Result<Option<Closed>, String> {
+    ) -> Result<Option<Closed>, Problem> {
         let rows = match &rule.category {
             Some(RowCategory::Whole(name)) => (!role.categories.has(name)).then(|| Rows::Whole(name.clone())),
             Some(RowCategory::ByValue { .. }) if role.categories.is_all() => None,
@@ -95,10 +98,9 @@ impl Closed {
             .map(|(column, c)| (column.clone(), c.clone()))
             .collect();
         if let Some(column) = columns.keys().find(|c| relation.column(c).is_none()) {
-            return Err(format!(
-                "{}: {} has no column {column}, which has a category",
-                rule.name, relation.name
-            ));
+            let problem =
+                format!("{}: {} has no column {column}, which has a category", rule.name, relation.name);
+            return Err(problem.into());
         }
         if rows.is_none() && columns.is_empty() && labels.is_empty() {
             return Ok(None);
@@ -175,20 +177,27 @@ impl Closed {
 
 impl ClosedLabels {
     /// The labels that are closed to `role`; an error when they cannot be read.
-    pub(super) fn of(role: &Role, labels: &[Labels], catalog: &Catalog) -> Result<Vec<ClosedLabels>, String> {
+    pub(super) fn of(
+        role: &Role,
+        labels: &[Labels],
+        catalog: &Catalog,
+    ) -> Result<Vec<ClosedLabels>, Problem> {
         if role.labels.is_all() {
             return Ok(Vec::new());
         }
         labels.iter().map(|l| ClosedLabels::of_one(&role.labels, l, catalog)).collect()
     }
 
-    fn of_one(seen: &Seen, labels: &Labels, catalog: &Catalog) -> Result<ClosedLabels, String> {
+    fn of_one(seen: &Seen, labels: &Labels, catalog: &Catalog) -> Result<ClosedLabels, Problem> {
         let Labels { relation: name, patient, column, values } = labels;
         let Some(relation) = catalog.lookup(name) else {
-            return Err(format!("label relation {name} does not exist in the database"));
+            return Err(format!("label relation {name} does not exist in the database").into());
         };
         if relation.column(patient).is_none() {
-            return Err(format!("label relation {name} has no column {patient}"));
+            return Err(format!("label relation {name} has no column {patient}").into());
+        }
+        if let Some(problem) = loose_label(relation, patient, catalog) {
+            return Err(problem);
         }
         tells(relation, column, catalog)?;
         Ok(ClosedLabels {

@@ -6,6 +6,7 @@ mod assignment;
 mod constraints;
 mod forgotten;
 mod masks;
+mod reference;
 mod types;
 mod views;
 
@@ -60,6 +61,7 @@ pub fn lint(bound: &BoundPolicy, catalog: &Catalog, facts: &Facts) -> Vec<Findin
     lint.assignments();
     lint.labels();
     lint.denied();
+    lint.reference_parts();
     for table in &bound.policy.tables {
         lint.table(table);
     }
@@ -131,8 +133,9 @@ impl<'a> Lint<'a> {
     /// What did not bind. A misspelt `reference` only closes a table that was meant to be open.
     fn problems(&mut self) {
         for problem in &self.bound.problems {
-            let level = if problem.starts_with("reference table") { Level::Warning } else { Level::Error };
-            self.push(level, "does-not-exist", "", problem, "correct the name, or create it in the database");
+            let level =
+                if problem.message.starts_with("reference table") { Level::Warning } else { Level::Error };
+            self.push(level, problem.code, "", &problem.message, &problem.help);
         }
     }
 

@@ -16,6 +16,7 @@ mod mask;
 mod mode;
 mod path;
 mod preset;
+mod problem;
 mod refusal;
 mod source;
 mod steady;
@@ -40,6 +41,7 @@ pub use mask::{
 pub use mode::PolicyMode;
 pub use path::{Alternative, KeyPath, Path, Patients, Step, TableRule};
 pub use preset::{MaskPreset, Masking, OutsideMasks, Proposal, TableMasks, proposals};
+pub use problem::Problem;
 pub use refusal::{GlsCode, Refusal};
 pub use source::{AssignmentQuery, Source, assigned_keys};
 pub use steady::{MOVED, Steady, holds_rows, is_steady, steady_condition};

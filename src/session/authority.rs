@@ -73,6 +73,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
         }
         self.has_hours = self.world.role_has_hours(&self.principal);
         self.context.policy = Arc::clone(&rules.policy);
+        self.own_names.stale |= !Arc::ptr_eq(&self.context.catalog, &rules.catalog);
         self.context.catalog = Arc::clone(&rules.catalog);
         let (role, watched) = crate::session::run::observed::in_force(role);
         if role.is_restricted() && !self.role.is_restricted() {

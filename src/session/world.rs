@@ -179,7 +179,7 @@ impl World {
         let before = self.rules.load_full();
         let bound = BoundPolicy::bind(policy, &before.catalog, Some(&before.policy));
         if !bound.problems.is_empty() {
-            return Err(bound.problems);
+            return Err(bound.problems.into_iter().map(|p| p.message).collect());
         }
         self.put_rules(Rules { policy: Arc::new(bound), catalog: Arc::clone(&before.catalog) });
         Ok(())
@@ -187,7 +187,7 @@ impl World {
 
     fn put_rules(&self, rules: Rules) {
         for problem in &rules.policy.problems {
-            tracing::warn!(problem, "policy does not fit the database");
+            tracing::warn!(%problem, "policy does not fit the database");
         }
         self.rules.store(Arc::new(rules));
         self.plans.clear();

@@ -247,7 +247,7 @@ impl World {
         }
         let catalog = load(&pg.connect().await, 1).await.unwrap();
         let bound = BoundPolicy::bind(Arc::new(policy(sources)), &catalog, None);
-        assert_eq!(bound.problems, Vec::<String>::new());
+        assert_eq!(bound.problems, []);
         Self {
             client,
             nurse: Arc::new(Role::new("nurse", Scope::Assigned)),

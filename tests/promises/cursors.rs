@@ -463,3 +463,29 @@ fn columns_keep_their_table_in_messages_of_several_statements_and_in_cursors() {
         }
     }
 }
+
+/// Where the proxy cannot ask who is assigned any more, a cursor's rows stay back, and the error does not tell of a
+/// session or policy that would have ended.
+#[test]
+fn a_cursor_whose_patients_cannot_be_asked_about_says_so() {
+    let server = Postgres::shared();
+    let database = server.demo();
+    let proxy = proxy(&database);
+    let mut amy = Wire::through(&proxy, &database, "nurse_amy");
+    let declare = "DECLARE c CURSOR FOR SELECT name FROM clinic.patient ORDER BY patient_id";
+    for (right, rows) in
+        [("REVOKE SELECT ON glass.assigned FROM", 0), ("GRANT SELECT ON glass.assigned TO", 2)]
+    {
+        server.psql(database.name(), &format!("{right} pgglass"));
+        amy.ok("BEGIN");
+        amy.ok(declare);
+        let reply = amy.query("FETCH 2 FROM c");
+        assert_eq!(reply.rows().len(), rows);
+        if rows == 0 {
+            let refusal = reply.refusal();
+            assert_eq!(refusal.gls().as_deref(), Some("GLS-240"), "{refusal:?}");
+            assert!(refusal.message.contains("who is assigned to whom cannot be read"), "{refusal:?}");
+        }
+        amy.query("ROLLBACK");
+    }
+}

@@ -24,6 +24,7 @@ mod p1_transparency;
 mod p2_categories;
 mod p2_cells;
 mod p2_closed;
+mod p2_collations;
 mod p2_computed;
 mod p2_copy;
 mod p2_enforcement;

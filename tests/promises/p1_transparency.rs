@@ -352,3 +352,26 @@ fn shown(reply: &Reply) -> String {
     text.truncate(end);
     text
 }
+
+/// A text that a session asks again and again is kept prepared; a simple query has its columns of now all the same.
+#[test]
+fn a_repeated_simple_query_has_the_columns_that_its_tables_have_now() {
+    let server = Postgres::shared();
+    let database = server.demo();
+    let proxy = proxy(&database);
+    let mut wires = ["nurse_amy", "dba_gus"].map(|user| Wire::through(&proxy, &database, user));
+    let sql = "SELECT * FROM clinic.allergy WHERE patient_id = 880003";
+    for wire in &mut wires {
+        for _ in 0..3 {
+            wire.ok(sql);
+        }
+    }
+    for change in ["ADD COLUMN extra int", "ALTER COLUMN extra TYPE text", "DROP COLUMN extra"] {
+        server.psql(database.name(), &format!("ALTER TABLE clinic.allergy {change}"));
+        for wire in &mut wires {
+            // The first one may come before the proxy has seen the change.
+            wire.query(sql);
+            assert_eq!(wire.query(sql).failure(), None, "{change}");
+        }
+    }
+}

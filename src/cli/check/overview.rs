@@ -153,7 +153,9 @@ fn role(access: Access<'_>) -> RoleView {
     let none = |why| nothing("none", Some(why));
     match access {
         Access::Free => nothing("all", None),
-        Access::Denied(Denial::NotMapped) => none("its rule does not hold"),
+        Access::Denied(Denial::NotMapped | Denial::Misfit | Denial::ProtectedPart) => {
+            none("its rule does not hold")
+        }
         Access::Denied(Denial::ClassNotAllowed) => none("class not allowed"),
         Access::Denied(Denial::ScopeNone) => none("scope none"),
         Access::Denied(Denial::Denied) => none("denied"),

@@ -91,6 +91,8 @@ pub(crate) async fn hold_against_server(config: &Config) -> Result<Checked, Chec
     }
     findings.extend(unnamed_functions(&bound, &catalog));
     findings.extend(assignment_queries(&client, config).await);
+    let unreadable = super::unreadable::findings(&client, config, &findings).await;
+    findings.extend(unreadable);
     findings.extend(super::accounts::findings(&client, config).await?);
     findings.extend(auth_query(config).await);
     findings.sort();

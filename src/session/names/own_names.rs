@@ -19,6 +19,9 @@ pub(in crate::session) struct OwnNames {
     /// By text and types of parameters.
     pub(in crate::session) seen: HashMap<Bytes, OwnName>,
     pub(in crate::session) next: u64,
+    /// The catalog changed: what was prepared before it may describe other columns than its text has now (0A000,
+    /// which nobody gets who sends a simple query).
+    pub(in crate::session) stale: bool,
 }
 
 /// What became of a text that was seen.
@@ -57,6 +60,9 @@ impl<C: Stream, S: Stream> Session<C, S> {
         parameter_types: Vec<u32>,
         keep: bool,
     ) -> String {
+        if std::mem::take(&mut self.own_names.stale) {
+            self.forget_own_names();
+        }
         let mut key = text.as_bytes().to_vec();
         // No text has a NUL byte in it.
         key.extend(parameter_types.iter().flat_map(|t| [&[0], t.to_be_bytes().as_slice()].concat()));

@@ -14,8 +14,8 @@ use crate::session::names::statements::Portal;
 use crate::session::peer::Stream;
 use crate::session::run::Mode;
 use crate::session::run::ops::Op;
-use crate::session::server::POLICY_CHANGED;
 use crate::session::server::outbox::RunId;
+use crate::session::server::{ASSIGNMENT_UNKNOWN, POLICY_CHANGED};
 use crate::session::world::World;
 use crate::session::{Ended, Session, lost};
 use crate::sql::cache::Form;
@@ -472,11 +472,14 @@ impl<C: Stream, S: Stream> Session<C, S> {
         let Some(cursor) = self.objects.upstream_cursor(upstream) else { return };
         let needed = cursor.rests_on(&keys);
         let (world, grants) = (Arc::clone(&self.world), Arc::clone(&self.grants));
-        if all_visible(&world, &self.principal.clone(), &self.role.clone(), &grants, &needed).await {
-            return;
-        }
+        let why =
+            match all_visible(&world, &self.principal.clone(), &self.role.clone(), &grants, &needed).await {
+                Some(true) => return,
+                Some(false) => POLICY_CHANGED,
+                None => ASSIGNMENT_UNKNOWN,
+            };
         if let Some(run) = self.runs.get_mut(&id) {
-            run.revoked = Some(POLICY_CHANGED);
+            run.revoked = Some(why);
         }
         self.outbox.revoke(id);
     }
@@ -494,26 +497,26 @@ impl<C: Stream, S: Stream> Session<C, S> {
     }
 }
 
-/// True when the principal may see all these patients now; false when that cannot be told.
+/// True when the principal may see all these patients now; `None` when that cannot be told.
 async fn all_visible(
     world: &World,
     principal: &str,
     role: &Role,
     grants: &Grants,
     needed: &BTreeSet<String>,
-) -> bool {
+) -> Option<bool> {
     let asked: Vec<&String> = needed.iter().filter(|k| !grants.patients.contains(*k)).collect();
     if asked.len() <= FEW {
         for key in asked {
-            if world.may_see(principal, role, key).await != Some(true) {
-                return false;
+            if !world.may_see(principal, role, key).await? {
+                return Some(false);
             }
         }
-        return true;
+        return Some(true);
     }
-    let Some(reach) = world.reach(principal, role, grants).await else { return false };
+    let reach = world.reach(principal, role, grants).await?;
     let reach: BTreeSet<&String> = reach.iter().collect();
-    asked.iter().all(|key| reach.contains(*key))
+    Some(asked.iter().all(|key| reach.contains(*key)))
 }
 
 /// Why a record of a cursor that skipped rows is not exact.

@@ -94,6 +94,9 @@ impl<C: Stream, S: Stream> Session<C, S> {
                 if let (Op::Bind { portal, .. }, false) = (&op, early) {
                     self.statements.failed_portal.clone_from(portal);
                 }
+                // Met before the new catalog was.
+                self.own_names.stale |=
+                    matches!(op, Op::Bind { hidden: true, .. }) && report.code() == "0A000";
                 self.undo(op);
             }
             Some(Op::Probe) => {

@@ -481,3 +481,6 @@ fn notification(body: &[u8]) -> Option<(&[u8], &[u8])> {
 
 /// The code a run ends with when the policy under it changed.
 pub(in crate::session) const POLICY_CHANGED: GlsCode = GlsCode::SessionEnded;
+
+/// The code a run ends with when the proxy could not ask whether its patients are the user's still.
+pub(in crate::session) const ASSIGNMENT_UNKNOWN: GlsCode = GlsCode::CannotGuard;

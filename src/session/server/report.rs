@@ -72,6 +72,10 @@ pub(in crate::session) fn encoding_refusal(encoding: &str, conforming: bool) -> 
 
 /// The grant or the policy a statement ran under ended before its rows left.
 pub(in crate::session) fn revoked(code: GlsCode) -> Refusal {
+    if code == super::ASSIGNMENT_UNKNOWN {
+        return Refusal::new(code, "who is assigned to whom cannot be read now: the rows were not returned")
+            .with_hint("Whoever runs pgglass finds the reason in its log, and with pgglass check.");
+    }
     Refusal::new(
         code,
         "the break-glass session or the policy this statement ran under ended: its rows were not returned",

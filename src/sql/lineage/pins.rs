@@ -4,6 +4,9 @@
 //! block: a conjunct that filters the item before anything else says `column = constant`, or says
 //! `column = other` with `other` pinned (through inner joins both ways, through the ON of an outer
 //! join towards its nullable side only). The item may then be thought of as filtered already.
+//!
+//! A column whose collation is not deterministic equals other texts than the constant, and what equals it need
+//! not equal the constant: nothing is concluded from it.
 
 use sqlparser::ast::{BinaryOperator, CastKind, Expr, UnaryOperator, Value};
 
@@ -29,6 +32,8 @@ pub(super) struct Known {
     pinned: Vec<(ColumnRef, Values)>,
     /// (target, source): a target row whose column differs from the source's cannot matter.
     equal: Vec<(ColumnRef, ColumnRef)>,
+    /// Pinned columns of which no other column is.
+    loose: Vec<ColumnRef>,
 }
 
 impl Known {
@@ -47,6 +52,7 @@ impl Known {
         let pinned = self
             .pinned
             .iter()
+            .filter(|(column, _)| !self.loose.contains(column))
             .map(|((i, column), v)| (block.items[*i].alias.clone(), column.clone(), v.clone()))
             .collect();
         Level { aliases: block.items.iter().map(|i| i.alias.clone()).collect(), pinned }
@@ -117,6 +123,23 @@ fn exact(relation: Oid, column: &str, input: &PlanInput<'_>) -> bool {
     })
 }
 
+/// True when `=` on the column may hold different texts for equal.
+fn may_be_loose((i, column): &ColumnRef, block: &Block<'_>, input: &PlanInput<'_>) -> bool {
+    match block.items[*i].relation {
+        Some(relation) => input.catalog.is_loose(relation, column),
+        // Whatever a subquery makes of its columns.
+        None => !input.catalog.loose_collations.is_empty(),
+    }
+}
+
+/// True for a column of a type without collation: neither has then what is compared with it.
+fn has_no_collation((i, column): &ColumnRef, block: &Block<'_>, input: &PlanInput<'_>) -> bool {
+    let relation = block.items[*i].relation.and_then(|oid| input.catalog.relation(oid));
+    relation
+        .and_then(|r| r.column(column))
+        .is_some_and(|c| matches!(c.type_sql.as_str(), "smallint" | "integer" | "bigint" | "uuid"))
+}
+
 /// Reads the pins of a block.
 pub(super) fn read(
     block: &Block<'_>,
@@ -133,7 +156,10 @@ pub(super) fn read(
         |(i, column): &ColumnRef| block.items[*i].occurrence.is_none_or(|n| occurrences[n].clear(column));
     for clause in &block.clauses {
         let mut note = |target: &ColumnRef, source: &ColumnRef| {
-            if clause.allowed.contains(&target.0) && target.0 != source.0 {
+            let both = [target, source];
+            let firm = both.iter().any(|c| has_no_collation(c, block, input))
+                || !both.iter().any(|c| may_be_loose(c, block, input));
+            if clause.allowed.contains(&target.0) && target.0 != source.0 && firm {
                 known.equal.push((target.clone(), source.clone()));
             }
         };
@@ -171,6 +197,8 @@ pub(super) fn read(
         }
     }
     close(&mut known);
+    let pinned = known.pinned.iter().map(|(column, _)| column);
+    known.loose = pinned.filter(|c| may_be_loose(c, block, input)).cloned().collect();
     known
 }
 

@@ -89,7 +89,7 @@ fn nurse() -> Role {
 fn plan_as(role: &Role, text: &str, client_params: u16, variant: Variant) -> Result<GuardedPlan, PlanError> {
     let catalog = catalog();
     let bound = BoundPolicy::bind(Arc::new(policy()), &catalog, None);
-    assert_eq!(bound.problems, Vec::<String>::new());
+    assert_eq!(bound.problems, []);
     let namespace = Namespace { schemas: vec!["clinic".into(), "public".into()], ..Namespace::default() };
     let (ast, _) = reparse(text)?;
     let input = PlanInput {

@@ -186,6 +186,16 @@ pub(crate) fn not_mapped(name: &str, denial: Option<Denial>, context: &Context<'
             format!("relation {name} is neither mapped to patients nor declared free of them"),
         )
         .with_hint("an administrator adds a [[table]] entry with its patient key, or lists it under [reference]"),
+        Some(Denial::Misfit) => Refusal::new(
+            GlsCode::NotMapped,
+            format!("relation {name} is closed: what the policy says of it does not fit the database"),
+        )
+        .with_hint("an administrator finds why with pgglass check"),
+        Some(Denial::ProtectedPart) => Refusal::new(
+            GlsCode::NotMapped,
+            format!("relation {name} is closed: a partition or child of it is not free of patients"),
+        )
+        .with_hint("an administrator gives it a [[table]] entry with its patient key, or takes the part out of it"),
         Some(Denial::ClassNotAllowed) => Refusal::new(
             GlsCode::NotMapped,
             format!("role {role} may not read the class of data in relation {name}"),

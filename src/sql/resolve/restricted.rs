@@ -110,7 +110,7 @@ pub(super) fn relations(occurrences: &[Occurrence], context: &Context<'_>) -> Re
             Resolution::Unknown => unknown = unknown.or_else(|| Some(occurrence.written())),
             Resolution::User(oid) => match context.bound.access(context.role, oid) {
                 Access::Free if has_protected_child(oid, context) => {
-                    let denial = Some(Denial::NotMapped);
+                    let denial = Some(Denial::ProtectedPart);
                     return Err(Box::new(not_mapped(&occurrence.written(), denial, context)));
                 }
                 Access::Free => {}
