@@ -235,6 +235,9 @@ async fn the_fingerprint_moves_with_ddl_and_with_nothing_else() {
     }
     for loud in [
         "CREATE TABLE clinic.note (id int)",
+        "CREATE COLLATION clinic.german (provider = icu, locale = 'de')",
+        "ALTER COLLATION clinic.german RENAME TO deutsch",
+        "DROP COLLATION clinic.deutsch",
         "ALTER TABLE clinic.note ADD COLUMN body text",
         "ALTER TABLE clinic.note RENAME COLUMN body TO text",
         "ALTER TABLE clinic.note ALTER COLUMN text TYPE varchar(10)",
