@@ -11,6 +11,7 @@ use sqlparser::ast::{
 use super::place::{Side, side};
 use super::walk::{Edit, Look, edit, look};
 use super::{Occurrence, PlanError, PlanInput, fold, occurrence_of};
+use crate::catalog::{Catalog, Column};
 
 /// Completes the GROUP BY lists of `ast`.
 pub(super) fn by_whole_keys(
@@ -87,7 +88,7 @@ impl Edit for Grouper<'_, '_> {
             }
             for column in &o.relation.columns {
                 let read = star || self.names.0.contains(&column.name);
-                if read && groupable(&column.type_sql, column.builtin_type) && !grouped(&column.name) {
+                if read && groupable(column, self.input.catalog) && !grouped(&column.name) {
                     more.push(Expr::CompoundIdentifier(vec![
                         Ident::with_quote('"', &o.alias),
                         Ident::with_quote('"', &column.name),
@@ -147,9 +148,9 @@ fn factor_items(factor: &TableFactor, leads: bool, items: &mut Vec<Item>) {
     }
 }
 
-/// True for types that certainly have an equality.
-fn groupable(type_sql: &str, builtin: bool) -> bool {
-    const TYPES: [&str; 22] = [
+/// True for columns whose types certainly have an equality, domains by the type behind them.
+fn groupable(column: &Column, catalog: &Catalog) -> bool {
+    const TYPES: [&str; 33] = [
         "bigint",
         "bit",
         "boolean",
@@ -157,23 +158,41 @@ fn groupable(type_sql: &str, builtin: bool) -> bool {
         "character",
         "cidr",
         "date",
+        "datemultirange",
+        "daterange",
         "double precision",
         "inet",
+        "int4multirange",
+        "int4range",
+        "int8range",
         "integer",
         "interval",
         "jsonb",
         "macaddr",
+        "macaddr8",
         "money",
         "name",
         "numeric",
+        "numrange",
         "oid",
         "real",
         "smallint",
         "text",
         "time",
+        "tsquery",
+        "tsrange",
+        "tstzrange",
+        "tsvector",
         "uuid",
     ];
-    let head = type_sql.split(['(', '[']).next().unwrap_or_default().trim_end();
-    let timestamp = head.starts_with("timestamp") || head.starts_with("time ");
-    builtin && (TYPES.contains(&head) || timestamp || head.starts_with("character varying"))
+    let built_in = |type_sql: &str| {
+        let head = type_sql.split(['(', '[']).next().unwrap_or_default().trim_end();
+        let longer = ["timestamp", "time ", "character varying", "bit varying"];
+        TYPES.contains(&head) || longer.iter().any(|l| head.starts_with(l))
+    };
+    match &column.domain_base {
+        // A name without its schema is one of `pg_catalog`'s, unless the database has another of that name.
+        Some(base) => built_in(base) && !catalog.foreign_types.contains_key(base.as_str()),
+        None => (column.builtin_type && built_in(&column.type_sql)) || catalog.is_enum(column),
+    }
 }
