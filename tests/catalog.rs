@@ -154,6 +154,8 @@ async fn the_snapshot_holds_what_resolution_needs() {
     assert_eq!((ours.volatility, ours.kind), ('i', 'f'));
     assert!(age.iter().filter(|f| f.schema == "pg_catalog").count() >= 2, "overloads stand together");
     assert!(catalog.foreign_operators.contains("===") && !catalog.foreign_operators.contains("="));
+    let own = &catalog.own_code;
+    assert!(own.redefines("===") && !own.redefines("=") && !own.redefines_for_enums("==="));
     assert_eq!(catalog.foreign_types.get("mrn"), Some(&'d'));
     assert_eq!(catalog.foreign_types.get("sex"), Some(&'e'));
     assert_eq!(catalog.foreign_types.get("patient"), None, "row types are left out");
@@ -203,6 +205,39 @@ async fn functions_that_take_a_row_or_one_argument_are_told() {
     let catalog = load(&client, 2).await.expect("a snapshot");
     assert!(catalog.functions["lower"].iter().any(|f| f.takes_row));
     assert!(!catalog.functions["system"].iter().any(|f| f.takes_row));
+}
+
+/// An operator that values of an enum, or of a built-in type, can be operands of without a cast is told from those of
+/// other types.
+#[tokio::test]
+async fn operators_for_enums_and_built_in_types_are_told_from_others() {
+    let pg = Postgres::start();
+    let client = pg.connect().await;
+    let sql = "CREATE EXTENSION citext SCHEMA clinic; CREATE TYPE clinic.pair AS (a int, b int); CREATE TYPE clinic.other AS (a int);
+        CREATE DOMAIN clinic.of_sex AS clinic.sex;
+        CREATE FUNCTION clinic.to_other(clinic.sex) RETURNS clinic.other LANGUAGE sql AS 'SELECT ROW(1)::clinic.other';
+        CREATE CAST (clinic.sex AS clinic.other) WITH FUNCTION clinic.to_other AS IMPLICIT;
+        CREATE FUNCTION clinic.t(clinic.pair, clinic.pair) RETURNS bool LANGUAGE sql AS 'SELECT true';
+        CREATE FUNCTION clinic.t(clinic.pair, clinic.sex) RETURNS bool LANGUAGE sql AS 'SELECT true';
+        CREATE FUNCTION clinic.t(clinic.of_sex, text) RETURNS bool LANGUAGE sql AS 'SELECT true';
+        CREATE FUNCTION clinic.t(anyelement, text) RETURNS bool LANGUAGE sql AS 'SELECT true';
+        CREATE FUNCTION clinic.t(clinic.other, clinic.other) RETURNS bool LANGUAGE sql AS 'SELECT true';
+        CREATE OPERATOR clinic.=# (LEFTARG = clinic.pair, RIGHTARG = clinic.pair, FUNCTION = clinic.t);
+        CREATE OPERATOR clinic.=## (LEFTARG = clinic.pair, RIGHTARG = clinic.sex, FUNCTION = clinic.t);
+        CREATE OPERATOR clinic.=### (LEFTARG = clinic.of_sex, RIGHTARG = text, FUNCTION = clinic.t);
+        CREATE OPERATOR clinic.=#### (LEFTARG = anyelement, RIGHTARG = text, FUNCTION = clinic.t);
+        CREATE OPERATOR clinic.=##### (LEFTARG = clinic.other, RIGHTARG = clinic.other, FUNCTION = clinic.t);";
+    client.batch_execute(&format!("{SCHEMA} {sql}")).await.expect("DDL");
+    let own = load(&client, 1).await.expect("a snapshot").own_code;
+    let told = |token: &str| (own.redefines(token), own.redefines_for_enums(token));
+    assert!(own.operators.contains_key("="), "those of citext");
+    for token in ["=", "<>", "<", "=#"] {
+        assert_eq!(told(token), (false, false), "{token}");
+    }
+    for token in ["=##", "=###", "=#####"] {
+        assert_eq!(told(token), (false, true), "{token}");
+    }
+    assert_eq!(told("=####"), (true, true));
 }
 
 #[tokio::test]

@@ -326,6 +326,12 @@ impl Catalog {
         self.family(oid).into_iter().any(|oid| self.relation(oid).is_none_or(rewrites))
     }
 
+    /// True for a column of an enum, whatever schemas have a type of that name.
+    pub fn is_enum(&self, column: &Column) -> bool {
+        let bare = column.type_sql.rsplit('.').next().unwrap_or_default().trim_matches('"');
+        !column.builtin_type && column.domain_base.is_none() && self.foreign_types.get(bare) == Some(&'e')
+    }
+
     /// The relation of this exact name.
     pub fn lookup(&self, name: &QualifiedName) -> Option<&Relation> {
         self.by_name.get(name).and_then(|oid| self.relations.get(oid))

@@ -44,6 +44,15 @@ const WAYS: &[(u16, &str)] = &[
     (135, "SELECT count(*) FROM people WHERE id = -1 AND NOT pg_catalog.textlike(code, '%CANARY\\')"),
     (135, "SELECT count(*) FROM people WHERE id = -1 AND pg_catalog.texticlike(code, '%CANARY\\') = true"),
     (135, "SELECT count(*) FROM people WHERE id = -1 AND alike(code, '%CANARY\\')"),
+    // An own operator on an enum is taken before the built-in one.
+    (135, "SELECT count(*) FROM people WHERE id = -1 AND mood = '1'"),
+    (135, "SELECT count(*) FROM people WHERE id = -1 AND (mood IN ('1', '2') OR ssn = 'x')"),
+    (135, "SELECT count(*) FROM people WHERE body LIKE 'CANARY%' AND mood = '1'"),
+    (
+        135,
+        "SELECT count(*) FROM people p JOIN people q ON q.mood = p.mood WHERE p.id = 1 AND q.body LIKE 'CANARY%'",
+    ),
+    (135, "SELECT count(*) FROM people p JOIN people q ON q.mrn = p.id AND q.mood = '1' WHERE p.id = -1"),
     // What another block puts in its place.
     (
         135,

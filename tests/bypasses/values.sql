@@ -7,16 +7,20 @@ CREATE TYPE span AS RANGE (subtype = float8, subtype_diff = far);
 CREATE FUNCTION is_number(text, int4) RETURNS bool LANGUAGE plpgsql IMMUTABLE STRICT AS 'BEGIN RETURN $1::int4 = $2; END';
 CREATE OPERATOR ~ (LEFTARG = text, RIGHTARG = int4, FUNCTION = is_number, RESTRICT = eqsel, JOIN = eqjoinsel);
 CREATE FUNCTION alike(text, text) RETURNS bool LANGUAGE sql IMMUTABLE AS 'SELECT $1 LIKE $2';
+CREATE TYPE mood AS ENUM ('1', '2', 'CANARY');
+CREATE FUNCTION alike(mood, mood) RETURNS bool LANGUAGE plpgsql IMMUTABLE STRICT AS
+    'BEGIN RETURN ($1::text)::int4 = ($2::text)::int4; END';
+CREATE OPERATOR = (LEFTARG = mood, RIGHTARG = mood, FUNCTION = alike(mood, mood), RESTRICT = eqsel, JOIN = eqjoinsel);
 CREATE COLLATION loose (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
 CREATE TABLE people (
     id int4 PRIMARY KEY, mrn int4 NOT NULL, code text, ssn text, title text COLLATE "POSIX", body text COLLATE "C",
-    word text COLLATE loose, f float8, docs json[], r span);
+    word text COLLATE loose, f float8, docs json[], r span, mood mood);
 INSERT INTO people
-SELECT i, 1, (i % 7)::text, i::text, 'title ' || i % 5, 'plain ' || i % 9, 'w' || i % 4, i, NULL, span(i % 50, i % 50 + 2)
+SELECT i, 1, (i % 7)::text, i::text, 'title ' || i % 5, 'plain ' || i % 9, 'w' || i % 4, i, NULL, span(i % 50, i % 50 + 2), (1 + i % 2)::text::mood
   FROM generate_series(1, 300) i;
 INSERT INTO people
 SELECT i, 2 + i % 5, 'CANARY\' || i % 9, 'CANARY-ssn-' || i, 'CANARY-title', 'CANARY-body', 'CANARY', 1e300,
-       ARRAY['{"a": "CANARY"}'::json], span(8000 + i % 90, 9000 + i % 90)
+       ARRAY['{"a": "CANARY"}'::json], span(8000 + i % 90, 9000 + i % 90), 'CANARY'
   FROM generate_series(301, 900) i;
 CREATE TABLE glass.assigned (user_name text NOT NULL, patient_id int4 NOT NULL, PRIMARY KEY (user_name, patient_id));
 INSERT INTO glass.assigned VALUES ('nurse_amy', 1);

@@ -99,6 +99,31 @@ fn groups_of_fewer_patients_are_not_shown() {
     assert!(told(&proxy, sql).patients.len() > 1000);
 }
 
+/// Neither can fail on a row, whatever operators other types have.
+#[test]
+fn enums_and_elements_of_arrays_choose_and_group() {
+    let database = Postgres::shared().demo();
+    database.server().psql(
+        database.name(),
+        "CREATE EXTENSION citext; CREATE TYPE clinic.state AS ENUM ('known', 'closed'); \
+         ALTER TABLE clinic.encounter ADD state clinic.state, ADD tags text[]; \
+         UPDATE clinic.encounter SET state = 'known', tags = ARRAY[kind, 'x']; \
+         UPDATE clinic.encounter SET state = 'closed' WHERE patient_id < 880004",
+    );
+    let proxy = Proxy::start_with(&database, cells);
+    let mut analyst = Wire::through(&proxy, &database, "bill_eva");
+    for sql in [
+        "SELECT count(*) FROM clinic.encounter WHERE state = 'known'",
+        "SELECT kind, count(*) FROM clinic.encounter WHERE state IN ('known') AND tags[1] IS NOT NULL GROUP BY kind HAVING count(*) > 3",
+        "SELECT state, count(*) FROM clinic.encounter GROUP BY state",
+        "SELECT tags[1], count(*) FROM clinic.encounter GROUP BY tags[1]",
+    ] {
+        let got = analyst.query(sql);
+        assert!(got.failure().is_none() && !got.rows().is_empty(), "{sql}: {:?}", got.failure());
+        assert!(!format!("{:?}", got.rows()).contains("closed"), "too few");
+    }
+}
+
 /// What aggregates pass over does not count: a sum over two patients' values is no sum over a group's.
 #[test]
 fn a_value_of_few_patients_is_not_hidden_in_a_large_group() {

@@ -135,6 +135,49 @@ fn a_condition_beside_hidden_rows_does_not_run_because_of_them() {
     assert_none(&wrong, 4);
 }
 
+/// Types that are not built in, beside the operators that `citext` and `hstore` bring with them.
+const TYPES: &str = "
+CREATE EXTENSION citext SCHEMA public;
+CREATE TYPE clinic.state AS ENUM ('new', 'known', 'closed');
+CREATE DOMAIN clinic.code AS varchar(8) CHECK (VALUE <> '');
+ALTER TABLE clinic.problem ADD state clinic.state, ADD tags text[], ADD code clinic.code, ADD period daterange, ADD words tsvector;
+UPDATE clinic.problem SET state = (enum_range(NULL::clinic.state))[1 + problem_id % 3], tags = ARRAY['t' || problem_id % 2, icd10],
+    code = 'c' || problem_id % 5, period = daterange(onset, NULL), words = title::tsvector;
+ALTER TABLE clinic.allergy ADD nick public.citext;
+UPDATE clinic.allergy SET nick = 'Nick' || allergy_id % 4;";
+
+const TYPED: &[&str] = &[
+    "SELECT problem_id, state FROM clinic.problem WHERE state = 'known' ORDER BY 1",
+    "SELECT state, count(*) FROM clinic.problem WHERE state IN ('known', 'closed') AND tags[1] = 't1' GROUP BY state ORDER BY state",
+    "SELECT p.problem_id, o.problem_id FROM clinic.problem p JOIN clinic.problem o ON o.patient_id = p.patient_id \
+     AND o.state IS NOT DISTINCT FROM p.state AND o.state < 'closed' WHERE p.icd10 ~ '^[A-Z]' ORDER BY 1, 2",
+    "SELECT p.problem_id, a.nick FROM clinic.problem p LEFT JOIN clinic.allergy a ON a.patient_id = p.patient_id \
+     AND a.nick = 'nick2' AND p.state <> 'new' ORDER BY 1, 2",
+    "SELECT p.* FROM clinic.problem p WHERE 100 / p.problem_id >= 0 GROUP BY p.problem_id ORDER BY p.problem_id",
+    "SELECT state, tags, code, period, words FROM clinic.problem WHERE 100 / problem_id >= 0 GROUP BY problem_id ORDER BY problem_id",
+    "SELECT tags[1], count(*) FROM clinic.problem GROUP BY tags[1] ORDER BY 1",
+    "SELECT p.patient_id, d::date, count(n.note_id) FROM clinic.patient p \
+     CROSS JOIN generate_series(current_date - 3, current_date, interval '1 day') d \
+     LEFT JOIN clinic.note n ON n.patient_id = p.patient_id AND n.written_at::date = d::date GROUP BY 1, 2 ORDER BY 1, 2",
+];
+
+#[test]
+fn enums_ranges_and_domains_read_as_they_do_directly() {
+    let (whole, hers) = databases(TYPES);
+    let (_proxy, mut direct, mut amy) = pair(&whole, &hers);
+    let mut wrong = Vec::new();
+    for sql in TYPED {
+        let (expected, simple, prepared) = (direct.query(sql), amy.query(sql), amy.extended(sql, &[]));
+        for got in [simple, prepared] {
+            if got.rows() != expected.rows() || got.failure().is_some() || expected.rows().is_empty() {
+                wrong.push(format!("{sql}: {:?} {:?}", got.failure(), expected.failure()));
+            }
+        }
+    }
+    assert_none(&wrong, 2 * TYPED.len());
+    assert_no_canary(&amy);
+}
+
 /// What the fences rest on, version by version: `OFFSET 0` is not documented to keep conditions out.
 #[test]
 fn offset_0_keeps_conditions_outside() {

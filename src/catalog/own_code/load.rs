@@ -36,7 +36,11 @@ SELECT o.oprname, n.nspname, o.oprleft, o.oprright, o.oprresult,
            SELECT r.oprcode FROM pg_catalog.pg_operator r WHERE r.oid IN (o.oprcom, o.oprnegate)
            UNION ALL
            SELECT p.amproc FROM pg_catalog.pg_amop a JOIN pg_catalog.pg_amproc p ON p.amprocfamily = a.amopfamily
-            WHERE a.amopopr = o.oid))
+            WHERE a.amopopr = o.oid)),
+       EXISTS (SELECT FROM pg_catalog.pg_type t WHERE t.oid IN (o.oprleft, o.oprright) AND (
+           t.typtype IN ('d', 'e', 'p') OR EXISTS (
+               SELECT FROM pg_catalog.pg_cast c JOIN pg_catalog.pg_type e ON e.oid = c.castsource
+                WHERE c.casttarget = t.oid AND c.castcontext = 'i' AND e.typtype = 'e')))
   FROM pg_catalog.pg_operator o JOIN pg_catalog.pg_namespace n ON n.oid = o.oprnamespace
  WHERE o.oid >= 16384";
 
@@ -193,7 +197,8 @@ pub(in crate::catalog) async fn load(
         let types = [r.try_get::<_, Oid>(2)?, r.try_get(3)?, r.try_get(4)?];
         let types: Vec<Oid> = types.into_iter().filter(|t| *t != 0).collect();
         let operands = types.len().saturating_sub(1);
-        Ok((r.try_get(0)?, OwnOperator { schema: r.try_get(1)?, types, operands, functions: r.try_get(5)? }))
+        let (functions, takes_enum) = (r.try_get(5)?, r.try_get(6)?);
+        Ok((r.try_get(0)?, OwnOperator { schema: r.try_get(1)?, types, operands, takes_enum, functions }))
     })
     .await?;
     for (token, operator) in operators {

@@ -93,6 +93,9 @@ pub struct OwnOperator {
     pub types: Vec<Oid>,
     /// How many of them are operands.
     pub operands: usize,
+    /// A value of some enum may be an operand without a cast: the operand is of an enum, of a domain or of a pseudo-type
+    /// (`anyelement`), or an enum is cast to its type by itself.
+    pub takes_enum: bool,
     /// Its function, those of its commutator and negator, which the planner may put in its place, and those of its
     /// operator families.
     pub functions: Vec<Oid>,
@@ -141,6 +144,18 @@ impl OwnCode {
             }
         }
         found
+    }
+
+    /// True when an operator of this token that is not built in has operands of built-in types alone: it may be meant
+    /// between columns of such types. One of `citext`, `hstore` and other types of the database's own never is.
+    pub fn redefines(&self, token: &str) -> bool {
+        let built_in = |o: &OwnOperator| o.operands().iter().all(|oid| *oid < FIRST_NORMAL_OID);
+        self.operators.get(token).is_some_and(|all| all.iter().any(built_in))
+    }
+
+    /// The same between values of enums.
+    pub fn redefines_for_enums(&self, token: &str) -> bool {
+        self.operators.get(token).is_some_and(|all| all.iter().any(|o| o.takes_enum))
     }
 
     /// True when nothing of the database's own runs unnamed.

@@ -193,7 +193,8 @@ impl Checker<'_> {
         let aggregate = |n: &Node| n.kind == "FuncCall" && !n.has("over") && self.is_aggregate(n);
         let constant = |n: &Node| matches!(n.kind, "AConst" | "ParamRef");
         condition.kind == "AExpr"
-            && !self.cx.context.catalog.foreign_operators.contains(*operator)
+            // They count, or give numbers.
+            && !self.cx.context.catalog.own_code.redefines(operator)
             && ((aggregate(l) && constant(r)) || (constant(l) && aggregate(r)))
     }
 

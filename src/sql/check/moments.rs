@@ -41,7 +41,7 @@ fn short_interval(text: &str) -> bool {
 }
 
 /// The text of an interval constant.
-fn interval_text(node: &Node) -> Option<&str> {
+pub(super) fn interval_text(node: &Node) -> Option<&str> {
     let names = node.node("type_name").map(|t| t.names("names")).unwrap_or_default();
     matches!(names.as_slice(), ["interval"] | ["pg_catalog", "interval"])
         .then(|| node.node("arg").and_then(string_const))?

@@ -8,7 +8,7 @@ use pg_query::protobuf::AExprKind;
 use super::Checker;
 use super::expected::expression;
 use super::safe::{is_comparison, string_const};
-use super::total::like_pattern;
+use super::total::{like_pattern, may_mean};
 use super::types::{Block, Ty, of_type_name};
 use crate::sql::functions::is_estimated;
 use crate::sql::tree::Node;
@@ -21,6 +21,21 @@ impl Checker<'_> {
     pub(super) fn estimates(&mut self, node: &Node, block: &Block<'_>) {
         if self.estimated.is_none() && self.is_estimated(node, block) {
             self.estimated = Some("an operator that the planner tries on statistics".to_owned());
+        }
+    }
+
+    /// The same for `=` of USING or NATURAL between columns of these types, where a function of the database's own, none
+    /// of C, may stand behind it.
+    pub(super) fn tried_by_using(&mut self, a: Ty, b: Ty) {
+        let catalog = self.cx.context.catalog;
+        let unknown = [a, b].contains(&Ty::Unknown);
+        let mut comparisons = catalog.own_code.operators.iter().filter(|(op, _)| is_comparison(op));
+        let tried = comparisons.any(|(_, own)| {
+            let own: Vec<_> = own.iter().filter(|o| !o.functions.is_empty()).cloned().collect();
+            !own.is_empty() && (unknown || may_mean(Some(&own), &[a, b]))
+        });
+        if tried && self.estimated.is_none() {
+            self.estimated = Some("USING or NATURAL over an operator of the database's own".to_owned());
         }
     }
 
@@ -50,7 +65,8 @@ impl Checker<'_> {
                 let plain = is_comparison(op);
                 test.is_some_and(reads_column)
                     && self.safe(node, block).is_none()
-                    && (!plain || self.compares_own(op, test, block))
+                    && (!plain
+                        || self.compares_own(op, test.into_iter().chain(node.node("subselect")), block))
             }
             _ => node.children().into_iter().any(|child| self.is_estimated(child, block)),
         }
@@ -87,7 +103,7 @@ impl Checker<'_> {
         comparison.is_none_or(|op| self.compares_own(op, operands, block))
     }
 
-    /// True when a comparison of these may run a function that is not of `pg_catalog` or an extension, or is one of
+    /// True when a comparison of these may run a function that is not of `pg_catalog`, or is one of
     /// texts whose collations contradict each other: others never fail on values of one column. A function of the
     /// database's own can stand behind an operator, and tell how far bounds of a range are from each other.
     fn compares_own<'n>(
@@ -97,12 +113,18 @@ impl Checker<'_> {
         block: &Block<'_>,
     ) -> bool {
         let catalog = self.cx.context.catalog;
-        let operands: Vec<&Node> = operands.into_iter().collect();
+        let mut values = Vec::new();
+        operands.into_iter().for_each(|operand| values_in(operand, &mut values));
         let ranges = !matches!(op, "=" | "<>" | "!=")
             && catalog.foreign_types.values().any(|kind| matches!(kind, 'm' | 'r'));
-        let operators = catalog.own_code.operators.keys().any(|op| is_comparison(op));
-        let unknown = || operands.iter().any(|o| !self.is_built_in(o, block));
-        operators || (ranges && unknown()) || self.may_contradict(operands.iter().copied(), block)
+        let unknown = values.iter().any(|value| !self.is_built_in(value, block));
+        let types: Vec<Ty> =
+            values.iter().map(|value| self.safe(value, block).unwrap_or(Ty::Unknown)).collect();
+        // The planner tries commutators and negators, too.
+        let mut comparisons = catalog.own_code.operators.iter().filter(|(op, _)| is_comparison(op));
+        comparisons.any(|(_, own)| unknown || may_mean(Some(own), &types))
+            || (ranges && unknown)
+            || self.may_contradict(values.iter().copied().filter(|v| v.kind != "SelectStmt"), block)
     }
 
     /// True when the value is certainly of a type of `pg_catalog`.
@@ -118,10 +140,11 @@ impl Checker<'_> {
                 let op = node.names("name").last().copied().unwrap_or_default();
                 NO_CONDITIONS.contains(&op) && !catalog.foreign_operators.contains(op)
             }
-            "SubLink" => node
-                .node("subselect")
-                .and_then(|select| self.inner_types(select, block).first().copied())
-                .is_some_and(|ty| ty != Ty::Unknown),
+            "SubLink" => node.node("subselect").is_some_and(|select| self.is_built_in(select, block)),
+            "SelectStmt" => {
+                let types = self.inner_types(node, block);
+                !types.is_empty() && !types.contains(&Ty::Unknown)
+            }
             "CaseExpr" | "CoalesceExpr" | "MinMaxExpr" => {
                 let results = node.nodes("args").map(|a| a.node("result").unwrap_or(a));
                 results.chain(node.node("defresult")).all(|r| self.is_built_in(r, block))
@@ -131,6 +154,16 @@ impl Checker<'_> {
             }
             _ => false,
         }
+    }
+}
+
+/// What an operand compares: the parts of a row, a list or an array one by one.
+fn values_in<'n>(operand: &'n Node, out: &mut Vec<&'n Node>) {
+    match operand.kind {
+        "RowExpr" | "AArrayExpr" | "List" => {
+            operand.children().into_iter().for_each(|child| values_in(child, out));
+        }
+        _ => out.push(operand),
     }
 }
 

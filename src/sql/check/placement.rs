@@ -9,7 +9,7 @@ use pg_query::protobuf::JoinType;
 use super::block::{Env, Place, is_fence};
 use super::cells::{Cells, equal_columns};
 use super::expected::{conjuncts, expression};
-use super::rows::{constant_rows, renamed};
+use super::rows::renamed;
 use super::total::comparable;
 use super::types::{Block, Columns, Item, Ty, columns_of};
 use super::{Checker, Demand, Outcome, fail};
@@ -134,21 +134,6 @@ fn alias_of(node: &Node) -> Option<&str> {
     node.node("alias").map(|a| a.str("aliasname"))
 }
 
-/// True when the columns that USING or NATURAL compares do so without an error.
-fn compares_safely(join: &Node, left: &[Item], right: &[Item]) -> bool {
-    let using = join.names("using_clause");
-    if using.is_empty() && !join.flag("is_natural") {
-        return true;
-    }
-    let known = |items: &[Item]| -> Option<Vec<(String, Ty)>> {
-        items.iter().map(|i| i.columns.clone()).collect::<Option<Vec<_>>>().map(|c| c.concat())
-    };
-    let (Some(left), Some(right)) = (known(left), known(right)) else { return false };
-    left.iter()
-        .filter(|(name, _)| using.is_empty() || using.contains(&name.as_str()))
-        .all(|(name, a)| right.iter().filter(|(n, _)| n == name).all(|(_, b)| comparable(*a, *b)))
-}
-
 /// True for an alias with a column list.
 fn renames(node: &Node) -> bool {
     node.node("alias").is_some_and(|a| !a.list("colnames").is_empty())
@@ -256,8 +241,9 @@ impl Checker<'_> {
             "RangeFunction" => {
                 from.cells.other = true;
                 for function in node.nodes("functions") {
-                    from.conditions
-                        .extend(function.nodes("items").filter(|n| n.kind != "List" && !constant_rows(n)));
+                    from.conditions.extend(
+                        function.nodes("items").filter(|n| n.kind != "List" && !self.constant_rows(n)),
+                    );
                 }
                 let alias = self.function_alias(node);
                 let columns = self.function_columns(node, &alias);
@@ -483,6 +469,30 @@ impl Checker<'_> {
         Ok(Some(Item { alias: alias.to_owned(), oid, columns }))
     }
 
+    /// True when the columns that USING or NATURAL compares do so without an error. An operator of the database's own
+    /// behind them is noted: the planner tries it on statistics, and there is no CASE for it to stand in.
+    fn compares_safely(&mut self, join: &Node, left: &[Item], right: &[Item]) -> bool {
+        let using = join.names("using_clause");
+        if using.is_empty() && !join.flag("is_natural") {
+            return true;
+        }
+        let known = |items: &[Item]| -> Option<Vec<(String, Ty)>> {
+            items.iter().map(|i| i.columns.clone()).collect::<Option<Vec<_>>>().map(|c| c.concat())
+        };
+        let (Some(left), Some(right)) = (known(left), known(right)) else {
+            self.tried_by_using(Ty::Unknown, Ty::Unknown);
+            return false;
+        };
+        let mut safely = true;
+        for (name, a) in left.iter().filter(|(name, _)| using.is_empty() || using.contains(&name.as_str())) {
+            for (_, b) in right.iter().filter(|(n, _)| n == name) {
+                safely &= comparable(*a, *b) && !self.own_comparison(*a, *b);
+                self.tried_by_using(*a, *b);
+            }
+        }
+        safely
+    }
+
     fn join<'n>(&mut self, node: &'n Node, env: &Env<'_>, from: &mut From<'n>) -> Outcome<Vec<Pending>> {
         let (Some(left), Some(right)) = (node.node("larg"), node.node("rarg")) else {
             return fail("a join without two sides");
@@ -497,7 +507,7 @@ impl Checker<'_> {
         let both_protected = between > before && from.cells.protected() > between;
         let (lefts, rights) = from.items.split_at(middle);
         let lefts = lefts.get(start..).unwrap_or_default();
-        from.unsafe_using |= !compares_safely(node, lefts, rights);
+        from.unsafe_using |= !self.compares_safely(node, lefts, rights);
         if node.has("alias") && (from.filtered.len() > first || from.unread.len() > unread) {
             // `(a JOIN b ON ..) AS j` hides a and b: the guard's `a.key` would be an outer a.
             return fail("a join alias hides the alias of a guarded relation");

@@ -10,7 +10,7 @@ use pg_query::protobuf::{AExprKind, SqlValueFunctionOp, SubLinkType};
 use super::Checker;
 use super::moments::{moment, near_now, present, short_multiple};
 use super::total::{all_comparable, comparable, converts, like_pattern, may_mean, total_cast, unify};
-use super::types::{Block, Ty, builtin, of_type_name};
+use super::types::{Block, Ty, array_of_enum, builtin, of_type_name};
 use crate::sql::functions::{SafeCall, safe_call};
 use crate::sql::tree::Node;
 
@@ -100,6 +100,7 @@ impl Checker<'_> {
                 }
                 all_comparable(&types).then(|| unify(&types)).flatten()
             }
+            "AIndirection" => self.safe_subscript(node, block),
             "AArrayExpr" => array_of(unify(&self.all_safe(node.nodes("elements"), block)?)?),
             "RowExpr" => self.all_safe(node.nodes("args"), block).map(|_| Ty::Unknown),
             "AExpr" => self.safe_operator(node, block),
@@ -193,6 +194,26 @@ impl Checker<'_> {
         unify(&results)
     }
 
+    /// `tags[1]`, `tags[1:2]`: what is not there is NULL. What type an element has is not known.
+    fn safe_subscript(&self, node: &Node, block: &Block<'_>) -> Option<Ty> {
+        if self.safe(node.node("arg")?, block)? != Ty::Array {
+            return None;
+        }
+        let mut slice = false;
+        for step in node.list("indirection") {
+            let step = step.as_node().filter(|step| step.kind == "AIndices")?;
+            slice |= step.flag("is_slice");
+            for bound in ["lidx", "uidx"].into_iter().filter_map(|bound| step.node(bound)) {
+                // What is wider than int4 is converted, and may have no room there.
+                let whole = bound.node("val").is_some_and(|v| bound.kind == "AConst" && v.kind == "Integer");
+                if !whole && !matches!(self.safe(bound, block)?, Ty::Int(2 | 4)) {
+                    return None;
+                }
+            }
+        }
+        Some(if slice { Ty::Array } else { Ty::Unknown })
+    }
+
     fn safe_operator(&self, node: &Node, block: &Block<'_>) -> Option<Ty> {
         use AExprKind as K;
         let name = node.names("name");
@@ -207,7 +228,7 @@ impl Checker<'_> {
                 if self.may_contradict([left?, node.node("rexpr")?], block) {
                     return None;
                 }
-                (comparable(a, b) && !self.shadows_enum(a) && !self.own_operator("=", &[a, b])).then_some(a)
+                (comparable(a, b) && !self.own_operator("=", &[a, b])).then_some(a)
             }
             K::AexprIn => {
                 let items = node.node("rexpr").map(|l| l.nodes("items").collect()).unwrap_or_default();
@@ -232,6 +253,11 @@ impl Checker<'_> {
                             return self.compare_each(left?, arg.nodes("elements").collect(), block);
                         }
                         let ty = self.safe(left?, block)?;
+                        // `'{a,b}'::status[]`: whatever the enum is, the two have to be of one.
+                        if ty == Ty::Enum && matches!(arg.kind, "AConst" | "ParamRef") {
+                            let enums = array_of_enum(right.node("type_name")?, self.cx.context.catalog);
+                            return (enums && !self.own_comparison(ty, ty)).then_some(Ty::Bool);
+                        }
                         (self.safe_cast(right, block)? == Ty::Array && ty != Ty::Unknown).then_some(Ty::Bool)
                     }
                     _ => None,
@@ -264,7 +290,7 @@ impl Checker<'_> {
         // All are converted to one common type.
         let types = self.all_safe(items.iter().copied(), block)?;
         let converted = || types.iter().any(|b| self.own_comparison(a, *b));
-        let same = types.iter().all(|b| comparable(a, *b)) && !converted() && !self.shadows_enum(a);
+        let same = types.iter().all(|b| comparable(a, *b)) && !converted();
         (same && all_comparable(&types)).then_some(Ty::Bool)
     }
 
@@ -279,12 +305,12 @@ impl Checker<'_> {
         if self.may_contradict([left, right], block) {
             return None;
         }
-        (comparable(a, b) && !self.own_comparison(a, b) && !self.shadows_enum(a)).then_some(Ty::Bool)
+        (comparable(a, b) && !self.own_comparison(a, b)).then_some(Ty::Bool)
     }
 
     /// True when a comparison of these may mean an operator of the database's own, or convert one to the other by a
     /// function of its own.
-    fn own_comparison(&self, a: Ty, b: Ty) -> bool {
+    pub(super) fn own_comparison(&self, a: Ty, b: Ty) -> bool {
         let own = &self.cx.context.catalog.own_code.converts;
         (a != b && (converts(own, a, b) || converts(own, b, a)))
             || COMPARISONS.iter().any(|op| self.own_operator(op, &[a, b]))
@@ -294,11 +320,6 @@ impl Checker<'_> {
     /// do anything.
     fn own_operator(&self, token: &str, operands: &[Ty]) -> bool {
         may_mean(self.cx.context.catalog.own_code.operators.get(token), operands)
-    }
-
-    /// An operator of the user's on an enum would be preferred to the built-in anyenum one.
-    fn shadows_enum(&self, ty: Ty) -> bool {
-        ty == Ty::Enum && !self.cx.context.catalog.foreign_operators.is_empty()
     }
 
     fn safe_binary(

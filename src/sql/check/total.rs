@@ -111,8 +111,9 @@ fn is_of(oid: Oid, ty: Ty) -> bool {
     }
 }
 
-/// True when one of these operators, which take built-in types only, may be meant for operands of these kinds: each of
-/// its own is one of them, or converts to one.
+/// True when one of these operators may be meant for operands of these kinds: it takes built-in types only, and each of
+/// its own is one of them, or converts to one; or it takes an enum and one of them is such, as its operator would be
+/// preferred to that of `anyenum`.
 pub(super) fn may_mean(operators: Option<&Vec<OwnOperator>>, operands: &[Ty]) -> bool {
     let typed = || operands.iter().filter(|ty| **ty != Ty::Literal);
     let fits = |oid: &Oid| typed().any(|ty| is_of(*oid, *ty) || is_near(*oid, *ty));
@@ -122,7 +123,8 @@ pub(super) fn may_mean(operators: Option<&Vec<OwnOperator>>, operands: &[Ty]) ->
     own.any(|o| {
         let builtin = o.operands().iter().all(|oid| *oid < FIRST_NORMAL_OID);
         let fit = o.operands().iter().filter(|oid| fits(oid)).count();
-        builtin && (typed().count() == 0 || fit == o.operands().len() || (fit > 0 && constant))
+        (o.takes_enum && operands.contains(&Ty::Enum))
+            || (builtin && (typed().count() == 0 || fit == o.operands().len() || (fit > 0 && constant)))
     })
 }
 

@@ -83,12 +83,10 @@ pub(super) fn builtin(name: &str) -> Ty {
 
 /// The columns of a relation.
 pub(super) fn columns_of(relation: &Relation, catalog: &Catalog) -> Vec<(String, Ty)> {
-    let ty = |c: &crate::catalog::Column| {
-        if let Some(name) = catalog.acts_as(c) {
-            return builtin(name);
-        }
-        let bare = c.type_sql.rsplit('.').next().unwrap_or_default().trim_matches('"');
-        if catalog.foreign_types.get(bare) == Some(&'e') { Ty::Enum } else { Ty::Unknown }
+    let ty = |c: &crate::catalog::Column| match catalog.acts_as(c) {
+        Some(name) => builtin(name),
+        None if catalog.is_enum(c) => Ty::Enum,
+        None => Ty::Unknown,
     };
     relation.columns.iter().map(|c| (c.name.clone(), ty(c))).collect()
 }
@@ -114,6 +112,14 @@ pub(super) fn of_type_name(name: &Node, catalog: &Catalog) -> Ty {
         _ if name.has("array_bounds") => Ty::Array,
         ty => ty,
     }
+}
+
+/// True for the name of an array of an enum, whatever schemas have a type of that name.
+pub(super) fn array_of_enum(name: &Node, catalog: &Catalog) -> bool {
+    let names = name.names("names");
+    let plain = !name.flag("setof") && !name.flag("pct_type") && name.has("array_bounds");
+    let last = names.last().filter(|_| names.first() != Some(&"pg_catalog"));
+    plain && last.is_some_and(|last| catalog.foreign_types.get(*last) == Some(&'e'))
 }
 
 /// One FROM item.

@@ -67,8 +67,7 @@ pub(crate) fn split_plain(
     let block = Block::new(trees.iter().copied(), None, occurrences, &CteNames::default(), input);
     let no_own = |op: &BinaryOperator| {
         let name = op.to_string();
-        ["=", "<>", "<", "<=", ">", ">="].contains(&name.as_str())
-            && !input.catalog.foreign_operators.contains(&name)
+        ["=", "<>", "<", "<=", ">", ">="].contains(&name.as_str()) && !input.catalog.own_code.redefines(&name)
     };
     // The type of a column, None for a constant.
     let side = |e: &Expr| -> Option<Option<String>> {
@@ -238,9 +237,9 @@ impl Copier<'_, '_> {
         self.no_own(&[name])
     }
 
-    /// True when nobody defined an operator of these names outside `pg_catalog`.
+    /// True when nobody defined an operator of these names for built-in types.
     fn no_own(&self, names: &[&str]) -> bool {
-        !names.iter().any(|n| self.input.catalog.foreign_operators.contains(*n))
+        !names.iter().any(|n| self.input.catalog.own_code.redefines(n))
     }
 
     /// The same column over our alias: unmasked, of a built-in type.

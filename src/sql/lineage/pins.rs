@@ -148,12 +148,20 @@ pub(super) fn read(
     input: &PlanInput<'_>,
 ) -> Known {
     let mut known = Known::default();
-    if input.catalog.foreign_operators.contains("=") {
+    if input.catalog.own_code.redefines("=") {
         return known; // `=` might be somebody's own
     }
+    // Of other types it may be, as that of `citext` is, which pays no heed to case.
+    let own = input.catalog.foreign_operators.contains("=");
+    let built_in = |(i, column): &ColumnRef| {
+        let relation = block.items[*i].relation.and_then(|oid| input.catalog.relation(oid));
+        relation.and_then(|r| r.column(column)).is_some_and(|c| input.catalog.acts_as(c).is_some())
+    };
     // A masked column shows its mask: a condition on it says nothing of the row's patient.
-    let readable =
-        |(i, column): &ColumnRef| block.items[*i].occurrence.is_none_or(|n| occurrences[n].clear(column));
+    let readable = |c: &ColumnRef| {
+        let clear = block.items[c.0].occurrence.is_none_or(|n| occurrences[n].clear(&c.1));
+        clear && (!own || built_in(c))
+    };
     for clause in &block.clauses {
         let mut note = |target: &ColumnRef, source: &ColumnRef| {
             let both = [target, source];
@@ -165,8 +173,11 @@ pub(super) fn read(
         };
         match &clause.expr {
             Conjunct::Equal(l, r, name) => {
-                note(&(*l, name.clone()), &(*r, name.clone()));
-                note(&(*r, name.clone()), &(*l, name.clone()));
+                let (l, r) = ((*l, name.clone()), (*r, name.clone()));
+                if !own || (built_in(&l) && built_in(&r)) {
+                    note(&l, &r);
+                    note(&r, &l);
+                }
             }
             Conjunct::Condition(Expr::BinaryOp { left, op: BinaryOperator::Eq, right }) => {
                 let visible = |c: &ColumnRef| clause.scope.contains(&c.0) && readable(c);

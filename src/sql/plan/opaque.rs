@@ -23,7 +23,7 @@ const ALWAYS: &str = "pg_catalog.now() IS NOT NULL";
 /// What PostgreSQL calls a column that is an operator's result.
 const NAMELESS: &str = "?column?";
 
-const COMPARISONS: [&str; 6] = ["=", "<>", "<", "<=", ">", ">="];
+pub(super) const COMPARISONS: [&str; 6] = ["=", "<>", "<", "<=", ">", ">="];
 
 /// Which operators could fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -61,21 +61,57 @@ pub(super) fn operators(ast: &mut Statement, input: &PlanInput<'_>) -> Result<()
     edit(ast, &mut Hider { condition, plain, input, inside: false })
 }
 
-/// By the name of a column: true when all columns of that name are of types that compare without an error.
+/// By the name of a column: true when all columns of that name are of types whose comparisons the planner may try.
 fn plain_names(catalog: &Catalog) -> HashMap<String, bool> {
+    // Operators of these tokens that are not built in may be meant.
+    let redefined = COMPARISONS.iter().any(|op| catalog.own_code.redefines(op));
+    let enums = !COMPARISONS.iter().any(|op| catalog.own_code.redefines_for_enums(op));
+    // Texts of two columns can have collations that contradict each other.
+    let mut collations: Vec<&String> = catalog.collations.values().flatten().collect();
+    collations.sort();
+    collations.dedup();
+    let texts = collations.len() < 2;
     let mut plain: HashMap<String, bool> = HashMap::new();
     for relation in catalog.relations.values() {
         for column in &relation.columns {
-            let number = matches!(
-                column.type_sql.as_str(),
-                "smallint" | "integer" | "bigint" | "boolean" | "date" | "uuid"
-            );
-            let time = column.type_sql.starts_with("timestamp");
-            let own = column.builtin_type && (number || time);
+            let own = match catalog.acts_as(column).and_then(compared) {
+                Some(kind) => !redefined && (texts || kind != "text"),
+                None => enums && catalog.is_enum(column),
+            };
             plain.entry(column.name.clone()).and_modify(|p| *p &= own).or_insert(own);
         }
     }
     plain
+}
+
+/// What compares within a kind does so without an error; by the name of a built-in type.
+pub(super) fn compared(type_sql: &str) -> Option<&'static str> {
+    let head = type_sql.split('(').next().unwrap_or_default().trim();
+    Some(match head {
+        _ if type_sql.ends_with(']') => return None,
+        "smallint" | "integer" | "bigint" | "numeric" => "number",
+        "real" | "double precision" => "float",
+        "text" | "character varying" | "character" => "text",
+        "boolean" => "boolean",
+        "date" => "date",
+        "uuid" => "uuid",
+        "interval" => "interval",
+        "bytea" => "bytea",
+        "inet" => "inet",
+        "oid" => "oid",
+        "jsonb" => "jsonb",
+        "timestamp" | "timestamp with time zone" | "timestamp without time zone" => {
+            if type_sql.ends_with("with time zone") { "timestamptz" } else { "timestamp" }
+        }
+        "time" | "time with time zone" | "time without time zone" => {
+            if type_sql.ends_with("with time zone") {
+                "timetz"
+            } else {
+                "time"
+            }
+        }
+        _ => return None,
+    })
 }
 
 struct Hider<'a, 'b> {
@@ -140,9 +176,7 @@ impl Hider<'_, '_> {
     }
 
     fn is_plain(&self, operand: &Expr) -> bool {
-        // Its own comparisons may be meant, whatever the types.
-        let own = self.input.catalog.own_code.operators.keys().any(|op| COMPARISONS.contains(&op.as_str()));
-        let known = |name: &Ident| !own && self.plain.get(&fold(name)) == Some(&true);
+        let known = |name: &Ident| self.plain.get(&fold(name)) == Some(&true);
         match operand {
             Expr::Nested(inner) => self.is_plain(inner),
             Expr::Identifier(name) => known(name),

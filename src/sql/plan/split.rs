@@ -13,6 +13,7 @@ use sqlparser::ast::{
     WildcardAdditionalOptions,
 };
 
+use super::opaque::{COMPARISONS, compared};
 use super::place::{Side, side};
 use super::walk::{Edit, Look, edit, look};
 use super::{Occurrence, Placeholders, PlanError, PlanInput, fold, ident, occurrence_of};
@@ -236,49 +237,54 @@ impl<'b> Splitter<'_, 'b> {
     }
 
     fn harmless(&self, expr: &Expr, items: &[Item<'_>]) -> bool {
-        let own = |names: &[&str]| names.iter().any(|n| self.input.catalog.foreign_operators.contains(*n));
         let column = |e: &Expr| self.column(e, items);
         let constant = |e: &Expr| self.constant(e);
         match expr {
+            Expr::Nested(inner) => self.harmless(inner, items),
             Expr::Value(v) => matches!(v.value, Value::Boolean(_)),
+            Expr::Identifier(_) | Expr::CompoundIdentifier(_) => column(expr) == Some("boolean"),
+            Expr::UnaryOp { op: UnaryOperator::Not, expr } => self.harmless(expr, items),
+            Expr::BinaryOp { left, op: BinaryOperator::And | BinaryOperator::Or, right } => {
+                self.harmless(left, items) && self.harmless(right, items)
+            }
             Expr::BinaryOp { left, op, right } => {
                 use BinaryOperator::{Eq, Gt, GtEq, Lt, LtEq, NotEq};
                 let comparison = matches!(op, Eq | NotEq | Lt | LtEq | Gt | GtEq);
-                let same = || match (column(left), column(right)) {
-                    (Some(a), Some(b)) => a == b,
-                    (Some(_), None) => constant(right),
-                    (None, Some(_)) => constant(left),
-                    (None, None) => false,
-                };
-                comparison && !own(&["=", "<>", "<", "<=", ">", ">="]) && same()
+                comparison && self.alike(left, right, items)
+            }
+            Expr::IsDistinctFrom(left, right) | Expr::IsNotDistinctFrom(left, right) => {
+                self.alike(left, right, items)
             }
             Expr::IsNull(e) | Expr::IsNotNull(e) => column(e).is_some(),
             Expr::Between { expr, low, high, .. } => {
-                !own(&["<", "<=", ">", ">="]) && column(expr).is_some() && constant(low) && constant(high)
+                column(expr).is_some() && constant(low) && constant(high)
             }
-            Expr::InList { expr, list, .. } => {
-                !own(&["=", "<>"]) && column(expr).is_some() && list.iter().all(constant)
-            }
+            Expr::InList { expr, list, .. } => column(expr).is_some() && list.iter().all(constant),
             _ => false,
+        }
+    }
+
+    /// True for two columns of one kind, and for a column and a constant.
+    fn alike(&self, left: &Expr, right: &Expr, items: &[Item<'_>]) -> bool {
+        match (self.column(left, items), self.column(right, items)) {
+            (Some(a), Some(b)) => a == b,
+            (Some(_), None) => self.constant(right),
+            (None, Some(_)) => self.constant(left),
+            (None, None) => false,
         }
     }
 
     /// The kind of a column of the block: what compares within a kind does so without an error.
     fn column(&self, expr: &Expr, items: &[Item<'_>]) -> Option<&'static str> {
+        // Its own comparisons may do anything.
+        let own_code = &self.input.catalog.own_code;
         let of = |item: &Item<'_>, name: &str| {
-            let column = item.relation.column(name).filter(|c| c.builtin_type)?;
-            let head = column.type_sql.split('(').next().unwrap_or_default().trim();
-            Some(match head {
-                "smallint" | "integer" | "bigint" | "numeric" => "number",
-                "text" | "character varying" => "text",
-                "boolean" => "boolean",
-                "date" => "date",
-                "uuid" => "uuid",
-                _ if column.type_sql.starts_with("timestamp") => {
-                    if column.type_sql.ends_with("with time zone") { "timestamptz" } else { "timestamp" }
-                }
-                _ => return None,
-            })
+            let column = item.relation.column(name)?;
+            if self.input.catalog.is_enum(column) {
+                return (!COMPARISONS.iter().any(|op| own_code.redefines_for_enums(op))).then_some("enum");
+            }
+            let built_in = self.input.catalog.acts_as(column)?;
+            compared(built_in).filter(|_| !COMPARISONS.iter().any(|op| own_code.redefines(op)))
         };
         match expr {
             Expr::Nested(inner) => self.column(inner, items),

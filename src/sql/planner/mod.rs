@@ -5,6 +5,8 @@
 mod closed;
 mod copy;
 #[cfg(test)]
+mod join_tests;
+#[cfg(test)]
 pub(super) mod tests;
 
 use std::sync::Arc;

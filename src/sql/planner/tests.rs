@@ -124,7 +124,7 @@ pub(in crate::sql) fn session(role: &str) -> Context {
 }
 
 /// The verdicts' texts: a plan, `None` for verbatim, or the refusal.
-fn verdict(text: &str, context: &Context) -> Result<Option<Arc<GuardedPlan>>, String> {
+pub(super) fn verdict(text: &str, context: &Context) -> Result<Option<Arc<GuardedPlan>>, String> {
     let planned = decide(text, context).map_err(|r| format!("{r} {:?}", r.hint))?;
     match &planned.statements[0].verdict {
         Verdict::Guarded(plan) => Ok(Some(Arc::clone(plan))),

@@ -25,8 +25,13 @@ fn clinic(body: &str) -> Clinic {
     for (name, oid) in [("told", TOLD), ("known", KNOWN)] {
         own.type_names.insert(name.into(), vec![OwnType { oid, schema: "public".into() }]);
     }
-    let operator =
-        OwnOperator { schema: "public".into(), types: vec![25, 25, 25], operands: 2, functions: vec![TELL] };
+    let operator = OwnOperator {
+        schema: "public".into(),
+        types: vec![25, 25, 25],
+        operands: 2,
+        takes_enum: false,
+        functions: vec![TELL],
+    };
     own.operators.insert("=%=".into(), vec![operator]);
     own.builtin_operators.insert("=".into());
     let function = Function {
