@@ -98,7 +98,7 @@ impl World {
         let own = pg.connect().await;
         let catalog = load(&own, 1).await.expect("catalog");
         let bound = BoundPolicy::bind(Arc::new(policy()), &catalog, None);
-        assert_eq!(bound.problems, []);
+        assert!(bound.problems.is_empty(), "{:?}", bound.problems);
         Self { _pg: pg, client, catalog, bound }
     }
 
