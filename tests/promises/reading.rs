@@ -281,4 +281,28 @@ fn columns_named_with_the_schema_are_found_wherever_they_stand() {
         ask("gus", &mut server, &mut gus, sql, [whole.name(), whole.name()]);
     }
     assert_none(&wrong, 4 * (reads.len() + writes.len()));
+    // Without the schema the name would mean something else.
+    let torn = [
+        "SELECT name, (SELECT count(*) FROM clinic.encounter patient WHERE patient.patient_id = clinic.patient.patient_id) FROM clinic.patient",
+        "SELECT name, v.n FROM clinic.patient, LATERAL (SELECT count(*) AS n FROM (VALUES (880003)) patient (patient_id) \
+         WHERE patient.patient_id = clinic.patient.patient_id) v",
+        "WITH patient AS (SELECT 880003 AS patient_id) SELECT name FROM clinic.patient \
+         WHERE EXISTS (SELECT FROM patient WHERE patient.patient_id = clinic.patient.patient_id)",
+        "UPDATE clinic.patient SET name = 'x' WHERE EXISTS (SELECT FROM clinic.ward patient WHERE clinic.patient.patient_id = 880003)",
+    ];
+    for sql in torn {
+        let failure = amy.query(sql).failure();
+        assert!(failure.as_ref().is_some_and(|f| f.sqlstate == "42501"), "{sql}: {failure:?}");
+        // Who sees everyone has it unguarded, recorded as possibly every patient.
+        let [expected, got] = [&mut server, &mut gus].map(|wire| {
+            wire.ok("BEGIN");
+            let reply = wire.query(sql);
+            wire.ok("ROLLBACK");
+            reply
+        });
+        assert_eq!(got.rows(), expected.rows(), "{sql}");
+    }
+    let aliased = "SELECT name, (SELECT count(*) FROM clinic.encounter e WHERE e.patient_id = clinic.patient.patient_id) FROM clinic.patient \
+                   UNION ALL SELECT name, (SELECT count(*) FROM clinic.patient WHERE clinic.patient.sex = 'F') FROM clinic.patient p";
+    assert!(amy.query(aliased).failure().is_none(), "{:?}", amy.query(aliased));
 }

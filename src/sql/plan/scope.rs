@@ -2,6 +2,7 @@
 //! and tags it. After this pass an occurrence is recognised by its reserved name alone.
 //! Not for guards or lineage.
 
+use std::cell::Cell;
 use std::iter;
 
 use sqlparser::ast::{
@@ -98,11 +99,23 @@ pub(crate) fn occurrence_of(name: &ObjectName) -> Option<usize> {
 
 /// Tags every occurrence in `ast` and returns them by number.
 pub(super) fn tag<'a>(ast: &mut Statement, input: &PlanInput<'a>) -> Result<Vec<Occurrence<'a>>, PlanError> {
-    let mut tagger = Tagger { input: *input, found: Vec::new(), qualified: Vec::new(), inside: false };
+    let mut tagger =
+        Tagger { input: *input, found: Vec::new(), qualified: Vec::new(), others: Vec::new(), inside: false };
     tagger.statement(ast, &CteNames::default())?;
-    let mut strip = Unqualify(tagger.qualified);
-    if !strip.0.is_empty() {
+    let tables = tagger.qualified;
+    let shared = |(schema, table): &&(String, String)| {
+        tagger.others.contains(table) || tables.iter().any(|(s, t)| t == table && s != schema)
+    };
+    let shared = tables.iter().filter(shared).map(|(_, table)| table.clone()).collect();
+    let mut strip = Unqualify { tables, shared, mistaken: Cell::new(false) };
+    if !strip.tables.is_empty() {
         edit(ast, &mut strip)?;
+    }
+    if strip.mistaken.get() {
+        return Err(PlanError::guard(
+            "a column named with its schema, beside something else that is called like its table",
+            "give the tables aliases",
+        ));
     }
     Ok(tagger.found)
 }
@@ -112,6 +125,8 @@ struct Tagger<'a> {
     found: Vec<Occurrence<'a>>,
     /// Tables without an alias, by schema and name: their columns may be written with the schema.
     qualified: Vec<(String, String)>,
+    /// What everything else in FROM is called.
+    others: Vec<String>,
     /// Inside the statement's own WITH or body: a WITH that writes cannot stand there.
     inside: bool,
 }
@@ -159,6 +174,7 @@ impl<'a> Tagger<'a> {
             return Err(PlanError::guard("INSERT into anything but a table", "insert into the table itself"));
         };
         let alias = insert.table_alias.as_ref().map(|a| a.alias.clone());
+        self.others.extend(alias.as_ref().map(fold));
         if let Some(alias) = self.tag_name(name, alias.as_ref(), None)? {
             if let Some(found) = self.found.last_mut() {
                 found.becomes_target();
@@ -301,7 +317,13 @@ impl<'a> Tagger<'a> {
         match factor {
             TableFactor::Table { name, alias, args: None, sample, .. } => {
                 let given = alias.as_ref().map(|a| a.name.clone());
-                if let Some(given) = self.tag_name(name, given.as_ref(), Some(ctes))? {
+                let called =
+                    given.as_ref().or_else(|| name.0.last().and_then(ObjectNamePart::as_ident)).map(fold);
+                let tagged = self.tag_name(name, given.as_ref(), Some(ctes))?;
+                if tagged.is_none() || given.is_some() {
+                    self.others.extend(called);
+                }
+                if let Some(given) = tagged {
                     if let Some(found) = self.found.last_mut() {
                         found.sampled = sample.is_some();
                         if let Some(
@@ -323,14 +345,23 @@ impl<'a> Tagger<'a> {
                 }
                 Ok(())
             }
-            TableFactor::Derived { subquery, .. } => self.query(subquery, ctes),
-            TableFactor::NestedJoin { table_with_joins, .. } => self.tree(table_with_joins, ctes),
-            TableFactor::Table { .. }
-            | TableFactor::TableFunction { .. }
-            | TableFactor::Function { .. }
-            | TableFactor::UNNEST { .. }
-            | TableFactor::XmlTable { .. }
-            | TableFactor::JsonTable { .. } => self.nested(factor, ctes),
+            TableFactor::Derived { subquery, alias, .. } => {
+                self.others.extend(alias.as_ref().map(|a| fold(&a.name)));
+                self.query(subquery, ctes)
+            }
+            TableFactor::NestedJoin { table_with_joins, alias } => {
+                self.others.extend(alias.as_ref().map(|a| fold(&a.name)));
+                self.tree(table_with_joins, ctes)
+            }
+            TableFactor::Table { alias, .. }
+            | TableFactor::TableFunction { alias, .. }
+            | TableFactor::Function { alias, .. }
+            | TableFactor::UNNEST { alias, .. }
+            | TableFactor::XmlTable { alias, .. }
+            | TableFactor::JsonTable { alias, .. } => {
+                self.others.extend(alias.as_ref().map(|a| fold(&a.name)));
+                self.nested(factor, ctes)
+            }
             TableFactor::OpenJsonTable { .. }
             | TableFactor::Pivot { .. }
             | TableFactor::Unpivot { .. }
@@ -409,14 +440,22 @@ impl<'a> Tagger<'a> {
 
 /// `schema.table.column` becomes `table.column` for tables that now carry an alias, wherever it stands: alone, as
 /// `schema.table.*`, or at the head of subscripts and fields. The database's name may come first.
-struct Unqualify(Vec<(String, String)>);
+struct Unqualify {
+    tables: Vec<(String, String)>,
+    /// Tables whose name something else in the statement has, too: without the schema, that could be meant.
+    shared: Vec<String>,
+    /// One of them was named so.
+    mistaken: Cell<bool>,
+}
 
 impl Unqualify {
     /// How many names stand before the table's; none where this is no table of ours.
     fn before(&self, name: &[&Ident]) -> usize {
         let known = |schema: &Ident, table: &Ident| {
             let (schema, table) = (fold(schema), fold(table));
-            self.0.iter().any(|(s, t)| *s == schema && *t == table)
+            let known = self.tables.iter().any(|(s, t)| *s == schema && *t == table);
+            self.mistaken.set(self.mistaken.get() || (known && self.shared.contains(&table)));
+            known
         };
         match name {
             [schema, table] if known(schema, table) => 1,
