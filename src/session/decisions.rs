@@ -15,6 +15,7 @@ use crate::sql::cache::Form;
 use crate::sql::objects::Object;
 use crate::sql::planner::{self, Context, Planned, PlannedStatement};
 use crate::sql::resolve;
+use crate::sql::{is_oid_type, oid_parameter};
 use crate::wire::message::{Parse, Status, Target, TargetKind};
 
 impl<C: Stream, S: Stream> Session<C, S> {
@@ -89,8 +90,13 @@ impl<C: Stream, S: Stream> Session<C, S> {
     }
 
     /// Why values of these types may not be bound.
-    pub(super) fn parameter_refusal(&self, types: &[u32]) -> Option<Refusal> {
+    pub(super) fn parameter_refusal(&self, types: &[u32], planned: &Planned) -> Option<Refusal> {
         let Context { role, policy, catalog, namespace, .. } = &self.context;
+        // What they stand beside may be converted to them, row by row, and not fit.
+        let guarded = planned.statements.iter().any(|s| s.guarded().is_some());
+        if role.is_restricted() && guarded && types.iter().any(|t| is_oid_type(*t)) {
+            return Some(oid_parameter());
+        }
         resolve::parameter_refusal(types, &resolve::Context { role, bound: policy, catalog, namespace })
     }
 
@@ -139,7 +145,8 @@ impl<C: Stream, S: Stream> Session<C, S> {
             Ok(planned) => planned,
             Err(refusal) => return Ok(Err((text, refusal))),
         };
-        if let Some(refusal) = planned.refusal().or_else(|| self.parameter_refusal(&prepared.types)) {
+        if let Some(refusal) = planned.refusal().or_else(|| self.parameter_refusal(&prepared.types, &planned))
+        {
             return Ok(Err((text, refusal)));
         }
         let Some(statement) = planned.statements.first().cloned() else { return Ok(Ok(prepared)) };

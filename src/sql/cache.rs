@@ -8,7 +8,7 @@ use dashmap::DashMap;
 
 use super::observed;
 use super::parse::{self, Statement};
-use super::planner::{Context, Planned, PlannedStatement, decide_parsed};
+use super::planner::{Context, Planned, PlannedStatement, decide_parsed, decide_with};
 use super::template::{self, Skeleton};
 use super::{GuardedPlan, Verdict};
 use super::{locate, objects};
@@ -153,7 +153,7 @@ fn template(
         }
         Verdict::Guarded(plan) => {
             let decided = skeleton.with_parameters(text, statement).and_then(|text| {
-                let planned = decide_parsed(&parse::parse(&text).ok()?, context);
+                let planned = decide_with(&parse::parse(&text).ok()?, context, true);
                 let [other] = planned.statements.as_slice() else { return None };
                 let same = other.guarded().is_some_and(|other| {
                     let traits = |p: &GuardedPlan| {

@@ -234,7 +234,11 @@ impl Clinic {
 
     #[cfg(test)]
     pub(crate) fn check_context(&self) -> CheckContext<'_> {
-        CheckContext { context: self.context(), params: GuardParams::after(3, Variant::Assigned) }
+        CheckContext {
+            context: self.context(),
+            params: GuardParams::after(3, Variant::Assigned),
+            constants: false,
+        }
     }
 
     #[cfg(test)]

@@ -33,6 +33,7 @@ mod views;
 mod weight;
 mod words;
 
+pub(crate) use self::check::{is_oid_name, is_oid_type};
 use crate::policy::{GlsCode, Refusal};
 
 /// What a guarded statement is.
@@ -217,6 +218,14 @@ pub enum Verdict {
     },
     /// Not run.
     Refused(Refusal),
+}
+
+/// The refusal of a parameter of type `oid` or the like beside protected rows.
+pub(crate) fn oid_parameter() -> Refusal {
+    cannot_guard(
+        "a parameter of type oid, to which columns may be converted, beside protected rows",
+        "Declare it as bigint or text, or leave its type to the server.",
+    )
 }
 
 /// A statement that cannot be guarded: GLS-240, saying what, and a form that works.

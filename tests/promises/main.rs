@@ -7,6 +7,7 @@
 mod actions;
 #[path = "../common/mod.rs"]
 mod common;
+mod conversions;
 mod copy_stream;
 mod cursor_steps;
 mod cursors;

@@ -26,7 +26,7 @@ SELECT c.castsource, c.casttarget, c.castfunc,
        c.castfunc IN (SELECT oid FROM s), c.castcontext
   FROM pg_catalog.pg_cast c
   JOIN pg_catalog.pg_type f ON f.oid = c.castsource JOIN pg_catalog.pg_type t ON t.oid = c.casttarget
- WHERE c.oid >= 16384 AND c.castfunc <> 0";
+ WHERE c.oid >= 16384 AND (c.castfunc <> 0 OR c.castmethod = 'i')";
 
 const OPERATORS: &str = "\
 SELECT o.oprname, n.nspname, o.oprleft, o.oprright, o.oprresult,
@@ -189,6 +189,8 @@ pub(in crate::catalog) async fn load(
         Ok((cast, r.try_get(3)?, r.try_get(4)?))
     })
     .await?;
+    let implicit = casts.iter().filter(|(c, builtin, _)| *builtin && c.context == 'i');
+    own.implicit = implicit.map(|(c, ..)| (c.from, c.to)).collect();
     own.converts = casts.iter().filter(|(_, builtin, _)| *builtin).map(|(c, ..)| (c.from, c.to)).collect();
     own.casts = casts.into_iter().filter(|(_, _, suspect)| *suspect).map(|(cast, ..)| cast).collect();
     behind.extend(own.casts.iter().map(|c| c.function));

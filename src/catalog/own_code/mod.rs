@@ -47,6 +47,8 @@ pub struct OwnCode {
     /// Casts with a function, of whatever language, between built-in types or enums, from and to: conversions that
     /// cannot fail elsewhere may fail here.
     pub converts: Vec<(Oid, Oid)>,
+    /// Those of them that nobody has to write.
+    pub implicit: Vec<(Oid, Oid)>,
 }
 
 /// A function that is not built in.

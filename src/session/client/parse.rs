@@ -77,7 +77,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
                 return self.refuse_extended(&text, &refusal).await;
             }
         };
-        let refusal = planned.refusal().or_else(|| self.parameter_refusal(&parse.parameter_types));
+        let refusal = planned.refusal().or_else(|| self.parameter_refusal(&parse.parameter_types, &planned));
         if let Some(refusal) = refusal {
             self.drop_unnamed(&parse.name);
             return self.refuse_extended(&text, &refusal).await;

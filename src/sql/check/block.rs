@@ -377,7 +377,7 @@ impl Checker<'_> {
             self.exempt(node);
             return Ok(());
         }
-        if self.safe(node, block).is_none() {
+        if self.safe(node, block).is_none_or(|ty| self.becomes_a_condition(ty)) {
             self.unsafe_met += 1;
             if early {
                 self.needs_fence(format!("{place} ({})", node.kind));

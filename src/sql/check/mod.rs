@@ -16,6 +16,7 @@ mod moments;
 mod names;
 mod offered;
 mod opaque;
+mod parameters;
 mod placement;
 mod rows;
 mod safe;
@@ -27,6 +28,8 @@ mod types;
 use std::collections::{HashMap, HashSet};
 
 use self::collate::Collations;
+use self::parameters::Parameters;
+pub(crate) use self::parameters::{is_oid_name, is_oid_type};
 use crate::catalog::Oid;
 use crate::policy::{Access, GuardParams, TableMasks};
 use crate::sql::StatementKind;
@@ -45,6 +48,8 @@ pub struct CheckContext<'a> {
     /// The parameters the guards must read; `grants` is present in the variant of an active
     /// break-glass session only.
     pub params: GuardParams,
+    /// The client's parameters stand for constants of a text, whole numbers and texts: it declared none.
+    pub constants: bool,
 }
 
 /// Why a rewritten text must not be sent.
@@ -84,6 +89,7 @@ pub fn check(text: &str, context: &CheckContext<'_>) -> Result<(), CheckFailure>
         fence: None,
         unsafe_met: 0,
         collations: Collations::of(&statement.root, &context.context),
+        parameters: Parameters::of(&statement.root, &context.context, context.constants),
         estimated: None,
         writes_twice: writes(&statement.root) > 1,
     };
@@ -144,6 +150,7 @@ pub(super) struct Checker<'a> {
     unsafe_met: usize,
     /// What the collations in the statement can do.
     collations: Collations,
+    parameters: Parameters,
     /// The first operator that the planner would try on statistics and that could fail.
     estimated: Option<String>,
     /// The statement writes more than once: what one write changes no condition of another one sees.

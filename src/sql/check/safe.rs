@@ -10,7 +10,7 @@ use pg_query::protobuf::{AExprKind, SqlValueFunctionOp, SubLinkType};
 use super::Checker;
 use super::moments::{moment, near_now, present, short_multiple};
 use super::total::{all_comparable, comparable, converts, like_pattern, may_mean, total_cast, unify};
-use super::types::{Block, Ty, array_of_enum, builtin, of_type_name};
+use super::types::{Block, Ty, array_of_enum, builtin, element_of_type_name, of_type_name};
 use crate::sql::functions::{SafeCall, safe_call};
 use crate::sql::tree::Node;
 
@@ -85,23 +85,28 @@ impl Checker<'_> {
             "TypeCast" => self.safe_cast(node, block),
             "CollateClause" => self.safe(node.node("arg")?, block),
             "SqlValueFunction" => value_function(node),
-            "BoolExpr" => node.nodes("args").all(|a| self.safe(a, block).is_some()).then_some(Ty::Bool),
+            "BoolExpr" => {
+                let types = self.all_safe(node.nodes("args"), block)?;
+                (!types.into_iter().any(|ty| self.becomes_a_condition(ty))).then_some(Ty::Bool)
+            }
             "NullTest" => self.safe(node.node("arg")?, block).map(|_| Ty::Bool),
             "BooleanTest" => match self.safe(node.node("arg")?, block)? {
                 Ty::Bool | Ty::Literal => Some(Ty::Bool),
                 _ => None,
             },
             "CaseExpr" => self.safe_case(node, block),
-            "CoalesceExpr" => unify(&self.all_safe(node.nodes("args"), block)?),
+            "CoalesceExpr" => self.safe_unified(node.nodes("args").collect(), block),
             "MinMaxExpr" => {
                 let types = self.all_safe(node.nodes("args"), block)?;
-                if self.may_contradict(node.nodes("args"), block) {
+                if self.may_contradict(node.nodes("args"), block)
+                    || self.converted_to_parameter(node.nodes("args"), &types)
+                {
                     return None;
                 }
                 all_comparable(&types).then(|| unify(&types)).flatten()
             }
             "AIndirection" => self.safe_subscript(node, block),
-            "AArrayExpr" => array_of(unify(&self.all_safe(node.nodes("elements"), block)?)?),
+            "AArrayExpr" => array_of(self.safe_unified(node.nodes("elements").collect(), block)?),
             "RowExpr" => self.all_safe(node.nodes("args"), block).map(|_| Ty::Unknown),
             "AExpr" => self.safe_operator(node, block),
             "FuncCall" => self.safe_function(node, block),
@@ -117,6 +122,15 @@ impl Checker<'_> {
         block: &Block<'_>,
     ) -> Option<Vec<Ty>> {
         nodes.map(|n| self.safe(n, block)).collect()
+    }
+
+    /// Alternatives, which are converted to one type.
+    fn safe_unified(&self, nodes: Vec<&Node>, block: &Block<'_>) -> Option<Ty> {
+        let types = self.all_safe(nodes.iter().copied(), block)?;
+        if self.converted_to_parameter(nodes.into_iter(), &types) {
+            return None;
+        }
+        unify(&types)
     }
 
     fn safe_cast(&self, node: &Node, block: &Block<'_>) -> Option<Ty> {
@@ -177,21 +191,28 @@ impl Checker<'_> {
         for when in node.nodes("args") {
             let condition = self.safe(when.node("expr")?, block)?;
             match subject {
+                None if self.becomes_a_condition(condition) => return None,
                 Some(Some(ty)) if !comparable(ty, condition) || self.own_operator("=", &[ty, condition]) => {
                     return None;
                 }
                 Some(Some(_)) if self.may_contradict([node.node("arg")?, when.node("expr")?], block) => {
                     return None;
                 }
+                Some(Some(ty))
+                    if self.converted_to_parameter(
+                        [node.node("arg")?, when.node("expr")?].into_iter(),
+                        &[ty, condition],
+                    ) =>
+                {
+                    return None;
+                }
                 Some(None) => return None,
                 _ => {}
             }
-            results.push(self.safe(when.node("result")?, block)?);
+            results.push(when.node("result")?);
         }
-        if let Some(default) = node.node("defresult") {
-            results.push(self.safe(default, block)?);
-        }
-        unify(&results)
+        results.extend(node.node("defresult"));
+        self.safe_unified(results, block)
     }
 
     /// `tags[1]`, `tags[1:2]`: what is not there is NULL. What type an element has is not known.
@@ -225,7 +246,10 @@ impl Checker<'_> {
             K::AexprNullif => {
                 // Each operand is looked at once: nested ones would double at every level.
                 let (a, b) = (self.safe(left?, block)?, self.safe(node.node("rexpr")?, block)?);
-                if self.may_contradict([left?, node.node("rexpr")?], block) {
+                let operands = [left?, node.node("rexpr")?];
+                if self.may_contradict(operands, block)
+                    || self.converted_to_parameter(operands.into_iter(), &[a, b])
+                {
                     return None;
                 }
                 (comparable(a, b) && !self.own_operator("=", &[a, b])).then_some(a)
@@ -249,16 +273,20 @@ impl Checker<'_> {
                     // `$1::int[]`, `'{1,2}'::int[]`.
                     "TypeCast" => {
                         let arg = right.node("arg")?;
-                        if arg.kind == "AArrayExpr" {
-                            return self.compare_each(left?, arg.nodes("elements").collect(), block);
-                        }
                         let ty = self.safe(left?, block)?;
+                        let element = element_of_type_name(right.node("type_name")?, self.cx.context.catalog);
+                        let fits = comparable(ty, element) && !self.own_comparison(ty, element);
+                        if arg.kind == "AArrayExpr" {
+                            return self
+                                .compare_each(left?, arg.nodes("elements").collect(), block)
+                                .filter(|_| fits);
+                        }
                         // `'{a,b}'::status[]`: whatever the enum is, the two have to be of one.
                         if ty == Ty::Enum && matches!(arg.kind, "AConst" | "ParamRef") {
                             let enums = array_of_enum(right.node("type_name")?, self.cx.context.catalog);
                             return (enums && !self.own_comparison(ty, ty)).then_some(Ty::Bool);
                         }
-                        (self.safe_cast(right, block)? == Ty::Array && ty != Ty::Unknown).then_some(Ty::Bool)
+                        (fits && self.safe_cast(right, block)? == Ty::Array).then_some(Ty::Bool)
                     }
                     _ => None,
                 }
@@ -289,6 +317,10 @@ impl Checker<'_> {
         }
         // All are converted to one common type.
         let types = self.all_safe(items.iter().copied(), block)?;
+        let both: Vec<Ty> = std::iter::once(a).chain(types.iter().copied()).collect();
+        if self.converted_to_parameter(std::iter::once(left).chain(items.iter().copied()), &both) {
+            return None;
+        }
         let converted = || types.iter().any(|b| self.own_comparison(a, *b));
         let same = types.iter().all(|b| comparable(a, *b)) && !converted();
         (same && all_comparable(&types)).then_some(Ty::Bool)
@@ -302,7 +334,9 @@ impl Checker<'_> {
             return same.then_some(Ty::Bool);
         }
         let (a, b) = (self.safe(left, block)?, self.safe(right, block)?);
-        if self.may_contradict([left, right], block) {
+        if self.may_contradict([left, right], block)
+            || self.converted_to_parameter([left, right].into_iter(), &[a, b])
+        {
             return None;
         }
         (comparable(a, b) && !self.own_comparison(a, b)).then_some(Ty::Bool)
@@ -513,10 +547,10 @@ impl Checker<'_> {
                 };
                 let right = self.inner_types(select, block);
                 let same = left.len() == right.len()
-                    && left
-                        .iter()
-                        .zip(&right)
-                        .all(|(a, b)| comparable(*a, *b) && !self.own_comparison(*a, *b));
+                    && left.iter().zip(&right).all(|(a, b)| {
+                        let converted = self.converted_to_parameter([test, select].into_iter(), &[*a, *b]);
+                        comparable(*a, *b) && !self.own_comparison(*a, *b) && !converted
+                    });
                 let contradicts = self.may_contradict([test, select], block);
                 (ok && same && !contradicts).then_some(Ty::Bool)
             }

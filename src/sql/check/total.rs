@@ -74,6 +74,11 @@ pub(super) fn converts(casts: &[(Oid, Oid)], from: Ty, to: Ty) -> bool {
     casts.iter().any(|(f, t)| is_of(*f, from) && is_of(*t, to))
 }
 
+/// True when one of these casts is from a type of this kind.
+pub(super) fn converts_from(casts: &[(Oid, Oid)], from: Ty) -> bool {
+    casts.iter().any(|(f, _)| is_of(*f, from))
+}
+
 /// True for a type (`pg_type.dat`) that is of this kind, or may be.
 fn is_of(oid: Oid, ty: Ty) -> bool {
     match ty {

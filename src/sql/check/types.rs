@@ -114,6 +114,17 @@ pub(super) fn of_type_name(name: &Node, catalog: &Catalog) -> Ty {
     }
 }
 
+/// The type of an element of the array type that a cast names.
+pub(super) fn element_of_type_name(name: &Node, catalog: &Catalog) -> Ty {
+    let names = name.names("names");
+    let foreign = names.last().is_some_and(|last| catalog.foreign_types.contains_key(*last));
+    match names.as_slice() {
+        ["pg_catalog", last] => builtin(last),
+        [last] if !foreign => builtin(last),
+        _ => Ty::Unknown,
+    }
+}
+
 /// True for the name of an array of an enum, whatever schemas have a type of that name.
 pub(super) fn array_of_enum(name: &Node, catalog: &Catalog) -> bool {
     let names = name.names("names");

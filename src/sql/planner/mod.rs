@@ -26,7 +26,7 @@ use crate::sql::resolve::{self, Decision, ProtectedOccurrence};
 use crate::sql::template::Given;
 use crate::sql::tree::Node;
 use crate::sql::{Footprint, GuardedPlan, StatementKind, Strategy, Verdict, cannot_guard};
-use crate::sql::{views, words};
+use crate::sql::{is_oid_name, oid_parameter, views, words};
 
 /// Everything a decision depends on besides the text. Sessions with equal contexts share plans.
 #[derive(Debug, Clone)]
@@ -126,28 +126,34 @@ pub fn decide(text: &str, context: &Context) -> Result<Planned, Refusal> {
     })
 }
 
+/// As [`decide`], for a text that was parsed.
 pub(super) fn decide_parsed(parsed: &parse::Parsed, context: &Context) -> Planned {
+    decide_with(parsed, context, false)
+}
+
+/// The same for a text with parameters where another has `constants`.
+pub(super) fn decide_with(parsed: &parse::Parsed, context: &Context, constants: bool) -> Planned {
     let mut statements: Vec<PlannedStatement> = parsed
         .statements
         .iter()
         .map(|s| {
             let expanded = views::expanded(s, context);
             let statement = expanded.as_ref().unwrap_or(s);
-            let planned = Decider { statement, context, pins: TrustedPins::All }.decide();
+            let planned = Decider { statement, context, pins: TrustedPins::All, constants }.decide();
             PlannedStatement { text: s.text.as_str().into(), ..planned }
         })
         .collect();
     after_names_moved(&mut statements, parsed, context);
     if let Some(role) = &context.watched {
-        observe(&mut statements, parsed, &context.enforced(role));
+        observe(&mut statements, parsed, &context.enforced(role), constants);
     }
     Planned { statements: statements.into_iter().map(Arc::new).collect() }
 }
 
 /// Decides the text again as the policy has it, and keeps with each statement what would become of it. A message of
 /// which one statement is refused is not run at all.
-fn observe(statements: &mut [PlannedStatement], parsed: &parse::Parsed, enforced: &Context) {
-    let planned = decide_parsed(parsed, enforced);
+fn observe(statements: &mut [PlannedStatement], parsed: &parse::Parsed, enforced: &Context, constants: bool) {
+    let planned = decide_with(parsed, enforced, constants);
     let refused = planned.refusal().map(Verdict::Refused);
     let decided = parsed.statements.iter().zip(&planned.statements);
     for (statement, (text, other)) in statements.iter_mut().zip(decided) {
@@ -270,6 +276,8 @@ pub(super) struct Decider<'a> {
     pub(super) context: &'a Context,
     /// Which pins may stand for what the rows would tell.
     pub(super) pins: TrustedPins,
+    /// Parameters stand for constants of a text.
+    pub(super) constants: bool,
 }
 
 impl Decider<'_> {
@@ -319,8 +327,13 @@ impl Decider<'_> {
         if (!wrapper.deferred && kind != StatementKind::Select) || kind == StatementKind::Merge {
             return None;
         }
+        let declares_oid = |t: &Node| t.names("names").last().is_some_and(|last| is_oid_name(last));
+        if self.context.role.is_restricted() && self.statement.root.nodes("argtypes").any(declares_oid) {
+            return Some(Verdict::Refused(oid_parameter()));
+        }
         let pins = if wrapper.deferred { TrustedPins::Constants } else { TrustedPins::Rows };
-        let inner = Decider { statement: &wrapper.inner, context: self.context, pins };
+        let inner =
+            Decider { statement: &wrapper.inner, context: self.context, pins, constants: self.constants };
         let plan = inner.plan(kind, &occurrences);
         // WHERE CURRENT OF wants a plain scan, and rows to be locked where they stand.
         let locks = !wrapper.deferred && !wrapper.inner.root.list("locking_clause").is_empty();
@@ -438,6 +451,7 @@ impl Decider<'_> {
         let checked = CheckContext {
             context: resolve::Context { role, bound: policy, catalog, namespace },
             params: GuardParams::after(self.statement.max_param, variant),
+            constants: self.constants,
         };
         let plan = rewritten(ast.clone(), &input)?;
         // The checker finds what is not guarded; a table of a role that needs no guard would only

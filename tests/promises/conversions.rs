@@ -1,0 +1,144 @@
+//! Conditions for which the server converts the column, not the constant: on a hidden row that could fail, and tell of it.
+
+use crate::p2_enforcement::{databases, pair};
+use crate::support::amys;
+use crate::wire::{Reply, Wire, bind, describe_portal, execute, parse_typed, sync};
+
+fn shown(reply: &Reply) -> (Option<String>, Vec<Vec<Option<String>>>) {
+    (reply.failure().map(|f| f.sqlstate), reply.rows())
+}
+
+fn typed(wire: &mut Wire, sql: &str, types: &[u32], parameters: &[&str]) -> Reply {
+    let sent =
+        [parse_typed("", sql, types), bind("", "", parameters), describe_portal(""), execute("", 0), sync()];
+    wire.send(&sent.concat());
+    wire.reply()
+}
+
+fn more(own_casts: bool) -> String {
+    let casts = "CREATE CAST (text AS int4) WITH INOUT AS IMPLICIT; CREATE CAST (int8 AS bool) WITH INOUT AS IMPLICIT;";
+    format!(
+        "ALTER TABLE clinic.patient ADD big int8, ADD num numeric, ADD word text;
+         ALTER TABLE clinic.patient DISABLE TRIGGER USER;
+         UPDATE clinic.patient SET big = patient_id % 3, num = patient_id % 3, word = patient_id % 3;
+         UPDATE clinic.patient SET big = 9223372036854775807, num = '1e400'::numeric, word = 'no number' WHERE patient_id NOT IN ({});
+         {}",
+        amys(),
+        if own_casts { casts } else { "" }
+    )
+}
+
+/// Of what every session may send.
+const TEXTS: &[&str] = &[
+    "SELECT count(*) FROM clinic.patient WHERE big = ANY ('{1}'::oid[])",
+    "SELECT count(*) FROM clinic.patient WHERE big <> ALL ('{1,2}'::oid[])",
+    "SELECT count(*) FROM clinic.patient WHERE big = ANY (ARRAY[1, 2]::oid[])",
+    "SELECT count(*) FROM clinic.patient WHERE big = ANY (CAST('{1}' AS pg_catalog.oid[]))",
+    "SELECT count(*) FROM clinic.patient WHERE num = ANY ('{1}'::float8[])",
+    "SELECT count(*) FROM clinic.patient WHERE num < ANY ('{1}'::float4[])",
+    "SELECT count(*) FROM clinic.patient WHERE num >= ALL (ARRAY[1]::float8[])",
+    "SELECT count(*) FROM clinic.ward w WHERE NOT EXISTS (SELECT FROM clinic.patient p WHERE p.big = ANY ('{77}'::oid[]))",
+    "SELECT count(*) FROM clinic.patient WHERE big = ANY ('{1}'::int8[]) AND num = ANY ('{1}'::numeric[])",
+    "SELECT count(*) FROM clinic.patient WHERE big = 1 AND num > 0.5 AND num IN (1, 2)",
+];
+
+/// With parameters, and what the client says of their types.
+const TYPED: &[(&str, &[u32], &[&str])] = &[
+    ("SELECT count(*) FROM clinic.patient WHERE num = $1", &[701], &["1"]),
+    ("SELECT count(*) FROM clinic.patient WHERE num < $1", &[700], &["2"]),
+    ("SELECT count(*) FROM clinic.patient WHERE num IN ($1, 2)", &[701], &["1"]),
+    ("SELECT count(*) FROM clinic.patient WHERE num BETWEEN $1 AND $2", &[701, 701], &["0", "2"]),
+    ("SELECT count(*) FROM clinic.patient WHERE num IS DISTINCT FROM $1", &[701], &["1"]),
+    ("SELECT count(*) FROM clinic.patient WHERE num = ANY ($1)", &[1022], &["{1}"]),
+    ("SELECT count(*) FROM clinic.patient WHERE num = ANY (ARRAY[$1])", &[701], &["1"]),
+    ("SELECT count(*) FROM clinic.patient WHERE nullif(num, $1) IS NULL", &[701], &["1"]),
+    ("SELECT count(*) FROM clinic.patient WHERE CASE num WHEN $1 THEN true ELSE false END", &[701], &["1"]),
+    ("SELECT count(*) FROM clinic.patient WHERE coalesce(num, $1) IS NULL", &[701], &["1"]),
+    ("SELECT count(*) FROM clinic.patient WHERE greatest(num, $1) IS NULL", &[701], &["1"]),
+    ("SELECT count(*) FROM clinic.patient WHERE (num, 1) = ($1, 1)", &[701], &["1"]),
+    ("SELECT count(*) FROM clinic.patient WHERE num = $1 AND big = $2", &[], &["1", "1"]),
+    ("SELECT count(*) FROM clinic.patient WHERE big = $1 AND patient_id > $2", &[20, 23], &["1", "1"]),
+    // Another place says what the parameter is.
+    (
+        "SELECT count(*) FROM (VALUES ('1'::oid)) n (oid_column), clinic.patient WHERE n.oid_column = $1 AND big = $1",
+        &[],
+        &["1"],
+    ),
+    ("SELECT count(*) FROM clinic.patient WHERE $1::oid IS NOT NULL AND big = $1", &[], &["1"]),
+    (
+        "SELECT count(*) FROM clinic.patient WHERE EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = $1) AND big = $1",
+        &[],
+        &["1259"],
+    ),
+    ("SELECT count(*) FROM clinic.patient WHERE $1::float8 > 0 AND num = $1", &[], &["1"]),
+    ("SELECT count(*) FROM (SELECT $1 AS n) v JOIN clinic.patient p ON p.num = v.n", &[701], &["1"]),
+];
+
+#[test]
+fn what_a_column_is_converted_to_tells_of_no_hidden_row() {
+    let (whole, hers) = databases(&more(false));
+    let (_proxy, mut direct, mut amy) = pair(&whole, &hers);
+    let mut wrong = Vec::new();
+    let mut compare = |sql: &str, expected: &Reply, got: &Reply| {
+        if expected.failure().is_some() || shown(expected) != shown(got) {
+            wrong.push(format!("{sql}: {:?} {:?}, not {:?}", shown(got), got.failure(), shown(expected)));
+        }
+    };
+    for sql in TEXTS {
+        let expected = direct.query(sql);
+        compare(sql, &expected, &amy.query(sql));
+        compare(sql, &expected, &amy.extended(sql, &[]));
+    }
+    for (sql, types, parameters) in TYPED {
+        let expected = typed(&mut direct, sql, types, parameters);
+        compare(sql, &expected, &typed(&mut amy, sql, types, parameters));
+    }
+    for wire in [&mut direct, &mut amy] {
+        wire.ok("PREPARE doubles (float8) AS SELECT count(*) FROM clinic.patient WHERE num = $1");
+    }
+    compare("EXECUTE doubles", &direct.query("EXECUTE doubles (1)"), &amy.query("EXECUTE doubles (1)"));
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    // Refused, whoever is hidden.
+    for kind in [26, 2205, 1028] {
+        let operator = if kind == 1028 { "= ANY ($1)" } else { "= $1" };
+        let sql = format!("SELECT count(*) FROM clinic.patient WHERE big {operator}");
+        let value = if kind == 1028 { "{1}" } else { "1" };
+        assert_eq!(typed(&mut amy, &sql, &[kind], &[value]).refusal().sqlstate, "42501", "{sql} {kind}");
+    }
+    for types in ["oid", "pg_catalog.regclass", "oid[]"] {
+        let sql =
+            format!("PREPARE o ({types}) AS SELECT count(*) FROM clinic.patient WHERE big::text = $1::text");
+        assert_eq!(amy.query(&sql).refusal().sqlstate, "42501", "{sql}");
+    }
+}
+
+#[test]
+fn casts_of_the_databases_own_see_no_hidden_row() {
+    let (whole, hers) = databases(&more(true));
+    let (_proxy, mut direct, mut amy) = pair(&whole, &hers);
+    let mut wrong = Vec::new();
+    for sql in [
+        "SELECT count(*) FROM clinic.patient WHERE word = 1",
+        "SELECT count(*) FROM clinic.patient WHERE word BETWEEN 0 AND 1",
+        "SELECT count(*) FROM clinic.patient WHERE word = ANY ('{1,2}'::int[])",
+        "SELECT count(*) FROM clinic.patient WHERE word <> ALL ('{1,2}'::int[])",
+        "SELECT count(*) FROM clinic.ward w WHERE NOT EXISTS (SELECT FROM clinic.patient p WHERE p.word = 77)",
+        "SELECT count(*) FROM clinic.patient p JOIN clinic.ward w ON p.word = 1",
+        "SELECT count(*) FROM clinic.patient WHERE big",
+        "SELECT count(*) FROM clinic.patient WHERE NOT big AND word LIKE '%'",
+        "SELECT count(*) FROM clinic.patient WHERE CASE WHEN big THEN true ELSE false END",
+    ] {
+        let expected = direct.query(sql);
+        for got in [amy.query(sql), amy.extended(sql, &[])] {
+            if expected.failure().is_some() || shown(&expected) != shown(&got) {
+                wrong.push(format!(
+                    "{sql}: {:?} {:?}, not {:?}",
+                    shown(&got),
+                    got.failure(),
+                    shown(&expected)
+                ));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
