@@ -102,7 +102,7 @@ fn guarded(plan: &GuardedPlan, context: &Context) {
     let checked = CheckContext {
         context: resolve::Context { role, bound: policy, catalog, namespace },
         params: GuardParams::after(inner.client_params, variant),
-        constants: true,
+        constants: false,
     };
     let again = deep(|| check::check(&inner.text, &checked));
     assert_eq!(again, Ok(()), "{}", inner.text);

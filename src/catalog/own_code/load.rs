@@ -19,7 +19,7 @@ x (class, oid, function) AS MATERIALIZED (
     SELECT 'pg_catalog.pg_operator'::pg_catalog.regclass::pg_catalog.oid, o.oid, o.oprcode::pg_catalog.oid
       FROM pg_catalog.pg_operator o WHERE o.oprcode IN (SELECT oid FROM s))";
 
-/// Casts with a function, whether between built-in types or enums, and whether the function is one of those.
+/// Casts that compute (by a function, or as text), whether between built-in types or enums, and whether the function is one of those.
 const CASTS: &str = "\
 SELECT c.castsource, c.casttarget, c.castfunc,
        (f.oid < 16384 OR f.typtype = 'e') AND (t.oid < 16384 OR t.typtype = 'e'),

@@ -44,7 +44,7 @@ pub struct OwnCode {
     pub parts: HashMap<Oid, Vec<Oid>>,
     /// The row types of relations.
     pub row_types: HashMap<Oid, Oid>,
-    /// Casts with a function, of whatever language, between built-in types or enums, from and to: conversions that
+    /// Casts that compute, by a function of whatever language or as text, between built-in types or enums, from and to: conversions that
     /// cannot fail elsewhere may fail here.
     pub converts: Vec<(Oid, Oid)>,
     /// Those of them that nobody has to write.

@@ -236,7 +236,7 @@ impl Checker<'_> {
             && key.fields.iter().all(|(f, _)| matches!(*f, "funcname" | "args" | "funcformat"))
             && matches!(args.as_slice(), [unit, column] if column.kind == "ColumnRef"
                 && block.column(&column.names("fields")) == Ty::Date
-                && super::safe::is_period(unit))
+                && super::calls::is_period(unit))
             && !self.shadowed("date_trunc");
         key.kind == "ColumnRef" || period || self.safe(key, block).is_some()
     }

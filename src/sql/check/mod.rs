@@ -5,6 +5,7 @@
 //! nothing of the rewriter and trusts nothing from it. What it does not understand fails.
 
 mod block;
+mod calls;
 mod cells;
 mod collate;
 mod dml;

@@ -1,6 +1,6 @@
 //! What type a bare parameter may have: beside a column the server gives it the column's, unless the client or another
-//! place of the statement says otherwise, and then it is the column that is converted, on every row. Of `bigint` not
-//! every value is an `oid`, of `numeric` not every one a `double precision`.
+//! place of the statement says otherwise, and then one of the two is converted, on every row. Of `bigint` not every
+//! value is an `oid`, of `numeric` not every one a `double precision`.
 
 use std::collections::HashMap;
 
@@ -49,10 +49,14 @@ fn look(node: &Node, context: &Context<'_>, places: &mut HashMap<i64, usize>, oi
             let last = node.names("names").last().copied().unwrap_or_default();
             *oid |= is_oid_name(last) || context.catalog.foreign_types.get(last) == Some(&'d');
         }
-        "FuncCall" if node.nodes("args").any(|a| a.kind == "ParamRef") => {
+        "FuncCall" => {
+            let given = node.nodes("args").any(|a| a.kind == "ParamRef");
             let name = node.names("funcname").last().copied().unwrap_or_default();
             let overloads = context.catalog.functions.get(name).map(Vec::as_slice).unwrap_or_default();
-            *oid |= overloads.iter().any(|f| f.args.iter().any(|t| is_oid_type(*t)));
+            // An aggregate gives the type that it takes.
+            *oid |= overloads.iter().any(|f| {
+                (given && f.args.iter().any(|t| is_oid_type(*t))) || (f.kind != 'a' && is_oid_type(f.result))
+            });
         }
         "RangeVar" => {
             let schema = Some(node.str("schemaname")).filter(|s| !s.is_empty());
@@ -72,6 +76,11 @@ fn look(node: &Node, context: &Context<'_>, places: &mut HashMap<i64, usize>, oi
     node.children().into_iter().for_each(|child| look(child, context, places, oid));
 }
 
+/// True when one of the operands, each with its type, is a bare parameter, or made of such.
+fn has_parameter<'n>(operands: impl Iterator<Item = &'n Node>, types: &[Ty]) -> bool {
+    operands.zip(types).any(|(n, ty)| *ty == Ty::Given || (*ty == Ty::Literal && n.kind != "AConst"))
+}
+
 impl Checker<'_> {
     /// True when one of these operands, each with its type, is a bare parameter, or made of such, whose type another one
     /// of them may be converted to and not fit.
@@ -80,9 +89,33 @@ impl Checker<'_> {
         operands: impl Iterator<Item = &'n Node>,
         types: &[Ty],
     ) -> bool {
-        let parameter =
-            operands.zip(types).any(|(n, ty)| *ty == Ty::Given || (*ty == Ty::Literal && n.kind != "AConst"));
-        parameter && types.iter().any(|ty| self.may_not_fit(*ty))
+        has_parameter(operands, types) && types.iter().any(|ty| self.may_not_fit(*ty))
+    }
+
+    /// The same where all are converted to one type (a list, CASE, COALESCE): of days not every one is a timestamp.
+    pub(super) fn unified_with_parameter<'n>(
+        &self,
+        operands: impl Iterator<Item = &'n Node>,
+        types: &[Ty],
+    ) -> bool {
+        let fits = |ty: &Ty| {
+            let moment = matches!(ty, Ty::Date | Ty::Timestamp | Ty::Timestamptz);
+            (!moment || self.parameters.constants) && !self.may_not_fit(*ty)
+        };
+        has_parameter(operands, types) && !types.iter().all(fits)
+    }
+
+    /// The type of what these operands, each with its type, are converted to: with a parameter among numbers, any type
+    /// of numbers.
+    pub(super) fn with_parameter<'n>(
+        &self,
+        operands: impl Iterator<Item = &'n Node>,
+        types: &[Ty],
+        ty: Ty,
+    ) -> Ty {
+        let number = matches!(ty, Ty::Number | Ty::Int(_) | Ty::Numeric | Ty::Decimal);
+        let any = number && !self.parameters.constants && has_parameter(operands, types);
+        if any { Ty::Given } else { ty }
     }
 
     /// True when a value of this type can stand for a condition by a cast of the database's own.
@@ -94,7 +127,10 @@ impl Checker<'_> {
     fn may_not_fit(&self, ty: Ty) -> bool {
         match ty {
             Ty::Literal | Ty::Number | Ty::Given => return false,
-            Ty::Numeric if !self.parameters.constants => return true,
+            // `double precision` has no room for every numeric, and where the plan is a generic one the parameter is
+            // converted on every row, too.
+            Ty::Numeric | Ty::Float if !self.parameters.constants => return true,
+            Ty::Other("oid") => return true,
             Ty::Int(8) if self.parameters.oid => return true,
             _ => {}
         }

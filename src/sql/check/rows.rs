@@ -3,7 +3,7 @@
 use super::Checker;
 use super::moments::{interval_text, moment};
 use super::safe::{is_number, string_const};
-use super::types::{Block, Columns, Ty, builtin, of_type_name, under_names};
+use super::types::{Block, Columns, Ty, element_of_type_name, of_type_name, under_names};
 use crate::sql::column_names::column_name;
 use crate::sql::tree::Node;
 
@@ -84,11 +84,8 @@ impl Checker<'_> {
             return None;
         }
         let series = self.series(call);
-        let element = |arg: &Node| match arg.node("type_name").map(|t| t.names("names")) {
-            Some(names) => match names.last() {
-                Some(name) if !catalog.foreign_types.contains_key(*name) => builtin(name),
-                _ => Ty::Unknown,
-            },
+        let element = |arg: &Node| match arg.node("type_name") {
+            Some(name) => element_of_type_name(name, catalog),
             None if is_number(arg) => Ty::Numeric,
             None => Ty::Unknown,
         };

@@ -11,7 +11,6 @@ use super::Checker;
 use super::moments::{moment, near_now, present, short_multiple};
 use super::total::{all_comparable, comparable, converts, like_pattern, may_mean, total_cast, unify};
 use super::types::{Block, Ty, array_of_enum, builtin, element_of_type_name, of_type_name};
-use crate::sql::functions::{SafeCall, safe_call};
 use crate::sql::tree::Node;
 
 pub(super) const AGGREGATES: [&str; 19] = [
@@ -99,11 +98,12 @@ impl Checker<'_> {
             "MinMaxExpr" => {
                 let types = self.all_safe(node.nodes("args"), block)?;
                 if self.may_contradict(node.nodes("args"), block)
-                    || self.converted_to_parameter(node.nodes("args"), &types)
+                    || self.unified_with_parameter(node.nodes("args"), &types)
                 {
                     return None;
                 }
-                all_comparable(&types).then(|| unify(&types)).flatten()
+                let ty = all_comparable(&types).then(|| unify(&types)).flatten()?;
+                Some(self.with_parameter(node.nodes("args"), &types, ty))
             }
             "AIndirection" => self.safe_subscript(node, block),
             "AArrayExpr" => array_of(self.safe_unified(node.nodes("elements").collect(), block)?),
@@ -127,10 +127,10 @@ impl Checker<'_> {
     /// Alternatives, which are converted to one type.
     fn safe_unified(&self, nodes: Vec<&Node>, block: &Block<'_>) -> Option<Ty> {
         let types = self.all_safe(nodes.iter().copied(), block)?;
-        if self.converted_to_parameter(nodes.into_iter(), &types) {
+        if self.unified_with_parameter(nodes.iter().copied(), &types) {
             return None;
         }
-        unify(&types)
+        unify(&types).map(|ty| self.with_parameter(nodes.into_iter(), &types, ty))
     }
 
     fn safe_cast(&self, node: &Node, block: &Block<'_>) -> Option<Ty> {
@@ -252,15 +252,16 @@ impl Checker<'_> {
                 {
                     return None;
                 }
-                (comparable(a, b) && !self.own_operator("=", &[a, b])).then_some(a)
+                (comparable(a, b) && !self.own_operator("=", &[a, b]))
+                    .then(|| self.with_parameter(operands.into_iter(), &[a, b], a))
             }
             K::AexprIn => {
                 let items = node.node("rexpr").map(|l| l.nodes("items").collect()).unwrap_or_default();
-                self.compare_each(left?, items, block)
+                self.compare_each(left?, items, true, block)
             }
             K::AexprBetween | K::AexprNotBetween | K::AexprBetweenSym | K::AexprNotBetweenSym => {
                 let items = node.node("rexpr").map(|l| l.nodes("items").collect()).unwrap_or_default();
-                self.compare_each(left?, items, block)
+                self.compare_each(left?, items, false, block)
             }
             K::AexprOpAny | K::AexprOpAll => {
                 if !is_comparison(op) {
@@ -268,7 +269,7 @@ impl Checker<'_> {
                 }
                 let right = node.node("rexpr")?;
                 match right.kind {
-                    "AArrayExpr" => self.compare_each(left?, right.nodes("elements").collect(), block),
+                    "AArrayExpr" => self.compare_each(left?, right.nodes("elements").collect(), true, block),
                     "ParamRef" | "AConst" => self.compare(left?, right, block),
                     // `$1::int[]`, `'{1,2}'::int[]`.
                     "TypeCast" => {
@@ -278,7 +279,7 @@ impl Checker<'_> {
                         let fits = comparable(ty, element) && !self.own_comparison(ty, element);
                         if arg.kind == "AArrayExpr" {
                             return self
-                                .compare_each(left?, arg.nodes("elements").collect(), block)
+                                .compare_each(left?, arg.nodes("elements").collect(), true, block)
                                 .filter(|_| fits);
                         }
                         // `'{a,b}'::status[]`: whatever the enum is, the two have to be of one.
@@ -306,7 +307,7 @@ impl Checker<'_> {
         }
     }
 
-    fn compare_each(&self, left: &Node, items: Vec<&Node>, block: &Block<'_>) -> Option<Ty> {
+    fn compare_each(&self, left: &Node, items: Vec<&Node>, listed: bool, block: &Block<'_>) -> Option<Ty> {
         if left.kind == "RowExpr" {
             let same = items.iter().all(|i| self.compare(left, i, block).is_some());
             return same.then_some(Ty::Bool);
@@ -318,7 +319,13 @@ impl Checker<'_> {
         // All are converted to one common type.
         let types = self.all_safe(items.iter().copied(), block)?;
         let both: Vec<Ty> = std::iter::once(a).chain(types.iter().copied()).collect();
-        if self.converted_to_parameter(std::iter::once(left).chain(items.iter().copied()), &both) {
+        let operands = || std::iter::once(left).chain(items.iter().copied());
+        // The two of BETWEEN are compared one by one, and what is alone in a list as if there were none.
+        let converted = match listed && items.len() > 1 {
+            true => self.unified_with_parameter(operands(), &both),
+            false => self.converted_to_parameter(operands(), &both),
+        };
+        if converted {
             return None;
         }
         let converted = || types.iter().any(|b| self.own_comparison(a, *b));
@@ -397,129 +404,6 @@ impl Checker<'_> {
         }
     }
 
-    fn safe_function(&self, node: &Node, block: &Block<'_>) -> Option<Ty> {
-        let name = node.names("funcname");
-        let ([name] | ["pg_catalog", name]) = name.as_slice() else { return None };
-        let plain = !["agg_order", "agg_filter", "over", "agg_within_group", "agg_star", "func_variadic"]
-            .iter()
-            .any(|f| node.has(f));
-        let args: Vec<&Node> = node.nodes("args").collect();
-        if matches!(*name, "count" | "min" | "max" | "bool_and" | "bool_or" | "array_agg")
-            && !node.has("over")
-        {
-            let types = self.all_safe(args.iter().copied(), block)?;
-            if self.may_contradict(args, block) {
-                return None;
-            }
-            let sorted = node.nodes("agg_order").filter_map(|k| k.node("node"));
-            self.all_safe(node.node("agg_filter").into_iter().chain(sorted), block)?;
-            return Some(match (*name, types.first()) {
-                ("count", _) => Ty::Int(8),
-                ("bool_and" | "bool_or", _) => Ty::Bool,
-                ("array_agg", ty) => array_of(ty.copied().unwrap_or(Ty::Unknown))?,
-                (_, ty) => ty.copied().unwrap_or(Ty::Unknown),
-            });
-        }
-        if !plain || self.shadowed(name) {
-            return None;
-        }
-        let types = self.all_safe(args.iter().copied(), block)?;
-        let reads_text = types.iter().any(|t| matches!(t, Ty::Text | Ty::Unknown | Ty::Given));
-        if (self.collations.loose && reads_text) || self.may_contradict(args.iter().copied(), block) {
-            return None;
-        }
-        // Sums of what cannot overflow: int2 and int4 to int8, the others to numeric.
-        if matches!(*name, "sum" | "avg") {
-            return match types.as_slice() {
-                [Ty::Int(2 | 4)] if *name == "sum" => Some(Ty::Int(8)),
-                [Ty::Int(_) | Ty::Numeric] => Some(Ty::Numeric),
-                _ => None,
-            };
-        }
-        let texts = |range: std::ops::Range<usize>| {
-            types.get(range).is_some_and(|t| t.iter().all(|t| matches!(t, Ty::Text | Ty::Literal)))
-        };
-        let constant_int = |i: usize, least: i64| {
-            args.get(i).is_some_and(|a| {
-                a.node("val")
-                    .is_some_and(|v| a.kind == "AConst" && v.kind == "Integer" && v.int("ival") >= least)
-            })
-        };
-        match safe_call(name)? {
-            SafeCall::Text(arity) => (types.len() == arity && texts(0..arity)).then_some(Ty::Text),
-            SafeCall::Trim => (matches!(types.len(), 1 | 2) && texts(0..types.len())).then_some(Ty::Text),
-            SafeCall::Concat => texts(0..types.len()).then_some(Ty::Text),
-            SafeCall::ConcatWith => {
-                let constant = args.first().is_some_and(|a| string_const(a).is_some());
-                (constant && texts(0..types.len())).then_some(Ty::Text)
-            }
-            SafeCall::SplitPart => {
-                (types.len() == 3 && texts(0..2) && constant_int(2, 1)).then_some(Ty::Text)
-            }
-            SafeCall::Pad => {
-                const LONGEST: i64 = 10_000;
-                let short = !constant_int(1, LONGEST + 1) && constant_int(1, 0);
-                let ok =
-                    matches!(types.len(), 2 | 3) && texts(0..1) && short && (types.len() == 2 || texts(2..3));
-                ok.then_some(Ty::Text)
-            }
-            SafeCall::Absolute => match types.as_slice() {
-                [ty @ (Ty::Numeric | Ty::Float)] => Some(*ty),
-                _ => None,
-            },
-            SafeCall::ArraySize => {
-                let ok = types.first() == Some(&Ty::Array)
-                    && match *name {
-                        "cardinality" => types.len() == 1,
-                        _ => types.len() == 2 && constant_int(1, 0),
-                    };
-                ok.then_some(Ty::Int(4))
-            }
-            SafeCall::TextToInt(arity) => (types.len() == arity && texts(0..arity)).then_some(Ty::Int(4)),
-            SafeCall::TextToBool => (types.len() == 2 && texts(0..2)).then_some(Ty::Bool),
-            SafeCall::TextAndCount => {
-                (types.len() == 2 && texts(0..1) && constant_int(1, 0)).then_some(Ty::Text)
-            }
-            SafeCall::Substring => {
-                let ok = matches!(types.len(), 2 | 3)
-                    && texts(0..1)
-                    && constant_int(1, 0)
-                    && (types.len() == 2 || constant_int(2, 0));
-                ok.then_some(Ty::Text)
-            }
-            SafeCall::Round => match types.as_slice() {
-                [ty @ (Ty::Numeric | Ty::Int(_) | Ty::Float)] => {
-                    Some(if matches!(ty, Ty::Int(_)) { Ty::Numeric } else { *ty })
-                }
-                _ => None,
-            },
-            SafeCall::Now(ty) => types.is_empty().then_some(match ty {
-                "timestamptz" => Ty::Timestamptz,
-                _ => Ty::Unknown,
-            }),
-            SafeCall::Truncate => match (args.first().and_then(|a| string_const(a)), types.as_slice()) {
-                (Some(unit), [_, ty @ (Ty::Date | Ty::Timestamp | Ty::Timestamptz)])
-                    if truncation_unit(unit)
-                        // A date becomes a timestamp, which ends earlier.
-                        && (*ty != Ty::Date || args.get(1).is_some_and(|a| moment(a, 2))) =>
-                {
-                    Some(if *ty == Ty::Date { Ty::Timestamptz } else { *ty })
-                }
-                _ => None,
-            },
-            SafeCall::Extract => match (args.first().and_then(|a| string_const(a)), types.as_slice()) {
-                (Some(field), [_, ty @ (Ty::Date | Ty::Timestamp | Ty::Timestamptz)]) => {
-                    extract_field(field, *ty == Ty::Date).then_some(Ty::Numeric)
-                }
-                _ => None,
-            },
-            SafeCall::Jsonb => (types.as_slice() == [Ty::Jsonb]).then_some(Ty::Text),
-            SafeCall::Finite => {
-                matches!(types.as_slice(), [Ty::Date | Ty::Timestamp | Ty::Timestamptz]).then_some(Ty::Bool)
-            }
-        }
-    }
-
     /// True when a user function of that name could be meant.
     pub(super) fn shadowed(&self, name: &str) -> bool {
         self.cx.context.catalog.functions.get(name).into_iter().flatten().any(|f| f.schema != "pg_catalog")
@@ -573,7 +457,7 @@ impl Checker<'_> {
 }
 
 /// The type of an array of these: arrays of what is not known to compare do not compare either.
-fn array_of(element: Ty) -> Option<Ty> {
+pub(super) fn array_of(element: Ty) -> Option<Ty> {
     Some(if matches!(element, Ty::Unknown | Ty::Given | Ty::Array) { Ty::Unknown } else { Ty::Array })
 }
 
@@ -586,36 +470,6 @@ const COMPARISONS: [&str; 6] = ["=", "<>", "<", "<=", ">", ">="];
 
 pub(super) fn is_comparison(op: &str) -> bool {
     op == "!=" || COMPARISONS.contains(&op)
-}
-
-/// True for a constant that names a period to truncate to.
-pub(super) fn is_period(unit: &Node) -> bool {
-    string_const(unit).is_some_and(truncation_unit)
-}
-
-fn truncation_unit(unit: &str) -> bool {
-    matches!(
-        unit,
-        "second" | "minute" | "hour" | "day" | "week" | "month" | "quarter" | "year" | "decade" | "century"
-    )
-}
-
-fn extract_field(field: &str, date: bool) -> bool {
-    matches!(
-        field,
-        "day"
-            | "week"
-            | "month"
-            | "quarter"
-            | "year"
-            | "decade"
-            | "century"
-            | "dow"
-            | "doy"
-            | "isodow"
-            | "isoyear"
-            | "epoch"
-    ) || (!date && matches!(field, "second" | "minute" | "hour" | "milliseconds" | "microseconds"))
 }
 
 fn value_function(node: &Node) -> Option<Ty> {

@@ -7,17 +7,22 @@ use crate::catalog::{FIRST_NORMAL_OID, Oid, OwnOperator};
 /// True when values of these types compare without an error, whatever they are.
 pub(super) fn comparable(a: Ty, b: Ty) -> bool {
     use Ty::Unknown;
-    use Ty::{Bool, Date, Float, Given, Int, Literal, Number, Numeric, Other, Text, Timestamp, Timestamptz};
+    use Ty::{
+        Bool, Date, Decimal, Float, Given, Int, Literal, Number, Numeric, Other, Text, Timestamp, Timestamptz,
+    };
     match (a, b) {
         (Unknown, _) | (_, Unknown) => false,
         // Whatever it is, these are not converted to what has no room for them (numeric to float8).
         (Given, other) | (other, Given) => {
-            matches!(other, Int(_) | Text | Bool | Date | Timestamp | Timestamptz | Other(_) | Literal)
+            matches!(
+                other,
+                Int(_) | Number | Decimal | Text | Bool | Date | Timestamp | Timestamptz | Other(_) | Literal
+            )
         }
         (Literal, _) | (_, Literal) => true,
-        (Int(_) | Numeric | Number, Int(_) | Numeric | Number) => true,
+        (Int(_) | Numeric | Decimal | Number, Int(_) | Numeric | Decimal | Number) => true,
         // int to float8 is total, numeric to float8 is not; a constant is converted when planned.
-        (Float, Int(_) | Float | Number) | (Int(_) | Number, Float) => true,
+        (Float, Int(_) | Float | Number | Decimal) | (Int(_) | Number | Decimal, Float) => true,
         (Date | Timestamp | Timestamptz, Date | Timestamp | Timestamptz) => true,
         (a, b) => a == b,
     }
@@ -39,13 +44,14 @@ pub(super) fn unify(types: &[Ty]) -> Option<Ty> {
     let mut all = types.iter().copied().filter(|t| !matches!(t, Ty::Literal | Ty::Number));
     let bare = || if types.contains(&Ty::Number) { Ty::Number } else { Ty::Literal };
     let Some(first) = all.next() else { return Some(bare()) };
-    let numeric = matches!(first, Ty::Int(_) | Ty::Numeric | Ty::Float);
+    let numeric = matches!(first, Ty::Int(_) | Ty::Numeric | Ty::Decimal | Ty::Float | Ty::Given);
     if types.contains(&Ty::Number) && !numeric {
         return None;
     }
     all.try_fold(first, |a, b| match (a, b) {
         (Ty::Int(x), Ty::Int(y)) => Some(Ty::Int(x.max(y))),
-        (Ty::Int(_), Ty::Numeric) | (Ty::Numeric, Ty::Int(_)) => Some(Ty::Numeric),
+        (Ty::Decimal, Ty::Decimal) => Some(Ty::Decimal),
+        (Ty::Int(_) | Ty::Numeric | Ty::Decimal, Ty::Int(_) | Ty::Numeric | Ty::Decimal) => Some(Ty::Numeric),
         (a, b) if a == b => Some(a),
         _ => None,
     })
@@ -53,12 +59,15 @@ pub(super) fn unify(types: &[Ty]) -> Option<Ty> {
 
 /// A cast that cannot fail.
 pub(super) fn total_cast(from: Ty, to: Ty) -> bool {
-    use Ty::{Bool, Date, Enum, Float, Int, Numeric, Text, Timestamp, Timestamptz};
+    use Ty::{Bool, Date, Decimal, Enum, Float, Int, Numeric, Text, Timestamp, Timestamptz};
     match (from, to) {
         (Int(a), Int(b)) => a <= b,
         (Int(_), Numeric | Float) => true,
+        (Decimal, Numeric | Float) => true,
         (Date | Timestamp | Timestamptz, Date | Timestamp | Timestamptz) => true,
-        (Text | Bool | Int(_) | Numeric | Float | Date | Timestamp | Timestamptz | Enum, Text) => true,
+        (Text | Bool | Int(_) | Numeric | Decimal | Float | Date | Timestamp | Timestamptz | Enum, Text) => {
+            true
+        }
         (Ty::Other(_), Text) => true,
         (a, b) => a == b && a != Ty::Unknown && a != Ty::Array,
     }
@@ -89,7 +98,7 @@ fn is_of(oid: Oid, ty: Ty) -> bool {
         Ty::Int(2) => oid == 21,
         Ty::Int(4) => oid == 23,
         Ty::Int(_) => oid == 20,
-        Ty::Numeric => oid == 1700,
+        Ty::Numeric | Ty::Decimal => oid == 1700,
         Ty::Float => matches!(oid, 700 | 701),
         Ty::Text => matches!(oid, 19 | 25 | 1042 | 1043),
         Ty::Bool => oid == 16,
@@ -136,7 +145,7 @@ pub(super) fn may_mean(operators: Option<&Vec<OwnOperator>>, operands: &[Ty]) ->
 /// True for a built-in type that values of this kind are converted to, or from, without a word.
 fn is_near(oid: Oid, ty: Ty) -> bool {
     match ty {
-        Ty::Number | Ty::Int(_) | Ty::Numeric | Ty::Float => {
+        Ty::Number | Ty::Int(_) | Ty::Numeric | Ty::Decimal | Ty::Float => {
             matches!(oid, 20 | 21 | 23 | 26 | 700 | 701 | 1700)
         }
         Ty::Text => matches!(oid, 18 | 19 | 25 | 1042 | 1043),

@@ -19,6 +19,8 @@ pub(super) enum Ty {
     /// `int2`, `int4`, `int8`, by width in bytes.
     Int(u8),
     Numeric,
+    /// `numeric(p,s)` of so few digits that every type of numbers but those of whole ones has room for it.
+    Decimal,
     Float,
     /// `text`, `varchar`, `bpchar`, `name`.
     Text,
@@ -59,6 +61,7 @@ pub(super) fn builtin(name: &str) -> Ty {
         "int2" | "smallint" => Ty::Int(2),
         "int4" | "integer" | "int" => Ty::Int(4),
         "int8" | "bigint" => Ty::Int(8),
+        "numeric" | "decimal" if fits_float(name) => Ty::Decimal,
         "numeric" | "decimal" => Ty::Numeric,
         "float4" | "float8" | "real" | "double precision" => Ty::Float,
         "text" | "varchar" | "character varying" | "bpchar" | "character" | "name" => Ty::Text,
@@ -79,6 +82,14 @@ pub(super) fn builtin(name: &str) -> Ty {
         "jsonb" => Ty::Jsonb,
         _ => Ty::Unknown,
     }
+}
+
+/// True for a numeric whose values `real` has room for, the smallest ones included.
+fn fits_float(name: &str) -> bool {
+    let modifier = name.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')'));
+    let parts = modifier.and_then(|m| m.split_once(','));
+    let parts = parts.and_then(|(p, s)| Some((p.parse::<u16>().ok()?, s.parse::<u16>().ok()?)));
+    parts.is_some_and(|(precision, scale)| precision <= 38 && scale <= 37)
 }
 
 /// The columns of a relation.
