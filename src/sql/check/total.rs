@@ -16,13 +16,13 @@ pub(super) fn comparable(a: Ty, b: Ty) -> bool {
         (Given, other) | (other, Given) => {
             matches!(
                 other,
-                Int(_) | Number | Decimal | Text | Bool | Date | Timestamp | Timestamptz | Other(_) | Literal
+                Int(_) | Number | Text | Bool | Date | Timestamp | Timestamptz | Other(_) | Literal
             )
         }
         (Literal, _) | (_, Literal) => true,
         (Int(_) | Numeric | Decimal | Number, Int(_) | Numeric | Decimal | Number) => true,
         // int to float8 is total, numeric to float8 is not; a constant is converted when planned.
-        (Float, Int(_) | Float | Number | Decimal) | (Int(_) | Number | Decimal, Float) => true,
+        (Float, Int(_) | Float | Number) | (Int(_) | Number, Float) => true,
         (Date | Timestamp | Timestamptz, Date | Timestamp | Timestamptz) => true,
         (a, b) => a == b,
     }
@@ -63,7 +63,7 @@ pub(super) fn total_cast(from: Ty, to: Ty) -> bool {
     match (from, to) {
         (Int(a), Int(b)) => a <= b,
         (Int(_), Numeric | Float) => true,
-        (Decimal, Numeric | Float) => true,
+        (Decimal, Numeric) => true,
         (Date | Timestamp | Timestamptz, Date | Timestamp | Timestamptz) => true,
         (Text | Bool | Int(_) | Numeric | Decimal | Float | Date | Timestamp | Timestamptz | Enum, Text) => {
             true
