@@ -147,7 +147,7 @@ fn deciding(c: &mut Criterion) {
         assert!(planned.as_ref().is_ok_and(|p| p.refusal().is_none()), "{label}: {planned:?}");
         c.bench_function(&format!("miss/{label}"), |b| b.iter(|| decide(black_box(text), &context)));
         c.bench_function(&format!("hit/{label}"), |b| {
-            b.iter(|| plans.decide(black_box(text), &context, Form::Prepared))
+            b.iter(|| plans.decide(black_box(text), &context, Form::Prepared(&[])))
         });
     }
 }

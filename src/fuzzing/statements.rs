@@ -55,7 +55,7 @@ pub fn statements(data: &[u8]) {
     // From the cache or not, alike.
     let plans = Plans::default();
     for _ in 0..2 {
-        match (&planned, plans.decide(&text, &context, Form::Prepared)) {
+        match (&planned, plans.decide(&text, &context, Form::Prepared(&[]))) {
             (Ok(one), Ok(other)) => assert_eq!(*one, *other, "{text}"),
             (Err(one), Err(other)) => assert_eq!(*one, other, "{text}"),
             (one, other) => panic!("{text}: {one:?} and {other:?}"),
@@ -102,7 +102,7 @@ fn guarded(plan: &GuardedPlan, context: &Context) {
     let checked = CheckContext {
         context: resolve::Context { role, bound: policy, catalog, namespace },
         params: GuardParams::after(inner.client_params, variant),
-        constants: false,
+        source: check::ParameterSource::UNDECLARED,
     };
     let again = deep(|| check::check(&inner.text, &checked));
     assert_eq!(again, Ok(()), "{}", inner.text);

@@ -24,7 +24,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
     pub(super) async fn decide(
         &mut self,
         text: &str,
-        form: Form,
+        form: Form<'_>,
     ) -> Result<Result<Arc<Planned>, Refusal>, Ended> {
         if !self.encoding_is_understood() {
             match planner::transaction_or_setting(text) {
@@ -70,7 +70,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
     async fn decide_behind_ddl(
         &mut self,
         text: &str,
-        form: Form,
+        form: Form<'_>,
         planned: Arc<Planned>,
     ) -> Result<Result<Arc<Planned>, Refusal>, Ended> {
         if !planned.statements.iter().any(|s| s.effects.reads_rows) {
@@ -109,16 +109,22 @@ impl<C: Stream, S: Stream> Session<C, S> {
 
     /// Decides in the present context. A long text can take seconds: it is decided where it keeps no
     /// other session waiting.
-    async fn decide_here(&mut self, text: &str, form: Form) -> Result<Arc<Planned>, Refusal> {
+    async fn decide_here(&mut self, text: &str, form: Form<'_>) -> Result<Arc<Planned>, Refusal> {
         const LONG: usize = 4 * 1024;
         if text.len() <= LONG {
             return self.plans.decide(text, &self.context, form);
         }
-        if let Some(known) = self.plans.kept(text) {
+        if let Some(known) = self.plans.kept(text, &self.context, form) {
             return Ok(known);
         }
         let (plans, context, text) = (Arc::clone(&self.plans), self.context.clone(), text.to_owned());
-        let decided = tokio::task::spawn_blocking(move || plans.decide(&text, &context, form)).await;
+        let types = match form {
+            Form::Prepared(types) => Some(types.to_owned()),
+            Form::Simple => None,
+        };
+        let decide =
+            move || plans.decide(&text, &context, types.as_deref().map_or(Form::Simple, Form::Prepared));
+        let decided = tokio::task::spawn_blocking(decide).await;
         // The runtime ends, or the decision panicked: either way nothing was understood.
         decided
             .unwrap_or_else(|_| Err(Refusal::new(GlsCode::CannotGuard, "the statement could not be decided")))
@@ -141,7 +147,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
             return Ok(Ok(prepared));
         }
         let text = Arc::clone(&prepared.text);
-        let planned = match Box::pin(self.decide(&text, Form::Prepared)).await? {
+        let planned = match Box::pin(self.decide(&text, Form::Prepared(&prepared.types))).await? {
             Ok(planned) => planned,
             Err(refusal) => return Ok(Err((text, refusal))),
         };
@@ -154,6 +160,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
         let now = statement.guarded().map(|p| p.text.clone());
         prepared.decided = Decided::Sent(Arc::clone(&statement));
         prepared.context = self.context_id;
+        prepared.declared = prepared.types.as_slice().into();
         if before != now {
             if !name.is_empty() {
                 let target = Target { kind: TargetKind::Statement, name: prepared.upstream.clone() };

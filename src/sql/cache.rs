@@ -1,14 +1,16 @@
 //! Decisions that were taken, by context and text. Texts that differ only in constants share one where that is known to
 //! be right (`template`). Not here: how a text is decided.
 
+use std::borrow::Cow;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use dashmap::DashMap;
 
+use super::check::{ParameterSource, ParameterType};
 use super::observed;
 use super::parse::{self, Statement};
-use super::planner::{Context, Planned, PlannedStatement, decide_parsed, decide_with};
+use super::planner::{Context, Planned, PlannedStatement, decide_parsed};
 use super::template::{self, Skeleton};
 use super::{GuardedPlan, Verdict};
 use super::{locate, objects};
@@ -25,11 +27,29 @@ pub struct Plans {
 
 /// Who asks for a decision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Form {
+pub enum Form<'a> {
     /// A simple query: what is sent in its place may have constants of the text as parameters.
     Simple,
-    /// A Parse: parameters are the client's own.
-    Prepared,
+    /// A Parse: parameters are the client's own, and declared to be of these types (`pg_type`).
+    Prepared(&'a [u32]),
+}
+
+impl Form<'_> {
+    /// What a decision about `text` is kept under. Who sees every row is not asked for the types.
+    fn key<'t>(self, text: &'t str, context: &Context) -> Cow<'t, str> {
+        let all = context.watched.is_none() && !context.role.is_restricted();
+        match self.types().iter().rposition(|oid| ParameterType::of_oid(*oid).is_some()) {
+            Some(last) if !all => Cow::Owned(format!("{text}\0{:?}", self.types().get(..=last))),
+            _ => Cow::Borrowed(text),
+        }
+    }
+
+    fn types(&self) -> &[u32] {
+        match self {
+            Form::Simple => &[],
+            Form::Prepared(types) => types,
+        }
+    }
 }
 
 /// What is decided for every text of a skeleton.
@@ -52,7 +72,7 @@ struct Template {
 
 impl Template {
     /// The decision for a text of the skeleton.
-    fn of(&self, text: &str, skeleton: &Skeleton, form: Form) -> Option<Planned> {
+    fn of(&self, text: &str, skeleton: &Skeleton, form: Form<'_>) -> Option<Planned> {
         let (before, behind) = self.around;
         let own = text.get(before..text.len().checked_sub(behind)?)?;
         let statement = match (&self.decided, form) {
@@ -60,7 +80,7 @@ impl Template {
             (Decided::WithParameters(statement), Form::Simple) => {
                 PlannedStatement { text: own.into(), given: skeleton.given(text)?, ..(**statement).clone() }
             }
-            (Decided::WithParameters(_), Form::Prepared) | (Decided::Apart, _) => return None,
+            (Decided::WithParameters(_), Form::Prepared(_)) | (Decided::Apart, _) => return None,
         };
         Some(Planned { statements: vec![Arc::new(statement)] })
     }
@@ -80,8 +100,8 @@ impl Plans {
     ///
     /// # Errors
     /// The refusal of a text that is not accepted from anyone (unparsable, too long, reserved names).
-    pub fn decide(&self, text: &str, context: &Context, form: Form) -> Result<Arc<Planned>, Refusal> {
-        if let Some(known) = self.kept(text) {
+    pub fn decide(&self, text: &str, context: &Context, form: Form<'_>) -> Result<Arc<Planned>, Refusal> {
+        if let Some(known) = self.kept(text, context, form) {
             return Ok(known);
         }
         let skeleton = (text.len() <= LONGEST_SKELETON).then(|| template::skeleton(text)).flatten();
@@ -98,19 +118,20 @@ impl Plans {
     }
 
     /// What was decided about `text`, where it is kept.
-    pub fn kept(&self, text: &str) -> Option<Arc<Planned>> {
-        self.texts.get(text).map(|known| Arc::clone(&known))
+    pub fn kept(&self, text: &str, context: &Context, form: Form<'_>) -> Option<Arc<Planned>> {
+        self.texts.get(&*form.key(text, context)).map(|known| Arc::clone(&known))
     }
 
     fn decide_anew(
         &self,
         text: &str,
         context: &Context,
-        form: Form,
+        form: Form<'_>,
         skeleton: Option<Skeleton>,
     ) -> Result<Arc<Planned>, Refusal> {
         let parsed = parse::parse(text).map_err(|e| e.refusal())?;
-        let mut planned = decide_parsed(&parsed, context);
+        let types: Vec<_> = form.types().iter().map(|oid| ParameterType::of_oid(*oid)).collect();
+        let mut planned = decide_parsed(&parsed, context, ParameterSource::Client(&types));
         locate::refusals(&mut planned, text);
         let planned = Arc::new(planned);
         if planned.unknown_relation() || text.len() > LONGEST_KEPT {
@@ -132,7 +153,7 @@ impl Plans {
         if self.texts.len() >= MOST_TEXTS {
             self.texts.clear();
         }
-        self.texts.insert(text.into(), Arc::clone(&planned));
+        self.texts.insert(form.key(text, context).into(), Arc::clone(&planned));
         Ok(planned)
     }
 }
@@ -153,7 +174,7 @@ fn template(
         }
         Verdict::Guarded(plan) => {
             let decided = skeleton.with_parameters(text, statement).and_then(|text| {
-                let planned = decide_with(&parse::parse(&text).ok()?, context, true);
+                let planned = decide_parsed(&parse::parse(&text).ok()?, context, ParameterSource::Constants);
                 let [other] = planned.statements.as_slice() else { return None };
                 let same = other.guarded().is_some_and(|other| {
                     let traits = |p: &GuardedPlan| {

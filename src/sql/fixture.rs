@@ -237,7 +237,7 @@ impl Clinic {
         CheckContext {
             context: self.context(),
             params: GuardParams::after(3, Variant::Assigned),
-            constants: false,
+            source: crate::sql::check::ParameterSource::UNDECLARED,
         }
     }
 

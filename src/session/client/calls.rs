@@ -114,6 +114,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
             text,
             upstream: String::new(),
             types,
+            declared: Arc::default(),
             decided: Decided::Glass(Arc::new(shape)),
             context: self.context_id,
             layout: None,

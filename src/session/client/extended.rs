@@ -239,6 +239,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
             policy_version: self.context.policy.policy.version.clone(),
             role: self.role.name.clone(),
             types: prepared.types.clone(),
+            declared: Arc::clone(&prepared.declared),
             result_formats: bind.result_formats.clone(),
             layout,
             parameters,

@@ -63,7 +63,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
         let text: Arc<str> = known.clone().unwrap_or_else(|| self.words_for(call.function)).into();
         let mode = match known {
             Some(_) => {
-                let decided = match self.decide(&text, Form::Prepared).await? {
+                let decided = match self.decide(&text, Form::Prepared(&[])).await? {
                     Ok(planned) => planned,
                     Err(refusal) => return self.refuse_simple(&text, &refusal).await,
                 };

@@ -70,7 +70,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
         if let Some(call) = self.glass_call(&text) {
             return Box::pin(self.glass_parse(parse, text, call)).await;
         }
-        let planned = match self.decide(&text, Form::Prepared).await? {
+        let planned = match self.decide(&text, Form::Prepared(&parse.parameter_types)).await? {
             Ok(planned) => planned,
             Err(refusal) => {
                 self.drop_unnamed(&parse.name);
@@ -98,6 +98,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
             text,
             upstream: parse.name.clone(),
             types: parse.parameter_types.clone(),
+            declared: parse.parameter_types.as_slice().into(),
             decided,
             context: self.context_id,
             layout: None,

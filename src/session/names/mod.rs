@@ -310,7 +310,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
         if portal.context == self.context_id {
             return Ok(Ok(()));
         }
-        let now = match self.decide(&portal.text, Form::Prepared).await? {
+        let now = match self.decide(&portal.text, Form::Prepared(&portal.declared)).await? {
             Ok(planned) => planned,
             Err(refusal) => return Ok(Err(self.stop(&portal.text, &refusal))),
         };
@@ -398,10 +398,11 @@ impl<C: Stream, S: Stream> Session<C, S> {
             },
             Some(types) if own => (text.to_string(), Some(types)),
             Some(types) => {
-                let planned = match self.decide(&format!("PREPARE x AS {text}"), Form::Prepared).await? {
-                    Ok(planned) => planned,
-                    Err(refusal) => return Ok(Err(self.stop(&text, &refusal))),
-                };
+                let planned =
+                    match self.decide(&format!("PREPARE x AS {text}"), Form::Prepared(&types)).await? {
+                        Ok(planned) => planned,
+                        Err(refusal) => return Ok(Err(self.stop(&text, &refusal))),
+                    };
                 if let Some(refusal) = planned.refusal() {
                     return Ok(Err(self.stop(&text, &refusal)));
                 }
@@ -458,6 +459,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
             text: Arc::clone(&known.text),
             upstream: standing.upstream.clone(),
             types: Vec::new(),
+            declared: Arc::default(),
             decided: Decided::Sent(Arc::new(PlannedStatement {
                 text: known.text.as_ref().into(),
                 verdict,

@@ -17,8 +17,10 @@ pub(in crate::session) struct Prepared {
     /// Its name on the server: the client's own for a verbatim statement, one that is never used
     /// again for a guarded one, so that no text of the client's can come to stand under it.
     pub(in crate::session) upstream: String,
-    /// Parameter types as the client gave them.
+    /// Parameter types as the client gave them, or the server told them since.
     pub(in crate::session) types: Vec<u32>,
+    /// Those it was decided with.
+    pub(in crate::session) declared: Arc<[u32]>,
     /// What was decided, and sent upstream under the client's name.
     pub(in crate::session) decided: Decided,
     /// The context (role, policy, catalog, namespace, grants) it was decided in.
@@ -76,6 +78,8 @@ pub(in crate::session) struct Portal {
     pub(in crate::session) role: Arc<str>,
     /// Parameter types.
     pub(in crate::session) types: Vec<u32>,
+    /// Those it was decided with.
+    pub(in crate::session) declared: Arc<[u32]>,
     /// Layout with the formats of this Bind, if the server had described the statement by then.
     pub(in crate::session) layout: Option<Arc<Layout>>,
     /// Result format codes as they were sent.

@@ -365,7 +365,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
     /// The context changed since `name` was prepared: decides its PREPARE again, and prepares it anew
     /// upstream, behind the client's back, when it is another statement now.
     pub(in crate::session) async fn prepare_again(&mut self, name: &str, text: &Arc<str>) -> Outcome<()> {
-        let planned = match self.decide(text, Form::Prepared).await? {
+        let planned = match self.decide(text, Form::Prepared(&[])).await? {
             Ok(planned) => planned,
             Err(refusal) => return Ok(Err(self.stop(text, &refusal))),
         };

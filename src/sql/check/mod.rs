@@ -8,6 +8,7 @@ mod block;
 mod calls;
 mod cells;
 mod collate;
+mod declared;
 mod dml;
 #[cfg(test)]
 mod exempt_tests;
@@ -29,6 +30,7 @@ mod types;
 use std::collections::{HashMap, HashSet};
 
 use self::collate::Collations;
+pub use self::declared::{ParameterSource, ParameterType};
 use self::parameters::Parameters;
 pub(crate) use self::parameters::{is_oid_name, is_oid_type};
 use crate::catalog::Oid;
@@ -49,8 +51,8 @@ pub struct CheckContext<'a> {
     /// The parameters the guards must read; `grants` is present in the variant of an active
     /// break-glass session only.
     pub params: GuardParams,
-    /// The client's parameters stand for constants of a text, whole numbers and texts: it declared none.
-    pub constants: bool,
+    /// What the client's parameters are.
+    pub source: ParameterSource<'a>,
 }
 
 /// Why a rewritten text must not be sent.
@@ -90,7 +92,7 @@ pub fn check(text: &str, context: &CheckContext<'_>) -> Result<(), CheckFailure>
         fence: None,
         unsafe_met: 0,
         collations: Collations::of(&statement.root, &context.context),
-        parameters: Parameters::of(&statement.root, &context.context, context.constants),
+        parameters: Parameters::of(&statement.root, &context.context, context.source),
         estimated: None,
         writes_twice: writes(&statement.root) > 1,
     };

@@ -5,27 +5,34 @@
 use std::collections::HashMap;
 
 use super::Checker;
+use super::declared::{Known, ParameterSource, ParameterType, known};
 use super::total::{converts, converts_from};
-use super::types::Ty;
+use super::types::{Ty, of_type_name};
 use crate::sql::resolve::{Context, Resolution, resolve_name};
 use crate::sql::tree::Node;
 
 /// What is known of a statement's parameters.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Parameters {
     /// They stand for constants of a text: whole numbers and texts.
     constants: bool,
     /// One stands in several places, and something in the statement can make it an `oid`.
     oid: bool,
+    types: HashMap<i64, Known>,
 }
 
 impl Parameters {
-    /// Of a statement.
-    pub(super) fn of(root: &Node, context: &Context<'_>, constants: bool) -> Self {
+    /// Of a statement, with what the client declared.
+    pub(super) fn of(root: &Node, context: &Context<'_>, source: ParameterSource<'_>) -> Self {
+        let (constants, declared) = match source {
+            ParameterSource::Constants => (true, &[][..]),
+            ParameterSource::Client(declared) => (false, declared),
+        };
         let mut places = HashMap::new();
         let mut oid = false;
         look(root, context, &mut places, &mut oid);
-        Self { constants, oid: oid && places.values().any(|n| *n > 1) }
+        let types = if places.is_empty() { HashMap::new() } else { known(root, context, declared) };
+        Self { constants, oid: oid && places.values().any(|n| *n > 1), types }
     }
 }
 
@@ -76,12 +83,30 @@ fn look(node: &Node, context: &Context<'_>, places: &mut HashMap<i64, usize>, oi
     node.children().into_iter().for_each(|child| look(child, context, places, oid));
 }
 
-/// True when one of the operands, each with its type, is a bare parameter, or made of such.
-fn has_parameter<'n>(operands: impl Iterator<Item = &'n Node>, types: &[Ty]) -> bool {
-    operands.zip(types).any(|(n, ty)| *ty == Ty::Given || (*ty == Ty::Literal && n.kind != "AConst"))
-}
-
 impl Checker<'_> {
+    /// The type that a parameter is cast to, where the cast cannot fail: in a generic plan it is computed on every row.
+    pub(super) fn parameter_cast(&self, parameter: &Node, name: &Node) -> Option<Ty> {
+        let catalog = self.cx.context.catalog;
+        let to = Some(of_type_name(name, catalog)).filter(|ty| *ty != Ty::Unknown)?;
+        self.parameter_is(parameter, name).then_some(to)
+    }
+
+    /// True when a cast to the type of this name finds a parameter that is of it, or fits there.
+    pub(super) fn parameter_is(&self, parameter: &Node, name: &Node) -> bool {
+        let context = &self.cx.context;
+        // What it is not the first to say, is cut to length: a number may be too large, texts are cut.
+        let cut = name.has("typmods") && of_type_name(name, context.catalog) != Ty::Text;
+        let own = &context.catalog.own_code.converts;
+        match self.parameters.types.get(&parameter.int("number")) {
+            Some(Known::Cast(first)) => !cut && **first == *name,
+            Some(Known::Is(ty)) => {
+                let to = ParameterType::of_name(name, context);
+                !cut && to.is_some_and(|to| ty.fits(to) && (*ty == to || !converts(own, ty.ty(), to.ty())))
+            }
+            Some(Known::Placed | Known::Unclear) | None => false,
+        }
+    }
+
     /// True when one of these operands, each with its type, is a bare parameter, or made of such, whose type another one
     /// of them may be converted to and not fit.
     pub(super) fn converted_to_parameter<'n>(
@@ -89,7 +114,7 @@ impl Checker<'_> {
         operands: impl Iterator<Item = &'n Node>,
         types: &[Ty],
     ) -> bool {
-        has_parameter(operands, types) && types.iter().any(|ty| self.may_not_fit(*ty))
+        self.has_parameter(operands, types) && types.iter().any(|ty| self.may_not_fit(*ty))
     }
 
     /// The same where all are converted to one type (a list, CASE, COALESCE): of days not every one is a timestamp.
@@ -102,7 +127,7 @@ impl Checker<'_> {
             let moment = matches!(ty, Ty::Date | Ty::Timestamp | Ty::Timestamptz);
             (!moment || self.parameters.constants) && !self.may_not_fit(*ty)
         };
-        has_parameter(operands, types) && !types.iter().all(fits)
+        self.has_parameter(operands, types) && !types.iter().all(fits)
     }
 
     /// The type of what these operands, each with its type, are converted to: with a parameter among numbers, any type
@@ -114,14 +139,37 @@ impl Checker<'_> {
         ty: Ty,
     ) -> Ty {
         let number = matches!(ty, Ty::Number | Ty::Int(_) | Ty::Numeric | Ty::Decimal);
-        let any = number && !self.parameters.constants && has_parameter(operands, types);
+        let any = number && !self.parameters.constants && operands.zip(types).any(|(n, ty)| is_made(n, *ty));
         if any { Ty::Given } else { ty }
     }
 
     /// True when a value of this type can stand for a condition by a cast of the database's own.
     pub(super) fn becomes_a_condition(&self, ty: Ty) -> bool {
-        !matches!(ty, Ty::Bool | Ty::Unknown)
-            && converts(&self.cx.context.catalog.own_code.implicit, ty, Ty::Bool)
+        let own = &self.cx.context.catalog.own_code.implicit;
+        match ty {
+            Ty::Bool | Ty::Unknown => false,
+            // Of a parameter it depends on what was declared.
+            Ty::Literal => own.iter().any(|(_, to)| *to == 16),
+            ty => converts(own, ty, Ty::Bool),
+        }
+    }
+
+    /// True when one of the operands, each with its type, is a bare parameter, or made of such, and it is not known to
+    /// go with all of them.
+    fn has_parameter<'n>(&self, operands: impl Iterator<Item = &'n Node>, types: &[Ty]) -> bool {
+        operands.zip(types).any(|(n, ty)| is_made(n, *ty) && !self.goes_with(n, types))
+    }
+
+    /// True for a parameter that has, or gets, a type which goes with all of these.
+    fn goes_with(&self, node: &Node, types: &[Ty]) -> bool {
+        if node.kind != "ParamRef" || !self.cx.context.catalog.own_code.implicit.is_empty() {
+            return false;
+        }
+        match self.parameters.types.get(&node.int("number")) {
+            Some(Known::Placed) => !types.contains(&Ty::Other("oid")),
+            Some(Known::Is(known)) => types.iter().all(|ty| known.goes_beside(*ty)),
+            Some(Known::Cast(_) | Known::Unclear) | None => false,
+        }
     }
 
     fn may_not_fit(&self, ty: Ty) -> bool {
@@ -136,4 +184,9 @@ impl Checker<'_> {
         }
         converts_from(&self.cx.context.catalog.own_code.implicit, ty)
     }
+}
+
+/// True for a bare parameter, and for what is made of such, which has this type.
+fn is_made(node: &Node, ty: Ty) -> bool {
+    ty == Ty::Given || (ty == Ty::Literal && node.kind != "AConst")
 }

@@ -45,8 +45,14 @@ impl Checker<'_> {
                 }
                 (["generate_series"] | ["pg_catalog", "generate_series"], _) => self.series(call).is_some(),
                 (["unnest"] | ["pg_catalog", "unnest"], [_, ..]) => args.iter().all(|array| {
-                    let inner = if array.kind == "TypeCast" { array.node("arg") } else { Some(*array) };
-                    inner.is_some_and(|i| matches!(i.kind, "ParamRef" | "AConst"))
+                    let (inner, name) = match array.kind {
+                        "TypeCast" => (array.node("arg"), array.node("type_name")),
+                        _ => (Some(*array), None),
+                    };
+                    inner.is_some_and(|i| match i.kind {
+                        "ParamRef" => name.is_none_or(|name| self.parameter_is(i, name)),
+                        kind => kind == "AConst",
+                    })
                 }),
                 _ => false,
             }

@@ -136,10 +136,12 @@ impl Checker<'_> {
     fn safe_cast(&self, node: &Node, block: &Block<'_>) -> Option<Ty> {
         let arg = node.node("arg")?;
         let to = of_type_name(node.node("type_name")?, self.cx.context.catalog);
-        // A constant is converted when the statement is planned, row or no row; a bare parameter
-        // takes the type. Only types of pg_catalog: a user type's input function may do anything.
-        if matches!(arg.kind, "AConst" | "ParamRef") {
+        // A constant is converted when the statement is planned, row or no row. Only types of pg_catalog: a user type's input function may do anything.
+        if arg.kind == "AConst" {
             return (to != Ty::Unknown).then_some(to);
+        }
+        if arg.kind == "ParamRef" {
+            return self.parameter_cast(arg, node.node("type_name")?);
         }
         let from = match self.safe(arg, block)? {
             Ty::Unknown => self.key_domain(arg, block).unwrap_or(Ty::Unknown),
@@ -284,7 +286,9 @@ impl Checker<'_> {
                         }
                         // `'{a,b}'::status[]`: whatever the enum is, the two have to be of one.
                         if ty == Ty::Enum && matches!(arg.kind, "AConst" | "ParamRef") {
-                            let enums = array_of_enum(right.node("type_name")?, self.cx.context.catalog);
+                            let name = right.node("type_name")?;
+                            let given = arg.kind == "AConst" || self.parameter_is(arg, name);
+                            let enums = given && array_of_enum(name, self.cx.context.catalog);
                             return (enums && !self.own_comparison(ty, ty)).then_some(Ty::Bool);
                         }
                         (fits && self.safe_cast(right, block)? == Ty::Array).then_some(Ty::Bool)

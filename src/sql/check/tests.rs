@@ -2,10 +2,11 @@
 
 mod fences;
 mod masks;
+mod parameters;
 
 use proptest::prelude::*;
 
-use super::{CheckFailure, check};
+use super::{CheckContext, CheckFailure, ParameterSource, check};
 use crate::policy::{
     Access, DerivedShape, GuardParams, Mask, Outside, Scope, TableMasks, Variant, derived_table,
 };
@@ -21,8 +22,12 @@ enum Seen {
 }
 
 fn run(clinic: &Clinic, text: &str) -> Seen {
+    run_with(clinic, text, ParameterSource::UNDECLARED)
+}
+
+fn run_with(clinic: &Clinic, text: &str, source: ParameterSource<'_>) -> Seen {
     let sql = clinic.fill(text);
-    match check(&sql, &clinic.check_context()) {
+    match check(&sql, &CheckContext { source, ..clinic.check_context() }) {
         Ok(()) => Seen::Pass,
         Err(CheckFailure::NeedsFence(_)) => Seen::Fence,
         Err(CheckFailure::Failed(_) | CheckFailure::Cell(_)) => Seen::Fail,

@@ -87,12 +87,8 @@ impl Decider<'_> {
                 return Err(cannot_guard("COPY of this query", "run the query itself"));
             }
         };
-        let inner = Decider {
-            statement: &query,
-            context: self.context,
-            pins: TrustedPins::All,
-            constants: self.constants,
-        };
+        let inner =
+            Decider { statement: &query, context: self.context, pins: TrustedPins::All, source: self.source };
         let mut plan = inner.plan(kind, &occurrences)?;
         let out = copy::out(self.statement, &plan.text, plan.has_marker, policy.policy.key_type)?;
         plan.copy = Some(CopyPlan::Out(out));

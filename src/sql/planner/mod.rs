@@ -15,7 +15,7 @@ use std::sync::Arc;
 pub use self::alone::{is_one_statement, syntax_error, transaction_end, transaction_or_setting};
 use crate::catalog::{Catalog, Namespace};
 use crate::policy::{BoundPolicy, GuardParams, Refusal, Role, Variant};
-use crate::sql::check::{self, CheckContext, CheckFailure};
+use crate::sql::check::{self, CheckContext, CheckFailure, ParameterSource, ParameterType};
 use crate::sql::deparse;
 use crate::sql::effects::{Effects, effects, moves_names};
 use crate::sql::fixed_names;
@@ -122,40 +122,45 @@ impl PlannedStatement {
 /// As [`Plans::decide`](crate::sql::cache::Plans::decide).
 pub fn decide(text: &str, context: &Context) -> Result<Planned, Refusal> {
     parse::deep(|| {
-        let mut planned = decide_parsed(&parse::parse(text).map_err(|e| e.refusal())?, context);
+        let parsed = parse::parse(text).map_err(|e| e.refusal())?;
+        let mut planned = decide_parsed(&parsed, context, ParameterSource::UNDECLARED);
         locate::refusals(&mut planned, text);
         Ok(planned)
     })
 }
 
-/// As [`decide`], for a text that was parsed.
-pub(super) fn decide_parsed(parsed: &parse::Parsed, context: &Context) -> Planned {
-    decide_with(parsed, context, false)
-}
-
-/// The same for a text with parameters where another has `constants`.
-pub(super) fn decide_with(parsed: &parse::Parsed, context: &Context, constants: bool) -> Planned {
+/// As [`decide`], for a text that was parsed and has parameters of this source.
+pub(super) fn decide_parsed(
+    parsed: &parse::Parsed,
+    context: &Context,
+    source: ParameterSource<'_>,
+) -> Planned {
     let mut statements: Vec<PlannedStatement> = parsed
         .statements
         .iter()
         .map(|s| {
             let expanded = views::expanded(s, context);
             let statement = expanded.as_ref().unwrap_or(s);
-            let planned = Decider { statement, context, pins: TrustedPins::All, constants }.decide();
+            let planned = Decider { statement, context, pins: TrustedPins::All, source }.decide();
             PlannedStatement { text: s.text.as_str().into(), ..planned }
         })
         .collect();
     after_names_moved(&mut statements, parsed, context);
     if let Some(role) = &context.watched {
-        observe(&mut statements, parsed, &context.enforced(role), constants);
+        observe(&mut statements, parsed, &context.enforced(role), source);
     }
     Planned { statements: statements.into_iter().map(Arc::new).collect() }
 }
 
 /// Decides the text again as the policy has it, and keeps with each statement what would become of it. A message of
 /// which one statement is refused is not run at all.
-fn observe(statements: &mut [PlannedStatement], parsed: &parse::Parsed, enforced: &Context, constants: bool) {
-    let planned = decide_with(parsed, enforced, constants);
+fn observe(
+    statements: &mut [PlannedStatement],
+    parsed: &parse::Parsed,
+    enforced: &Context,
+    source: ParameterSource<'_>,
+) {
+    let planned = decide_parsed(parsed, enforced, source);
     let refused = planned.refusal().map(Verdict::Refused);
     let decided = parsed.statements.iter().zip(&planned.statements);
     for (statement, (text, other)) in statements.iter_mut().zip(decided) {
@@ -225,8 +230,8 @@ pub(super) struct Decider<'a> {
     pub(super) context: &'a Context,
     /// Which pins may stand for what the rows would tell.
     pub(super) pins: TrustedPins,
-    /// Parameters stand for constants of a text.
-    pub(super) constants: bool,
+    /// What its parameters are.
+    pub(super) source: ParameterSource<'a>,
 }
 
 impl Decider<'_> {
@@ -281,8 +286,10 @@ impl Decider<'_> {
             return Some(Verdict::Refused(oid_parameter()));
         }
         let pins = if wrapper.deferred { TrustedPins::Constants } else { TrustedPins::Rows };
-        let inner =
-            Decider { statement: &wrapper.inner, context: self.context, pins, constants: self.constants };
+        let types: Vec<_> =
+            self.statement.root.nodes("argtypes").map(|t| ParameterType::of_name(t, context)).collect();
+        let source = if types.is_empty() { self.source } else { ParameterSource::Client(&types) };
+        let inner = Decider { statement: &wrapper.inner, context: self.context, pins, source };
         let plan = inner.plan(kind, &occurrences);
         // WHERE CURRENT OF wants a plain scan, and rows to be locked where they stand.
         let locks = !wrapper.deferred && !wrapper.inner.root.list("locking_clause").is_empty();
@@ -400,7 +407,7 @@ impl Decider<'_> {
         let checked = CheckContext {
             context: resolve::Context { role, bound: policy, catalog, namespace },
             params: GuardParams::after(self.statement.max_param, variant),
-            constants: self.constants,
+            source: self.source,
         };
         let plan = rewritten(ast.clone(), &input)?;
         // The checker finds what is not guarded; a table of a role that needs no guard would only

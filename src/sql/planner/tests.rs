@@ -621,13 +621,13 @@ fn texts_with_other_constants_are_decided_as_by_themselves() {
         let context = session(role);
         let plans = Plans::default();
         for text in own.iter().chain(COMMON) {
-            let _ = plans.decide(text, &context, Form::Prepared);
+            let _ = plans.decide(text, &context, Form::Prepared(&[]));
             let Some(other) = crate::sql::template::skeleton(text).and_then(|s| s.with_others(text)) else {
                 continue;
             };
             templates += usize::from(plans.has_template(text));
             assert!(!(plans.has_template(text) && text.contains("set_config")), "{text}");
-            let kept = plans.decide(&other, &context, Form::Prepared).map(|planned| (*planned).clone());
+            let kept = plans.decide(&other, &context, Form::Prepared(&[])).map(|planned| (*planned).clone());
             assert_eq!(
                 kept.map_err(|r| r.message),
                 decide(&other, &context).map_err(|r| r.message),
