@@ -414,21 +414,40 @@ fn writes_return_masked_columns_masked() {
             eva.ok("ROLLBACK");
         }
     }
+    let mut told = Vec::new();
     for refused in [
         format!("{update} upper(ssn)"),
         format!("{update} patient"),
         format!("{update} (SELECT ssn)"),
         format!("{update} CASE WHEN ssn LIKE 'C%' THEN 1 END"),
+        // A function of the row, written like a column.
+        format!("{update} patient.to_jsonb"),
+        format!("{update} (SELECT patient.row_to_json)"),
+        format!("{update} clinic.patient.to_jsonb"),
+        format!("{upsert} p.to_jsonb"),
+        "UPDATE clinic.patient p SET language = 'yy' WHERE p.to_jsonb ->> 'ssn' LIKE 'C%'".to_owned(),
+        "UPDATE clinic.patient p SET language = p.row_to_json ->> 'ssn'".to_owned(),
+        // The row before and after (PostgreSQL 18).
+        format!("{update} old"),
+        format!("{update} old.*"),
+        format!("{update} new.ssn"),
+        format!("{update} (SELECT to_jsonb(new))"),
+        format!("{update} old.row_to_json"),
+        format!("{update} WITH (OLD AS o) o.ssn"),
         format!("{upsert} (p).ssn"),
         "UPDATE clinic.patient SET language = ssn WHERE patient_id = 880003 RETURNING language".to_owned(),
         "UPDATE clinic.patient SET language = 'xx' FROM clinic.ward RETURNING *".to_owned(),
     ] {
+        eva.query("BEGIN");
         let got = eva.query(&refused);
-        assert!(
-            got.failure().is_some_and(|f| f.message.starts_with("GLS-240")),
-            "{refused}: {:?}",
-            got.rows()
-        );
+        // A name that this version of the server does not know is refused by it.
+        if !got.failure().is_some_and(|f| {
+            f.message.starts_with("GLS-240") || f.sqlstate == "42P01" || f.sqlstate == "42703"
+        }) {
+            told.push(format!("{refused}: {:?}", got.rows()));
+        }
+        eva.query("ROLLBACK");
     }
+    assert!(told.is_empty(), "{}", told.join("\n"));
     assert_no_canary(&eva);
 }

@@ -206,8 +206,8 @@ impl Checker<'_> {
             select.nodes("target_list").chain(values).for_each(|value| self.estimates(value, &block));
         }
         self.list(select, &block, env, list_exposed, exposed)?;
-        for (alias, masked) in &from.unread {
-            self.reads_unmasked(select, masked, alias, false)?;
+        for bare in &from.unread {
+            self.reads_unmasked(select, bare)?;
         }
         let columns = self.output_columns(select, &block);
         // Conditions on groups are pushed into HAVING, beside the one that withholds the small ones.

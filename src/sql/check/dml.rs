@@ -7,11 +7,12 @@ use super::expected::{conjuncts, expression};
 use super::opaque::is_hidden;
 use super::placement::{From, Pending};
 use super::types::{Block, Item, columns_of};
+use super::unmasked::Bare;
 use super::{CheckContext, Checker, Demand, Outcome, fail};
 use crate::catalog::Oid;
 use crate::policy::{Chain, Change, RESERVED_PREFIX, chains, returned_column, untouched};
 use crate::sql::parse::is_reserved;
-use crate::sql::tree::{Node, Tree};
+use crate::sql::tree::Node;
 
 fn alias_of(range: &Node) -> String {
     range.node("alias").map_or(range.str("relname"), |a| a.str("aliasname")).to_owned()
@@ -62,8 +63,7 @@ impl Checker<'_> {
         let (item, demand) = self.target(insert)?;
         let shown = shown_masked(demand.as_ref(), &item.alias, &cx)?;
         let filtered = demand.as_ref().filter(|d| d.filter).map(|d| d.oid);
-        let masked: Vec<String> =
-            demand.iter().flat_map(|d| &d.masks.own).map(|(c, _)| (*c).to_owned()).collect();
+        let bare = Bare::of(demand.as_ref(), &item.alias, &cx);
         let drops = |c: &Node| conflict_action(c) == Some(OnConflictAction::OnconflictNothing);
         if let Some(oid) = filtered.filter(|_| insert.node("on_conflict_clause").is_some_and(drops)) {
             self.offered(insert, oid, env)?;
@@ -77,13 +77,13 @@ impl Checker<'_> {
         }
         let items = [item];
         if let Some(conflict) = insert.node("on_conflict_clause") {
-            self.on_conflict(conflict, filtered, &masked, &items, env)?;
+            self.on_conflict(conflict, filtered, &bare, &items, env)?;
         }
         let block = Block { items: &items, ctes: &env.ctes, parent: env.block };
         self.exempt_shown(insert, &shown);
         self.returning(insert, &block, env)?;
-        if let (Some(returning), Some(target)) = (insert.node("returning_clause"), items.first()) {
-            self.reads_unmasked(returning, &masked, &target.alias, false)?;
+        if let Some(returning) = insert.node("returning_clause") {
+            self.reads_unmasked(returning, &bare)?;
         }
         Ok(Facts::default())
     }
@@ -93,7 +93,7 @@ impl Checker<'_> {
         &mut self,
         conflict: &Node,
         filtered: Option<Oid>,
-        masked: &[String],
+        bare: &Bare,
         items: &[Item],
         env: &Env<'_>,
     ) -> Outcome {
@@ -144,7 +144,7 @@ impl Checker<'_> {
                 self.expression(value, &block, env, false, "DO UPDATE")?;
             }
         }
-        self.reads_unmasked(conflict, masked, &target.alias, target.alias != "excluded")
+        self.reads_unmasked(conflict, bare)
     }
 
     pub(super) fn change(&mut self, change: &Node, env: &Env<'_>) -> Outcome<Facts> {
@@ -153,8 +153,7 @@ impl Checker<'_> {
         let (item, demand) = self.target(change)?;
         let alias = item.alias.clone();
         let shown = shown_masked(demand.as_ref(), &alias, &cx)?;
-        let masked: Vec<String> =
-            demand.iter().flat_map(|d| &d.masks.own).map(|(c, _)| (*c).to_owned()).collect();
+        let bare = Bare::of(demand.as_ref(), &alias, &cx);
         let filtered = demand.as_ref().filter(|d| d.filter).map(|d| d.oid);
         let sources = || ["from_clause", "using_clause"].into_iter().flat_map(|f| change.nodes(f));
         // FROM cannot name the target.
@@ -211,7 +210,7 @@ impl Checker<'_> {
         self.exempt_shown(change, &shown);
         self.returning(change, &block, env)?;
         // Last: by now the masked forms of other occurrences are exempt.
-        self.reads_unmasked(change, &masked, &alias, false)?;
+        self.reads_unmasked(change, &bare)?;
         Ok(Facts::default())
     }
 
@@ -378,59 +377,5 @@ impl Checker<'_> {
             Some((cte.name.clone(), name.clone()))
         };
         Ok(env.ctes.iter().filter_map(of).collect())
-    }
-
-    /// Fails when a masked column of the target can be read anywhere in `node`, by name, star or
-    /// whole row. A target cannot be replaced by its masked form. `proposed`: `excluded` is the row
-    /// proposed for insertion, the client's own.
-    pub(super) fn reads_unmasked(
-        &self,
-        node: &Node,
-        masked: &[String],
-        alias: &str,
-        proposed: bool,
-    ) -> Outcome {
-        if masked.is_empty() || self.is_exempt(node) {
-            return Ok(());
-        }
-        let hits = |name: &str| masked.iter().any(|m| m == name) || name == alias;
-        match node.kind {
-            "AStar" => return fail("a star reads masked columns of the target"),
-            "ColumnRef" | "AIndirection" => {
-                let names = [node.names("fields"), node.names("indirection")].concat();
-                if proposed && matches!(node.names("fields").as_slice(), ["excluded", _]) {
-                    return Ok(());
-                }
-                // `alias.column` names the alias first; only a last or lone name is what is read.
-                if names.last().is_some_and(|n| hits(n)) {
-                    return fail(format!("masked column or row of \"{alias}\" is read"));
-                }
-            }
-            "JoinExpr" if node.flag("is_natural") || node.names("using_clause").into_iter().any(hits) => {
-                return fail("a join reads masked columns of the target");
-            }
-            // The row that is met tells whose masked value the proposed one is.
-            "IndexElem" if hits(node.str("name")) => {
-                return fail("ON CONFLICT compares a masked column of the target");
-            }
-            "InferClause" if node.has("conname") => {
-                return fail("ON CONFLICT ON CONSTRAINT of a table with masked columns");
-            }
-            _ => {}
-        }
-        for (_, value) in &node.fields {
-            self.value_reads_unmasked(value, masked, alias, proposed)?;
-        }
-        Ok(())
-    }
-
-    fn value_reads_unmasked(&self, value: &Tree, masked: &[String], alias: &str, proposed: bool) -> Outcome {
-        match value {
-            Tree::Node(n) => self.reads_unmasked(n, masked, alias, proposed),
-            Tree::List(items) => {
-                items.iter().try_for_each(|i| self.value_reads_unmasked(i, masked, alias, proposed))
-            }
-            Tree::Null | Tree::Int(_) | Tree::Float(_) | Tree::Str(_) => Ok(()),
-        }
     }
 }

@@ -12,6 +12,7 @@ use super::dml::updated;
 use super::expected::{conjuncts, expression};
 use super::placement::{From, Pending};
 use super::types::{Block, Ty, of_type_name};
+use super::unmasked::Bare;
 use super::{Checker, Outcome, fail};
 use crate::catalog::Oid;
 use crate::policy::{Chain, Change, RESERVED_PREFIX, merged_key_check};
@@ -31,10 +32,10 @@ impl Checker<'_> {
         if merge.has("returning_clause") {
             return fail("MERGE with RETURNING");
         }
+        let cx = self.cx;
         let (target, demand) = self.target(merge)?;
         let filtered = demand.as_ref().filter(|d| d.filter).map(|d| d.oid);
-        let masked: Vec<String> =
-            demand.iter().flat_map(|d| &d.masks.own).map(|(c, _)| (*c).to_owned()).collect();
+        let bare = Bare::of(demand.as_ref(), &target.alias, &cx);
         let Some(source) = merge.node("source_relation") else { return fail("MERGE without a source") };
         let clauses: Vec<&Node> = merge.nodes("merge_when_clauses").collect();
         let mut from = From::new(self.mentions_filtered(source, env));
@@ -83,10 +84,10 @@ impl Checker<'_> {
         }
         for clause in clauses {
             self.action(clause, filtered, &target_alias, &block, env)?;
-            self.reads_unmasked(clause, &masked, &target_alias, false)?;
+            self.reads_unmasked(clause, &bare)?;
         }
         match merge.node("join_condition") {
-            Some(on) => self.reads_unmasked(on, &masked, &target_alias, false),
+            Some(on) => self.reads_unmasked(on, &bare),
             None => fail("MERGE without ON"),
         }
     }

@@ -26,6 +26,7 @@ mod safe;
 mod tests;
 mod total;
 mod types;
+mod unmasked;
 
 use std::collections::{HashMap, HashSet};
 

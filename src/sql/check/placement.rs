@@ -12,6 +12,7 @@ use super::expected::{conjuncts, expression};
 use super::rows::renamed;
 use super::total::comparable;
 use super::types::{Block, Columns, Item, Ty, columns_of};
+use super::unmasked::Bare;
 use super::{Checker, Demand, Outcome, fail};
 use crate::catalog::Oid;
 use crate::policy::asked_first;
@@ -72,8 +73,8 @@ pub(super) struct From<'n> {
     pub(super) locks: bool,
     /// Whose rows those are.
     pub(super) locked: Locked,
-    /// Such tables: alias and masked columns.
-    pub(super) unread: Vec<(String, Vec<String>)>,
+    /// Such tables.
+    pub(super) unread: Vec<Bare>,
     /// The same for what LATERAL items see, known before the walk.
     pub(super) lateral_exposed: bool,
     /// ON conjuncts that are no guards, and function arguments: evaluated beside the filter.
@@ -288,8 +289,7 @@ impl Checker<'_> {
             if !from.locks || renames(node) || demand.masks.outside.is_some() {
                 return fail(format!("\"{alias}\" is read without its masks"));
             }
-            let masked = demand.masks.own.iter().map(|(c, _)| (*c).to_owned()).collect();
-            from.unread.push((alias.clone(), masked));
+            from.unread.push(Bare::of(Some(&demand), &alias, &self.cx));
         }
         let context = self.cx.context;
         let columns = context.catalog.relation(demand.oid).map(|r| columns_of(r, context.catalog));

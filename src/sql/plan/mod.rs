@@ -17,6 +17,7 @@ mod merge;
 mod offered;
 mod opaque;
 mod place;
+mod qualify;
 mod returning;
 mod scope;
 mod split;
@@ -240,6 +241,7 @@ fn rewrite_here(mut ast: Statement, input: &PlanInput<'_>) -> Result<GuardedPlan
         opaque::operators(&mut ast, input)?;
     }
     let occurrences = scope::tag(&mut ast, input)?;
+    qualify::names(&mut ast, &occurrences, input)?;
     let params = GuardParams::after(input.client_params, input.variant);
     let mut texts = Placeholders::default();
     if let Some(least) = input.role.masking.min_cell {

@@ -1,7 +1,7 @@
 //! What a write returns, and reads, of masked columns of its target: RETURNING by name or by a star is given the mask,
 //! everything else is refused. Not for witnesses (see `dml`).
 
-use sqlparser::ast::{Expr, Ident, SelectItem, SelectItemQualifiedWildcardKind, Statement};
+use sqlparser::ast::{Expr, Ident, ObjectName, SelectItem, SelectItemQualifiedWildcardKind, Statement};
 
 use super::dml::{Writer, target_of, trees};
 use super::{Occurrence, PlanError, any_expr, fold};
@@ -82,43 +82,80 @@ impl Writer<'_, '_> {
     }
 }
 
-/// True when an expression might read a masked column of `o`, judged by name.
+/// True when an expression might read a masked column of `o`, judged by name. What another name than its own qualifies
+/// is not its; what its own qualifies and is no column of it is a function of the row.
 pub(super) fn reads_mask(expr: &Expr, o: &Occurrence<'_>) -> bool {
-    let reads = |name: &sqlparser::ast::Ident| {
+    reads(expr, o, false)
+}
+
+fn reads(expr: &Expr, o: &Occurrence<'_>, returning: bool) -> bool {
+    let is_row = |name: &str| is_row_of(name, o, returning);
+    let bare = |name: &Ident| {
         let name = fold(name);
-        !o.clear(&name) || name == o.alias
+        !o.clear(&name) || is_row(&name)
     };
     match expr {
-        Expr::Identifier(name) => reads(name),
-        Expr::CompoundIdentifier(parts) => parts.last().is_some_and(reads),
-        Expr::QualifiedWildcard(..) | Expr::Wildcard(_) => true,
+        Expr::Identifier(name) => bare(name),
+        Expr::CompoundIdentifier(parts) => match parts.as_slice() {
+            [.., of, name] => {
+                let name = fold(name);
+                let clear = o.relation.column(&name).is_some() && o.clear(&name);
+                is_row(&fold(of)) && !clear && !SYSTEM_COLUMNS.contains(&name.as_str())
+            }
+            _ => true,
+        },
+        Expr::QualifiedWildcard(name, _) => is_of(name, o, returning),
+        Expr::Wildcard(_) => true,
         _ => false,
     }
+}
+
+const SYSTEM_COLUMNS: [&str; 6] = ["ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"];
+
+/// True when a row of `o` has this name, or can have it: in RETURNING, `old` and `new` are such names (PostgreSQL 18).
+fn is_row_of(name: &str, o: &Occurrence<'_>, returning: bool) -> bool {
+    name == o.alias || (returning && matches!(name, "old" | "new"))
+}
+
+fn is_of(qualifier: &ObjectName, o: &Occurrence<'_>, returning: bool) -> bool {
+    let of = qualifier.0.last().and_then(|of| of.as_ident());
+    of.is_none_or(|of| is_row_of(&fold(of), o, returning))
 }
 
 /// Refuses a write on a masked table that might read a masked column.
 pub(super) fn reads_no_mask(write: &Statement, target: &Occurrence<'_>) -> Result<(), PlanError> {
     let mut judge = |expr: &Expr| reads_mask(expr, target);
-    // What was proposed for insertion is the client's own.
-    let mut judge_conflict = |expr: &Expr| match expr {
-        Expr::CompoundIdentifier(parts) if parts.first().is_some_and(|p| fold(p) == "excluded") => false,
-        other => reads_mask(other, target),
-    };
+    let mut returned = |expr: &Expr| reads(expr, target, true);
     let star = |items: &Option<Vec<SelectItem>>| {
-        items
-            .iter()
-            .flatten()
-            .any(|i| matches!(i, SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..)))
+        items.iter().flatten().any(|i| match i {
+            SelectItem::Wildcard(_) => true,
+            SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::ObjectName(of), _) => {
+                is_of(of, target, true)
+            }
+            SelectItem::QualifiedWildcard(..) => true,
+            _ => false,
+        })
     };
+    // What FROM and USING read is not the target's: they cannot name it.
     let found = match write {
-        // The rows it inserts are read by a query of its own, which has its masks.
+        // The rows it inserts are read by a query of its own, which has its masks; what was proposed for insertion
+        // (`excluded`) is the client's own.
         Statement::Insert(insert) => {
-            any_expr(&insert.on, &mut judge_conflict)
-                || any_expr(&insert.returning, &mut judge)
+            any_expr(&insert.on, &mut judge)
+                || any_expr(&insert.returning, &mut returned)
                 || star(&insert.returning)
         }
-        Statement::Update(update) => any_expr(write, &mut judge) || star(&update.returning),
-        Statement::Delete(delete) => any_expr(write, &mut judge) || star(&delete.returning),
+        Statement::Update(update) => {
+            any_expr(&update.assignments, &mut judge)
+                || any_expr(&update.selection, &mut judge)
+                || any_expr(&update.returning, &mut returned)
+                || star(&update.returning)
+        }
+        Statement::Delete(delete) => {
+            any_expr(&delete.selection, &mut judge)
+                || any_expr(&delete.returning, &mut returned)
+                || star(&delete.returning)
+        }
         _ => true,
     };
     if found {

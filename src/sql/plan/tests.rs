@@ -49,6 +49,7 @@ fn catalog() -> Catalog {
     );
     relation(&mut c, 3, "clinic", "lab", &[("visit_id", "bigint"), ("value", "integer")]);
     relation(&mut c, 4, "public", "ward", &[("ward", "integer"), ("wname", "text")]);
+    relation(&mut c, 6, "public", "other", &[("mrn", "text"), ("name", "text")]);
     relation(&mut c, 5, "glass", "assigned", &[("who", "text"), ("patient_id", "bigint")]);
     c
 }
@@ -71,7 +72,7 @@ fn policy() -> Policy {
             valid_to: None,
         },
         tables: vec![rule("patient", vec![]), rule("visit", vec![]), rule("lab", vec![step])],
-        reference: [QualifiedName::new("public", "ward")].into(),
+        reference: ["ward", "other"].map(|n| QualifiedName::new("public", n)).into(),
         roles: BTreeMap::new(),
         membership: Membership::default(),
         profiles: BTreeMap::new(),
@@ -368,6 +369,27 @@ fn masked_columns_are_masked_wherever_they_are_read() {
         "UPDATE patient p SET mrn = p::text",
     ] {
         assert!(plan(reads).unwrap_err().to_string().contains("masked"), "{reads}");
+    }
+    // A bare name that is a column of the subquery's own table is made to say so.
+    for (subquery, becomes) in [
+        ("SELECT wname FROM ward WHERE patient = 'x'", None),
+        ("SELECT kind FROM visit v WHERE name = 'x'", None),
+        ("SELECT mrn FROM other WHERE name = 'x'", Some("\"other\".name = 'x'")),
+        (
+            "SELECT mrn FROM other o WHERE EXISTS (SELECT FROM ward WHERE wname = name)",
+            Some("wname = \"o\".name"),
+        ),
+        ("SELECT mrn FROM other, other o WHERE name = 'x'", None),
+        ("SELECT mrn FROM other, (SELECT 1) s WHERE name = 'x'", None),
+        ("SELECT upper(mrn) AS name FROM other ORDER BY name", None),
+        ("SELECT DISTINCT ON (name) upper(mrn) AS name FROM other", None),
+        ("WITH other AS (SELECT 1) SELECT name FROM other", None),
+    ] {
+        let plan = plan(&format!("UPDATE patient SET mrn = 'a' WHERE mrn IN ({subquery})"));
+        match becomes {
+            Some(text) => assert!(plan.as_ref().unwrap().text.contains(text), "{subquery}: {plan:?}"),
+            None => assert!(plan.unwrap_err().to_string().contains("masked"), "{subquery}"),
+        }
     }
 }
 

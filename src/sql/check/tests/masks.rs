@@ -69,9 +69,76 @@ fn masked_relations_occur_only_in_their_masked_form() {
         &clinic,
         &[
             &returned.replace("date_trunc('year'", "date_trunc('day'"),
-            &returned.replace("\"p\".\"dob\"", "\"n\".\"dob\""),
+            &returned.replace("\"p\".\"dob\"", "\"dob\""),
             &returned.replace("SET name = 'x'", "SET name = 'x', visits = dob - dob"),
         ],
+    );
+}
+
+/// Notes and the ward have columns of the names of masked ones here, `ssn` and `dob`.
+#[test]
+fn a_written_relation_is_named_by_its_own_name_alone() {
+    let clinic = Clinic::masked();
+    let params = Some(GuardParams::after(3, Variant::Assigned));
+    let fenced = masked(DerivedShape { filter: params, fence: true, ..DerivedShape::default() });
+    let update = "UPDATE patients p SET name = 'x'";
+    let ward = "(SELECT w.name AS ssn, w.id AS p FROM ward w OFFSET 0) AS w";
+    all(
+        Seen::Pass,
+        &clinic,
+        &[
+            &format!(
+                "{update} FROM {ward} WHERE w.ssn = 'x' AND w.p = 1 AND {{patients p}} RETURNING w.ssn, w.*"
+            ),
+            &format!("{update} FROM {fenced} AS o WHERE o.ssn = 'x' AND {{patients p}}"),
+            &format!("{update} WHERE EXISTS (SELECT * FROM {ward} WHERE w.ssn = 'x') AND {{patients p}}"),
+            &format!("{update} WHERE EXISTS (SELECT FROM ward w NATURAL JOIN ward v) AND {{patients p}}"),
+            &format!(
+                "WITH o AS (SELECT ssn, * FROM {fenced} AS p) {update} FROM o WHERE o.ssn = 'x' AND {{patients p}}"
+            ),
+            &format!(
+                "DELETE FROM patients p USING {ward} WHERE w.ssn = 'x' AND p.visits = 1 AND {{patients p}}"
+            ),
+            "UPDATE patients SET name = public.ward.name FROM ward WHERE public.ward.id = 1 AND {patients patients}",
+            "UPDATE patients p SET name = new.name FROM ward new WHERE new.id = 1 AND {patients p}",
+            "SELECT p.name, w.ssn FROM patients p, (SELECT name AS ssn FROM ward) w WHERE {patients p} FOR UPDATE OF p",
+        ],
+    );
+    all(
+        Seen::Fail,
+        &clinic,
+        &[
+            &format!("{update} FROM {ward} WHERE w.ssn = p.ssn AND {{patients p}}"),
+            &format!("{update} FROM {ward} WHERE w.ssn = ssn AND {{patients p}}"),
+            &format!("{update} FROM {ward} WHERE EXISTS (SELECT ssn) AND {{patients p}}"),
+            &format!("{update} FROM {ward} WHERE EXISTS (SELECT p.*) AND {{patients p}}"),
+            &format!("{update} FROM {ward} WHERE EXISTS (SELECT public.p.*) AND {{patients p}}"),
+            &format!(
+                "{update} FROM {ward} WHERE (SELECT w.ssn FROM ward v JOIN ward x ON p.ssn = 'x') = 'x' AND {{patients p}}"
+            ),
+            &format!("{update} FROM {ward} WHERE {{patients p}} RETURNING *"),
+            &format!("{update} FROM {ward} WHERE {{patients p}} RETURNING w.*, p.*"),
+            // A function of the row, written like a column.
+            "UPDATE patients p SET name = p.fmt WHERE {patients p}",
+            "UPDATE patients SET name = public.patients.fmt WHERE {patients patients}",
+            "UPDATE patients p SET name = 'x' WHERE p.to_jsonb IS NOT NULL AND {patients p}",
+            "UPDATE patients p SET name = 'x' WHERE {patients p} RETURNING (SELECT p.row_to_json)",
+            "SELECT p.to_jsonb FROM patients p WHERE {patients p} FOR UPDATE OF p",
+            "SELECT p.name FROM patients p, LATERAL (SELECT p.to_jsonb) w WHERE {patients p} FOR UPDATE OF p",
+            // The row before and after (PostgreSQL 18).
+            "UPDATE patients p SET name = 'x' WHERE {patients p} RETURNING old",
+            "UPDATE patients p SET name = 'x' WHERE {patients p} RETURNING to_jsonb(new)",
+            "UPDATE patients p SET name = 'x' WHERE {patients p} RETURNING new.ssn",
+            "UPDATE patients p SET name = 'x' WHERE {patients p} RETURNING old.*",
+            "UPDATE patients p SET name = 'x' WHERE {patients p} RETURNING old.to_jsonb",
+            "DELETE FROM patients p WHERE {patients p} RETURNING (SELECT old.row_to_json)",
+        ],
+    );
+    // What is not masked has the same names in every row.
+    all(
+        Seen::Pass,
+        &clinic,
+        &["UPDATE patients p SET name = 'x' WHERE {patients p} RETURNING old.name, new.visits"],
     );
 }
 
