@@ -19,6 +19,7 @@ mod late_errors;
 mod links;
 mod merge;
 mod names;
+mod namesakes;
 mod observe;
 mod own_objects;
 mod p1_transparency;

@@ -14,6 +14,7 @@ mod group;
 mod held;
 mod lock;
 mod merge;
+mod namesakes;
 mod offered;
 mod opaque;
 mod place;

@@ -3,6 +3,7 @@
 //! Not for guards or lineage.
 
 use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::iter;
 
 use sqlparser::ast::{
@@ -12,6 +13,7 @@ use sqlparser::ast::{
     TableWithJoins, UpdateTableFromKind, VisitMut,
 };
 
+use super::namesakes::{self, Written};
 use super::walk::{Edit, edit};
 use super::with::modifies;
 use super::{PlanError, PlanInput, each_query_mut, ident, table_command};
@@ -102,12 +104,14 @@ pub(super) fn tag<'a>(ast: &mut Statement, input: &PlanInput<'a>) -> Result<Vec<
     let mut tagger =
         Tagger { input: *input, found: Vec::new(), qualified: Vec::new(), others: Vec::new(), inside: false };
     tagger.statement(ast, &CteNames::default())?;
-    let tables = tagger.qualified;
+    let written = tagger.qualified;
+    let renamed = namesakes::told_apart(ast, &mut tagger.found, &written, input.text)?;
+    let tables: Vec<(String, String)> = written.into_iter().map(|(pair, _)| pair).collect();
     let shared = |(schema, table): &&(String, String)| {
         tagger.others.contains(table) || tables.iter().any(|(s, t)| t == table && s != schema)
     };
     let shared = tables.iter().filter(shared).map(|(_, table)| table.clone()).collect();
-    let mut strip = Unqualify { tables, shared, mistaken: Cell::new(false) };
+    let mut strip = Unqualify { tables, shared, renamed, mistaken: Cell::new(false) };
     if !strip.tables.is_empty() {
         edit(ast, &mut strip)?;
     }
@@ -123,8 +127,9 @@ pub(super) fn tag<'a>(ast: &mut Statement, input: &PlanInput<'a>) -> Result<Vec<
 struct Tagger<'a> {
     input: PlanInput<'a>,
     found: Vec<Occurrence<'a>>,
-    /// Tables without an alias, by schema and name: their columns may be written with the schema.
-    qualified: Vec<(String, String)>,
+    /// Tables without an alias, by schema and name, and which occurrences they are: their columns may be written with
+    /// the schema.
+    qualified: Vec<(Written, usize)>,
     /// What everything else in FROM is called.
     others: Vec<String>,
     /// Inside the statement's own WITH or body: a WITH that writes cannot stand there.
@@ -412,7 +417,8 @@ impl<'a> Tagger<'a> {
             },
             Access::Protected { table: bound, filter, masks, block } => {
                 if alias.is_none() {
-                    self.qualified.push((relation.name.schema.clone(), table.to_owned()));
+                    let pair = (relation.name.schema.clone(), table.to_owned());
+                    self.qualified.push((pair, self.found.len()));
                 }
                 let alias = match alias {
                     Some(alias) => alias.clone(),
@@ -444,6 +450,8 @@ struct Unqualify {
     tables: Vec<(String, String)>,
     /// Tables whose name something else in the statement has, too: without the schema, that could be meant.
     shared: Vec<String>,
+    /// Those that have an alias of their own instead of their name.
+    renamed: BTreeMap<Written, String>,
     /// One of them was named so.
     mistaken: Cell<bool>,
 }
@@ -454,7 +462,8 @@ impl Unqualify {
         let known = |schema: &Ident, table: &Ident| {
             let (schema, table) = (fold(schema), fold(table));
             let known = self.tables.iter().any(|(s, t)| *s == schema && *t == table);
-            self.mistaken.set(self.mistaken.get() || (known && self.shared.contains(&table)));
+            let torn = self.shared.contains(&table) && !self.renamed.contains_key(&(schema, table));
+            self.mistaken.set(self.mistaken.get() || (known && torn));
             known
         };
         match name {
@@ -464,10 +473,22 @@ impl Unqualify {
         }
     }
 
+    /// What a table is called after `before` names: its name, or its alias.
+    fn called(&self, name: &[&Ident], before: usize) -> Option<Ident> {
+        let (schema, table) = (name.get(before.checked_sub(1)?)?, name.get(before)?);
+        let alias = self.renamed.get(&(fold(schema), fold(table)));
+        Some(alias.map_or_else(|| (*table).clone(), |alias| Ident::with_quote('"', alias.as_str())))
+    }
+
     fn row(&self, name: &mut ObjectName) {
         let parts: Option<Vec<&Ident>> = name.0.iter().map(ObjectNamePart::as_ident).collect();
-        let before = parts.map_or(0, |parts| self.before(&parts));
+        let Some(parts) = parts else { return };
+        let before = self.before(&parts);
+        let Some(called) = self.called(&parts, before) else { return };
         name.0.drain(..before);
+        if let Some(table) = name.0.first_mut() {
+            *table = ObjectNamePart::Identifier(called);
+        }
     }
 
     /// `schema.table.column[1]`, `schema.table.column['key']`: the parser has the names one by one.
@@ -480,9 +501,9 @@ impl Unqualify {
         let names: Vec<Ident> = iter::once(first.clone()).chain(chain.iter().map_while(named)).collect();
         let names: Vec<&Ident> = names.iter().collect();
         let before = names.split_last().map_or(0, |(_, table)| self.before(table));
-        if let Some(AccessExpr::Dot(table)) = chain.drain(..before).next_back() {
-            *root = table;
-        }
+        let Some(called) = self.called(&names, before) else { return };
+        chain.drain(..before);
+        *root = Expr::Identifier(called);
     }
 }
 
@@ -492,7 +513,11 @@ impl Edit for Unqualify {
             Expr::CompoundIdentifier(parts) => {
                 let names: Vec<&Ident> = parts.iter().collect();
                 let before = names.split_last().map_or(0, |(_, table)| self.before(table));
+                let Some(called) = self.called(&names, before) else { return };
                 parts.drain(..before);
+                if let Some(table) = parts.first_mut() {
+                    *table = called;
+                }
             }
             Expr::CompoundFieldAccess { root, access_chain } => self.chain(root, access_chain),
             Expr::QualifiedWildcard(name, _) => self.row(name),
