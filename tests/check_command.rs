@@ -432,6 +432,67 @@ async fn what_the_service_account_cannot_read_is_an_error() {
     assert!(!out.contains("glass.shift"), "{out}");
 }
 
+/// A view that a client could move by SET TimeZone or DateStyle is no source of assignments.
+#[tokio::test]
+async fn a_view_that_settings_move_is_no_source() {
+    let pg = Postgres::start();
+    let client = pg.connect().await;
+    client.batch_execute(CLINIC).await.expect("schema");
+    let more = "CREATE TYPE glass.part AS ENUM ('day', 'night'); \
+                CREATE TABLE glass.duty (who text, patient_id int8, day date, until timestamp, ends timestamptz, note text, n int, \
+                part glass.part, grace interval); \
+                CREATE VIEW glass.below AS SELECT who, patient_id FROM glass.duty; \
+                CREATE VIEW glass.on_duty AS SELECT who, patient_id FROM glass.below; \
+                GRANT SELECT ON ALL TABLES IN SCHEMA glass TO pgglass, nurse, dba, bill_amy";
+    client.batch_execute(more).await.expect("sources");
+    let folder = Folder::new(pg.port, |text| {
+        text + "\n[[assignment.source]]\nrelation = \"glass.on_duty\"\nprincipal = \"who\"\npatient = \"patient_id\"\n"
+    });
+    for (condition, by) in [
+        ("true", None),
+        ("ends > now()", None),
+        ("ends > current_timestamp", None),
+        ("ends > now() - interval '12 hours'", None),
+        ("day = (now() AT TIME ZONE 'Europe/Berlin')::date", None),
+        ("until > now() AT TIME ZONE 'UTC'", None),
+        ("day = date_trunc('week', now() AT TIME ZONE 'UTC')::date", None),
+        ("ends > '2026-01-01 07:00+01' AND part = 'night' AND n::text = '1' AND note::int = n", None),
+        ("EXISTS (SELECT FROM glass.duty e WHERE e.day = duty.day AND lower(e.note) LIKE 'x%')", None),
+        ("until > now()", Some("timestamp_gt_timestamptz")),
+        ("day = current_date", Some("CURRENT_DATE")),
+        ("until > localtimestamp", Some("LOCALTIMESTAMP")),
+        ("day <= now()", Some("date_le_timestamptz")),
+        ("day = now()::date", Some("date")),
+        ("ends > date_trunc('day', now())", Some("date_trunc")),
+        ("ends > now() - interval '1 day'", Some("timestamptz_mi_interval")),
+        ("ends > now() - grace", Some("timestamptz_mi_interval")),
+        ("ends > now() - n * interval '1 hour'", Some("timestamptz_mi_interval")),
+        ("day::text = note", Some("a cast between date and text")),
+        ("note::date = day", Some("a cast between date and text")),
+        ("lower(note)::timestamptz > now()", Some("a cast between timestamptz and text")),
+        ("to_char(ends, 'D') = '1'", Some("to_char")),
+        ("note = current_setting('my.ward')", Some("current_setting")),
+        ("EXISTS (SELECT FROM glass.duty e WHERE e.until > now())", Some("timestamp_gt_timestamptz")),
+    ] {
+        let view = format!(
+            "CREATE OR REPLACE VIEW glass.below AS SELECT who, patient_id FROM glass.duty WHERE {condition}"
+        );
+        client.batch_execute(&view).await.expect("view");
+        let (_, out) = folder.check(&[]);
+        let told = out.lines().find(|line| line.contains("[assignment-settings]"));
+        match by {
+            None => assert_eq!(told, None, "{condition}"),
+            Some(by) => {
+                let told = told.unwrap_or_else(|| panic!("{condition}: {out}"));
+                let expected = format!(
+                    "view glass.below says who is assigned to whom, or which labels patients have, and rests on {by},"
+                );
+                assert!(told.starts_with("error") && told.contains(&expected), "{condition}: {told}");
+            }
+        }
+    }
+}
+
 #[tokio::test]
 async fn partitions_are_listed_with_their_table() {
     let pg = Postgres::start();

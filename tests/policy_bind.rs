@@ -606,6 +606,102 @@ fn what_rests_on_a_column_that_mixes_texts_up_is_closed() {
     }
 }
 
+/// Conditions of a query over glass.duty, and whether a client could move them by its settings.
+const MOVED: &[(&str, bool)] = &[
+    ("d.ends > pg_catalog.now()", false),
+    ("d.ends > pg_catalog.statement_timestamp() AND d.begins <= d.ends", false),
+    ("d.day = pg_catalog.timezone('Europe/Berlin', pg_catalog.now())::pg_catalog.date", false),
+    ("d.until > pg_catalog.timezone('UTC', pg_catalog.now())", false),
+    ("pg_catalog.timezone('UTC', d.until) > pg_catalog.now()", false),
+    ("d.until > pg_catalog.date_trunc('day', pg_catalog.timezone('UTC', pg_catalog.now()))", false),
+    ("d.day = d.other_day AND d.day >= '2026-01-31' AND d.until < '2026-01-31 07:00'", false),
+    ("d.ends > '2026-01-31 07:00:00+01' AND d.ends < '2027-01-31T07:00Z'::pg_catalog.timestamptz", false),
+    ("d.n = 1 AND d.who <> 'x' AND d.n::pg_catalog.text = d.who AND d.who = ANY ('{a,b}')", false),
+    ("d.n = ANY (d.list) AND COALESCE(d.who, '') <> '' AND d.open", false),
+    ("pg_catalog.concat(d.who, '-', d.n) = d.who AND pg_catalog.lower(d.who) = 'amy'", false),
+    ("EXISTS (SELECT 1 FROM glass.duty AS e WHERE e.ends > d.ends)", false),
+    ("d.id = '6ecd8c99-4036-403d-bf84-cf8400f67836'", false),
+    ("d.until > pg_catalog.now()", true),
+    ("pg_catalog.now() < d.until", true),
+    ("d.day = pg_catalog.date_trunc('day', pg_catalog.now())", true),
+    ("d.day <= pg_catalog.now()", true),
+    ("d.day = d.until", true),
+    ("d.until = d.ends", true),
+    ("COALESCE(d.until, d.ends) > pg_catalog.now()", true),
+    ("d.day >= '01/12/2026'", true),
+    ("d.day >= 'today'", true),
+    ("d.ends > 'now'", true),
+    ("d.ends > '2026-01-31 07:00'", true),
+    ("d.ends > '2026-01-31'", true),
+    ("pg_catalog.now() < '2026-11-30 15:00'::pg_catalog.timestamptz", true),
+    ("d.day = 'tomorrow'::pg_catalog.date", true),
+    ("pg_catalog.now()::pg_catalog.date = d.day", true),
+    ("d.ends::pg_catalog.date = d.day", true),
+    ("d.day::pg_catalog.timestamptz < pg_catalog.now()", true),
+    ("pg_catalog.concat(d.day) = '2026-11-27'", true),
+    ("d.who >= pg_catalog.now()::pg_catalog.text", true),
+    ("d.who = d.day::pg_catalog.text", true),
+    ("d.who::pg_catalog.date = d.day", true),
+    ("d.score::pg_catalog.text = d.who", true),
+    ("d.ends = ANY ('{2026-01-31 07:00+01,now}')", true),
+    ("d.n = ANY ('{1,NULL}')", true),
+    ("d.day = ANY (d.moments)", true),
+    ("pg_catalog.timezone('UTC', d.day) < pg_catalog.now()", true),
+    ("d.grace = '1 day'", true),
+    ("d.clock < d.zoned", true),
+    ("EXISTS (SELECT 1 FROM glass.duty AS e WHERE e.until > pg_catalog.now())", true),
+    (
+        "EXISTS (SELECT 1 FROM (SELECT e.until AS ends FROM glass.duty AS e) AS s WHERE s.ends > pg_catalog.now())",
+        true,
+    ),
+    (
+        "EXISTS (SELECT 1 FROM (SELECT COALESCE(e.until, e.until) AS ends FROM glass.duty AS e) AS s WHERE s.ends > pg_catalog.now())",
+        true,
+    ),
+];
+
+#[test]
+fn a_query_that_settings_move_says_nothing() {
+    let columns = [
+        "who text",
+        "patient_id",
+        "n integer",
+        "open boolean",
+        "id uuid",
+        "day date",
+        "other_day date",
+        "until timestamp(3) without time zone",
+        "ends timestamp with time zone",
+        "begins timestamp(0) with time zone",
+        "list integer[]",
+        "moments timestamp with time zone[]",
+        "score double precision",
+        "grace interval",
+        "clock time without time zone",
+        "zoned time with time zone",
+    ];
+    for (condition, moved) in MOVED {
+        let mut c = catalog();
+        add(&mut c, 500, "glass", "duty", &columns, &[]);
+        let query = format!(
+            "[[assignment.source]]\nquery = \"SELECT d.who, d.patient_id FROM glass.duty AS d WHERE {condition}\"\n"
+        );
+        let policy =
+            parse(&format!("{EXAMPLE}\n{query}"), Path::new("pgglass.toml")).expect(condition).policy;
+        let bound = BoundPolicy::bind(policy, &c, None);
+        let expected = if *moved { "misfit" } else { "block" };
+        assert_eq!(access(&bound, "nurse", PATIENT), expected, "{condition} {:?}", bound.problems);
+        assert_eq!(access(&bound, "dba", PATIENT), "recorded");
+        let found: Vec<_> =
+            lint(&bound, &c, &facts()).into_iter().filter(|f| f.code == "assignment-settings").collect();
+        assert_eq!(!found.is_empty(), *moved, "{condition}");
+        assert!(
+            found.iter().all(|f| f.level == Level::Error && f.message.contains("SET TimeZone")),
+            "{found:?}"
+        );
+    }
+}
+
 #[test]
 fn a_child_of_parents_whose_entries_differ_closes_all_that_reads_its_rows() {
     let mut c = catalog();

@@ -111,6 +111,43 @@ SELECT DISTINCT r.ev_class, d.refobjid, a.attname::pg_catalog.text
  WHERE r.rulename = '_RETURN' AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'
  ORDER BY 1, 2, 3";
 
+// What the server made of a view when it was created: functions, keywords (`SQLValueFunctionOp`, primnodes.h) and
+// conversions by way of text whose result a session's settings change. Constants were read then and are values since.
+// Moments and intervals of hours are the same in every time zone; a day can have 23 or 25 of them.
+const VIEW_SETTINGS: &str = "\
+WITH v (oid, tree) AS MATERIALIZED (
+    SELECT c.oid, r.ev_action::pg_catalog.text
+      FROM pg_catalog.pg_rewrite r
+      JOIN pg_catalog.pg_class c ON c.oid = r.ev_class
+      JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+     WHERE r.rulename = '_RETURN' AND c.relkind = 'v' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'),
+f (view, what) AS (
+    SELECT v.oid, p.proname::pg_catalog.text
+      FROM v, LATERAL (SELECT DISTINCT m[1]::pg_catalog.oid AS oid
+                         FROM pg_catalog.regexp_matches(v.tree, ':(?:op)?funcid ([0-9]+)', 'g') m) c
+      JOIN pg_catalog.pg_proc p ON p.oid = c.oid
+     WHERE p.provolatile <> 'i' AND p.pronamespace = 'pg_catalog'::pg_catalog.regnamespace
+       AND p.proname NOT IN ('now', 'transaction_timestamp', 'statement_timestamp', 'clock_timestamp', 'current_user',
+                             'session_user', 'pg_has_role')
+       AND NOT (p.proname IN ('timestamptz_pl_interval', 'timestamptz_mi_interval')
+                AND v.tree !~ ':(?:var|funcresult|opresult|result|coalesce|case)type 1186 '
+                AND v.tree !~ ':consttype 1186 [^{}]*:constvalue 16 \\[ (?:-?[0-9]+ ){8}(?!(?:0 ){8}\\])')
+    UNION ALL
+    SELECT v.oid, (ARRAY['CURRENT_DATE', 'CURRENT_TIME', 'CURRENT_TIME', '', '', 'LOCALTIME', 'LOCALTIME',
+                         'LOCALTIMESTAMP', 'LOCALTIMESTAMP'])[m[1]::pg_catalog.int4 + 1]
+      FROM v, LATERAL pg_catalog.regexp_matches(v.tree, '[{]SQLVALUEFUNCTION :op ([0125678]) ', 'g') m
+    UNION ALL
+    SELECT v.oid, 'a cast between ' OPERATOR(pg_catalog.||) t.typname::pg_catalog.text OPERATOR(pg_catalog.||) ' and text'
+      FROM v, LATERAL (SELECT DISTINCT m[1]::pg_catalog.oid AS oid FROM (
+            SELECT pg_catalog.regexp_matches(v.tree,
+                '[{]COERCEVIAIO :arg [{][A-Z]+ [^{}]*?:(?:var|const|funcresult|opresult)type ([0-9]+)', 'g')
+            UNION ALL
+            SELECT pg_catalog.regexp_matches(v.tree, ':resulttype ([0-9]+) :resultcollid [0-9]+ :coerceformat', 'g')
+           ) a (m)) c
+      JOIN pg_catalog.pg_type t ON t.oid = c.oid
+     WHERE t.typcategory IN ('A', 'D') OR t.oid IN (17, 700, 701, 790, 1186, 1266))
+SELECT view, pg_catalog.min(what) FROM f GROUP BY view";
+
 /// `r`: types of arguments that a row can be passed as without a cast in the text: composite ones, `record`, `any`,
 /// `anyelement`, `anynonarray`, `anycompatible`, `anycompatiblenonarray` (`pg_type.dat`), what a composite type is
 /// cast to implicitly, and domains over these.
@@ -334,6 +371,8 @@ async fn read(client: &Client, epoch: u64) -> Result<Catalog, CatalogError> {
         views,
         views_missing,
         view_reads: view_reads(client).await?,
+        view_settings: rows(client, "views", VIEW_SETTINGS, &[], |r| Ok((r.try_get(0)?, r.try_get(1)?)))
+            .await?,
         constraints,
         foreign_keys: super::facts::foreign_keys(client, true).await?,
         server_version,

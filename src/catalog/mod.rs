@@ -215,6 +215,8 @@ pub struct Catalog {
     /// What views and materialized views are made of: relations, each with a column, or without one where the view
     /// reads none of it (`count(*)`).
     pub view_reads: HashMap<Oid, Vec<(Oid, Option<String>)>>,
+    /// Views whose rows depend on settings that a client can change (TimeZone, DateStyle), with the function by which.
+    pub view_settings: HashMap<Oid, String>,
     /// Names of checks and foreign keys by relation, with what a foreign key refers to: those that a server's error can
     /// name.
     pub constraints: HashMap<Oid, HashMap<String, Option<Oid>>>,

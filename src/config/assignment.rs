@@ -9,7 +9,7 @@ use super::diagnostic::Findings;
 use super::policy::{column, relation, required_column};
 use super::reader::Section;
 use crate::catalog::QualifiedName;
-use crate::policy::{Assignment, AssignmentQuery, RESERVED_PREFIX, Source};
+use crate::policy::{Assignment, AssignmentQuery, Demand, RESERVED_PREFIX, Source, Value};
 use crate::sql::tree::{Node, Tree, tree_of};
 
 /// What was read: the first relation with its place, and the further sources.
@@ -99,7 +99,7 @@ const NODES: [&str; 24] = [
 ];
 
 /// Functions that give one answer within a statement and cannot fail.
-const FUNCTIONS: [&str; 8] = [
+const FUNCTIONS: [&str; 9] = [
     "now",
     "statement_timestamp",
     "transaction_timestamp",
@@ -108,6 +108,7 @@ const FUNCTIONS: [&str; 8] = [
     "btrim",
     "concat",
     "date_trunc",
+    "timezone",
 ];
 
 /// Operators, all of `pg_catalog`.
@@ -132,7 +133,14 @@ fn judge(text: &str) -> Result<AssignmentQuery, String> {
     if arm.list("target_list").len() != 2 || arm.nodes("target_list").any(star) {
         return Err("its select list is not two columns, the principal and the patient".to_owned());
     }
-    let mut found = AssignmentQuery { sql, relations: Vec::new(), columns: Vec::new() };
+    let mut found = AssignmentQuery {
+        sql,
+        relations: Vec::new(),
+        columns: Vec::new(),
+        aliases: Vec::new(),
+        outputs: Vec::new(),
+        demands: Vec::new(),
+    };
     walk(&root, &mut found)?;
     found.relations.sort();
     found.relations.dedup();
@@ -210,6 +218,8 @@ fn walk(node: &Node, found: &mut AssignmentQuery) -> Result<(), String> {
             if name.schema.is_empty() || node.has("catalogname") {
                 return Err(format!("relation {} is not named as schema.table", name.name));
             }
+            let alias = node.node("alias").map_or(name.name.as_str(), |a| a.str("aliasname"));
+            found.aliases.push((alias.to_owned(), name.clone()));
             found.relations.push(name);
         }
         "ColumnRef" => {
@@ -227,6 +237,11 @@ fn walk(node: &Node, found: &mut AssignmentQuery) -> Result<(), String> {
                     "operator {name} is not allowed in it (nor IN, LIKE, BETWEEN; use =, <, >, = ANY)"
                 ));
             }
+            let (left, right) = (value(node.node("lexpr"))?, value(node.node("rexpr"))?);
+            found.demands.push(match node.int("kind") == AExprKind::AexprOp as i64 {
+                true => Demand::Alike(left, right),
+                false => Demand::Listed(left, right),
+            });
         }
         "FuncCall" => {
             let names = node.names("funcname");
@@ -236,6 +251,25 @@ fn walk(node: &Node, found: &mut AssignmentQuery) -> Result<(), String> {
                     names.join("."),
                     FUNCTIONS.join(", ")
                 ));
+            }
+            call(node, names.last().copied().unwrap_or_default(), found)?;
+        }
+        "ResTarget" => {
+            let value = value(node.node("val"))?;
+            let name = match (node.str("name"), &value) {
+                ("", Value::Column(_, name)) => name.clone(),
+                (name, _) => name.to_owned(),
+            };
+            found.outputs.push((name, value));
+        }
+        "CoalesceExpr" => {
+            let values = node.nodes("args").map(|a| value(Some(a))).collect::<Result<Vec<_>, _>>()?;
+            let pairs = values.iter().zip(values.iter().skip(1));
+            found.demands.extend(pairs.map(|(a, b)| Demand::Alike(a.clone(), b.clone())));
+        }
+        "TypeCast" => {
+            if let Value::Cast(of, to) = value(Some(node))? {
+                found.demands.push(Demand::Cast(*of, to));
             }
         }
         "TypeName" if !builtin(&node.names("names")) => {
@@ -253,6 +287,64 @@ fn walk(node: &Node, found: &mut AssignmentQuery) -> Result<(), String> {
         _ => {}
     }
     node.children().into_iter().try_for_each(|child| walk(child, found))
+}
+
+/// What a call demands of its arguments.
+fn call(node: &Node, name: &str, found: &mut AssignmentQuery) -> Result<(), String> {
+    let args = node.nodes("args").map(|a| value(Some(a))).collect::<Result<Vec<_>, _>>()?;
+    match (name, args.as_slice()) {
+        ("now" | "statement_timestamp" | "transaction_timestamp", []) => {}
+        ("lower" | "upper" | "btrim" | "concat", _) => {
+            found
+                .demands
+                .extend(args.into_iter().filter(|a| !matches!(a, Value::Constant(_))).map(Demand::Written));
+        }
+        ("date_trunc", [Value::Constant(_), moment]) => found.demands.push(Demand::Zoneless(moment.clone())),
+        ("timezone", [Value::Constant(_), moment]) => found.demands.push(Demand::Moment(moment.clone())),
+        ("timezone", _) => {
+            return Err("timezone is called otherwise than with the name of a zone and a moment".to_owned());
+        }
+        _ => return Err(format!("function {name} is called in another way than it allows")),
+    }
+    Ok(())
+}
+
+/// An expression, as far as its type matters.
+fn value(node: Option<&Node>) -> Result<Value, String> {
+    let unknown = || "an expression in it is not understood".to_owned();
+    let node = node.ok_or_else(unknown)?;
+    Ok(match node.kind {
+        "ColumnRef" => match node.names("fields").as_slice() {
+            [column] => Value::Column(None, (*column).to_owned()),
+            [.., of, column] => Value::Column(Some((*of).to_owned()), (*column).to_owned()),
+            [] => return Err(unknown()),
+        },
+        "AConst" => match node.node("val").map(|v| (v.kind, v)) {
+            Some(("String" | "Sval", text)) => Value::Constant(text.str("sval").to_owned()),
+            Some(("Boolean", _)) => Value::Typed("boolean"),
+            Some(("Integer" | "Ival" | "Float", _)) | None => Value::Typed("numeric"),
+            Some(_) => return Err("a constant in it is not understood".to_owned()),
+        },
+        "TypeCast" => {
+            let name = node.node("type_name").ok_or_else(unknown)?;
+            let array = if name.has("array_bounds") { "[]" } else { "" };
+            let to = format!("{}{array}", name.names("names").last().copied().unwrap_or_default());
+            Value::Cast(Box::new(value(node.node("arg"))?), to)
+        }
+        "FuncCall" => match (node.names("funcname").last().copied(), node.nodes("args").nth(1)) {
+            (Some("now" | "statement_timestamp" | "transaction_timestamp"), _) => {
+                Value::Typed("timestamp with time zone")
+            }
+            (Some("date_trunc"), _) => Value::Typed("timestamp without time zone"),
+            (Some("timezone"), moment) => Value::AtZone(Box::new(value(moment)?)),
+            _ => Value::Typed("text"),
+        },
+        "CoalesceExpr" => {
+            Value::OneOf(node.nodes("args").map(|a| value(Some(a))).collect::<Result<Vec<_>, _>>()?)
+        }
+        "AExpr" | "BoolExpr" | "NullTest" | "SubLink" => Value::Typed("boolean"),
+        _ => return Err(unknown()),
+    })
 }
 
 #[cfg(test)]

@@ -55,7 +55,7 @@ fn canonical(policy: &Policy) -> String {
     for source in sources {
         match source {
             Source::Relation(assignment) => out.assignment(assignment),
-            Source::Query(AssignmentQuery { sql, relations: _, columns: _ }) => out.line("query", &[sql]),
+            Source::Query(AssignmentQuery { sql, .. }) => out.line("query", &[sql]),
         }
     }
     for Labels { relation, patient, column, values } in labels {

@@ -7,6 +7,7 @@ use super::closed::{Closed, ClosedLabels};
 use super::links::Links;
 use super::preset::masks_on;
 use super::problem::{agree, loose_rule, loose_sources, two_entries};
+use super::settled::{unsettled_sources, unsettled_views};
 use super::{
     KeyPath, Mask, Outside, OutsideMasks, Path, Policy, Problem, Role, Scope, Source, TableMasks, TableRule,
 };
@@ -168,12 +169,19 @@ impl BoundPolicy {
         bound.close_two_entries(catalog);
         let links = Links::of(&policy, &bound.tables, catalog);
         (bound.links, bound.labels, bound.tellers) = (links.columns, links.labels, links.tellers);
+        let unsettled = unsettled_views(&bound.tellers, catalog);
+        let labels_are_told = unsettled.is_empty();
+        bound.no_assignments |= !unsettled.is_empty();
+        bound.problems.extend(unsettled);
         if let Some(previous) = previous.filter(|p| p.policy == policy) {
             bound.keep_broken(catalog, previous);
         }
         bound.bind_computed(catalog);
         bound.bind_presets(catalog);
         bound.bind_limited(catalog);
+        if !labels_are_told {
+            bound.limited.values_mut().for_each(|limited| limited.tables.clear());
+        }
         for name in &policy.reference {
             match catalog.lookup(name) {
                 Some(r) => {
@@ -193,8 +201,9 @@ impl BoundPolicy {
 
     fn bind_sources(&mut self, catalog: &Catalog) {
         let loose = loose_sources(&self.policy, catalog);
-        self.no_assignments = !loose.is_empty();
-        self.problems.extend(loose);
+        let unsettled = unsettled_sources(&self.policy, catalog);
+        self.no_assignments = !loose.is_empty() || !unsettled.is_empty();
+        self.problems.extend(loose.into_iter().chain(unsettled));
         for source in self.policy.all_sources() {
             for name in source.relations() {
                 match catalog.lookup(name) {

@@ -1,6 +1,7 @@
 //! Assignment sources: where it is read who is assigned to whom, and the SQL text that reads it.
 //! The union of all sources counts. Statements' guards and the proxy's own questions use one text.
 
+use super::settled::{Demand, Value};
 use super::{Assignment, Policy, RESERVED_PREFIX, col};
 use crate::catalog::{QualifiedName, quote_ident};
 
@@ -14,7 +15,7 @@ pub enum Source {
 }
 
 /// A query that yields rows of a principal (text) and a patient key.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AssignmentQuery {
     /// One SELECT; every relation, function, operator and type in it is qualified.
     pub sql: String,
@@ -22,6 +23,12 @@ pub struct AssignmentQuery {
     pub relations: Vec<QualifiedName>,
     /// Every column name that stands in it, sorted: what is written there changes who sees whom.
     pub columns: Vec<String>,
+    /// What its relations are called in it.
+    pub aliases: Vec<(String, QualifiedName)>,
+    /// What its subqueries call the columns that they yield.
+    pub outputs: Vec<(String, Value)>,
+    /// What has to hold of the types of its columns, or a client could move it by its settings.
+    pub demands: Vec<Demand>,
 }
 
 impl Source {

@@ -153,6 +153,7 @@ fn policy(sources: bool) -> Policy {
                 sql: "SELECT t.who, s.patient FROM glass.team t JOIN glass.stay s ON s.team OPERATOR(pg_catalog.=) t.team".to_owned(),
                 relations: vec![QualifiedName::new("glass", "stay"), QualifiedName::new("glass", "team")],
                 columns: ["patient", "team", "who"].map(str::to_owned).to_vec(),
+                ..AssignmentQuery::default()
             }),
         ]
         },

@@ -42,6 +42,7 @@ mod p7_tamper;
 mod reading;
 mod recorded_texts;
 mod row_limits;
+mod settings;
 mod support;
 mod withheld;
 

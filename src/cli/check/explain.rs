@@ -88,7 +88,7 @@ pub(super) fn explain(policy: &Policy) -> Vec<Explanation> {
 fn further(source: &Source) -> Vec<String> {
     match source {
         Source::Relation(assignment) => assigned(assignment),
-        Source::Query(AssignmentQuery { sql, relations, columns }) => {
+        Source::Query(AssignmentQuery { sql, relations, columns, .. }) => {
             let names: Vec<String> = relations.iter().map(ToString::to_string).collect();
             vec![
                 format!("Every row of this query names a database user and a patient he treats, too: {sql}"),
