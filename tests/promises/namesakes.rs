@@ -39,12 +39,11 @@ const STATEMENTS: &[&str] = &[
 ];
 
 fn stage(config: String) -> String {
-    let config = replaced(
+    replaced(
         hide(config),
         "[reference]\ntables = [",
         "[[table]]\nname = \"annex.patient\"\nclass = \"demographics\"\nkey = \"patient_id\"\n\n[reference]\ntables = [\"annex.encounter\", ",
-    );
-    config
+    )
 }
 
 #[test]
