@@ -3,7 +3,7 @@
 
 use crate::common::{Postgres, Proxy};
 use crate::support::{clear, replaced, told};
-use crate::wire::Wire;
+use crate::wire::{Wire, bind, describe_portal, execute, parse_typed, sync};
 
 const LEAST: i64 = 11;
 
@@ -125,6 +125,42 @@ fn enums_and_elements_of_arrays_choose_and_group() {
 }
 
 /// What aggregates pass over does not count: a sum over two patients' values is no sum over a group's.
+/// Beside a parameter whose type is certain a number is not converted; beside another one it could be, and fail.
+#[test]
+fn numbers_are_compared_with_parameters() {
+    let database = Postgres::shared().demo();
+    database.server().psql(database.name(), "ALTER TABLE clinic.problem ADD weight numeric, ADD score float8; UPDATE clinic.problem SET weight = problem_id % 7, score = problem_id % 5;");
+    let proxy = Proxy::start_with(&database, cells);
+    let mut analyst = Wire::through(&proxy, &database, "bill_eva");
+    for (types, condition, answered) in [
+        (&[][..], "weight > $1", true),
+        (&[1700], "weight > $1", true),
+        (&[20], "weight BETWEEN $1 AND 6", true),
+        (&[], "score > $1", true),
+        (&[701], "score > $1", true),
+        (&[], "weight > $1::numeric", true),
+        (&[701], "weight > $1", false),
+        (&[1700], "score > $1", false),
+        (&[25], "weight > $1::numeric", false),
+    ] {
+        let sql = format!("SELECT icd10, count(*) FROM clinic.problem WHERE {condition} GROUP BY icd10");
+        analyst.send(
+            &[
+                parse_typed("", &sql, types),
+                bind("", "", &["3"]),
+                describe_portal(""),
+                execute("", 0),
+                sync(),
+            ]
+            .concat(),
+        );
+        let reply = analyst.reply();
+        let told = reply.failure().map(|f| f.message);
+        assert_eq!(told.is_none(), answered, "{types:?} {condition}: {told:?}");
+        assert!(told.is_none_or(|message| message.starts_with("GLS-241")), "{condition}");
+    }
+}
+
 #[test]
 fn a_value_of_few_patients_is_not_hidden_in_a_large_group() {
     let database = Postgres::shared().demo();
