@@ -5,6 +5,7 @@
 pub mod cache;
 pub mod check;
 mod column_names;
+pub(crate) mod constants;
 pub mod copy;
 mod deparse;
 pub mod effects;

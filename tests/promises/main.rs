@@ -39,6 +39,7 @@ mod p4_record;
 mod p5_fail_closed;
 mod p6_revocation;
 mod p7_tamper;
+mod read_anew;
 mod reading;
 mod recorded_texts;
 mod row_limits;

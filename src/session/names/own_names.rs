@@ -1,13 +1,16 @@
 //! Statements of ours for guarded texts that come as simple queries: the second time a text is seen it is prepared under
-//! a name of ours. Names of the client's are in `names`.
+//! a name of ours, if the server makes the same of it whenever it reads it (`sql::constants`): of a simple query it is
+//! read each time. Names of the client's are in `names`.
 
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use bytes::Bytes;
 
 use crate::session::Session;
 use crate::session::peer::Stream;
 use crate::session::run::ops::{Op, Undo};
+use crate::sql::constants;
 use crate::wire::message::{Parse, Target, TargetKind};
 
 /// Distinct guarded texts of simple queries a session keeps prepared upstream under names of ours.
@@ -16,7 +19,7 @@ const OWN_NAMES: usize = 128;
 /// Guarded texts of simple queries that were seen before, prepared upstream under names of ours.
 #[derive(Debug, Default)]
 pub(in crate::session) struct OwnNames {
-    /// By text and types of parameters.
+    /// By text, types of parameters, and the namespace that tells what its names mean.
     pub(in crate::session) seen: HashMap<Bytes, OwnName>,
     pub(in crate::session) next: u64,
     /// The catalog changed: what was prepared before it may describe other columns than its text has now (0A000,
@@ -29,6 +32,8 @@ pub(in crate::session) struct OwnNames {
 pub(in crate::session) enum OwnName {
     /// It was sent without a name.
     Once,
+    /// It is read anew each time: time or settings decide what it means.
+    Anew,
     /// The server was asked to prepare it under this name, and may fail to.
     Asked(String),
     /// It is prepared under this name.
@@ -66,6 +71,9 @@ impl<C: Stream, S: Stream> Session<C, S> {
         let mut key = text.as_bytes().to_vec();
         // No text has a NUL byte in it.
         key.extend(parameter_types.iter().flat_map(|t| [&[0], t.to_be_bytes().as_slice()].concat()));
+        let mut namespace = DefaultHasher::new();
+        self.context.namespace.hash(&mut namespace);
+        key.extend(namespace.finish().to_be_bytes());
         let key = Bytes::from(key);
         let mut name = String::new();
         let mut undo = None;
@@ -73,7 +81,12 @@ impl<C: Stream, S: Stream> Session<C, S> {
             match self.own_names.seen.get(&key) {
                 Some(OwnName::Made(known)) => return known.clone(),
                 // Behind a failure it would be skipped: what is bound meanwhile has no name.
-                Some(OwnName::Asked(_)) => {}
+                Some(OwnName::Asked(_) | OwnName::Anew) => {}
+                Some(OwnName::Once)
+                    if !constants::read_alike(text, &self.context.catalog, &self.context.namespace) =>
+                {
+                    self.own_names.seen.insert(key, OwnName::Anew);
+                }
                 Some(OwnName::Once) => {
                     self.own_names.next += 1;
                     name = format!("{}q{}", crate::policy::RESERVED_PREFIX, self.own_names.next);

@@ -211,6 +211,23 @@ fn what_an_analyst_and_a_dba_ask_is_guarded() {
     all_guarded("dba", COMMON);
 }
 
+/// A session keeps such plans prepared for its simple queries. What they may not be kept for is tested with
+/// `sql::constants`.
+#[test]
+fn plans_of_common_statements_may_be_kept() {
+    let mut anew = Vec::new();
+    for role in ["nurse", "billing", "analyst", "dba"] {
+        let context = session(role);
+        for text in COMMON {
+            let Ok(Some(plan)) = verdict(text, &context) else { continue };
+            if !crate::sql::constants::read_alike(&plan.text, &context.catalog, &context.namespace) {
+                anew.push(format!("{role}: {text}\n    {}", plan.text));
+            }
+        }
+    }
+    assert!(anew.is_empty(), "{}:\n{}", anew.len(), anew.join("\n"));
+}
+
 /// Every word that the rewriter's parser has a use for, wherever PostgreSQL reads a name.
 #[test]
 fn any_word_that_postgresql_allows_is_a_name() {
