@@ -350,7 +350,7 @@ fn is_data_exception(error: &tokio_postgres::Error) -> bool {
 }
 
 const COLUMN_TYPE: &str = "\
-SELECT pg_catalog.format_type(atttypid, NULL) FROM pg_catalog.pg_attribute
+SELECT pg_catalog.format_type(atttypid, -1) FROM pg_catalog.pg_attribute
  WHERE attrelid = pg_catalog.to_regclass($1) AND attname = $2 AND attnum > 0 AND NOT attisdropped";
 
 /// The principal's patients, by the text that guards have too.

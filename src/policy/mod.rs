@@ -96,8 +96,8 @@ impl KeyType {
     /// or `None` when it is no value of this type.
     pub fn canonical(self, text: &str) -> Option<String> {
         match self {
-            KeyType::Int4 => text.trim().parse::<i32>().ok().map(|v| v.to_string()),
-            KeyType::Int8 => text.trim().parse::<i64>().ok().map(|v| v.to_string()),
+            KeyType::Int4 => i32::try_from(integer(text)?).ok().map(|v| v.to_string()),
+            KeyType::Int8 => integer(text).map(|v| v.to_string()),
             KeyType::Text => Some(text.to_owned()),
             KeyType::Uuid => {
                 let hex: String = text
@@ -114,6 +114,26 @@ impl KeyType {
             }
         }
     }
+}
+
+/// An integer as the server reads it (pg_strtoint64_safe, PostgreSQL 16 and later; older ones know decimal digits
+/// only, and refuse the rest).
+pub(crate) fn integer(text: &str) -> Option<i64> {
+    let text = text.trim();
+    let (sign, digits) = match text.strip_prefix('-') {
+        Some(rest) => ("-", rest),
+        None => ("", text.strip_prefix('+').unwrap_or(text)),
+    };
+    let (radix, digits) = match digits.get(..2).map(str::to_ascii_lowercase).as_deref() {
+        Some("0x") => (16, digits.get(2..)?),
+        Some("0o") => (8, digits.get(2..)?),
+        Some("0b") => (2, digits.get(2..)?),
+        _ => (10, digits),
+    };
+    let digits: String = digits.chars().filter(|c| *c != '_').collect();
+    // A second sign is none of a number.
+    digits.chars().next().filter(|c| c.is_digit(radix))?;
+    i64::from_str_radix(&format!("{sign}{digits}"), radix).ok()
 }
 
 /// Columns that name a patient besides the key, for `block` and `glass.open` (for example an MRN).

@@ -1,6 +1,7 @@
 //! What all sessions share: the rules in force (policy and catalog), the plans made under them, the
 //! ledger, the break-glass desk, the proxy's own account. Sessions read it; only `serve` changes it.
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
@@ -446,6 +447,29 @@ impl World {
         self.assigned_unless(rules.policy.closed_labels(role)?, principal, key).await
     }
 
+    /// The same of several patients at once; one who does not exist is asked for all the same.
+    async fn may_see_each(&self, principal: &str, role: &Role, keys: &[Option<String>]) -> Vec<Option<bool>> {
+        let asked = |key: &Option<String>| key.as_deref().unwrap_or("0").to_owned();
+        if let [one] = keys {
+            return vec![self.may_see(principal, role, &asked(one)).await];
+        }
+        let rules = self.rules.load_full();
+        let policy = &rules.policy.policy;
+        let unknown = || keys.iter().map(|_| None).collect();
+        let Some(closed) = rules.policy.closed_labels(role) else { return unknown() };
+        let all: Vec<String> = keys.iter().filter_map(|key| policy.key_type.canonical(&asked(key))).collect();
+        match self.service.assigned_among(policy, closed, principal, &all).await {
+            Ok(assigned) => {
+                let assigned: HashSet<String> = assigned.into_iter().collect();
+                keys.iter().map(|key| Some(assigned.contains(&asked(key)))).collect()
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the assignment could not be read");
+                unknown()
+            }
+        }
+    }
+
     async fn assigned_unless(&self, closed: &[ClosedLabels], principal: &str, key: &str) -> Option<bool> {
         let rules = self.rules.load_full();
         match self.service.assigned(&rules.policy.policy, closed, principal, key).await {
@@ -485,8 +509,8 @@ impl World {
     ) -> bool {
         let rules = self.rules.load_full();
         let policy = &rules.policy.policy;
-        let mut outside = false;
-        for one in sought {
+        let mut keys = Vec::with_capacity(sought.len());
+        for one in sought.iter() {
             let key = match one.identifier {
                 None => policy.key_type.canonical(&one.value),
                 Some(i) => match policy.identifiers.get(i) {
@@ -496,7 +520,11 @@ impl World {
                     None => None,
                 },
             };
-            let assigned = self.may_see(principal, role, key.as_deref().unwrap_or("0")).await;
+            keys.push(key);
+        }
+        let assigned = self.may_see_each(principal, role, &keys).await;
+        let mut outside = false;
+        for ((one, key), assigned) in sought.iter_mut().zip(keys).zip(assigned) {
             let granted = key.as_ref().is_some_and(|key| grants.patients.binary_search(key).is_ok());
             // What cannot be told stays in the record.
             one.inside = match &key {

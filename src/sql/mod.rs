@@ -2,6 +2,7 @@
 //!
 //! `plan` rewrites and is not trusted; `check` is. The data they hand on is defined here.
 
+mod arrays;
 pub mod cache;
 pub mod check;
 mod column_names;
@@ -34,6 +35,7 @@ mod views;
 mod weight;
 mod words;
 
+pub(crate) use self::arrays::{elements, whole};
 pub(crate) use self::check::{is_oid_name, is_oid_type};
 use crate::policy::{GlsCode, Refusal};
 
@@ -83,6 +85,10 @@ pub enum PinValue {
     Constant(String),
     /// Parameter `$n` (1-based).
     Parameter(u16),
+    /// Each element of the array that parameter `$n` is.
+    Elements(u16),
+    /// Both of these, where they are the same.
+    Both(Box<(PinValue, PinValue)>),
 }
 
 /// A patient that the statement names.
@@ -92,6 +98,16 @@ pub struct Pin {
     pub identifier: Option<usize>,
     /// The value.
     pub value: PinValue,
+    /// True where no row of another patient can matter; else the value is what is asked for, and nothing follows from
+    /// it.
+    pub certain: bool,
+}
+
+impl Pin {
+    /// True when both name the same patient in the same way.
+    pub(crate) fn same_as(&self, other: &Pin) -> bool {
+        (self.identifier, &self.value) == (other.identifier, &other.value)
+    }
 }
 
 /// What stands in the record about the statement's reading.

@@ -44,6 +44,7 @@ mod reading;
 mod recorded_texts;
 mod row_limits;
 mod settings;
+mod sought;
 mod support;
 mod withheld;
 

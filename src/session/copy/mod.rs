@@ -306,6 +306,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
         if let Some(run) = self.runs.get_mut(&id) {
             run.sought.extend(sought.map(|value| Sought {
                 identifier: None,
+                certain: true,
                 value,
                 key: None,
                 inside: Some(false),

@@ -317,7 +317,7 @@ fn keys_of_rows_that_are_sent() {
         (text(false), b"x\t7", &["7"], None),
         (text(true), b"a\tb\nx\t7\n", &["7"], None),
         (text(false), b"x\t7x\n", &[], None),
-        (text(false), b"x\t0x7\n", &[], Some("0x7")),
+        (text(false), b"x\t0x7\ny\t1_0\n", &["10", "7"], None),
         (csv(b'"', false), b"\"a\nb\",\"7\"\nx,8\n", &["7", "8"], None),
         (csv(b'"', false), b"x,7\n\\.\n", &["7"], None),
         (csv(b'"', false), b"x,\"\"\n", &[], None),

@@ -2,6 +2,7 @@
 //! runs as, what its rows said, and the ledger records that follow from it. Sans-IO: it makes record
 //! bodies; the session appends them and holds the rows back.
 
+mod binary;
 pub(in crate::session) mod commit;
 pub(in crate::session) mod ending;
 pub(in crate::session) mod observed;
@@ -24,7 +25,7 @@ use crate::session::run::observed::Watch;
 use crate::session::server::layout::Layout;
 use crate::session::server::outbox::RunId;
 use crate::sql::objects::Wrap;
-use crate::sql::{Footprint, GuardedPlan, PinValue, StatementKind, Strategy};
+use crate::sql::{Footprint, GuardedPlan, Pin, PinValue, StatementKind, Strategy};
 use crate::wire::message::Report;
 
 /// Rows of one window, bytes, before its record is made durable and it leaves.
@@ -57,8 +58,17 @@ pub(in crate::session) struct Sought {
     pub(in crate::session) value: String,
     /// The patient key an identifier was found to mean, once it was looked up.
     pub(in crate::session) key: Option<String>,
+    /// True where no other patient's row can matter; else it is what was asked for, and no part of the lineage.
+    pub(in crate::session) certain: bool,
     /// Whether the patient was found to be assigned or granted; `None` until it was looked up.
     pub(in crate::session) inside: Option<bool>,
+}
+
+impl Sought {
+    /// True when the value is the patient key itself.
+    pub(in crate::session) fn is_key(&self) -> bool {
+        self.identifier.is_none()
+    }
 }
 
 /// One execution.
@@ -333,7 +343,8 @@ impl Run {
                 // A pinned table carries no witness: the pins are part of the lineage whatever carries
                 // the rest of it.
                 // Not so a patient who is hidden from the user: sought, and nothing of them returned.
-                let pinned = self.sought.iter().filter(|s| s.identifier.is_none() && s.inside != Some(false));
+                let pinned =
+                    self.sought.iter().filter(|s| s.is_key() && s.certain && s.inside != Some(false));
                 keys.extend(pinned.map(|s| s.value.clone()));
                 let mut reasons: Vec<String> = plan.lineage.reasons.iter().map(|r| (*r).to_owned()).collect();
                 let by_error = self.by_rows;
@@ -493,17 +504,45 @@ pub(in crate::session) fn sought(
     parameters: &[Option<String>],
     key: KeyType,
 ) -> Vec<Sought> {
-    plan.pins
-        .iter()
-        .filter_map(|pin| {
-            let value = filled(&pin.value, parameters)?;
-            let value = match pin.identifier {
-                None => key.canonical(&value).unwrap_or(value),
-                Some(_) => value,
+    let mut all = Vec::new();
+    for Pin { identifier, value, certain } in &plan.pins {
+        let mut here = BTreeSet::new();
+        for value in filled(value, parameters) {
+            let values = match identifier {
+                None => keys_meant(key, value),
+                Some(_) => vec![value],
             };
-            Some(Sought { identifier: pin.identifier, value, key: None, inside: None })
-        })
-        .collect()
+            here.extend(values);
+            if here.len() >= MOST_SOUGHT {
+                break;
+            }
+        }
+        let sought =
+            |value| Sought { identifier: *identifier, value, key: None, certain: *certain, inside: None };
+        all.extend(here.into_iter().map(sought));
+    }
+    all
+}
+
+/// Most patients looked at of those that an array names: a longer one is a list of work, and no lookup.
+const MOST_SOUGHT: usize = 1_000;
+
+/// The keys that a value as typed can mean. A cast rounds what is no whole number; which way depends on its type.
+fn keys_meant(key: KeyType, value: String) -> Vec<String> {
+    if let Some(key) = key.canonical(&value) {
+        return vec![key];
+    }
+    if !matches!(key, KeyType::Int4 | KeyType::Int8) {
+        return vec![value];
+    }
+    if let Some(key) = crate::sql::whole(&value).and_then(|v| key.canonical(&v.to_string())) {
+        return vec![key];
+    }
+    let beside = value.trim().parse::<f64>().ok().filter(|v| v.abs() < 9e15);
+    match beside {
+        Some(v) => [v.floor(), v.ceil()].iter().filter_map(|v| key.canonical(&format!("{v:.0}"))).collect(),
+        None => vec![value],
+    }
 }
 
 /// The same of the patients whom a statement would give rows to.
@@ -512,14 +551,20 @@ pub(in crate::session) fn aims(
     parameters: &[Option<String>],
     key: KeyType,
 ) -> Vec<String> {
-    let given = plan.aims.iter().filter_map(|value| filled(value, parameters));
+    let given = plan.aims.iter().flat_map(|value| filled(value, parameters));
     given.map(|value| key.canonical(&value).unwrap_or(value)).collect()
 }
 
-fn filled(value: &PinValue, parameters: &[Option<String>]) -> Option<String> {
+fn filled(value: &PinValue, parameters: &[Option<String>]) -> Vec<String> {
+    let parameter = |n: u16| parameters.get(usize::from(n).checked_sub(1)?).cloned().flatten();
     match value {
-        PinValue::Constant(text) => Some(text.clone()),
-        PinValue::Parameter(n) => parameters.get(usize::from(*n).checked_sub(1)?).cloned().flatten(),
+        PinValue::Constant(text) => vec![text.clone()],
+        PinValue::Parameter(n) => parameter(*n).into_iter().collect(),
+        PinValue::Elements(n) => parameter(*n).and_then(|t| crate::sql::elements(&t)).unwrap_or_default(),
+        PinValue::Both(both) => {
+            let (one, other) = (filled(&both.0, parameters), filled(&both.1, parameters));
+            if one == other { one } else { Vec::new() }
+        }
     }
 }
 
@@ -532,13 +577,26 @@ pub(in crate::session) fn parameter_text(
 ) -> Option<String> {
     let value = value?;
     if !binary {
-        return Some(String::from_utf8_lossy(value).into_owned());
+        let text = String::from_utf8_lossy(value).into_owned();
+        // One value has one text: patients are told apart by it.
+        let plain = match type_oid {
+            20 | 21 | 23 => KeyType::Int8.canonical(&text),
+            1042 => Some(text.trim_end_matches(' ').to_owned()),
+            2950 => KeyType::Uuid.canonical(&text),
+            _ => None,
+        };
+        return Some(plain.unwrap_or(text));
     }
     let text = match (type_oid, value.len()) {
         (21, 2) => value.try_into().ok().map(|b| i16::from_be_bytes(b).to_string()),
         (23 | 0, 4) => value.try_into().ok().map(|b| i32::from_be_bytes(b).to_string()),
         (20 | 0, 8) => value.try_into().ok().map(|b| i64::from_be_bytes(b).to_string()),
-        (25 | 1043 | 1042 | 19 | 705, _) => std::str::from_utf8(value).ok().map(str::to_owned),
+        (1042, _) => std::str::from_utf8(value).ok().map(|text| text.trim_end_matches(' ').to_owned()),
+        (25 | 1043 | 19 | 705, _) => std::str::from_utf8(value).ok().map(str::to_owned),
+        (700, 4) => value.try_into().ok().map(|b| f32::from_be_bytes(b).to_string()),
+        (701, 8) => value.try_into().ok().map(|b| f64::from_be_bytes(b).to_string()),
+        (1700, _) => binary::numeric(value),
+        (oid, _) if binary::is_array(oid) => binary::array(value),
         (16, 1) => Some(if value == [0] { "f" } else { "t" }.to_owned()),
         (2950, 16) => KeyType::Uuid.canonical(&hex(value)),
         _ => None,

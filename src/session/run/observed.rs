@@ -215,7 +215,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
             Would::Guard { block, kind, .. } => (block, Some(kind)),
         };
         let key_type = self.context.policy.policy.key_type;
-        let named = run.sought.iter().filter(|s| s.identifier.is_none());
+        let named = run.sought.iter().filter(|s| s.is_key() && s.certain);
         let named: Vec<String> = named.filter_map(|s| key_type.canonical(&s.value)).collect();
         let grants = Arc::clone(&run.grants);
         let mut sought = run.sought.clone();

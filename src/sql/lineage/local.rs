@@ -119,7 +119,7 @@ pub(super) fn pinned(
     let value = |value: &PinValue| match value {
         PinValue::Constant(text) if integer => text.parse::<i64>().ok().map(|v| v.to_string()),
         PinValue::Constant(text) if ty == "text" && !text.contains('\\') => Some(quote_literal(text)),
-        PinValue::Constant(_) => None,
+        PinValue::Constant(_) | PinValue::Elements(_) | PinValue::Both(_) => None,
         PinValue::Parameter(p) => {
             let here = own.iter().any(|text| text.ends_with(&format!("= ${p}")));
             let alike = block.items.iter().enumerate().all(|(i, item)| {

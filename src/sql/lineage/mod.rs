@@ -8,6 +8,7 @@ mod carry;
 mod columns;
 mod functions;
 mod local;
+mod named;
 mod pins;
 mod tree;
 
@@ -41,6 +42,16 @@ pub(super) struct Analysis {
 }
 
 impl Analysis {
+    /// Patients whom the statement was found to name where its conditions were still in sight: nothing else follows
+    /// from them.
+    pub(super) fn also_asks_for(&mut self, pins: Vec<Pin>) {
+        for pin in pins {
+            if !self.pins.iter().any(|known| known.same_as(&pin)) {
+                self.pins.push(Pin { certain: false, ..pin });
+            }
+        }
+    }
+
     /// Occurrences pinned to what is not trusted count as not pinned.
     pub(super) fn trust(&mut self, pins: TrustedPins) {
         let known = |values: &Values| match pins {
@@ -175,7 +186,7 @@ struct Reader<'a, 'b> {
     occurrences: &'a [Occurrence<'b>],
     input: &'a PlanInput<'b>,
     params: local::ParamUses,
-    named: HashSet<Pin>,
+    named: HashSet<(Option<usize>, PinValue)>,
     found: Analysis,
 }
 
@@ -287,20 +298,22 @@ impl Reader<'_, '_> {
         let known = pins::read(&block, outer, self.occurrences, self.input);
         for (i, item) in block.items.iter().enumerate() {
             if let Some(query) = item.subquery {
-                self.named_below(query, known.pinned_at(i), ctes);
+                self.named_below(query, known.pinned_at(i), true, ctes);
+                self.named_below(query, known.named_at(i), false, ctes);
             }
             let Some(n) = item.occurrence else { continue };
             if let Some(values) = known.key_of(i, &block, self.occurrences, self.input) {
-                self.name_patients(None, &values);
+                self.name_patients(None, &values, true);
                 self.found.pinned[n] = Some(values);
             }
+            let asked = known.asked_of(i, &block, self.occurrences, self.input);
+            self.name_patients(None, &asked, false);
             for (index, identifier) in self.input.policy.policy.identifiers.iter().enumerate() {
                 let o = &self.occurrences[n];
-                if identifier.table == o.table.rule.name
-                    && o.clear(&identifier.column)
-                    && let Some(values) = known.get(i, &identifier.column)
-                {
-                    self.name_patients(Some(index), &values.clone());
+                if identifier.table == o.table.rule.name && o.clear(&identifier.column) {
+                    let values = known.get(i, &identifier.column).cloned().unwrap_or_default();
+                    self.name_patients(Some(index), &values, true);
+                    self.name_patients(Some(index), known.named(i, &identifier.column), false);
                 }
             }
             self.found.local[n] =
@@ -320,6 +333,7 @@ impl Reader<'_, '_> {
         &mut self,
         query: &Query,
         pinned: impl Iterator<Item = (&'v str, &'v Values)>,
+        certain: bool,
         ctes: &CteNames,
     ) {
         for (column, values) in pinned {
@@ -330,18 +344,13 @@ impl Reader<'_, '_> {
             let o = &self.occurrences[n];
             let policy = &self.input.policy.policy;
             if o.table.rule.own_key() == Some(column.as_str()) {
-                let canonical = |v: &PinValue| match v {
-                    PinValue::Constant(text) => policy.key_type.canonical(text).map(PinValue::Constant),
-                    PinValue::Parameter(n) => Some(PinValue::Parameter(*n)),
-                };
-                let values: Vec<PinValue> = values.iter().filter_map(canonical).collect();
-                self.name_patients(None, &values);
+                self.name_patients(None, &named::keys(values, policy.key_type), certain);
             }
             let same = |identifier: &&crate::policy::Identifier| {
                 identifier.table == o.table.rule.name && identifier.column == column && o.clear(&column)
             };
             if let Some(index) = policy.identifiers.iter().position(|i| same(&i)) {
-                self.name_patients(Some(index), values);
+                self.name_patients(Some(index), values, certain);
             }
         }
     }
@@ -366,11 +375,13 @@ impl Reader<'_, '_> {
         }
     }
 
-    fn name_patients(&mut self, identifier: Option<usize>, values: &[PinValue]) {
+    fn name_patients(&mut self, identifier: Option<usize>, values: &[PinValue], certain: bool) {
         for value in values {
-            let pin = Pin { identifier, value: value.clone() };
-            if self.named.insert(pin.clone()) {
+            let pin = Pin { identifier, value: value.clone(), certain };
+            if self.named.insert((identifier, value.clone())) {
                 self.found.pins.push(pin);
+            } else if certain && let Some(known) = self.found.pins.iter_mut().find(|p| p.same_as(&pin)) {
+                known.certain = true;
             }
         }
     }

@@ -24,12 +24,15 @@ pub(crate) type Values = Vec<PinValue>;
 pub(super) struct Level {
     aliases: Vec<String>,
     pinned: Vec<(String, String, Values)>,
+    named: Vec<(String, String, Values)>,
 }
 
 /// What is known of one block.
 #[derive(Debug, Default)]
 pub(super) struct Known {
     pinned: Vec<(ColumnRef, Values)>,
+    /// What columns are said to equal in whatever form: for the question whom the statement asks for.
+    named: Vec<(ColumnRef, Values)>,
     /// (target, source): a target row whose column differs from the source's cannot matter.
     equal: Vec<(ColumnRef, ColumnRef)>,
     /// Pinned columns of which no other column is.
@@ -47,15 +50,41 @@ impl Known {
         self.pinned.iter().filter(move |((item, _), _)| *item == i).map(|((_, c), v)| (c.as_str(), v))
     }
 
+    /// What `column` of item `i` is said to equal, in whatever form.
+    pub(super) fn named(&self, i: usize, column: &str) -> &[PinValue] {
+        let named = self.named.iter().find(|((item, c), _)| *item == i && c == column);
+        named.map_or(&[], |(_, values)| values)
+    }
+
+    /// The columns of item `i` that are said to equal something.
+    pub(super) fn named_at(&self, i: usize) -> impl Iterator<Item = (&str, &Values)> {
+        self.named.iter().filter(move |((item, _), _)| *item == i).map(|((_, c), v)| (c.as_str(), v))
+    }
+
     /// What subqueries of the block may know.
     pub(super) fn level(&self, block: &Block<'_>) -> Level {
-        let pinned = self
-            .pinned
-            .iter()
-            .filter(|(column, _)| !self.loose.contains(column))
-            .map(|((i, column), v)| (block.items[*i].alias.clone(), column.clone(), v.clone()))
-            .collect();
-        Level { aliases: block.items.iter().map(|i| i.alias.clone()).collect(), pinned }
+        let firm = |all: &[(ColumnRef, Values)]| {
+            all.iter()
+                .filter(|(column, _)| !self.loose.contains(column))
+                .map(|((i, column), v)| (block.items[*i].alias.clone(), column.clone(), v.clone()))
+                .collect()
+        };
+        let aliases = block.items.iter().map(|i| i.alias.clone()).collect();
+        Level { aliases, pinned: firm(&self.pinned), named: firm(&self.named) }
+    }
+
+    /// The patient keys that are asked for at item `i`, an occurrence.
+    pub(super) fn asked_of(
+        &self,
+        i: usize,
+        block: &Block<'_>,
+        occurrences: &[Occurrence<'_>],
+        input: &PlanInput<'_>,
+    ) -> Values {
+        let named = |i: usize, column: &str| Some(self.named(i, column).to_vec()).filter(|v| !v.is_empty());
+        let path = block.items[i].occurrence.and_then(|n| occurrences[n].table.rule.single());
+        let asked = path.and_then(|path| self.along(i, path, 0, &named, block, occurrences, input));
+        super::named::keys(&asked.unwrap_or_default(), input.policy.policy.key_type)
     }
 
     /// The patient keys that item `i`, an occurrence, is pinned to.
@@ -68,23 +97,27 @@ impl Known {
     ) -> Option<Values> {
         let n = block.items[i].occurrence?;
         let table = occurrences[n].table;
-        let values = self.along(i, table.rule.single()?, 0, block, occurrences, input)?;
+        let pinned = |i: usize, column: &str| self.get(i, column).cloned();
+        let values = self.along(i, table.rule.single()?, 0, &pinned, block, occurrences, input)?;
         let key_type = input.policy.policy.key_type;
         values
             .iter()
             .map(|v| match v {
                 PinValue::Constant(text) => key_type.canonical(text).map(PinValue::Constant),
                 PinValue::Parameter(n) => Some(PinValue::Parameter(*n)),
+                PinValue::Elements(_) | PinValue::Both(_) => None,
             })
             .collect()
     }
 
-    /// The key at the end of `path`, from its step `at` on, for rows of item `i`.
+    /// The key at the end of `path`, from its step `at` on, for rows of item `i`; `known` says what a column is.
+    #[allow(clippy::too_many_arguments)]
     fn along(
         &self,
         i: usize,
         path: &KeyPath,
         at: usize,
+        known: &dyn Fn(usize, &str) -> Option<Values>,
         block: &Block<'_>,
         occurrences: &[Occurrence<'_>],
         input: &PlanInput<'_>,
@@ -93,7 +126,7 @@ impl Known {
         let clear = |column: &str| item.occurrence.is_none_or(|n| occurrences[n].clear(column));
         let Some(step) = path.steps.get(at) else {
             return (clear(&path.key) && exact(item.relation?, &path.key, input))
-                .then(|| self.get(i, &path.key).cloned())?;
+                .then(|| known(i, &path.key))?;
         };
         if !clear(&step.column) {
             return None;
@@ -108,7 +141,7 @@ impl Known {
                     && block.items[*source].relation == Some(next)
                     && block.items[*source].occurrence.is_none_or(|n| occurrences[n].clear(references))
             })
-            .find_map(|(_, (source, _))| self.along(*source, path, at + 1, block, occurrences, input))
+            .find_map(|(_, (source, _))| self.along(*source, path, at + 1, known, block, occurrences, input))
     }
 }
 
@@ -148,6 +181,7 @@ pub(super) fn read(
     input: &PlanInput<'_>,
 ) -> Known {
     let mut known = Known::default();
+    let mut asked = Vec::new();
     if input.catalog.own_code.redefines("=") {
         return known; // `=` might be somebody's own
     }
@@ -171,6 +205,15 @@ pub(super) fn read(
                 known.equal.push((target.clone(), source.clone()));
             }
         };
+        if let Conjunct::Condition(expr) = &clause.expr {
+            for (column, named) in super::named::equalities(expr) {
+                let column = block.column(super::named::column_in(column));
+                let column = column.filter(|c| clause.allowed.contains(&c.0) && readable(c));
+                let Some(column) = column else { continue };
+                let values = named.values(|e| outer_values(e, block, outer, |level| &level.named));
+                name(&mut asked, column, values);
+            }
+        }
         match &clause.expr {
             Conjunct::Equal(l, r, name) => {
                 let (l, r) = ((*l, name.clone()), (*r, name.clone()));
@@ -207,8 +250,10 @@ pub(super) fn read(
             Conjunct::Condition(_) => {}
         }
     }
-    close(&mut known);
-    let pinned = known.pinned.iter().map(|(column, _)| column);
+    close(&known.equal, &mut known.pinned);
+    close(&known.equal, &mut asked);
+    known.named = asked;
+    let pinned = known.pinned.iter().chain(&known.named).map(|(column, _)| column);
     known.loose = pinned.filter(|c| may_be_loose(c, block, input)).cloned().collect();
     known
 }
@@ -221,20 +266,28 @@ fn pin(known: &mut Known, column: ColumnRef, values: Option<Values>) {
     }
 }
 
-/// Follows the equalities until nothing new is pinned.
-fn close(known: &mut Known) {
+/// What more a column is said to equal.
+fn name(asked: &mut Vec<(ColumnRef, Values)>, column: ColumnRef, values: Values) {
+    if values.is_empty() {
+        return;
+    }
+    match asked.iter_mut().find(|(known, _)| *known == column) {
+        Some((_, known)) => known.extend(values),
+        None => asked.push((column, values)),
+    }
+}
+
+/// Follows the equalities until nothing new is known.
+fn close(equal: &[(ColumnRef, ColumnRef)], known: &mut Vec<(ColumnRef, Values)>) {
     loop {
-        let found: Vec<(ColumnRef, Values)> = known
-            .equal
+        let of = |column: &ColumnRef| known.iter().find(|(c, _)| c == column).map(|(_, values)| values);
+        let found = equal
             .iter()
-            .filter(|((i, column), _)| known.get(*i, column).is_none())
-            .filter_map(|(target, (i, column))| Some((target.clone(), known.get(*i, column)?.clone())))
-            .collect();
-        if found.is_empty() {
-            return;
-        }
-        for (column, values) in found {
-            pin(known, column, Some(values));
+            .filter(|(target, _)| of(target).is_none())
+            .find_map(|(target, source)| Some((target.clone(), of(source)?.clone())));
+        match found {
+            Some(found) => known.push(found),
+            None => return,
         }
     }
 }
@@ -244,6 +297,16 @@ fn constants(expr: &Expr, block: &Block<'_>, outer: &[Level]) -> Option<Values> 
     if let Some(value) = constant(expr) {
         return Some(vec![value]);
     }
+    outer_values(expr, block, outer, |level| &level.pinned)
+}
+
+/// What is known of a column of an enclosing block.
+fn outer_values(
+    expr: &Expr,
+    block: &Block<'_>,
+    outer: &[Level],
+    known: impl Fn(&Level) -> &[(String, String, Values)],
+) -> Option<Values> {
     let Expr::CompoundIdentifier(parts) = expr else { return None };
     let [alias, column] = parts.as_slice() else { return None };
     let (alias, column) = (fold(alias), fold(column));
@@ -251,11 +314,12 @@ fn constants(expr: &Expr, block: &Block<'_>, outer: &[Level]) -> Option<Values> 
         return None;
     }
     let level = outer.iter().rev().find(|l| l.aliases.contains(&alias))?;
-    let mut found = level.pinned.iter().filter(|(a, c, _)| *a == alias && *c == column);
+    let mut found = known(level).iter().filter(|(a, c, _)| *a == alias && *c == column);
     found.next().map(|(_, _, values)| values.clone())
 }
 
-/// The constant or parameter that `expr` is. A cast is seen through only towards key types.
+/// The constant or parameter that `expr` is, where its text is the value's. A cast is seen through only towards key
+/// types, and one of a cast never: `'0101'::int8::text` is another text.
 pub(crate) fn constant(expr: &Expr) -> Option<PinValue> {
     match expr {
         Expr::Nested(inner) => constant(inner),
@@ -275,7 +339,7 @@ pub(crate) fn constant(expr: &Expr) -> Option<PinValue> {
         },
         Expr::Cast { kind: CastKind::Cast | CastKind::DoubleColon, expr, data_type, format: None } => {
             let name = data_type.to_string().to_ascii_lowercase();
-            matches!(
+            let key = matches!(
                 name.as_str(),
                 "int"
                     | "int4"
@@ -286,9 +350,29 @@ pub(crate) fn constant(expr: &Expr) -> Option<PinValue> {
                     | "uuid"
                     | "varchar"
                     | "character varying"
-            )
-            .then(|| constant(expr))?
+            );
+            if !key {
+                return None;
+            }
+            match bare(expr) {
+                Expr::Cast { .. } => None,
+                Expr::Value(v) => match (&v.value, constant(expr)?) {
+                    // `007::text` is `7`.
+                    (Value::Number(..), PinValue::Constant(text)) => {
+                        (text.parse::<i64>().ok()?.to_string() == text).then_some(PinValue::Constant(text))
+                    }
+                    (_, value) => Some(value),
+                },
+                _ => constant(expr),
+            }
         }
         _ => None,
+    }
+}
+
+fn bare(expr: &Expr) -> &Expr {
+    match expr {
+        Expr::Nested(inner) => bare(inner),
+        _ => expr,
     }
 }

@@ -238,7 +238,9 @@ fn rewrite_here(mut ast: Statement, input: &PlanInput<'_>) -> Result<GuardedPlan
         return Err(PlanError::guard("names that begin with __glass_ are reserved", ""));
     }
     let kind = kind_of(&ast)?;
+    let mut in_sight = None;
     if input.fence != Fence::None {
+        in_sight = Some(ast.clone());
         opaque::operators(&mut ast, input)?;
     }
     let occurrences = scope::tag(&mut ast, input)?;
@@ -250,6 +252,9 @@ fn rewrite_here(mut ast: Statement, input: &PlanInput<'_>) -> Result<GuardedPlan
     }
     let mut analysis = lineage::analyse(&ast, &occurrences, input);
     analysis.trust(input.pins);
+    if let Some(pins) = in_sight.and_then(|ast| pins_of(ast, input)) {
+        analysis.also_asks_for(pins);
+    }
     let aims = aims::of(&ast, &occurrences);
     let rows_show_pins = analysis.all_pinned() && lineage::rows_show_pins(&ast, &analysis, input);
     let (evidence, rows_are_witnesses, sets) = match kind {
@@ -312,6 +317,13 @@ fn rewrite_here(mut ast: Statement, input: &PlanInput<'_>) -> Result<GuardedPlan
         wrap: Wrap::Plain,
         observed: None,
     })
+}
+
+/// The patients whom a statement names where no operator of it is hidden.
+fn pins_of(mut ast: Statement, input: &PlanInput<'_>) -> Option<Vec<crate::sql::Pin>> {
+    let input = PlanInput { fence: Fence::None, ..*input };
+    let occurrences = scope::tag(&mut ast, &input).ok()?;
+    Some(lineage::analyse(&ast, &occurrences, &input).pins)
 }
 
 /// The kind of a statement that can be planned at all.

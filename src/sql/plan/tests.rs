@@ -200,11 +200,12 @@ fn parameters_follow_the_clients() {
 fn pins_are_read_through_equalities_and_never_through_outer_joins_from_below() {
     let pins = |text: &str| {
         let p = plan(text);
-        let values = p.pins.iter().map(|Pin { identifier, value }| match value {
+        let values = p.pins.iter().map(|Pin { identifier, value, .. }| match value {
             PinValue::Constant(c) => {
                 format!("{}{c}", identifier.map(|i| format!("id{i}:")).unwrap_or_default())
             }
             PinValue::Parameter(n) => format!("${n}"),
+            other => format!("{other:?}"),
         });
         (p.lineage.strategy, values.collect::<Vec<_>>().join(","))
     };

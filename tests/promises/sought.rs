@@ -1,0 +1,300 @@
+//! P4: whom a statement asks for stands in the record, and is refused to who may not see them (GLS-201), in whatever
+//! form the lookup is written, by a person, a driver or a mapper of objects. What is asked for only is no part of the
+//! lineage: that is what the rows say.
+
+use crate::common::{Database, Postgres, Proxy, STRANGER, patients_of_amy};
+use crate::support::{clear, replaced, told};
+use crate::wire::{Reply, Wire, bind_as, describe_portal, execute, parse_typed, sync};
+
+/// Identifiers of other types, and one of which there is no index.
+fn database() -> Database<'static> {
+    let database = Postgres::shared().demo();
+    let sql = "ALTER TABLE clinic.patient ADD num numeric, ADD dbl float8, ADD short varchar(10), ADD fixed char(10);
+        ALTER TABLE clinic.patient DISABLE TRIGGER USER;
+        UPDATE clinic.patient SET num = patient_id + 0.5, dbl = patient_id + 0.5, short = 'S' || patient_id, fixed = 'F' || patient_id;
+        GRANT SELECT (patient_id, mrn, num, dbl, short, fixed) ON clinic.patient TO pgglass";
+    database.server().psql(database.name(), sql);
+    database
+}
+
+fn serve<'a>(database: &Database<'a>) -> Proxy<'a> {
+    let more = ["mrn", "num", "dbl", "short", "fixed"].map(|c| format!("\"clinic.patient.{c}\"")).join(", ");
+    Proxy::start_with(database, |config| {
+        replaced(clear(config), "identifiers = [\"clinic.patient.mrn\"]", &format!("identifiers = [{more}]"))
+    })
+}
+
+/// Conditions that hold for one patient only: `K` is the key, `N` its last four digits.
+const FORMS: &[&str] = &[
+    "patient_id = E'K'",
+    "patient_id = $$K$$",
+    "patient_id = U&'K'",
+    "patient_id = '0K'",
+    "patient_id = ' +K '",
+    "patient_id = int8 'K'",
+    "patient_id = bigint 'K'",
+    "patient_id = 'K'::unknown",
+    "patient_id = +K",
+    "patient_id = -(-K)",
+    "patient_id = K.0",
+    "patient_id = K0e-1",
+    "patient_id = K::numeric",
+    "patient_id = 'K.0'::numeric(10,2)",
+    "patient_id = K::int4",
+    "patient_id = CAST(K AS int8)",
+    "patient_id = K::text::int8",
+    "patient_id = K::float8",
+    "K = patient_id",
+    "(patient_id = K) IS TRUE",
+    "patient_id::text = 'K'",
+    "patient_id::numeric = K",
+    "patient_id = ANY ('{K}')",
+    "patient_id = SOME ('{NULL, K}')",
+    "patient_id = ANY (ARRAY[K])",
+    "patient_id = ANY (ARRAY['K', '7']::int8[])",
+    "patient_id = ANY ('{K}'::int8[])",
+    "patient_id = ANY ('[2:2]={K}'::bigint[])",
+    "patient_id IS NOT DISTINCT FROM K",
+    "(patient_id, 1) = (K, 1)",
+    "(1, patient_id) IN ((1, K), (1, 7))",
+    "patient_id BETWEEN K AND K",
+    "patient_id IN (K::int4, E'K', 7)",
+    "mrn = E'MRN\\x30\\x30\\x30N'",
+    "mrn = U&'MRN\\0030\\0030\\0030N'",
+    "mrn = ANY ('{MRN000N}')",
+    "mrn = ANY (ARRAY['MRN000N', 'x'])",
+    "mrn = 'MRN000N'::varchar(10)",
+    "mrn = 'MRN000Nxyz'::varchar(10)",
+    "mrn COLLATE \"C\" = 'MRN000N'",
+    "mrn = 'MRN000N' COLLATE \"C\"",
+    "mrn = 'MRN000N'::bpchar",
+    "mrn IN (E'MRN000N')",
+    "mrn IS NOT DISTINCT FROM 'MRN000N'",
+    "short = 'SK'::varchar(30)",
+    "short = 'SK'::text",
+    "fixed = 'FK'",
+    "fixed = 'FK   '",
+    "num = K.5",
+    "num = ANY ('{K.5}')",
+    "dbl = K.5",
+    "dbl = 'K.5'::float8",
+];
+
+fn forms(key: i64) -> Vec<String> {
+    let (key, last) = (key.to_string(), format!("{:04}", key % 10_000));
+    let number =
+        |form: &str| form.replace("000N", &format!("000{last}")).replace("30N'", &format!("30{last}'"));
+    FORMS.iter().map(|form| number(form).replace('K', &key)).collect()
+}
+
+#[test]
+fn a_lookup_is_one_in_whatever_form() {
+    let database = database();
+    let proxy = serve(&database);
+    let mut amy = Wire::through(&proxy, &database, "nurse_amy");
+    let own = patients_of_amy()[0];
+    let mut wrong = Vec::new();
+    for form in forms(STRANGER) {
+        let sql = format!("SELECT name FROM clinic.patient WHERE {form}");
+        for (way, reply) in [("simple", amy.query(&sql)), ("extended", amy.extended(&sql, &[]))] {
+            if reply.failure().and_then(|f| f.gls()).as_deref() != Some("GLS-201") {
+                wrong.push(format!("{way} {sql}: {:?} {:?}", reply.failure(), reply.rows()));
+            }
+        }
+        if !told(&proxy, &sql).sought.contains(&STRANGER.to_string()) {
+            wrong.push(format!("{sql}: {:?}", told(&proxy, &sql)));
+        }
+    }
+    // Her own patients are found, and that they have no such row is no refusal.
+    for form in forms(own) {
+        // Not of somebody else, too.
+        let form = form.replace(", (1, 7)", "").replace(", 7", "").replace(", '7'", "").replace(", 'x'", "");
+        let sql = format!("SELECT patient_id FROM clinic.patient WHERE {form}");
+        let reply = amy.query(&sql);
+        let none = amy.query(&format!("{sql} AND name = 'nobody'"));
+        let found = (reply.firsts(), none.failure(), none.rows().len());
+        if found != (vec![own.to_string()], None, 0) {
+            wrong.push(format!("{sql}: {found:?}, {:?}", reply.failure()));
+        }
+    }
+    // Nor is one where the condition names nobody.
+    for none in [
+        "patient_id = K.5",
+        "patient_id BETWEEN K AND 881235",
+        "NOT patient_id = ANY ('{K}') AND patient_id = 7.5",
+        "patient_id = ANY ('{K}') IS FALSE AND false",
+        "patient_id <> ALL ('{K}') AND false",
+    ] {
+        let sql =
+            format!("SELECT name FROM clinic.patient WHERE {}", none.replace('K', &STRANGER.to_string()));
+        let reply = amy.query(&sql);
+        if reply.failure().is_some() || !told(&proxy, &sql).sought.is_empty() {
+            wrong.push(format!("{sql}: {:?} {:?}", reply.failure(), told(&proxy, &sql)));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+fn typed(wire: &mut Wire, sql: &str, oid: u32, value: (u16, &[u8])) -> Reply {
+    let (format, value) = value;
+    let bind = bind_as("", "", (&[format], &[Some(value)]), &[]);
+    wire.send(&[parse_typed("", sql, &[oid]), bind, describe_portal(""), execute("", 0), sync()].concat());
+    wire.reply()
+}
+
+/// An array of this element type in binary format.
+fn binary_array(element: u32, items: &[&[u8]]) -> Vec<u8> {
+    let count = u32::try_from(items.len()).unwrap();
+    let mut bytes: Vec<u8> = [1, 0, element, count, 1].iter().flat_map(|n: &u32| n.to_be_bytes()).collect();
+    for item in items {
+        bytes.extend(u32::try_from(item.len()).unwrap().to_be_bytes());
+        bytes.extend(*item);
+    }
+    bytes
+}
+
+/// `K.5` of a key below a hundred million as `numeric` in binary format.
+fn half(key: i64) -> Vec<u8> {
+    let words = [3, 1, 0, 1, key / 10_000, key % 10_000, 5_000];
+    words.iter().flat_map(|w| i16::try_from(*w).unwrap().to_be_bytes()).collect()
+}
+
+/// Each with the type that the client says the parameter has (0: none), its format and its bytes.
+fn parameters(key: i64) -> Vec<(&'static str, u32, u16, Vec<u8>)> {
+    let text = key.to_string();
+    let int4 = i32::try_from(key).unwrap().to_be_bytes();
+    let mrn = format!("MRN000{:04}", key % 10_000);
+    let dbl = (key as f64 + 0.5).to_be_bytes().to_vec();
+    vec![
+        ("patient_id = ANY ($1)", 0, 0, format!("{{{text}}}").into()),
+        ("patient_id = ANY ($1)", 0, 0, format!("{{7,\"{text}\",NULL}}").into()),
+        ("patient_id = ANY ($1)", 1016, 0, format!("{{{text}}}").into()),
+        ("patient_id = ANY ($1::int8[])", 0, 0, format!("{{{text}}}").into()),
+        ("patient_id = ANY ($1::int4[])", 0, 1, binary_array(23, &[&int4])),
+        ("patient_id = ANY ($1)", 0, 1, binary_array(20, &[&key.to_be_bytes(), &7i64.to_be_bytes()])),
+        ("patient_id = ANY ($1)", 1007, 1, binary_array(23, &[&int4])),
+        ("patient_id = ANY (ARRAY[$1::int8, 7])", 0, 0, text.clone().into()),
+        ("patient_id IS NOT DISTINCT FROM $1", 0, 0, text.clone().into()),
+        ("patient_id BETWEEN $1 AND $1", 0, 0, text.clone().into()),
+        ("(patient_id, 1) = ($1, 1)", 0, 0, text.clone().into()),
+        ("patient_id = $1", 1700, 0, format!("{text}.0").into()),
+        ("patient_id = $1::int4", 0, 1, int4.to_vec()),
+        ("mrn = ANY ($1)", 0, 0, format!("{{{mrn}}}").into()),
+        ("mrn = ANY ($1)", 1009, 1, binary_array(25, &[mrn.as_bytes()])),
+        ("mrn = $1", 1043, 1, mrn.clone().into()),
+        ("short = $1", 25, 0, format!("S{text}").into()),
+        ("num = $1", 0, 0, format!("{text}.5").into()),
+        ("num = $1", 0, 1, half(key)),
+        ("num = $1", 1700, 1, half(key)),
+        ("num = ANY ($1)", 0, 1, binary_array(1700, &[&half(key)])),
+        ("dbl = $1", 0, 0, format!("{text}.5").into()),
+        ("dbl = $1", 0, 1, dbl.clone()),
+        ("dbl = $1", 701, 1, dbl),
+    ]
+}
+
+#[test]
+fn a_lookup_by_parameter_is_one_whatever_its_type() {
+    let database = database();
+    let proxy = serve(&database);
+    let mut amy = Wire::through(&proxy, &database, "nurse_amy");
+    let own = patients_of_amy()[0];
+    let mut wrong = Vec::new();
+    for (n, (condition, oid, format, value)) in parameters(STRANGER).into_iter().enumerate() {
+        let sql = format!("SELECT name, {n} FROM clinic.patient WHERE {condition}");
+        let reply = typed(&mut amy, &sql, oid, (format, &value));
+        let told = told(&proxy, &sql);
+        let refused = reply.failure().and_then(|f| f.gls()).as_deref() == Some("GLS-201");
+        if !refused || !told.sought.contains(&STRANGER.to_string()) {
+            wrong.push(format!("{sql} {oid} {format}: {:?} {:?} {told:?}", reply.failure(), reply.rows()));
+        }
+    }
+    for (condition, oid, format, value) in parameters(own) {
+        let sql = format!("SELECT patient_id FROM clinic.patient WHERE {condition}");
+        let reply = typed(&mut amy, &sql, oid, (format, &value));
+        if reply.firsts() != [own.to_string()] {
+            wrong.push(format!("{sql} {oid} {format}: {:?} {:?}", reply.failure(), reply.rows()));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// Of several, as of a list: what was found is shown; an empty answer is refused where one of them is not the user's.
+#[test]
+fn several_keys_are_one_lookup_as_a_list_of_them_is() {
+    let database = database();
+    let proxy = serve(&database);
+    let mut amy = Wire::through(&proxy, &database, "nurse_amy");
+    let own = patients_of_amy();
+    for (condition, rows) in [
+        (format!("patient_id IN ({}, {STRANGER})", own[0]), Some(1)),
+        (format!("patient_id = ANY ('{{{}, {STRANGER}}}')", own[0]), Some(1)),
+        (format!("patient_id = ANY ('{{{}, {}}}')", own[0], own[1]), Some(2)),
+        (format!("patient_id = ANY ('{{{}, {STRANGER}}}') AND name = 'nobody'", own[0]), None),
+        (format!("patient_id IN ({}, {STRANGER}) AND name = 'nobody'", own[0]), None),
+        (format!("patient_id = ANY ('{{{}, {}}}') AND name = 'nobody'", own[0], own[1]), Some(0)),
+    ] {
+        let sql = format!("SELECT patient_id FROM clinic.patient WHERE {condition}");
+        let reply = amy.query(&sql);
+        let refused = reply.failure().and_then(|f| f.gls()).as_deref() == Some("GLS-201");
+        let answer = (!refused).then(|| reply.rows().len());
+        assert_eq!(answer, rows, "{sql}: {:?}", reply.failure());
+    }
+}
+
+/// What is asked for is named as such; who was disclosed is told by the rows.
+#[test]
+fn what_is_asked_for_is_no_part_of_the_lineage() {
+    let database = database();
+    let proxy = serve(&database);
+    let mut gus = Wire::through(&proxy, &database, "dba_gus");
+    let (one, other) = (STRANGER.to_string(), (STRANGER + 1).to_string());
+    for form in forms(STRANGER) {
+        let sql = format!("SELECT patient_id FROM clinic.patient WHERE {form}");
+        gus.ok(&sql);
+        let told = told(&proxy, &sql);
+        assert!(told.sought.contains(&one) || !form.contains("patient_id"), "{sql}: {told:?}");
+        assert!(told.patients.contains(&one) && !told.all_patients, "{sql}: {told:?}");
+    }
+    let sql = format!(
+        "SELECT patient_id FROM clinic.patient WHERE patient_id = ANY ('{{{one},{other}}}') AND mrn <> 'MRN0001235'"
+    );
+    gus.ok(&sql);
+    let told_of = told(&proxy, &sql);
+    assert_eq!((told_of.patients.len(), told_of.sought.len()), (1, 2), "{told_of:?}");
+    for (n, (condition, oid, format, value)) in parameters(STRANGER).into_iter().enumerate() {
+        let sql = format!("SELECT patient_id, {n} FROM clinic.patient WHERE {condition}");
+        let reply = typed(&mut gus, &sql, oid, (format, &value));
+        let told = told(&proxy, &sql);
+        assert_eq!(reply.failure(), None, "{sql}");
+        assert!(told.patients.contains(&one) && told.exact == Some(true), "{sql}: {told:?}");
+    }
+}
+
+/// What was asked for in words that the server reads as another key is recorded as that.
+#[test]
+fn a_key_in_other_words_is_recorded_as_the_key_that_it_is() {
+    let database = database();
+    let proxy = serve(&database);
+    let mut gus = Wire::through(&proxy, &database, "dba_gus");
+    let one = STRANGER.to_string();
+    // A base is known from PostgreSQL 16 on.
+    for (n, (condition, oid, value)) in [
+        ("patient_id = $1", 0, format!("0x{STRANGER:x}")),
+        ("patient_id = $1", 0, "88_1234".to_owned()),
+        ("patient_id = $1", 1700, format!("{one}.00")),
+        ("patient_id = $1::int8", 1700, format!("{one}.4")),
+        ("patient_id = $1::int8", 701, format!("{STRANGER}.25")),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let sql = format!("SELECT name, 'other {n}' FROM clinic.patient WHERE {condition}");
+        let reply = typed(&mut gus, &sql, oid, (0, value.as_bytes()));
+        let told = told(&proxy, &sql);
+        if reply.failure().is_none() {
+            assert_eq!(reply.rows().len(), 1, "{sql} {value}");
+            assert!(told.names(&one), "{sql} {value}: {told:?}");
+        }
+    }
+}
