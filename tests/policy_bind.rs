@@ -296,6 +296,39 @@ fn a_preset_masks_what_looks_like_an_identifier_and_the_role_has_the_last_word()
     assert_eq!(access_of(&other, role, PATIENT), "not mapped");
 }
 
+/// The proxy looks identifiers up in a session of its own, under other settings than the client's.
+#[test]
+fn what_settings_make_another_value_of_is_no_identifier() {
+    for (type_sql, refused) in [
+        ("date", true),
+        ("timestamp with time zone", true),
+        ("timestamp(3) without time zone", true),
+        ("time with time zone", true),
+        ("interval", true),
+        ("money", true),
+        ("text", false),
+        ("character varying(30)", false),
+        ("numeric(10,2)", false),
+        ("uuid", false),
+        ("time without time zone", false),
+    ] {
+        for domain in [false, true] {
+            let mut catalog = catalog();
+            let patient = catalog.relations.get_mut(&PATIENT).expect("there");
+            let mrn = patient.columns.iter_mut().find(|c| c.name == "mrn").expect("there");
+            if domain {
+                (mrn.type_sql, mrn.builtin_type) = ("clinic.number".to_owned(), false);
+                mrn.domain_base = Some(type_sql.to_owned());
+            } else {
+                mrn.type_sql = type_sql.to_owned();
+            }
+            let found = lint(&BoundPolicy::bind(policy(), &catalog, None), &catalog, &facts());
+            let said = found.iter().any(|f| f.code == "identifier-type" && f.level == Level::Error);
+            assert_eq!(said, refused, "{type_sql}: {found:?}");
+        }
+    }
+}
+
 /// A column that the server computes from a masked one tells of it.
 #[test]
 fn what_is_computed_from_a_masked_column_is_masked_unless_the_role_names_it() {

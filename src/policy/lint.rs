@@ -274,9 +274,19 @@ impl<'a> Lint<'a> {
         for identifier in &policy.identifiers {
             let Some(relation) = self.catalog.lookup(&identifier.table) else { continue };
             let subject = format!("{}.{}", identifier.table, identifier.column);
-            if relation.column(&identifier.column).is_none() {
+            let Some(column) = relation.column(&identifier.column) else {
                 let message = "the identifier's column does not exist";
                 self.push(Level::Error, "does-not-exist", &subject, message, "correct patient.identifiers");
+                continue;
+            };
+            let type_sql = column.domain_base.as_deref().unwrap_or(&column.type_sql);
+            if reads_by_settings(type_sql) {
+                let message = format!(
+                    "what a value of type {type_sql} means depends on the session's settings (DateStyle, TimeZone, \
+                     IntervalStyle, lc_monetary): the proxy would look up another patient than the client names"
+                );
+                let hint = "name patients by a column of a text, number or uuid type";
+                self.push(Level::Error, "identifier-type", &subject, message, hint);
             } else if !self.facts.is_unique(relation.oid, &[&identifier.column]) {
                 let message = "the identifier is not unique: a value that names two patients is refused";
                 self.push(Level::Warning, "identifier-not-unique", &subject, message, "");
@@ -349,4 +359,11 @@ impl BoundPolicy {
         relations.extend(policy.labels.iter().filter_map(|l| Some(catalog.lookup(&l.relation)?.oid)));
         (users.chain(groups).cloned().collect(), relations.into_iter().collect())
     }
+}
+
+/// True for types of which one text is another value under other settings of the session.
+fn reads_by_settings(type_sql: &str) -> bool {
+    let zoned_time = type_sql.starts_with("time") && type_sql.contains("with time zone");
+    let of = ["date", "timestamp", "interval", "money", "tsrange", "tsmultirange", "tstz"];
+    zoned_time || of.iter().any(|head| type_sql.starts_with(head))
 }

@@ -37,6 +37,7 @@ mod words;
 
 pub(crate) use self::arrays::{elements, whole};
 pub(crate) use self::check::{is_oid_name, is_oid_type};
+pub(crate) use self::functions::setting_allowed;
 use crate::policy::{GlsCode, Refusal};
 
 /// What a guarded statement is.

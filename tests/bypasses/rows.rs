@@ -71,6 +71,11 @@ pub(crate) const ROWS: &[Row] = &[
     row(30, Refused, &["SELECT cursor_to_xml('c', 10, true, false, '')"]),
     row(31, Refused, &["SELECT * FROM ts_stat('SELECT to_tsvector(body) FROM notes')"]),
     row(31, Refused, &["SELECT ts_rewrite('a'::tsquery, 'SELECT body::tsquery, body::tsquery FROM notes')"]),
+    row(
+        31,
+        Refused,
+        &["SELECT ts_rewrite('a'::tsquery, VARIADIC 'SELECT body::tsquery, body::tsquery FROM notes')"],
+    ),
     row(32, Refused, &["SELECT * FROM dblink('dbname=ehr', 'SELECT ssn FROM patients') t(s text)"]),
     row(32, Refused, &["SELECT dblink_connect('c', 'dbname=postgres')"]),
     row(33, Refused, &["SELECT get_ssn(mrn) FROM notes"]),

@@ -151,6 +151,17 @@ impl Wire {
         user: &str,
         time: Duration,
     ) -> Result<Wire, Vec<Message>> {
+        Wire::try_login_with(port, database, user, time, &[])
+    }
+
+    /// The same with more startup parameters.
+    pub(crate) fn try_login_with(
+        port: u16,
+        database: &str,
+        user: &str,
+        time: Duration,
+        more: &[(&str, &str)],
+    ) -> Result<Wire, Vec<Message>> {
         let stream = TcpStream::connect(("127.0.0.1", port)).expect("connect");
         stream.set_read_timeout(Some(time)).unwrap();
         stream.set_nodelay(true).unwrap();
@@ -163,7 +174,7 @@ impl Wire {
             ("application_name", "tests"),
             ("client_encoding", "UTF8"),
         ];
-        for (key, value) in pairs {
+        for (key, value) in pairs.iter().chain(more) {
             startup.extend([key.as_bytes(), b"\0", value.as_bytes(), b"\0"].concat());
         }
         startup.push(0);

@@ -22,6 +22,7 @@ mod names;
 mod namesakes;
 mod observe;
 mod own_objects;
+mod p1_settings;
 mod p1_transparency;
 mod p2_categories;
 mod p2_cells;

@@ -28,6 +28,7 @@ use crate::session::run::runs::Runs;
 use crate::session::server::outbox::Outbox;
 use crate::session::world::{CancelTarget, Phase, World};
 use crate::sql::planner::Context;
+use crate::sql::setting_allowed;
 use crate::wire::client::{self, AcceptError, AcceptSettings, Accepted, Login, Method};
 use crate::wire::frame::Limits;
 use crate::wire::message::{Report, Status};
@@ -426,34 +427,6 @@ fn observed_login(role: &Role, login: &Login) -> Option<Observed> {
     })
 }
 
-/// Settings that a restricted user may give at startup, in lower case; everything else is refused.
-const STARTUP_SETTINGS: &[&str] = &[
-    "application_name",
-    "bytea_output",
-    "client_encoding",
-    "client_min_messages",
-    "datestyle",
-    "default_transaction_deferrable",
-    "default_transaction_isolation",
-    "default_transaction_read_only",
-    "extra_float_digits",
-    "geqo",
-    "idle_in_transaction_session_timeout",
-    "idle_session_timeout",
-    "intervalstyle",
-    "jit",
-    "lc_messages",
-    "lc_monetary",
-    "lc_numeric",
-    "lc_time",
-    "lock_timeout",
-    "search_path",
-    "standard_conforming_strings",
-    "statement_timeout",
-    "timezone",
-    "work_mem",
-];
-
 /// Refuses startup parameters that a restricted user could not SET either.
 pub(in crate::session) fn police(parameters: &BTreeMap<String, String>) -> Result<(), Report> {
     let refuse = |name: &str| {
@@ -465,8 +438,9 @@ pub(in crate::session) fn police(parameters: &BTreeMap<String, String>) -> Resul
     };
     let check = |name: &str, value: &str| {
         let folded = name.to_ascii_lowercase().replace('-', "_");
-        let quiet = folded != "client_min_messages" || !value.to_ascii_lowercase().starts_with("debug");
-        if STARTUP_SETTINGS.contains(&folded.as_str()) && quiet { Ok(()) } else { refuse(name) }
+        // Under others, statements are refused while they last, with the remedy.
+        let told_later = matches!(folded.as_str(), "client_encoding" | "standard_conforming_strings");
+        if told_later || setting_allowed(&folded, value) { Ok(()) } else { refuse(name) }
     };
     for (name, value) in parameters {
         match name.as_str() {
@@ -541,15 +515,28 @@ mod tests {
             ("options", "-c role=dba"),
             ("options", "-c session-authorization=dba"),
             ("options", "-crow_security=off"),
+            ("replication", "database"),
+            ("options", "-c debug_print_plan=on"),
+            ("options", "-c glass.user=dba"),
+            ("options", "-c default_tablespace=fast"),
+            ("client_min_messages", "log"),
             ("client_min_messages", "debug5"),
             ("options", "-c client_min_messages=DEBUG1"),
             ("options", "gibberish"),
         ] {
             assert!(police(&with(name, value)).is_err(), "{name}={value}");
         }
-        for (name, value) in
-            [("application_name", "psql"), ("options", "-c statement_timeout=5s"), ("DateStyle", "ISO")]
-        {
+        for (name, value) in [
+            ("application_name", "psql"),
+            ("options", "-c statement_timeout=5s"),
+            ("DateStyle", "ISO"),
+            ("client_encoding", "LATIN1"),
+            (
+                "options",
+                "-c plan_cache_mode=force_generic_plan -c enable_seqscan=off --max-parallel-workers=0",
+            ),
+            ("options", "-c row_security=on -c app.tenant=7"),
+        ] {
             assert!(police(&with(name, value)).is_ok(), "{name}={value}");
         }
     }

@@ -1,4 +1,4 @@
-//! Which run-time settings a restricted role may SET, RESET and SHOW.
+//! Which run-time settings a restricted role may give, by SET or when it logs in.
 //!
 //! The list is of names that are harmless; everything else is denied by default. Values are
 //! looked at where a name is harmless only with some of them.
@@ -67,14 +67,45 @@ const FREE: &[&str] = &[
     "join_collapse_limit",
     "from_collapse_limit",
     "jit",
+    "jit_above_cost",
+    "jit_inline_above_cost",
+    "jit_optimize_above_cost",
+    "geqo_effort",
+    "geqo_pool_size",
+    "geqo_generations",
+    "geqo_selection_bias",
+    "geqo_seed",
     "cursor_tuple_fraction",
+    "recursive_worktable_factor",
     "plan_cache_mode",
     "constraint_exclusion",
+    "max_parallel_workers",
     "max_parallel_workers_per_gather",
+    "max_parallel_maintenance_workers",
+    "min_parallel_table_scan_size",
+    "min_parallel_index_scan_size",
+    "parallel_leader_participation",
+    "effective_io_concurrency",
+    "maintenance_io_concurrency",
+    "io_combine_limit",
     "parallel_setup_cost",
     "parallel_tuple_cost",
     "default_text_search_config",
     "gin_fuzzy_search_limit",
+    "gin_pending_list_limit",
+    // Of what ANALYZE gathers, and how fast VACUUM goes: of tables of one's own.
+    "default_statistics_target",
+    "vacuum_cost_delay",
+    "vacuum_cost_limit",
+    "vacuum_cost_page_hit",
+    "vacuum_cost_page_miss",
+    "vacuum_cost_page_dirty",
+    "vacuum_buffer_usage_limit",
+    "temp_tablespaces",
+    // What `random()` gives next.
+    "seed",
+    // Of backslashes in the client's own text.
+    "escape_string_warning",
     "array_nulls",
     // Functions cannot be created by a restricted role.
     "check_function_bodies",
@@ -99,6 +130,11 @@ const FREE: &[&str] = &[
     "enable_parallel_hash",
     "enable_gathermerge",
     "enable_tidscan",
+    "enable_async_append",
+    "enable_presorted_aggregate",
+    "enable_group_by_reordering",
+    "enable_distinct_reordering",
+    "enable_self_join_elimination",
     "ssl_renegotiation_limit",
 ];
 
@@ -118,7 +154,6 @@ pub(crate) fn setting(name: &str) -> Setting {
         // What the server has anyway: scripts of pg_dump begin with these.
         "default_table_access_method" => Setting::OneOf(&["heap"]),
         "default_tablespace" => Setting::OneOf(&[""]),
-        "backslash_quote" | "escape_string_warning" => Setting::Denied,
         n if FREE.contains(&n) => Setting::Free,
         n => match n.split_once('.') {
             Some((prefix, _))
@@ -180,6 +215,15 @@ mod tests {
             "dynamic_library_path",
             "glass.user",
             "unknown_setting",
+            // They change what a text means to the server, or show how a rewritten one is run.
+            "backslash_quote",
+            "transform_null_equals",
+            "timezone_abbreviations",
+            "trace_sort",
+            "trace_notify",
+            "debug_parallel_query",
+            "force_parallel_mode",
+            "session_preload_libraries",
         ] {
             assert_eq!(setting(name), Setting::Denied, "{name}");
         }

@@ -395,6 +395,8 @@ impl Walker<'_> {
                 let name = node.names("funcname");
                 if let Some(setting) = constant_setting(node, &name) {
                     self.survey.settings.insert(setting);
+                } else if self.rewrites_only(node, &name) {
+                    // A function of its arguments.
                 } else if let Some((last, rest)) = name.split_last() {
                     let schema = rest.last().map(|s| (*s).to_owned());
                     self.survey.functions.insert((schema, (*last).to_owned()));
@@ -426,6 +428,16 @@ impl Walker<'_> {
             _ => {}
         }
         self.children(node, ctes);
+    }
+
+    /// True for `ts_rewrite` of three queries: that of two takes the second for SQL, and runs it.
+    fn rewrites_only(&self, call: &Node, name: &[&str]) -> bool {
+        let own = self.catalog.functions.get("ts_rewrite").into_iter().flatten();
+        matches!(name, ["ts_rewrite"] | ["pg_catalog", "ts_rewrite"])
+            && call.list("args").len() == 3
+            && call.nodes("args").all(|arg| arg.kind != "NamedArgExpr")
+            && call.fields.iter().all(|(f, _)| matches!(*f, "funcname" | "args" | "funcformat"))
+            && own.into_iter().all(|f| f.schema == "pg_catalog")
     }
 
     fn operator(&mut self, name: &[&str]) {
