@@ -19,7 +19,7 @@ pub(crate) struct Seen {
 impl Seen {
     pub(crate) fn of(plan: &GuardedPlan, reply: Reply) -> Seen {
         let mut patients = BTreeSet::new();
-        for pin in plan.pins.iter().filter(|p| p.identifier.is_none()) {
+        for pin in plan.pins.iter().filter(|p| p.certain && p.identifier.is_none()) {
             if let PinValue::Constant(text) = &pin.value {
                 patients.insert(text.parse().unwrap());
             }

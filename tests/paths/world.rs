@@ -348,7 +348,7 @@ impl World {
     pub(crate) async fn run(&self, plan: &GuardedPlan) -> Seen {
         let text = plan.text.replace("$1::pg_catalog.text", "'u'::pg_catalog.text");
         let mut patients = BTreeSet::new();
-        for pin in &plan.pins {
+        for pin in plan.pins.iter().filter(|p| p.certain) {
             if let PinValue::Constant(text) = &pin.value {
                 patients.insert(text.parse().unwrap());
             }
