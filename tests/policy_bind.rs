@@ -653,6 +653,7 @@ const MOVED: &[(&str, bool)] = &[
     ("d.n = ANY (d.list) AND COALESCE(d.who, '') <> '' AND d.open", false),
     ("pg_catalog.concat(d.who, '-', d.n) = d.who AND pg_catalog.lower(d.who) = 'amy'", false),
     ("EXISTS (SELECT 1 FROM glass.duty AS e WHERE e.ends > d.ends)", false),
+    ("d.n=1 AND d.who<>'x'", false),
     ("d.id = '6ecd8c99-4036-403d-bf84-cf8400f67836'", false),
     ("d.until > pg_catalog.now()", true),
     ("pg_catalog.now() < d.until", true),

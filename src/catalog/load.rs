@@ -111,9 +111,12 @@ SELECT DISTINCT r.ev_class, d.refobjid, a.attname::pg_catalog.text
  WHERE r.rulename = '_RETURN' AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'
  ORDER BY 1, 2, 3";
 
-// What the server made of a view when it was created: functions, keywords (`SQLValueFunctionOp`, primnodes.h) and
-// conversions by way of text whose result a session's settings change. Constants were read then and are values since.
-// Moments and intervals of hours are the same in every time zone; a day can have 23 or 25 of them.
+// What the server made of a view when it was created: whatever in it a session's settings could change, that is all that
+// is not known to be the same under every one of them. Functions, those of comparisons too, that are not immutable but
+// for moments; keywords (`SQLValueFunctionOp`, primnodes.h); conversions by way of text, but of numbers, texts and the
+// like; set operations over dates, whose arms are converted later; other kinds of nodes than these (names before and
+// since version 16), and the system's relations, which show a session's own objects. Constants were read then and are
+// values since. Intervals of hours are the same in every time zone; a day can have 23 or 25 of them.
 const VIEW_SETTINGS: &str = "\
 WITH v (oid, tree) AS MATERIALIZED (
     SELECT c.oid, r.ev_action::pg_catalog.text
@@ -121,31 +124,71 @@ WITH v (oid, tree) AS MATERIALIZED (
       JOIN pg_catalog.pg_class c ON c.oid = r.ev_class
       JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
      WHERE r.rulename = '_RETURN' AND c.relkind = 'v' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'),
+called (view, oid) AS (
+    SELECT v.oid, m[1]::pg_catalog.oid
+      FROM v, LATERAL pg_catalog.regexp_matches(v.tree, ':(?:(?:op)?funcid|aggfnoid|winfnoid) ([0-9]+)', 'g') m
+    UNION
+    SELECT v.oid, o.oprcode::pg_catalog.oid
+      FROM v, LATERAL pg_catalog.regexp_matches(v.tree, ':opnos \\(o ([0-9 ]+)\\)', 'g') m,
+           LATERAL pg_catalog.unnest(pg_catalog.string_to_array(m[1], ' ')::pg_catalog.oid[]) AS n (opno)
+      JOIN pg_catalog.pg_operator o ON o.oid = n.opno),
 f (view, what) AS (
     SELECT v.oid, p.proname::pg_catalog.text
-      FROM v, LATERAL (SELECT DISTINCT m[1]::pg_catalog.oid AS oid
-                         FROM pg_catalog.regexp_matches(v.tree, ':(?:op)?funcid ([0-9]+)', 'g') m) c
-      JOIN pg_catalog.pg_proc p ON p.oid = c.oid
-     WHERE p.provolatile <> 'i' AND p.pronamespace = 'pg_catalog'::pg_catalog.regnamespace
-       AND p.proname NOT IN ('now', 'transaction_timestamp', 'statement_timestamp', 'clock_timestamp', 'current_user',
-                             'session_user', 'pg_has_role')
-       AND NOT (p.proname IN ('timestamptz_pl_interval', 'timestamptz_mi_interval')
-                AND v.tree !~ ':(?:var|funcresult|opresult|result|coalesce|case)type 1186 '
-                AND v.tree !~ ':consttype 1186 [^{}]*:constvalue 16 \\[ (?:-?[0-9]+ ){8}(?!(?:0 ){8}\\])')
+      FROM called c JOIN v ON v.oid = c.view JOIN pg_catalog.pg_proc p ON p.oid = c.oid
+     WHERE (p.provolatile <> 'i' OR p.proname = 'quote_ident')
+       AND NOT (p.pronamespace = 'pg_catalog'::pg_catalog.regnamespace
+                AND (p.proname IN ('now', 'transaction_timestamp', 'statement_timestamp', 'clock_timestamp',
+                                   'current_user', 'session_user', 'current_database', 'pg_has_role')
+                     OR (p.proname = 'date_trunc' AND p.pronargs = 3)
+                     OR (p.proname = 'make_timestamptz' AND p.pronargs = 7)
+                     OR (p.proname IN ('timestamptz_pl_interval', 'timestamptz_mi_interval')
+                         AND v.tree !~ ':[a-z]+type 1186 [^{}]*:(?:var|func|op|args|arg|default)'
+                         AND v.tree !~ ':(?:funcresult|opresult|result|coalesce|case|minmax|elem)type 1186 '
+                         AND v.tree !~ ':consttype 1186 [^{}]*:constvalue 16 \\[ (?:-?[0-9]+ ){8}(?!(?:0 ){8}\\])')))
     UNION ALL
     SELECT v.oid, (ARRAY['CURRENT_DATE', 'CURRENT_TIME', 'CURRENT_TIME', '', '', 'LOCALTIME', 'LOCALTIME',
-                         'LOCALTIMESTAMP', 'LOCALTIMESTAMP'])[m[1]::pg_catalog.int4 + 1]
-      FROM v, LATERAL pg_catalog.regexp_matches(v.tree, '[{]SQLVALUEFUNCTION :op ([0125678]) ', 'g') m
+                         'LOCALTIMESTAMP', 'LOCALTIMESTAMP', '', '', '', '', '', 'CURRENT_SCHEMA'])[m[1]::pg_catalog.int4 + 1]
+      FROM v, LATERAL pg_catalog.regexp_matches(v.tree, '[{]SQLVALUEFUNCTION :op ([0125678]|14) ', 'g') m
     UNION ALL
     SELECT v.oid, 'a cast between ' OPERATOR(pg_catalog.||) t.typname::pg_catalog.text OPERATOR(pg_catalog.||) ' and text'
       FROM v, LATERAL (SELECT DISTINCT m[1]::pg_catalog.oid AS oid FROM (
             SELECT pg_catalog.regexp_matches(v.tree,
-                '[{]COERCEVIAIO :arg [{][A-Z]+ [^{}]*?:(?:var|const|funcresult|opresult)type ([0-9]+)', 'g')
+                '[{]COERCEVIAIO :arg [{][A-Z]+ [^{}]*?:(?:[a-z]+type|typeId) ([0-9]+)', 'g')
             UNION ALL
             SELECT pg_catalog.regexp_matches(v.tree, ':resulttype ([0-9]+) :resultcollid [0-9]+ :coerceformat', 'g')
            ) a (m)) c
       JOIN pg_catalog.pg_type t ON t.oid = c.oid
-     WHERE t.typcategory IN ('A', 'D') OR t.oid IN (17, 700, 701, 790, 1186, 1266))
+     WHERE t.typtype <> 'e'
+       AND t.oid NOT IN (16, 18, 19, 20, 21, 23, 25, 114, 650, 869, 1042, 1043, 1700, 2950, 3802)
+    UNION ALL
+    SELECT v.oid, 'a cast by way of text'
+      FROM v
+     WHERE (SELECT pg_catalog.count(*) FROM pg_catalog.regexp_matches(v.tree, '[{]COERCEVIAIO ', 'g')) >
+           (SELECT pg_catalog.count(*) FROM pg_catalog.regexp_matches(v.tree,
+                '[{]COERCEVIAIO :arg [{][A-Z]+ [^{}]*?:(?:[a-z]+type|typeId) ([0-9]+)', 'g'))
+    UNION ALL
+    SELECT v.oid, 'a set operation over ' OPERATOR(pg_catalog.||) t.typname::pg_catalog.text
+      FROM v, LATERAL pg_catalog.regexp_matches(v.tree, ':colTypes \\(o ([0-9 ]+)\\)', 'g') m,
+           LATERAL pg_catalog.unnest(pg_catalog.string_to_array(m[1], ' ')::pg_catalog.oid[]) AS n (oid)
+      JOIN pg_catalog.pg_type t ON t.oid = n.oid
+     WHERE t.typcategory NOT IN ('B', 'E', 'N', 'S', 'U', 'I') OR t.oid IN (17, 790)
+    UNION ALL
+    SELECT v.oid, m[1]
+      FROM v, LATERAL pg_catalog.regexp_matches(v.tree, '[{]([A-Z_]+)', 'g') m
+     WHERE m[1] NOT IN ('QUERY', 'RTE', 'RANGETBLENTRY', 'RTEPERMISSIONINFO', 'FROMEXPR', 'JOINEXPR', 'RANGETBLREF',
+           'TARGETENTRY', 'VAR', 'CONST', 'OPEXPR', 'FUNCEXPR', 'DISTINCTEXPR', 'NULLIFEXPR', 'SCALARARRAYOPEXPR',
+           'BOOLEXPR', 'NULLTEST', 'BOOLEANTEST', 'RELABELTYPE', 'COLLATE', 'COLLATEEXPR', 'CASE', 'CASEEXPR', 'WHEN',
+           'CASEWHEN', 'CASETESTEXPR', 'COALESCE', 'COALESCEEXPR', 'MINMAX', 'MINMAXEXPR', 'ARRAY', 'ARRAYEXPR',
+           'ARRAYCOERCEEXPR', 'ROW', 'ROWEXPR', 'ROWCOMPARE', 'ROWCOMPAREEXPR', 'FIELDSELECT', 'SUBSCRIPTINGREF',
+           'SUBLINK', 'SQLVALUEFUNCTION', 'COERCEVIAIO', 'AGGREF', 'GROUPINGSET', 'GROUPINGFUNC', 'WINDOWFUNC',
+           'WINDOWCLAUSE', 'SORTGROUPCLAUSE', 'SETOPERATIONSTMT', 'COMMONTABLEEXPR', 'CTECYCLECLAUSE',
+           'CTESEARCHCLAUSE', 'RANGETBLFUNCTION', 'ALIAS', 'NAMEDARGEXPR', 'ROWMARKCLAUSE', 'PARAM')
+    UNION ALL
+    SELECT v.oid, 'pg_catalog.' OPERATOR(pg_catalog.||) c.relname::pg_catalog.text
+      FROM v, LATERAL (SELECT DISTINCT m[1]::pg_catalog.oid AS oid
+                         FROM pg_catalog.regexp_matches(v.tree, ':relid ([0-9]+) ', 'g') m) r
+      JOIN pg_catalog.pg_class c ON c.oid = r.oid
+     WHERE c.oid < 16384 AND c.relname NOT IN ('pg_roles', 'pg_authid', 'pg_auth_members', 'pg_database'))
 SELECT view, pg_catalog.min(what) FROM f GROUP BY view";
 
 /// `r`: types of arguments that a row can be passed as without a cast in the text: composite ones, `record`, `any`,

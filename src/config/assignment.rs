@@ -177,7 +177,12 @@ fn qualified(text: &str) -> Result<String, String> {
         let name = if word == "!=" { "<>" } else { word };
         // After a dot it stands in OPERATOR(schema.op) already.
         if OPERATORS.contains(&name) && !written_out {
-            out.push_str(&format!("OPERATOR(pg_catalog.{name})"));
+            // A keyword, unlike what it stands for.
+            let after = text.get(end..).unwrap_or_default();
+            let space = |touches: bool| if touches { " " } else { "" };
+            let (left, right) =
+                (space(!out.ends_with(char::is_whitespace)), space(!after.starts_with(char::is_whitespace)));
+            out.push_str(&format!("{left}OPERATOR(pg_catalog.{name}){right}"));
         } else {
             out.push_str(word);
         }
@@ -217,6 +222,10 @@ fn walk(node: &Node, found: &mut AssignmentQuery) -> Result<(), String> {
             let name = QualifiedName::new(node.str("schemaname"), node.str("relname"));
             if name.schema.is_empty() || node.has("catalogname") {
                 return Err(format!("relation {} is not named as schema.table", name.name));
+            }
+            // They show what a session made and set, its temporary tables for one.
+            if matches!(name.schema.as_str(), "pg_catalog" | "information_schema") {
+                return Err(format!("relation {name} is the system's"));
             }
             let alias = node.node("alias").map_or(name.name.as_str(), |a| a.str("aliasname"));
             found.aliases.push((alias.to_owned(), name.clone()));
@@ -396,6 +405,7 @@ mod tests {
             "SELECT b, c FROM s.a WHERE b = $1",
             "SELECT b, c FROM s.a AS __glass_x",
             "SELECT b, c FROM s.a LIMIT 1",
+            "SELECT b, c FROM s.a WHERE EXISTS (SELECT 1 FROM pg_catalog.pg_class e WHERE e.relname = 'x')",
             "SELECT b, c FROM s.f() AS a",
             "SELECT 'x', 1",
         ] {

@@ -58,7 +58,11 @@ pub(super) fn unsettled_sources(policy: &Policy, catalog: &Catalog) -> Vec<Probl
         if let Source::Query(query) = &source {
             let types = Types { query, catalog };
             out.extend(
-                query.demands.iter().filter_map(|demand| types.unmet(demand)).map(|what| problem(&what)),
+                query
+                    .demands
+                    .iter()
+                    .filter_map(|demand| types.unmet(demand))
+                    .map(|what| problem(query, &what)),
             );
         }
     }
@@ -74,7 +78,7 @@ pub(super) fn unsettled_views(tellers: &HashSet<Oid>, catalog: &Catalog) -> Vec<
             code: "assignment-settings",
             message: format!(
                 "view {} says who is assigned to whom, or which labels patients have, and rests on {function}, which a \
-                 client moves by its settings (SET TimeZone, DateStyle)",
+                 client can move by its settings (SET TimeZone, DateStyle ...) or by what it creates",
                 relation.name
             ),
             help: "compare timestamptz with timestamptz there, take the day as (now() AT TIME ZONE 'Europe/Berlin')::date, \
@@ -86,11 +90,13 @@ pub(super) fn unsettled_views(tellers: &HashSet<Oid>, catalog: &Catalog) -> Vec<
     out
 }
 
-fn problem(what: &str) -> Problem {
+fn problem(query: &AssignmentQuery, what: &str) -> Problem {
+    let relations = query.relations.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     Problem {
         code: "assignment-settings",
         message: format!(
-            "the query of an assignment source {what}: a client could move it by SET TimeZone or DateStyle"
+            "the query of an assignment source over {relations} {what}: a client could move it by its settings (SET \
+             TimeZone, DateStyle ...)"
         ),
         help: HELP.to_owned(),
     }

@@ -35,12 +35,13 @@ pub enum Form<'a> {
 }
 
 impl Form<'_> {
-    /// What a decision about `text` is kept under. Who sees every row is not asked for the types.
+    /// What a decision about `text` is kept under. For who sees every row it is how many are declared alone.
     fn key<'t>(self, text: &'t str, context: &Context) -> Cow<'t, str> {
         let all = context.watched.is_none() && !context.role.is_restricted();
-        match self.types().iter().rposition(|oid| ParameterType::of_oid(*oid).is_some()) {
-            Some(last) if !all => Cow::Owned(format!("{text}\0{:?}", self.types().get(..=last))),
-            _ => Cow::Borrowed(text),
+        match self.types() {
+            [] => Cow::Borrowed(text),
+            types if all => Cow::Owned(format!("{text}\0{}", types.len())),
+            types => Cow::Owned(format!("{text}\0{types:?}")),
         }
     }
 

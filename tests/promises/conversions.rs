@@ -2,7 +2,9 @@
 
 use crate::p2_enforcement::{databases, pair};
 use crate::support::amys;
-use crate::wire::{Reply, Wire, bind, describe_portal, execute, parse_typed, sync};
+use crate::wire::{
+    Reply, Wire, bind, close_statement, describe_portal, describe_statement, execute, parse_typed, sync,
+};
 
 fn shown(reply: &Reply) -> (Option<String>, Vec<Vec<Option<String>>>) {
     (reply.failure().map(|f| f.sqlstate), reply.rows())
@@ -279,4 +281,40 @@ fn what_a_parameter_is_cast_to_tells_of_no_hidden_row() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Parameters that are declared are bound, whether the statement uses them or not.
+#[test]
+fn declared_parameters_without_a_place_are_bound() {
+    let (whole, hers) = databases(&more(false));
+    let (proxy, mut direct, mut amy) = pair(&whole, &hers);
+    let mut gus = Wire::through(&proxy, &whole, "dba_gus");
+    for (sql, types, values) in [
+        ("SELECT count(*) FROM clinic.patient WHERE patient_id > $1", &[23, 25][..], &["1", "x"][..]),
+        ("SELECT count(*) FROM clinic.patient WHERE patient_id > $1", &[23, 25, 20], &["1", "x", "3"]),
+        ("SELECT count(*) FROM clinic.patient", &[23], &["1"]),
+        ("SELECT count(*) FROM clinic.patient WHERE patient_id > $2", &[25, 23], &["x", "1"]),
+        ("SELECT count(*) FROM clinic.patient WHERE word = $1", &[25, 25], &["x", "y"]),
+    ] {
+        let expected = typed(&mut direct, sql, types, values);
+        assert_eq!(expected.failure().map(|f| f.message), None, "{sql}");
+        for _ in 0..2 {
+            let got = typed(&mut amy, sql, types, values);
+            assert_eq!(shown(&got), shown(&expected), "{sql} {types:?}");
+            assert_eq!(
+                typed(&mut gus, sql, types, values).failure().map(|f| f.message),
+                None,
+                "{sql} {types:?}"
+            );
+        }
+        let described = |wire: &mut Wire| {
+            wire.send(
+                &[parse_typed("d", sql, types), describe_statement("d"), close_statement("d"), sync()]
+                    .concat(),
+            );
+            wire.reply().messages.iter().find(|m| m.tag == b't').map(|m| m.body.clone())
+        };
+        assert_eq!(described(&mut amy), described(&mut direct), "{sql} {types:?}");
+        assert_eq!(described(&mut gus), described(&mut direct), "{sql} {types:?}");
+    }
 }

@@ -148,6 +148,14 @@ pub enum ParameterSource<'a> {
 impl ParameterSource<'_> {
     /// Of a client that declares nothing.
     pub const UNDECLARED: ParameterSource<'static> = ParameterSource::Client(&[]);
+
+    /// How many the client declared.
+    pub(crate) fn count(self) -> u16 {
+        match self {
+            ParameterSource::Constants => 0,
+            ParameterSource::Client(declared) => u16::try_from(declared.len()).unwrap_or(u16::MAX),
+        }
+    }
 }
 
 /// What is known of a parameter's type.

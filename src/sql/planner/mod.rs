@@ -10,6 +10,7 @@ mod join_tests;
 #[cfg(test)]
 pub(super) mod tests;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 pub use self::alone::{is_one_statement, syntax_error, transaction_end, transaction_or_setting};
@@ -140,8 +141,12 @@ pub(super) fn decide_parsed(
         .iter()
         .map(|s| {
             let expanded = views::expanded(s, context);
-            let statement = expanded.as_ref().unwrap_or(s);
-            let planned = Decider { statement, context, pins: TrustedPins::All, source }.decide();
+            let mut statement = Cow::Borrowed(expanded.as_ref().unwrap_or(s));
+            // Parameters that are declared are bound, whether they are used or not: ours come behind them.
+            if source.count() > statement.max_param {
+                statement.to_mut().max_param = source.count();
+            }
+            let planned = Decider { statement: &statement, context, pins: TrustedPins::All, source }.decide();
             PlannedStatement { text: s.text.as_str().into(), ..planned }
         })
         .collect();
