@@ -737,6 +737,26 @@ fn a_query_that_settings_move_says_nothing() {
 }
 
 #[test]
+fn a_way_over_a_view_that_settings_move_is_told() {
+    let mut c = catalog();
+    let told = |c: &Catalog| -> Vec<String> {
+        let bound = BoundPolicy::bind(policy(), c, None);
+        assert_eq!(access(&bound, "nurse", RESULT), "block");
+        lint(&bound, c, &facts())
+            .into_iter()
+            .filter(|f| f.code == "way-settings")
+            .map(|f| f.message)
+            .collect()
+    };
+    assert_eq!(told(&c), [""; 0]);
+    // lab_result's way leads over lab_order, which is no table now, but a view of another.
+    c.view_settings.insert(WARD, "CURRENT_DATE".to_owned());
+    c.view_reads.insert(ORDER, vec![(WARD, None)]);
+    let found = told(&c);
+    assert!(found.len() == 1 && found[0].contains("CURRENT_DATE"), "{found:?}");
+}
+
+#[test]
 fn a_child_of_parents_whose_entries_differ_closes_all_that_reads_its_rows() {
     let mut c = catalog();
     add(&mut c, 301, "clinic", "visit_2026", &["visit_id", "patient_id"], &[VISIT]);

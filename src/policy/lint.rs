@@ -14,6 +14,7 @@ pub(crate) use types::family as column_family;
 
 use std::collections::BTreeSet;
 
+use super::settled::{HELP_OF_VIEWS, unsettled_way};
 use super::{BoundPolicy, KeyPath, Scope, Step, TableRule};
 use crate::catalog::{Catalog, Column, Facts, Oid, QualifiedName, Relation, RelationKind};
 
@@ -143,6 +144,13 @@ impl<'a> Lint<'a> {
         let Some(relation) = self.catalog.lookup(&rule.name) else { return };
         rule.paths().for_each(|path| self.path(rule, path, relation));
         self.other_ways(rule);
+        if let Some((view, what)) = unsettled_way(rule, self.catalog) {
+            let message = format!(
+                "its way leads over view {view}, which rests on {what}: if that decides whose a row is, a client can move it \
+                 by its settings (SET TimeZone, DateStyle ...) or by what it creates"
+            );
+            self.push(Level::Warning, "way-settings", &rule.name, message, HELP_OF_VIEWS);
+        }
         let triggers = self.facts.triggers.get(&relation.oid).cloned().unwrap_or_default();
         if !triggers.is_empty() {
             let message = format!("triggers or rules: {}", triggers.join(", "));

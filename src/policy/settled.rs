@@ -5,8 +5,9 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
+use super::links::reads;
 use super::problem::Problem;
-use super::{AssignmentQuery, Policy, Source};
+use super::{AssignmentQuery, Policy, Source, TableRule};
 use crate::catalog::{Catalog, Column, Oid, QualifiedName, Relation};
 
 /// A value in a query, as far as its type matters.
@@ -51,6 +52,10 @@ const TIMESTAMPTZ: &str = "timestamp with time zone";
 const HELP: &str = "compare timestamptz with timestamptz; the day is pg_catalog.timezone('Europe/Berlin', \
                     pg_catalog.now())::pg_catalog.date; write constants as 2026-01-31, and as 2026-01-31 07:00+01";
 
+/// The same in a view.
+pub(super) const HELP_OF_VIEWS: &str = "compare timestamptz with timestamptz there, take the day as (now() AT TIME ZONE \
+                             'Europe/Berlin')::date, or keep the rows in a table";
+
 /// Why sources cannot be relied on.
 pub(super) fn unsettled_sources(policy: &Policy, catalog: &Catalog) -> Vec<Problem> {
     let mut out = Vec::new();
@@ -81,13 +86,23 @@ pub(super) fn unsettled_views(tellers: &HashSet<Oid>, catalog: &Catalog) -> Vec<
                  client can move by its settings (SET TimeZone, DateStyle ...) or by what it creates",
                 relation.name
             ),
-            help: "compare timestamptz with timestamptz there, take the day as (now() AT TIME ZONE 'Europe/Berlin')::date, \
-                   or keep the rows in a table"
-                .to_owned(),
+            help: HELP_OF_VIEWS.to_owned(),
         })
         .collect();
     out.sort();
     out
+}
+
+/// A view on the rule's way that rests on settings, and on what of them: under some of them rows could be one patient's,
+/// under others another's. Much of a view can rest on settings without that.
+pub(super) fn unsettled_way<'a>(
+    rule: &TableRule,
+    catalog: &'a Catalog,
+) -> Option<(&'a QualifiedName, &'a str)> {
+    let steps = rule.paths().flat_map(|path| &path.steps).filter_map(|step| catalog.lookup(&step.table));
+    let views = steps.flat_map(|step| reads(catalog, step.oid).into_keys().chain([step.oid]));
+    let moved = |oid: Oid| Some((&catalog.relation(oid)?.name, catalog.view_settings.get(&oid)?.as_str()));
+    views.filter_map(moved).min()
 }
 
 fn problem(query: &AssignmentQuery, what: &str) -> Problem {
