@@ -271,6 +271,42 @@ fn what_is_asked_for_is_no_part_of_the_lineage() {
     }
 }
 
+/// Of several identifiers those leave a trace whose patients' rows were not met; the value of one is nobody's key.
+#[test]
+fn identifiers_name_their_patients_and_nobody_else() {
+    let database = database();
+    database.server().psql(
+        database.name(),
+        "ALTER TABLE clinic.patient DISABLE TRIGGER USER; UPDATE clinic.patient SET num = patient_id + 1",
+    );
+    let proxy = serve(&database);
+    let own = patients_of_amy()[0];
+    let mrn = |key: i64| format!("MRN000{:04}", key % 10_000);
+    let (hers, other) = (mrn(own), mrn(STRANGER));
+    for (user, outside) in [("nurse_amy", true), ("dba_gus", false)] {
+        let mut wire = Wire::through(&proxy, &database, user);
+        for condition in [
+            format!("mrn IN ('{hers}', '{other}')"),
+            format!("mrn = ANY ('{{{hers},{other}}}')"),
+            format!("mrn = ANY (ARRAY['{hers}', '{other}'])"),
+        ] {
+            let sql = format!("SELECT patient_id, '{user}' FROM clinic.patient WHERE {condition}");
+            assert_eq!(wire.query(&sql).rows().len(), if outside { 1 } else { 2 }, "{sql}");
+            let told = told(&proxy, &sql);
+            let asked = told.names(&STRANGER.to_string()) || told.sought.contains(&STRANGER.to_string());
+            assert!(asked && told.names(&own.to_string()), "{sql}: {told:?}");
+        }
+        for condition in ["num = K", "num = K.00", "num = 'K'", "num::int8 = K", "num = ANY ('{K}')"] {
+            let condition = condition.replace('K', &(STRANGER + 1).to_string());
+            let sql = format!("SELECT patient_id, '{user}' FROM clinic.patient WHERE {condition}");
+            wire.query(&sql);
+            let told = told(&proxy, &sql);
+            let named = |key: i64| told.names(&key.to_string()) || told.sought.contains(&key.to_string());
+            assert!(named(STRANGER) && !named(STRANGER + 1), "{sql}: {told:?}");
+        }
+    }
+}
+
 /// What was asked for in words that the server reads as another key is recorded as that.
 #[test]
 fn a_key_in_other_words_is_recorded_as_the_key_that_it_is() {

@@ -307,6 +307,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
             run.sought.extend(sought.map(|value| Sought {
                 identifier: None,
                 certain: true,
+                told: true,
                 value,
                 key: None,
                 inside: Some(false),

@@ -96,6 +96,9 @@ impl<C: Stream, S: Stream> Session<C, S> {
         let keys_named = named().count();
         let met = (keys_named == 1 && plan.rows_show_pins)
             || named().all(|s| run.pending_keys().contains(&s.value));
+        // Of several identifiers some may be of patients whose rows it did not meet.
+        let identifiers = run.sought.len() - keys_named;
+        let met = met && (identifiers <= 1 || run.pending_keys().len() >= identifiers);
         let ask = (plan.filtered || plan.block) && complete && !run.sought.is_empty() && (empty || !met);
         // Where the policy is only watched, whom it would have withheld is asked too.
         let ask = ask || run.watch.is_some();

@@ -60,6 +60,8 @@ pub(in crate::session) struct Sought {
     pub(in crate::session) key: Option<String>,
     /// True where no other patient's row can matter; else it is what was asked for, and no part of the lineage.
     pub(in crate::session) certain: bool,
+    /// True where the value is written into the record: not an identifier's that could be taken for a patient key.
+    pub(in crate::session) told: bool,
     /// Whether the patient was found to be assigned or granted; `None` until it was looked up.
     pub(in crate::session) inside: Option<bool>,
 }
@@ -317,7 +319,7 @@ impl Run {
             sought: self
                 .sought
                 .iter()
-                .flat_map(|s| [Some(&s.value), s.key.as_ref()])
+                .flat_map(|s| [Some(&s.value).filter(|_| s.told), s.key.as_ref()])
                 .flatten()
                 .chain(&self.aims)
                 .cloned()
@@ -517,8 +519,14 @@ pub(in crate::session) fn sought(
                 break;
             }
         }
-        let sought =
-            |value| Sought { identifier: *identifier, value, key: None, certain: *certain, inside: None };
+        let sought = |value: String| Sought {
+            identifier: *identifier,
+            told: identifier.is_none() || key.canonical(&value).is_none(),
+            value,
+            key: None,
+            certain: *certain,
+            inside: None,
+        };
         all.extend(here.into_iter().map(sought));
     }
     all

@@ -52,6 +52,8 @@ pub struct ParameterType {
     array: bool,
     /// `real`, which has no room for every `double precision`.
     real: bool,
+    /// Which one, where it is one of the database's own; zero for the others.
+    own: Oid,
 }
 
 impl ParameterType {
@@ -79,11 +81,18 @@ impl ParameterType {
             Ty::Array => element_of_type_name(name, context.catalog),
             ty => ty,
         };
-        Self::new(ty, array, last)
+        let own = match context.catalog.own_code.type_names.get(last).map(Vec::as_slice) {
+            Some([one]) if ty == Ty::Enum => one.oid,
+            _ => 0,
+        };
+        Self { own, ..Self::new(ty, array, last) }
     }
 
     /// As `format_type` spells it.
     fn of_column(column: &Column, context: &Context<'_>) -> Self {
+        if context.catalog.is_enum(column) {
+            return Self { own: column.type_oid, ..Self::new(Ty::Enum, false, "") };
+        }
         let name = context.catalog.acts_as(column).unwrap_or_default();
         let element = name.strip_suffix("[]");
         let name = element.unwrap_or(name);
@@ -92,12 +101,12 @@ impl ParameterType {
 
     fn new(ty: Ty, array: bool, name: &str) -> Self {
         let ty = if ty == Ty::Decimal { Ty::Numeric } else { ty };
-        Self { ty, array, real: matches!(name, "float4" | "real") }
+        Self { ty, array, real: matches!(name, "float4" | "real"), own: 0 }
     }
 
     /// True where it is known, and tells the type from every other.
     fn is_known(self) -> bool {
-        !matches!(self.ty, Ty::Unknown | Ty::Enum | Ty::Array)
+        !matches!(self.ty, Ty::Unknown | Ty::Array) && (self.ty != Ty::Enum || self.own != 0)
     }
 
     /// True when every value of it can be cast to `to`.
@@ -177,6 +186,9 @@ struct Places<'n> {
     casts: Vec<&'n Node>,
     /// Beside columns of these names; true where it is an array of such.
     beside: Vec<(&'n str, bool)>,
+    /// Where INSERT and UPDATE store it: it gets the type of the column (transformAssignedExpr, parse_target.c), if that
+    /// is known.
+    stored: Vec<Option<ParameterType>>,
     others: usize,
 }
 
@@ -191,6 +203,7 @@ pub(super) fn known(
         places: HashMap::new(),
         relations: Vec::new(),
         names: HashSet::new(),
+        seen: HashSet::new(),
         strange: false,
     };
     statement.look(root);
@@ -198,11 +211,16 @@ pub(super) fn known(
     let known = |n: &i64, places: &Places<'_>| match (type_of(n), places.casts.as_slice()) {
         (Some(declared), _) => Known::Is(declared),
         (None, [first, rest @ ..])
-            if places.beside.is_empty() && places.others == 0 && rest.iter().all(|c| c == first) =>
+            if places.beside.is_empty()
+                && places.stored.is_empty()
+                && places.others == 0
+                && rest.iter().all(|c| c == first) =>
         {
             Known::Cast(Box::new((*first).clone()))
         }
-        (None, casts) if casts.len() + places.beside.len() + places.others == 1 => Known::Placed,
+        (None, casts) if casts.len() + places.beside.len() + places.stored.len() + places.others == 1 => {
+            Known::Placed
+        }
         _ => statement.agreed(places).map_or(Known::Unclear, Known::Is),
     };
     statement.places.iter().map(|(n, places)| (*n, known(n, places))).collect()
@@ -215,6 +233,8 @@ struct Statement<'s> {
     relations: Vec<Oid>,
     /// Names of columns that are not those of relations.
     names: HashSet<String>,
+    /// Parameters that are stored.
+    seen: HashSet<*const Node>,
     /// There are columns of which not even the names are known.
     strange: bool,
 }
@@ -226,7 +246,9 @@ impl<'s> Statement<'s> {
 
     fn look(&mut self, node: &'s Node) {
         match node.kind {
+            "ParamRef" if self.seen.contains(&std::ptr::from_ref(node)) => {}
             "ParamRef" => self.at(node).others += 1,
+            "InsertStmt" | "UpdateStmt" => self.stores(node),
             "TypeCast" => {
                 if let (Some(arg), Some(name)) =
                     (node.node("arg").filter(|a| a.kind == "ParamRef"), node.node("type_name"))
@@ -251,6 +273,37 @@ impl<'s> Statement<'s> {
             _ => {}
         }
         node.children().into_iter().for_each(|child| self.look(child));
+    }
+
+    /// Notes the parameters that a statement stores as they are.
+    fn stores(&mut self, node: &'s Node) {
+        let Some(target) = node.node("relation") else { return };
+        let schema = Some(target.str("schemaname")).filter(|s| !s.is_empty());
+        let found = resolve_name(self.context.catalog, self.context.namespace, schema, target.str("relname"));
+        let [Resolution::User(oid)] = found.as_slice() else { return };
+        let Some(relation) = self.context.catalog.relation(*oid) else { return };
+        let named: Vec<&str> = node.nodes("cols").map(|c| c.str("name")).collect();
+        let all = || relation.columns.iter().map(|c| c.name.as_str()).collect();
+        let columns: Vec<&str> = if named.is_empty() { all() } else { named };
+        let rows = node.node("select_stmt").into_iter().flat_map(|s| s.nodes("values_lists"));
+        let mut stored: Vec<(&'s Node, Option<&str>)> = rows
+            .flat_map(|row| row.nodes("items").enumerate())
+            .map(|(at, item)| (item, columns.get(at).copied()))
+            .collect();
+        let sets = match node.kind {
+            "UpdateStmt" => Some(node),
+            _ => node.node("on_conflict_clause"),
+        };
+        for set in sets.into_iter().flat_map(|s| s.nodes("target_list")) {
+            let plain = set.list("indirection").is_empty();
+            stored.extend(set.node("val").map(|value| (value, Some(set.str("name")).filter(|_| plain))));
+        }
+        for (item, column) in stored.into_iter().filter(|(item, _)| item.kind == "ParamRef") {
+            let column = column.and_then(|name| relation.column(name));
+            let ty = column.map(|c| ParameterType::of_column(c, self.context));
+            self.at(item).stored.push(ty);
+            self.seen.insert(std::ptr::from_ref(item));
+        }
     }
 
     fn relation(&mut self, node: &Node) {
@@ -333,7 +386,7 @@ impl<'s> Statement<'s> {
                 (true, true) => None,
             }
         });
-        let mut all = casts.chain(columns);
+        let mut all = casts.chain(columns).chain(places.stored.iter().copied());
         let first = all.next()??;
         (places.others == 0 && first.is_known() && all.all(|ty| ty == Some(first))).then_some(first)
     }

@@ -290,6 +290,11 @@ fn forms_of_postgresql_alone_are_guarded() {
             "UPDATE patient SET name[1] = 'x', sex = 'F' WHERE sex[1] = 'x'",
             "UPDATE patient SET sex = 'F', name[2][3] = upper(name[1]), zip[1:2] = zip[2:3] FROM encounter e \
              WHERE e.patient_id = patient.patient_id AND name[1] = 'x' RETURNING name[1]",
+            "INSERT INTO problem (patient_id, icd10, title) VALUES ($1, $2, $3) ON CONFLICT (patient_id, icd10) DO NOTHING",
+            "INSERT INTO problem (patient_id, icd10, title) VALUES ($1, $2, $3), ($4, $5, $6) ON CONFLICT (patient_id, icd10) DO NOTHING",
+            "INSERT INTO problem (patient_id, icd10, title) VALUES ($1, $2, $3) ON CONFLICT (patient_id, icd10) DO UPDATE SET title = $3, patient_id = excluded.patient_id",
+            "INSERT INTO problem (patient_id, icd10, title) VALUES ($1, $2, $3) ON CONFLICT (patient_id, icd10) DO UPDATE SET title = 'x' WHERE problem.status = 'active'",
+            "INSERT INTO problem (patient_id, icd10, title) SELECT $1, $2, $3 ON CONFLICT (patient_id, icd10) DO NOTHING",
             "INSERT INTO patient (patient_id, name) VALUES (880003, 'x') ON CONFLICT (patient_id) DO UPDATE SET name[1] = 'x' WHERE patient.name = 'a'",
             "SELECT name FROM patient WHERE name LIKE ALL (SELECT kind FROM encounter) AND name NOT ILIKE ANY (SELECT kind FROM encounter)",
             "SELECT name FROM patient WHERE ARRAY[name] <@ ANY (SELECT ARRAY[kind] FROM encounter) OR ARRAY[sex] && ALL ($1)",
