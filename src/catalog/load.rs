@@ -116,7 +116,8 @@ SELECT DISTINCT r.ev_class, d.refobjid, a.attname::pg_catalog.text
 // for moments; keywords (`SQLValueFunctionOp`, primnodes.h); conversions by way of text, but of numbers, texts and the
 // like; set operations over dates, whose arms are converted later; other kinds of nodes than these (names before and
 // since version 16), and the system's relations, which show a session's own objects. Constants were read then and are
-// values since. Intervals of hours are the same in every time zone; a day can have 23 or 25 of them.
+// values since. The type of a node is told by the one field named here: others are called nearly so (`varreturningtype`,
+// version 18). Intervals of hours are the same in every time zone; a day can have 23 or 25 of them.
 const VIEW_SETTINGS: &str = "\
 WITH v (oid, tree) AS MATERIALIZED (
     SELECT c.oid, r.ev_action::pg_catalog.text
@@ -153,7 +154,7 @@ f (view, what) AS (
     SELECT v.oid, 'a cast between ' OPERATOR(pg_catalog.||) t.typname::pg_catalog.text OPERATOR(pg_catalog.||) ' and text'
       FROM v, LATERAL (SELECT DISTINCT m[1]::pg_catalog.oid AS oid FROM (
             SELECT pg_catalog.regexp_matches(v.tree,
-                '[{]COERCEVIAIO :arg [{][A-Z]+ [^{}]*?:(?:[a-z]+type|typeId) ([0-9]+)', 'g')
+                '[{]COERCEVIAIO :arg [{][A-Z]+ [^{}]*:(?:(?:var|const|funcresult|opresult|coalesce|minmax|case|param|agg|win)?type|typeId) ([0-9]+)', 'g')
             UNION ALL
             SELECT pg_catalog.regexp_matches(v.tree, ':resulttype ([0-9]+) :resultcollid [0-9]+ :coerceformat', 'g')
            ) a (m)) c
@@ -165,7 +166,7 @@ f (view, what) AS (
       FROM v
      WHERE (SELECT pg_catalog.count(*) FROM pg_catalog.regexp_matches(v.tree, '[{]COERCEVIAIO ', 'g')) >
            (SELECT pg_catalog.count(*) FROM pg_catalog.regexp_matches(v.tree,
-                '[{]COERCEVIAIO :arg [{][A-Z]+ [^{}]*?:(?:[a-z]+type|typeId) ([0-9]+)', 'g'))
+                '[{]COERCEVIAIO :arg [{][A-Z]+ [^{}]*:(?:(?:var|const|funcresult|opresult|coalesce|minmax|case|param|agg|win)?type|typeId) ([0-9]+)', 'g'))
     UNION ALL
     SELECT v.oid, 'a set operation over ' OPERATOR(pg_catalog.||) t.typname::pg_catalog.text
       FROM v, LATERAL pg_catalog.regexp_matches(v.tree, ':colTypes \\(o ([0-9 ]+)\\)', 'g') m,
