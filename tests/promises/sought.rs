@@ -219,6 +219,58 @@ fn a_lookup_by_parameter_is_one_whatever_its_type() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
+/// Where rows come from other tables, silence of a patient who is named is refused as an empty answer is: "no allergies"
+/// would be read in it.
+#[test]
+fn silence_beside_rows_of_other_tables_is_refused() {
+    let database = database();
+    let proxy = serve(&database);
+    let mut amy = Wire::through(&proxy, &database, "nurse_amy");
+    let own = patients_of_amy()[0];
+    let mut wrong = Vec::new();
+    for sql in [
+        "SELECT EXISTS (SELECT FROM clinic.patient WHERE COND)",
+        "SELECT NOT EXISTS (SELECT FROM clinic.patient WHERE COND AND name = 'nobody')",
+        "SELECT (SELECT count(*) FROM clinic.patient WHERE COND)",
+        "SELECT n, (SELECT name FROM clinic.patient WHERE COND) FROM generate_series(1, 2) n",
+        "SELECT w.ward_id, p.name FROM clinic.ward w LEFT JOIN clinic.patient p ON COND",
+        "SELECT w.ward_id, p.name FROM clinic.patient p RIGHT JOIN clinic.ward w ON COND",
+        "SELECT name FROM clinic.ward UNION ALL SELECT name FROM clinic.patient WHERE COND",
+        "SELECT coalesce((SELECT name FROM clinic.patient WHERE COND), 'none')",
+        "COPY (SELECT EXISTS (SELECT FROM clinic.patient WHERE COND)) TO STDOUT",
+    ] {
+        for (key, outside) in [(own, false), (STRANGER, true)] {
+            let conditions = [
+                format!("patient_id = {key}"),
+                format!("patient_id = ANY ('{{{key}}}')"),
+                format!("mrn = 'MRN000{:04}'", key % 10_000),
+            ];
+            for condition in conditions {
+                let sql = sql.replace("COND", &condition);
+                let replies = match sql.starts_with("COPY") {
+                    true => vec![amy.query(&sql)],
+                    false => vec![amy.query(&sql), amy.extended(&sql, &[])],
+                };
+                for reply in replies {
+                    let refused = reply.failure().and_then(|f| f.gls()).as_deref() == Some("GLS-201");
+                    if refused != outside || (!refused && reply.failure().is_some()) {
+                        wrong.push(format!("{sql}: {:?} {:?}", reply.failure(), reply.rows()));
+                    }
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    // A patient of hers is named as well: there is an answer.
+    for sql in [
+        "SELECT EXISTS (SELECT FROM clinic.patient WHERE patient_id IN (OWN, K))",
+        "SELECT name FROM clinic.patient WHERE patient_id = OWN AND NOT EXISTS (SELECT FROM clinic.patient WHERE patient_id = K)",
+    ] {
+        let sql = sql.replace("OWN", &own.to_string()).replace('K', &STRANGER.to_string());
+        assert_eq!(amy.query(&sql).rows().len(), 1, "{sql}");
+    }
+}
+
 /// Of several, as of a list: what was found is shown; an empty answer is refused where one of them is not the user's.
 #[test]
 fn several_keys_are_one_lookup_as_a_list_of_them_is() {

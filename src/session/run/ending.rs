@@ -130,7 +130,11 @@ impl<C: Stream, S: Stream> Session<C, S> {
         // A session may have opened a patient, but not the patient's label.
         let labels = self.context.policy.closed_labels(&self.role).is_none_or(|closed| !closed.is_empty());
         let certain = !labels || ending.run.grants.patients.is_empty();
-        ending.inside |= ending.plan.lineage.strategy == Strategy::Pinned && !outside && certain;
+        let pinned = ending.plan.lineage.strategy == Strategy::Pinned;
+        ending.inside |= pinned && !outside && certain;
+        // Where its rows can be those of other tables, nobody's row was met if none of those named is the user's.
+        let met_nobody = || ending.run.sought.iter().all(|s| s.inside != Some(true));
+        ending.empty |= pinned && !ending.plan.rows_show_pins && ending.plan.filtered && met_nobody();
         if outside && ending.empty && ending.plan.block {
             let refusal = self.world.not_your_patient(&ending.run.sought, &self.role);
             return self.end_with_refusal(ending.run, &refusal);

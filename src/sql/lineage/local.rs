@@ -199,6 +199,14 @@ impl Copier<'_, '_> {
                 list: list.iter().map(|e| self.constant(e)).collect::<Option<Vec<_>>>()?,
                 negated: *negated,
             },
+            Expr::AnyOp { left, compare_op: BinaryOperator::Eq, right, is_some } if self.no_own(&["="]) => {
+                Expr::AnyOp {
+                    left: Box::new(self.column(left)?),
+                    compare_op: BinaryOperator::Eq,
+                    right: Box::new(self.array(right)?),
+                    is_some: *is_some,
+                }
+            }
             Expr::Like { negated, any: false, expr, pattern, escape_char: None }
                 // Under a collation that is not deterministic it fails.
                 if self.no_own(&["~~", "!~~"]) && self.input.catalog.loose_collations.is_empty() =>
@@ -249,6 +257,16 @@ impl Copier<'_, '_> {
         (item == self.i && self.o.clear(&name) && compares(ty)).then(|| {
             Expr::CompoundIdentifier(vec![Ident::with_quote('"', &self.alias), Ident::with_quote('"', name)])
         })
+    }
+
+    /// An array whose type is left to what it stands beside, which is the same for a copy.
+    fn array(&self, expr: &Expr) -> Option<Expr> {
+        let untyped = match expr {
+            Expr::Nested(inner) => return self.array(inner),
+            Expr::Value(v) => matches!(&v.value, Value::SingleQuotedString(_) | Value::Placeholder(_)),
+            _ => false,
+        };
+        if untyped { self.constant(expr) } else { None }
     }
 
     /// A constant, or a parameter that stands nowhere else: a copy must not change what type the

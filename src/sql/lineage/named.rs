@@ -115,7 +115,8 @@ impl Operand {
                 let number = if kind == Kind::Number { whole(&text) } else { integer(&text) };
                 (number?.to_string(), Kind::Number)
             }
-            ("numeric" | "decimal" | "dec", _) => (number(text, kind)?, Kind::Number),
+            ("numeric" | "decimal" | "dec", None) => (number(text, kind)?, Kind::Number),
+            ("numeric" | "decimal" | "dec", Some(_)) => (unrounded(number(text, kind)?, to)?, Kind::Number),
             ("float8" | "double precision" | "float", None) => (within(text, kind, 1 << 53)?, Kind::Number),
             ("float4" | "real", None) => (within(text, kind, 1 << 24)?, Kind::Number),
             ("text" | "varchar" | "character varying" | "name", None) => (text_of(text, kind)?, Kind::Text),
@@ -161,6 +162,18 @@ fn number(text: String, kind: Kind) -> Option<String> {
         Some(whole) => Some(whole.to_string()),
         None => (kind == Kind::Number || text.trim().parse::<f64>().is_ok()).then_some(text),
     }
+}
+
+/// A number of which `numeric(p, s)` keeps every digit.
+fn unrounded(text: String, to: &DataType) -> Option<String> {
+    let name = to.to_string();
+    let scale = match name.split_once('(')?.1.trim_end_matches(')').split_once(',') {
+        Some((_, scale)) => scale.trim().parse::<i64>().ok()?,
+        None => 0,
+    };
+    let digits = text.split_once('.').map_or("", |(_, digits)| digits.trim_end_matches('0'));
+    let kept = scale >= 0 && i64::try_from(digits.len()).is_ok_and(|n| n <= scale);
+    (kept && !text.contains(['e', 'E'])).then_some(text)
 }
 
 /// A number of which a float of these many whole numbers keeps every digit.
@@ -320,6 +333,11 @@ mod tests {
             ("1.01e2::numeric(8,2)", Some("101")),
             ("101.5", Some("101.5")),
             ("101.5::int8", None),
+            ("101::numeric(6)", Some("101")),
+            ("101.50::numeric(6, 1)", Some("101.50")),
+            ("101.5::numeric(6)", None),
+            ("101.55::numeric(6,1)", None),
+            ("105::numeric(3,-1)", None),
             ("'x'::int8", None),
             ("16777217::real", None),
             ("9007199254740993::float8", None),
