@@ -481,6 +481,7 @@ mod tests {
             filtered: true,
             closed: false,
             reads_others: false,
+            writes_elsewhere: false,
             rows_are_witnesses: false,
             has_marker: false,
             footprint: Default::default(),

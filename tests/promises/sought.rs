@@ -271,6 +271,39 @@ fn silence_beside_rows_of_other_tables_is_refused() {
     }
 }
 
+/// A refusal says that nothing was done: it cannot be said of what a statement has done elsewhere.
+#[test]
+fn a_write_elsewhere_that_was_done_is_not_refused_behind_it() {
+    let database = database();
+    database.server().psql(
+        database.name(),
+        "INSERT INTO clinic.ward SELECT n, 'x' || n, 'x', 1, 1 FROM generate_series(9001, 9004) n;
+        GRANT SELECT, DELETE ON clinic.ward TO PUBLIC",
+    );
+    let proxy = serve(&database);
+    let mut amy = Wire::through(&proxy, &database, "nurse_amy");
+    for (n, condition) in
+        [(9001, format!("patient_id = {STRANGER}")), (9002, "mrn = 'MRN0001234'".to_owned())]
+    {
+        let sql = format!(
+            "DELETE FROM clinic.ward WHERE ward_id = {n} AND NOT EXISTS (SELECT FROM clinic.patient WHERE {condition})"
+        );
+        let reply = amy.query(&sql);
+        assert_eq!((reply.failure(), reply.commands()), (None, vec!["DELETE 1".to_owned()]), "{sql}");
+        // Now there is nothing that it does.
+        let reply = amy.query(&sql);
+        assert_eq!(reply.failure().and_then(|f| f.gls()).as_deref(), Some("GLS-201"), "{sql}");
+    }
+    let sql = format!(
+        "WITH d AS (DELETE FROM clinic.ward WHERE ward_id = 9003) SELECT name FROM clinic.patient WHERE patient_id = {STRANGER}"
+    );
+    let reply = amy.query(&sql);
+    assert_eq!((reply.failure(), reply.rows().len()), (None, 0), "{sql}");
+    let left =
+        database.server().psql(database.name(), "SELECT ward_id FROM clinic.ward WHERE ward_id > 9000");
+    assert!(left.contains("9004") && !left.contains("9001") && !left.contains("9003"), "{left}");
+}
+
 /// Of several, as of a list: what was found is shown; an empty answer is refused where one of them is not the user's.
 #[test]
 fn several_keys_are_one_lookup_as_a_list_of_them_is() {

@@ -25,6 +25,8 @@ pub(in crate::session) struct Ending {
     plan: Arc<GuardedPlan>,
     /// Nothing was found.
     empty: bool,
+    /// Rows of a table that is not protected were changed, and stay so.
+    kept: bool,
     /// It names its patients, and they are the user's: there is nothing that could have been withheld.
     inside: bool,
     frame: Frame,
@@ -36,6 +38,7 @@ pub(in crate::session) struct Held {
     id: RunId,
     plan: Arc<GuardedPlan>,
     empty: bool,
+    kept: bool,
     inside: bool,
     frame: Frame,
 }
@@ -86,6 +89,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
         if plan.copy_in().is_some() {
             run.rows = affected;
         }
+        let kept = plan.writes_elsewhere && (plan.kind == StatementKind::With || affected > 0);
         let nothing = if plan.rows_are_witnesses { affected == 0 } else { run.rows == 0 };
         let empty = nothing || (plan.lineage.strategy != Strategy::Pinned && !run.found);
         let complete = tag == ServerTag::CommandComplete;
@@ -105,7 +109,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
         // Nothing of its answer tells whose rows it met.
         let ask = ask || plan.kind == StatementKind::Merge;
         let inside = plan.rows_show_pins && keys_named == 1 && run.sought.len() == 1 && !empty;
-        let ending = Ending { run, plan, empty, inside, frame, tag };
+        let ending = Ending { run, plan, empty, kept, inside, frame, tag };
         if ask {
             return Ok(Some(ending));
         }
@@ -135,7 +139,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
         // Where its rows can be those of other tables, nobody's row was met if none of those named is the user's.
         let met_nobody = || ending.run.sought.iter().all(|s| s.inside != Some(true));
         ending.empty |= pinned && !ending.plan.rows_show_pins && ending.plan.filtered && met_nobody();
-        if outside && ending.empty && ending.plan.block {
+        if outside && ending.empty && !ending.kept && ending.plan.block {
             let refusal = self.world.not_your_patient(&ending.run.sought, &self.role);
             return self.end_with_refusal(ending.run, &refusal);
         }
@@ -144,12 +148,12 @@ impl<C: Stream, S: Stream> Session<C, S> {
 
     /// The transaction of a write that was held back is kept.
     pub(in crate::session) fn release_held(&mut self) -> Result<(), Ended> {
-        let Some(Held { id, plan, empty, inside, frame }) = self.held.take() else { return Ok(()) };
+        let Some(Held { id, plan, empty, kept, inside, frame }) = self.held.take() else { return Ok(()) };
         let Some(run) = self.runs.remove(&id) else { return Ok(()) };
         if let Some(code) = run.revoked {
             return self.end_with_refusal(run, &crate::session::server::report::revoked(code));
         }
-        self.release(Ending { run, plan, empty, inside, frame, tag: ServerTag::CommandComplete })
+        self.release(Ending { run, plan, empty, kept, inside, frame, tag: ServerTag::CommandComplete })
     }
 
     pub(in crate::session) fn release_ending(&mut self, ending: Ending) -> Result<(), Ended> {
@@ -158,14 +162,14 @@ impl<C: Stream, S: Stream> Session<C, S> {
         if !ends || !ending.run.writes() || ending.tag != ServerTag::CommandComplete {
             return self.release(ending);
         }
-        let Ending { run, plan, empty, inside, frame, .. } = ending;
-        self.held = Some(Held { id: run.id, plan, empty, inside, frame });
+        let Ending { run, plan, empty, kept, inside, frame, .. } = ending;
+        self.held = Some(Held { id: run.id, plan, empty, kept, inside, frame });
         self.runs.insert(run);
         Ok(())
     }
 
     fn release(&mut self, ending: Ending) -> Result<(), Ended> {
-        let Ending { mut run, plan, empty, inside, frame, tag } = ending;
+        let Ending { mut run, plan, empty, inside, frame, tag, .. } = ending;
         let reply = reply(&run, &plan, frame, tag)?;
         // Rows of a patient who is seen can be of a closed category.
         let inside = inside && !plan.closed;
