@@ -53,3 +53,56 @@ pub fn differences<'c>(all: bool, columns: &[&'c str]) -> Vec<(Option<&'c str>, 
     }
     pairs
 }
+
+/// What a block's aggregates tell of parts of its groups: the rows for which one of these conditions is true (FILTER, or
+/// `CASE WHEN ... THEN`), in which columns are NULL or not.
+#[derive(Debug, Clone, Copy)]
+pub struct Parts<'a> {
+    /// Conditions, as SQL text, each once.
+    pub flags: &'a [&'a str],
+    /// Columns that aggregates read, as SQL text.
+    pub columns: &'a [&'a str],
+}
+
+impl Parts<'_> {
+    /// Most conditions and columns that may stand beside each other: their parts are counted one by one.
+    pub const MOST_FLAGS: usize = 8;
+    /// The same of columns.
+    pub const MOST_COLUMNS: usize = 3;
+
+    /// The conditions under which no part of a group tells of fewer patients of `alias` than `least`, nor its absence:
+    /// a condition has to be true for `least`, and not true for `least`, as who chooses it could else see by what is
+    /// left out in which group somebody is. Parts by NULLs are of nobody, or of `least`.
+    pub fn conditions(&self, policy: &Policy, table: &BoundTable, alias: &str, least: u32) -> Vec<String> {
+        let key = key_expression(policy, table, alias, None);
+        let count = |rows: &str| format!("pg_catalog.count(DISTINCT CASE WHEN {rows} THEN {key} END)");
+        let enough = |rows: String| format!("{} OPERATOR(pg_catalog.>=) {least}", count(&rows));
+        let not_few = |rows: String| {
+            let counted = count(&rows);
+            format!("(NOT ({counted} OPERATOR(pg_catalog.>) 0 AND {counted} OPERATOR(pg_catalog.<) {least}))")
+        };
+        let mut all = Vec::new();
+        for flag in self.flags {
+            all.extend([enough(format!("({flag}) IS TRUE")), enough(format!("({flag}) IS NOT TRUE"))]);
+        }
+        let by_columns = |rows: String| {
+            (0..1_usize << self.columns.len()).map(move |null| {
+                let part = |(i, column): (usize, &&str)| {
+                    format!(" AND {column} IS {}", if null >> i & 1 == 1 { "NULL" } else { "NOT NULL" })
+                };
+                let parts: String = self.columns.iter().enumerate().map(part).collect();
+                format!("{rows}{parts}")
+            })
+        };
+        if !self.columns.is_empty() {
+            for flag in self.flags {
+                all.extend(by_columns(format!("({flag}) IS TRUE")).map(not_few));
+            }
+        }
+        if self.flags.len() > 1 || (!self.flags.is_empty() && !self.columns.is_empty()) {
+            let none: Vec<String> = self.flags.iter().map(|flag| format!("({flag}) IS NOT TRUE")).collect();
+            all.extend(by_columns(none.join(" AND ")).map(not_few));
+        }
+        all
+    }
+}

@@ -247,6 +247,92 @@ fn a_difference_of_two_counts_rests_on_as_many_patients() {
     assert_eq!(analyst.query(few).rows().len(), 1);
 }
 
+/// What FILTER or CASE chooses of a group, and what it does not choose, are of as many patients: the group is shown only
+/// then, also if it chooses none of them, so that what is left out does not tell in which group somebody is.
+#[test]
+fn shares_of_a_group_rest_on_as_many_patients() {
+    let database = Postgres::shared().demo();
+    database.server().psql(
+        database.name(),
+        "UPDATE clinic.patient SET zip = '1000' || patient_id % 4, phone = '1', sex = CASE patient_id % 3 WHEN 0 THEN 'F' ELSE 'M' END; \
+         UPDATE clinic.patient SET sex = 'F' WHERE zip = '10001'; \
+         UPDATE clinic.patient SET sex = 'M' WHERE patient_id IN (SELECT patient_id FROM clinic.patient WHERE zip = '10001' ORDER BY 1 LIMIT 10); \
+         UPDATE clinic.patient SET sex = 'F' WHERE zip = '10002'; \
+         UPDATE clinic.patient SET phone = NULL WHERE patient_id IN (SELECT patient_id FROM clinic.patient WHERE zip = '10003' AND sex = 'F' ORDER BY 1 LIMIT 3)",
+    );
+    let proxy = Proxy::start_with(&database, cells);
+    let mut analyst = Wire::through(&proxy, &database, "bill_eva");
+    let owner = |sql: &str| {
+        let text = database
+            .server()
+            .psql(database.name(), &format!("\\pset format unaligned\n\\pset tuples_only on\n{sql}"));
+        text.lines().filter(|l| l.contains('|')).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let (both, but_phones) = ("('10000', '10003')", "('10000')");
+    for (aggregates, shown) in [
+        ("count(*) FILTER (WHERE sex = 'F')", both),
+        ("count(*), round(100.0 * count(*) FILTER (WHERE sex = 'F') / count(*), 1)", both),
+        ("count(*), round(100.0 * sum(CASE WHEN sex = 'F' THEN 1 ELSE 0 END) / count(*), 1)", both),
+        ("avg(CASE WHEN (sex = 'F') THEN 1.0 ELSE 0.0 END)", both),
+        ("sum((sex = 'F')::int), sum(CAST(sex = 'F' AS integer))", both),
+        ("count(DISTINCT CASE WHEN sex = 'F' THEN patient_id END), count(DISTINCT patient_id)", both),
+        ("count(DISTINCT patient_id) FILTER (WHERE sex = 'F' AND birth_date < '2030-01-01')", both),
+        (
+            "sum(patient_id) FILTER (WHERE sex IN ('F', 'X')), avg(CASE WHEN sex IN ('F', 'X') THEN patient_id ELSE 0 END)",
+            both,
+        ),
+        ("count(*) FILTER (WHERE sex = 'F'), count(*) FILTER (WHERE sex = 'M')", both),
+        ("count(CASE WHEN sex = 'F' THEN 1 END), count(CASE WHEN sex = 'M' THEN 'x' ELSE NULL END)", both),
+        ("count(phone) FILTER (WHERE sex = 'F')", but_phones),
+        ("count(*) FILTER (WHERE sex = 'F'), count(phone)", but_phones),
+        ("count(*) FILTER (WHERE sex = 'X')", "('')"),
+        ("count(*) FILTER (WHERE mrn = 'MRN0000001')", "('')"),
+        ("count(*) FILTER (WHERE mrn <> 'MRN0000001')", "('')"),
+        ("sum(CASE WHEN mrn = 'MRN0000001' THEN patient_id ELSE 0 END)", "('')"),
+        ("sum((mrn = 'MRN0000001')::int)", "('')"),
+    ] {
+        let sql = |more: &str| {
+            format!("SELECT zip, {aggregates}, '|' FROM clinic.patient{more} GROUP BY zip ORDER BY zip")
+        };
+        for extended in [false, true] {
+            let got = if extended { analyst.extended(&sql(""), &[]) } else { analyst.query(&sql("")) };
+            assert!(got.failure().is_none(), "{aggregates}: {:?}", got.failure());
+            let cells = |r: &Vec<Option<String>>| {
+                r.iter().map(|c| c.clone().unwrap_or_default()).collect::<Vec<_>>().join("|")
+            };
+            let rows: Vec<String> = got.rows().iter().map(cells).collect();
+            assert_eq!(rows, owner(&sql(&format!(" WHERE zip IN {shown}"))), "{aggregates}");
+        }
+    }
+    // In HAVING and ORDER BY, in a subquery, with parameters, of joined tables, and without groups.
+    for (sql, rows) in [
+        (
+            "SELECT zip, count(*) FROM clinic.patient GROUP BY zip HAVING count(*) FILTER (WHERE sex = 'F') > 1",
+            2,
+        ),
+        (
+            "SELECT zip, count(*) FILTER (WHERE sex = 'F') AS f FROM clinic.patient GROUP BY zip ORDER BY count(*) FILTER (WHERE sex = 'F') DESC, f",
+            2,
+        ),
+        (
+            "SELECT f::float8 / n FROM (SELECT count(*) AS n, sum(CASE WHEN sex = 'F' THEN 1 END) AS f FROM clinic.patient GROUP BY zip) x",
+            2,
+        ),
+        ("SELECT avg(CASE WHEN sex = 'F' THEN 1 ELSE 0 END) FROM clinic.patient", 1),
+        (
+            "SELECT e.kind, 100.0 * count(*) FILTER (WHERE p.sex = 'F') / count(*) FROM clinic.patient p JOIN clinic.encounter e ON e.patient_id = p.patient_id GROUP BY e.kind",
+            3,
+        ),
+    ] {
+        let got = analyst.query(sql);
+        assert!(got.failure().is_none(), "{sql}: {:?}", got.failure());
+        assert_eq!(got.rows().len(), rows, "{sql}: {:?}", got.rows());
+    }
+    let got = analyst
+        .extended("SELECT zip, count(*) FILTER (WHERE sex = $1) FROM clinic.patient GROUP BY zip", &["F"]);
+    assert_eq!((got.failure(), got.rows().len()), (None, 2));
+}
+
 #[test]
 fn what_is_computed_from_shown_groups_is_free() {
     let database = Postgres::shared().demo();
@@ -322,11 +408,44 @@ fn what_could_tell_a_single_patient_is_refused() {
             "percentile_disc()",
         ),
         ("SELECT bool_or(sex = 'X') FROM clinic.patient", "bool_or()"),
+        ("SELECT sum(patient_id + 1) FROM clinic.patient", "of an expression"),
+        ("SELECT count(CASE sex WHEN 'F' THEN 1 END) FROM clinic.patient", "of an expression"),
         (
-            "SELECT sum(CASE WHEN mrn = 'MRN0000001' THEN patient_id ELSE 0 END) FROM clinic.patient",
+            "SELECT sum(CASE WHEN sex = 'F' THEN 1 ELSE patient_id END) FROM clinic.patient",
             "of an expression",
         ),
-        ("SELECT count(*) FILTER (WHERE mrn = 'MRN0000001') FROM clinic.patient", "FILTER"),
+        (
+            "SELECT sum(CASE WHEN sex = 'F' THEN 1 WHEN zip = '1' THEN 2 END) FROM clinic.patient",
+            "of an expression",
+        ),
+        ("SELECT sum(CASE WHEN sex = 'F' THEN patient_id + 1 END) FROM clinic.patient", "of an expression"),
+        ("SELECT stddev(CASE WHEN sex = 'F' THEN patient_id END) FROM clinic.patient", "of an expression"),
+        ("SELECT avg((sex = 'F')::int) FROM clinic.patient", "of an expression"),
+        ("SELECT sum((patient_id)::int) FROM clinic.patient", "could fail"),
+        ("SELECT max(zip) FILTER (WHERE sex = 'F') FROM clinic.patient", "max()"),
+        ("SELECT count(*) FILTER (WHERE 1 / (patient_id - 880003) > 0) FROM clinic.patient", "could fail"),
+        ("SELECT count(*) FILTER (WHERE sex) FROM clinic.patient", "could fail"),
+        (
+            "SELECT count(*) FILTER (WHERE sex = 'F'), count(*) FILTER (WHERE zip = '1') FROM clinic.patient",
+            "more than one",
+        ),
+        (
+            "SELECT count(*) FILTER (WHERE sex = 'F'), count(*) FILTER (WHERE sex <> 'F') FROM clinic.patient",
+            "more than one",
+        ),
+        (
+            "SELECT count(*) FILTER (WHERE zip > '1'), count(*) FILTER (WHERE zip > '2') FROM clinic.patient",
+            "more than one",
+        ),
+        (
+            "SELECT count(*) FILTER (WHERE sex = 'F'), count(name), count(mrn), count(zip), count(phone) FROM clinic.patient",
+            "three columns",
+        ),
+        ("SELECT count(*) FILTER (WHERE patient_id IN (SELECT patient_id FROM clinic.problem)) FROM clinic.patient", ""),
+        (
+            "SELECT w.ward_id, count(*) FILTER (WHERE e.ward_id <= w.beds) FROM clinic.ward w JOIN clinic.encounter e ON e.ward_id = w.ward_id GROUP BY 1",
+            "other than =",
+        ),
         ("SELECT sum(DISTINCT charge) FROM clinic.encounter", "DISTINCT"),
         ("SELECT sex, count(*) FROM clinic.patient GROUP BY ROLLUP (sex)", "ROLLUP"),
         ("SELECT sex, count(*) FROM clinic.patient GROUP BY GROUPING SETS ((sex), ())", "ROLLUP"),

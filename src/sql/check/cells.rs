@@ -13,7 +13,7 @@ use super::expected::conjuncts;
 use super::types::{Block, Ty};
 use super::{CheckFailure, Checker, Outcome};
 use crate::catalog::Oid;
-use crate::policy::{CELL_AGGREGATES, difference_condition, differences};
+use crate::policy::{CELL_AGGREGATES, Parts, difference_condition, differences};
 use crate::sql::resolve::Resolution;
 use crate::sql::tree::{Node, Tree};
 
@@ -51,6 +51,9 @@ struct Aggregates<'n> {
     /// `count(*)`
     all: bool,
     arguments: Vec<&'n Node>,
+    /// The conditions of FILTER and CASE, and the columns of which they choose rows.
+    flags: Vec<&'n Node>,
+    chosen: Vec<&'n Node>,
 }
 
 impl Checker<'_> {
@@ -105,7 +108,7 @@ impl Checker<'_> {
             }
         }
         let mut aggregates = Aggregates::default();
-        for field in ["target_list", "sort_clause", "window_clause", "distinct_clause", "group_clause"] {
+        for field in ["sort_clause", "target_list", "window_clause", "distinct_clause", "group_clause"] {
             for node in select.nodes(field) {
                 self.aggregates(node, &mut aggregates)?;
             }
@@ -132,8 +135,19 @@ impl Checker<'_> {
                 return cell("HAVING may compare an aggregate with a constant, and nothing that could fail");
             }
         }
+        self.flags(&aggregates, block, cells, &same_patient)?;
         let columns: Vec<String> = aggregates.arguments.iter().map(|a| column_text(a)).collect();
         let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
+        let chosen: Vec<String> = aggregates.chosen.iter().map(|a| column_text(a)).collect();
+        let chosen = chosen.iter().map(String::as_str).filter(|c| !columns.contains(c));
+        let beside: Vec<&str> = columns.iter().copied().chain(chosen).collect();
+        let names: Vec<String> = (0..aggregates.flags.len()).map(|n| format!("{FLAG}{n}")).collect();
+        let flags: Vec<&str> = names.iter().map(String::as_str).collect();
+        let parted = !flags.is_empty();
+        let parts = Parts { flags: &flags, columns: if parted { &beside } else { &[] } };
+        if parted && beside.len() > Parts::MOST_COLUMNS {
+            return cell("FILTER or CASE beside more than three columns: their parts are too many to count");
+        }
         let mut wanted = Vec::new();
         for (oid, alias) in &cells.keyed {
             wanted.push(self.cell_condition(*oid, alias, None, least)?);
@@ -144,6 +158,11 @@ impl Checker<'_> {
             for (with, without) in differences(aggregates.all, &columns) {
                 let text = difference_condition(policy, table, alias, with, without, least);
                 wanted.push(super::expected::expression(&text)?);
+            }
+            for text in parts.conditions(policy, table, alias, least) {
+                let mut condition = super::expected::expression(&text)?;
+                put_in(&mut condition, &aggregates.flags);
+                wanted.push(condition);
             }
         }
         if wanted.iter().any(|w| !ours.contains(&w)) {
@@ -277,27 +296,75 @@ impl Checker<'_> {
         if !built_in || foreign || !CELL_AGGREGATES.contains(&name) {
             return cell(format!("{name}() can hand out the value of a single patient"));
         }
-        if ["agg_filter", "agg_order"].iter().any(|f| call.has(f)) || call.flag("agg_within_group") {
-            return cell(format!("{name}() with FILTER or ORDER BY: a part of a group can be smaller"));
+        if call.has("agg_order") || call.flag("agg_within_group") {
+            return cell(format!("{name}() with ORDER BY hands out single values"));
         }
         if call.flag("agg_distinct") && name != "count" {
             return cell(format!("{name}(DISTINCT ...) can hand out the value of a single patient"));
         }
+        let mut flags: Vec<&Node> = call.node("agg_filter").into_iter().collect();
         match call.nodes("args").collect::<Vec<_>>().as_slice() {
             [] if call.flag("agg_star") && name == "count" => {
                 out.all = true;
+                flags.into_iter().for_each(|flag| put(&mut out.flags, flag));
                 Ok(())
             }
             [column] if is_column(column) => {
-                if !out.arguments.contains(column) {
-                    out.arguments.push(column);
-                }
+                put(if flags.is_empty() { &mut out.arguments } else { &mut out.chosen }, column);
+                flags.into_iter().for_each(|flag| put(&mut out.flags, flag));
+                Ok(())
+            }
+            [chosen] if let Some((flag, column)) = chosen_by(name, chosen) => {
+                flags.push(flag);
+                column.into_iter().for_each(|column| put(&mut out.chosen, column));
+                flags.into_iter().for_each(|flag| put(&mut out.flags, flag));
                 Ok(())
             }
             _ => cell(format!(
                 "{name}() of an expression: one that is 0 but for a single patient tells that patient's value"
             )),
         }
+    }
+
+    /// Conditions that choose what aggregates count: none can fail, and several cut no part out of another.
+    fn flags(
+        &self,
+        aggregates: &Aggregates<'_>,
+        block: &Block<'_>,
+        cells: &Cells,
+        same_patient: &[Vec<&str>],
+    ) -> Outcome {
+        for flag in &aggregates.flags {
+            if self.safe(flag, block) != Some(Ty::Bool) {
+                return cell("the condition of FILTER or CASE could fail on the row of a single patient");
+            }
+            if cells.tables > 1 && !joins_plainly(flag, same_patient) {
+                return cell(
+                    "the condition of FILTER or CASE compares columns of two tables by other than =",
+                );
+            }
+        }
+        let one_column = || {
+            let mut columns = aggregates.flags.iter().map(|flag| self.column_of_equality(flag));
+            let first = columns.next().flatten();
+            first.is_some() && columns.all(|c| c == first)
+        };
+        if aggregates.flags.len() > Parts::MOST_FLAGS || (aggregates.flags.len() > 1 && !one_column()) {
+            return cell(
+                "more than one condition in FILTER or CASE, or more than eight values of one column: what one chooses \
+                 and another does not is a group of its own",
+            );
+        }
+        Ok(())
+    }
+
+    /// The column of `column = constant`.
+    fn column_of_equality<'n>(&self, condition: &'n Node) -> Option<&'n Node> {
+        let equality = condition.kind == "AExpr" && condition.names("name") == ["="];
+        let (l, r) = (condition.node("lexpr")?, condition.node("rexpr")?);
+        let constant = matches!(r.kind, "AConst" | "ParamRef");
+        (equality && constant && is_column(l) && !self.cx.context.catalog.own_code.redefines("="))
+            .then_some(l)
     }
 
     fn cell_condition(&self, oid: Oid, alias: &str, argument: Option<&str>, least: u32) -> Outcome<Node> {
@@ -313,6 +380,73 @@ impl Checker<'_> {
         crate::sql::resolve::resolve_name(context.catalog, context.namespace, schema, range.str("relname"))
             .iter()
             .all(|r| matches!(r, Resolution::User(_) | Resolution::System(_)))
+    }
+}
+
+/// Stands for a condition where the policy's text is parsed.
+const FLAG: &str = "__glass_flag";
+
+fn put<'n>(all: &mut Vec<&'n Node>, one: &'n Node) {
+    if !all.contains(&one) {
+        all.push(one);
+    }
+}
+
+/// Puts the conditions in the places of their names.
+fn put_in(node: &mut Node, flags: &[&Node]) {
+    let index = match node.names("fields").as_slice() {
+        [name] if node.kind == "ColumnRef" => name.strip_prefix(FLAG).and_then(|n| n.parse::<usize>().ok()),
+        _ => None,
+    };
+    if let Some(flag) = index.and_then(|i| flags.get(i)) {
+        *node = (*flag).clone();
+        return;
+    }
+    fn below(tree: &mut Tree, flags: &[&Node]) {
+        match tree {
+            Tree::Node(node) => put_in(node, flags),
+            Tree::List(items) => items.iter_mut().for_each(|item| below(item, flags)),
+            Tree::Null | Tree::Int(_) | Tree::Float(_) | Tree::Str(_) => {}
+        }
+    }
+    node.fields.iter_mut().for_each(|(_, value)| below(value, flags));
+}
+
+/// The condition by which the argument of an aggregate chooses rows, and the column that it takes of them:
+/// `CASE WHEN condition THEN column or constant [ELSE 0 or NULL] END`, and `sum(condition::int)`.
+fn chosen_by<'n>(aggregate: &str, argument: &'n Node) -> Option<(&'n Node, Option<&'n Node>)> {
+    let only = |node: &Node, fields: &[&str]| node.fields.iter().all(|(f, _)| fields.contains(f));
+    match argument.kind {
+        "CaseExpr"
+            if ["count", "sum", "avg"].contains(&aggregate) && only(argument, &["args", "defresult"]) =>
+        {
+            let zero = |v: &Node| match v.kind {
+                "Integer" => v.int("ival") == 0,
+                "Float" => v.str("fval").bytes().all(|b| matches!(b, b'0' | b'.')),
+                _ => false,
+            };
+            let nothing =
+                |e: &Node| e.kind == "AConst" && (e.flag("isnull") || e.node("val").is_some_and(zero));
+            if argument.node("defresult").is_some_and(|e| !nothing(e)) {
+                return None;
+            }
+            let whens: Vec<&Node> = argument.nodes("args").collect();
+            let [when] = whens.as_slice() else { return None };
+            let (condition, result) = (when.node("expr")?, when.node("result")?);
+            match result.kind {
+                "AConst" => Some((condition, None)),
+                _ if is_column(result) => Some((condition, Some(result))),
+                _ => None,
+            }
+        }
+        "TypeCast" if aggregate == "sum" => {
+            let type_name = argument.node("type_name")?;
+            let names = type_name.names("names");
+            let int = matches!(names.as_slice(), ["pg_catalog", "int4"] | ["int4"]);
+            let plain = type_name.list("array_bounds").is_empty() && !type_name.has("typmods");
+            (int && plain).then_some((argument.node("arg")?, None))
+        }
+        _ => None,
     }
 }
 

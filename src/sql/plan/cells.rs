@@ -8,7 +8,7 @@ use sqlparser::ast::{
 
 use super::walk::{Edit, Look, edit, look};
 use super::{Fence, Occurrence, Placeholders, PlanError, PlanInput, fold, occurrence_of};
-use crate::policy::{CELL_AGGREGATES, Policy, cell_condition, difference_condition, differences};
+use crate::policy::{CELL_AGGREGATES, Parts, Policy, cell_condition, difference_condition, differences};
 
 /// Adds the conditions.
 pub(super) fn conditions(
@@ -65,6 +65,11 @@ impl Edit for Cells<'_, '_> {
         look(&select.projection, &mut arguments);
         look(&select.having, &mut arguments);
         let columns: Vec<&str> = arguments.columns.iter().map(String::as_str).collect();
+        let beside: Vec<&str> = arguments.beside().collect();
+        let flags: Vec<&str> = arguments.flags.iter().map(String::as_str).collect();
+        let parts = Parts { flags: &flags, columns: &beside };
+        // Of what is too much to count the checker tells.
+        let countable = flags.len() <= Parts::MOST_FLAGS && beside.len() <= Parts::MOST_COLUMNS;
         for n in found {
             let Some(o) = self.occurrences.get(n) else { continue };
             let (policy, alias, least) = (self.policy, o.alias.as_str(), self.least);
@@ -73,7 +78,8 @@ impl Edit for Cells<'_, '_> {
             let apart = differences(arguments.all, &columns).into_iter();
             let apart = apart
                 .map(|(with, without)| difference_condition(policy, o.table, alias, with, without, least));
-            for text in counted.chain(apart) {
+            let parts = if countable { parts.conditions(policy, o.table, alias, least) } else { Vec::new() };
+            for text in counted.chain(apart).chain(parts) {
                 let condition = Expr::Identifier(self.texts.stand_for(text));
                 select.having = Some(match select.having.take() {
                     None => condition,
@@ -116,6 +122,9 @@ struct Arguments {
     all: bool,
     /// As SQL text.
     columns: Vec<String>,
+    /// The conditions of FILTER and CASE, and the columns of which they choose rows.
+    flags: Vec<String>,
+    chosen: Vec<String>,
 }
 
 impl Arguments {
@@ -125,19 +134,67 @@ impl Arguments {
             && call.over.is_none()
     }
 
-    fn argument(call: &Function) -> Option<String> {
-        let name = call.name.0.last().and_then(|p| p.as_ident()).map(fold)?;
-        let FunctionArguments::List(list) = &call.args else { return None };
-        let [FunctionArg::Unnamed(FunctionArgExpr::Expr(argument))] = list.args.as_slice() else {
-            return None;
+    /// Every column, each once: of a group that a condition parts, each parts the parts.
+    fn beside(&self) -> impl Iterator<Item = &str> {
+        let more = self.chosen.iter().filter(|c| !self.columns.contains(c));
+        let parted = !self.flags.is_empty();
+        self.columns.iter().chain(more).map(String::as_str).filter(move |_| parted)
+    }
+
+    fn call(&mut self, call: &Function) {
+        let Some(name) = call.name.0.last().and_then(|p| p.as_ident()).map(fold) else { return };
+        if call.over.is_some() || !CELL_AGGREGATES.contains(&name.as_str()) {
+            return;
+        }
+        let mut flags: Vec<String> = call.filter.iter().map(|c| bare(c).to_string()).collect();
+        let column = match &call.args {
+            FunctionArguments::List(list) => match list.args.as_slice() {
+                [FunctionArg::Unnamed(FunctionArgExpr::Expr(argument))] => match flag_of(argument) {
+                    Some((condition, result)) => {
+                        flags.push(bare(condition).to_string());
+                        result.and_then(column_text)
+                    }
+                    None => column_text(argument),
+                },
+                _ => None,
+            },
+            _ => None,
         };
-        let quoted = |i: &sqlparser::ast::Ident| crate::catalog::quote_ident(&fold(i));
-        let column = match argument {
-            Expr::Identifier(column) => quoted(column),
-            Expr::CompoundIdentifier(parts) => parts.iter().map(quoted).collect::<Vec<_>>().join("."),
-            _ => return None,
-        };
-        (call.over.is_none() && CELL_AGGREGATES.contains(&name.as_str())).then_some(column)
+        let columns = if flags.is_empty() { &mut self.columns } else { &mut self.chosen };
+        columns.extend(column.filter(|c| !columns.contains(c)));
+        for flag in flags {
+            if !self.flags.contains(&flag) {
+                self.flags.push(flag);
+            }
+        }
+    }
+}
+
+/// What `CASE WHEN condition THEN result ...` and `condition::int` choose rows by, and what of them.
+fn flag_of(argument: &Expr) -> Option<(&Expr, Option<&Expr>)> {
+    match argument {
+        Expr::Case { operand: None, conditions, .. } => match conditions.as_slice() {
+            [when] => Some((&when.condition, Some(&when.result))),
+            _ => None,
+        },
+        Expr::Cast { expr, .. } => Some((expr, None)),
+        Expr::Nested(inner) => flag_of(inner),
+        _ => None,
+    }
+}
+
+fn bare(expr: &Expr) -> &Expr {
+    if let Expr::Nested(inner) = expr { bare(inner) } else { expr }
+}
+
+/// A column as SQL text.
+fn column_text(expr: &Expr) -> Option<String> {
+    let quoted = |i: &sqlparser::ast::Ident| crate::catalog::quote_ident(&fold(i));
+    match expr {
+        Expr::Identifier(column) => Some(quoted(column)),
+        Expr::CompoundIdentifier(parts) => Some(parts.iter().map(quoted).collect::<Vec<_>>().join(".")),
+        Expr::Nested(inner) => column_text(inner),
+        _ => None,
     }
 }
 
@@ -156,7 +213,7 @@ impl Look for Arguments {
             && self.depth == 0
         {
             self.all |= Self::counts_rows(call);
-            self.columns.extend(Self::argument(call).filter(|column| !self.columns.contains(column)));
+            self.call(call);
         }
         false
     }

@@ -159,7 +159,10 @@ impl Tailor<'_> {
                 };
                 self.edits.push((self.span(i - usize::from(not), i + 1)?, operator.to_owned()));
             }
-            "any" | "some" | "all" if i > 1 && self.is(i + 1, &["("]) => self.quantified(i)?,
+            "any" | "some" | "all" if i > 1 && self.is(i + 1, &["("]) => {
+                self.rows(i);
+                self.quantified(i)?;
+            }
             "in" if self.follow(i + 1, &["(", "("]) && self.is(i + 3, &["select", "values", "with"]) => {
                 // A list that begins with a subquery.
                 let close = self.closing(i + 2)?;
@@ -272,6 +275,8 @@ mod tests {
              COLLATE \"C\", a::character varying COLLATE \"C\"",
             "INSERT INTO t (a) VALUES (1) ON CONFLICT (a, lower(b) COLLATE \"C\", (c || 'x')) WHERE d = 'x' AND (e) DO NOTHING",
             "SELECT a FROM t WHERE a LIKE ALL (SELECT b FROM u) AND a NOT ILIKE SOME ('{x}') AND c <@ ANY (SELECT d FROM u) AND c && ALL ($1)",
+            "SELECT a FROM t WHERE a = ANY (VALUES (1), (2)) OR a <> ALL (VALUES (b) ORDER BY 1) AND a OPERATOR(pg_catalog.=) ANY (VALUES (3)) \
+             AND b LIKE ANY (VALUES ('x'), ((SELECT c FROM u WHERE d === SOME (VALUES (4)))))",
             "SELECT a === b, a *<> c, d OPERATOR(pg_catalog.*=) e FROM t WHERE a OPERATOR(pg_catalog.=) ANY (SELECT 1) ORDER BY a USING ===",
             "SELECT a FROM t WHERE a IN ((SELECT 1), (SELECT 2), 3) AND b IS NOT DOCUMENT",
             "SELECT a FROM t, f('{}') AS (a int, b text), g('x') AS x (c int) WHERE a = b",
@@ -296,6 +301,8 @@ mod tests {
         assert!(
             disguised("INSERT INTO t SELECT a FROM u ON CONFLICT DO NOTHING", &Catalog::default()).is_none()
         );
+        let all = "SELECT ALL a FROM t UNION ALL (VALUES (1)) EXCEPT ALL (VALUES (2))";
+        assert!(disguised(all, &Catalog::default()).is_none());
         assert!(disguised("SELECT a FROM t FOR UPDATE OF t", &Catalog::default()).is_none());
         assert!(disguised("SELECT 1 FROM t FETCH FIRST 1 ROW ONLY", &Catalog::default()).is_none());
         assert!(disguised("SELECT ROW(t.*), count(t.*), t.* FROM t", &Catalog::default()).is_none());

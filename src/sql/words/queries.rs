@@ -62,6 +62,17 @@ impl Tailor<'_> {
         Some(())
     }
 
+    /// `a = ANY (VALUES ...)`: rows that are written out are no query to the parser unless one stands before them.
+    pub(super) fn rows(&mut self, i: usize) {
+        let beside = i > 0
+            && (self.is(i - 1, &[")", "like", "ilike"]) || self.words.get(i - 1).is_some_and(|w| is_sign(w)));
+        if beside && self.is(i + 2, &["values"]) {
+            let words = format!("SELECT {} UNION ALL ", self.fresh("__glass_x"));
+            self.insert_before(i + 2, &words);
+            self.back.push((words, String::new()));
+        }
+    }
+
     /// `a <@ ANY (...)`, `a OPERATOR(pg_catalog.=) ANY (...)`: an operator that the parser reads there in its place.
     pub(super) fn quantified(&mut self, i: usize) -> Option<()> {
         let known =
