@@ -264,12 +264,14 @@ impl<C: Stream, S: Stream> Session<C, S> {
         }
     }
 
-    /// Before a statement that makes the server forget names: whether it will run depends on what was sent
-    /// before it. False when it is skipped, because of an error that came meanwhile.
+    /// Before a statement that makes the server forget names, and before one that could end the transaction of a
+    /// statement that may still be refused: whether it will run depends on what was sent before it. False when it is skipped, because of an error that came meanwhile.
     pub(super) async fn settle_names(&mut self, statement: &PlannedStatement) -> Result<bool, Ended> {
         let effects = &statement.effects;
         let closes = matches!(statement.object, Some(Object::Close(_)));
-        if (effects.forgets_prepared || effects.deallocates.is_some() || closes) && !self.ops.is_empty() {
+        let ends = effects.ends_transaction && self.exchange_blocks;
+        let waits = effects.forgets_prepared || effects.deallocates.is_some() || closes || ends;
+        if waits && !self.ops.is_empty() {
             self.quiesce().await?;
         }
         Ok(!self.skipping)
@@ -286,6 +288,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
             self.namespace = None;
             self.namespace_touched = true;
         }
+        self.transaction_moves |= statement.effects.ends_transaction;
         if statement.effects.ends_transaction && self.namespace_touched {
             self.namespace = None;
         }

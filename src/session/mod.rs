@@ -173,6 +173,10 @@ pub struct Session<C, S> {
     /// Executions since the last Sync, and whether one of them may be refused after it ran.
     exchange_runs: u32,
     exchange_blocks: bool,
+    /// A transaction was begun or ended by a statement whose reply may be to come.
+    transaction_moves: bool,
+    /// A lookup that may be refused late is on its way in a transaction: what is behind it waits.
+    lookup_in_transaction: bool,
     /// The server said why it closes.
     server_said_goodbye: bool,
     /// What the end of the present transaction can fail over: what was written in it.

@@ -158,8 +158,6 @@ pub struct GuardedPlan {
     pub closed: bool,
     /// A write that reads rows of protected tables besides those that it changes.
     pub reads_others: bool,
-    /// A write changes rows of a table that is not protected.
-    pub writes_elsewhere: bool,
     /// True when the client's own statement returns no rows (DML without RETURNING): the rows of
     /// the reply are witnesses only, and its RowDescription is not shown.
     pub rows_are_witnesses: bool,

@@ -481,7 +481,6 @@ mod tests {
             filtered: true,
             closed: false,
             reads_others: false,
-            writes_elsewhere: false,
             rows_are_witnesses: false,
             has_marker: false,
             footprint: Default::default(),

@@ -333,6 +333,49 @@ fn shares_of_a_group_rest_on_as_many_patients() {
     assert_eq!((got.failure(), got.rows().len()), (None, 2));
 }
 
+/// Patients are chosen by other rows of theirs, as they would be by a condition on these.
+#[test]
+fn cohorts_are_chosen_by_what_else_there_is_of_a_patient() {
+    let database = Postgres::shared().demo();
+    let proxy = Proxy::start_with(&database, cells);
+    let mut analyst = Wire::through(&proxy, &database, "bill_eva");
+    let owner = |sql: &str| {
+        let sql = format!("\\pset format unaligned\n\\pset tuples_only on\n{sql}");
+        database.server().psql(database.name(), &sql)
+    };
+    let mut shown = 0;
+    for from in [
+        "clinic.patient p WHERE patient_id IN (SELECT patient_id FROM clinic.problem WHERE icd10 LIKE 'I%')",
+        "clinic.patient p WHERE p.patient_id NOT IN (SELECT x.patient_id FROM clinic.problem x WHERE x.icd10 LIKE 'I%' AND x.onset > '2000-01-01')",
+        "clinic.patient p WHERE EXISTS (SELECT 1 FROM clinic.problem WHERE patient_id = p.patient_id AND icd10 LIKE 'I%')",
+        "clinic.patient p WHERE NOT EXISTS (SELECT * FROM clinic.problem x WHERE p.patient_id = x.patient_id) AND sex = 'F'",
+        "clinic.patient p JOIN clinic.encounter e ON e.patient_id = p.patient_id WHERE e.kind = 'inpatient' AND EXISTS (SELECT FROM \
+         clinic.medication_order m JOIN clinic.drug d ON d.drug_id = m.drug_id WHERE m.patient_id = e.patient_id AND d.high_risk)",
+        "clinic.patient p WHERE patient_id IN (SELECT patient_id FROM clinic.encounter e WHERE e.kind = 'inpatient' AND \
+         NOT EXISTS (SELECT FROM clinic.allergy a WHERE a.patient_id = e.patient_id))",
+        "clinic.patient p WHERE patient_id IN (SELECT patient_id FROM clinic.problem WHERE problem_id = 1)",
+    ] {
+        let sql = |having: &str| {
+            format!(
+                "SELECT p.sex, count(DISTINCT p.patient_id), '|' FROM {from} GROUP BY p.sex{having} ORDER BY 1"
+            )
+        };
+        for extended in [false, true] {
+            let got = if extended { analyst.extended(&sql(""), &[]) } else { analyst.query(&sql("")) };
+            assert!(got.failure().is_none(), "{from}: {:?}", got.failure());
+            let line = |r: &Vec<Option<String>>| {
+                r.iter().map(|c| c.clone().unwrap_or_default()).collect::<Vec<_>>().join("|")
+            };
+            let rows: Vec<String> = got.rows().iter().map(line).collect();
+            let text = owner(&sql(" HAVING count(DISTINCT p.patient_id) >= 11"));
+            let expected: Vec<&str> = text.lines().filter(|l| l.contains('|')).collect();
+            assert_eq!(rows, expected, "{from}");
+            shown += rows.len();
+        }
+    }
+    assert!(shown > 12, "{shown}");
+}
+
 #[test]
 fn what_is_computed_from_shown_groups_is_free() {
     let database = Postgres::shared().demo();
@@ -441,7 +484,10 @@ fn what_could_tell_a_single_patient_is_refused() {
             "SELECT count(*) FILTER (WHERE sex = 'F'), count(name), count(mrn), count(zip), count(phone) FROM clinic.patient",
             "three columns",
         ),
-        ("SELECT count(*) FILTER (WHERE patient_id IN (SELECT patient_id FROM clinic.problem)) FROM clinic.patient", ""),
+        (
+            "SELECT count(*) FILTER (WHERE patient_id IN (SELECT patient_id FROM clinic.problem)) FROM clinic.patient",
+            "",
+        ),
         (
             "SELECT w.ward_id, count(*) FILTER (WHERE e.ward_id <= w.beds) FROM clinic.ward w JOIN clinic.encounter e ON e.ward_id = w.ward_id GROUP BY 1",
             "other than =",
@@ -493,8 +539,54 @@ fn what_could_tell_a_single_patient_is_refused() {
         ("SELECT count(*) FROM clinic.problem GROUP BY icd10 HAVING max(title) > 'a'", "max()"),
         ("SELECT count(*) FROM clinic.problem GROUP BY icd10 ORDER BY max(title)", "max()"),
         (
-            "SELECT count(*) FROM clinic.patient WHERE patient_id IN (SELECT patient_id FROM clinic.problem WHERE icd10 = 'I10')",
-            "",
+            "SELECT icd10, count(*) FROM clinic.problem WHERE icd10 IN (SELECT icd10 FROM clinic.problem WHERE patient_id = 880003) GROUP BY 1",
+            "not tied",
+        ),
+        (
+            "SELECT zip, count(*) FROM clinic.patient p WHERE EXISTS (SELECT FROM clinic.patient x WHERE x.zip = p.zip AND x.mrn = 'MRN0000001') GROUP BY zip",
+            "not tied",
+        ),
+        (
+            "SELECT count(*) FROM clinic.patient WHERE EXISTS (SELECT FROM clinic.problem x WHERE x.icd10 = 'I10')",
+            "not tied",
+        ),
+        (
+            "SELECT count(*) FROM clinic.patient p WHERE EXISTS (SELECT FROM clinic.problem x, clinic.patient y WHERE x.patient_id = p.patient_id AND y.mrn = 'MRN0000001')",
+            "not tied",
+        ),
+        (
+            "SELECT count(*) FROM clinic.patient p WHERE EXISTS (SELECT FROM clinic.problem p WHERE p.patient_id = p.patient_id)",
+            "not tied",
+        ),
+        (
+            "SELECT count(*) FROM clinic.patient WHERE patient_id IN (SELECT x.problem_id FROM clinic.problem x)",
+            "not tied",
+        ),
+        (
+            "SELECT count(*) FROM clinic.patient WHERE patient_id IN (SELECT patient_id FROM clinic.problem GROUP BY patient_id HAVING count(*) > 2)",
+            "more than choose",
+        ),
+        (
+            "SELECT count(*) FROM clinic.patient WHERE patient_id IN (SELECT patient_id FROM clinic.problem ORDER BY title LIMIT 20)",
+            "more than choose",
+        ),
+        (
+            "SELECT count(*) FROM clinic.patient p WHERE EXISTS (SELECT FROM clinic.problem x WHERE x.patient_id = p.patient_id AND 1 / (x.problem_id - 3) > 0)",
+            "could fail",
+        ),
+        (
+            "SELECT count(*) FROM clinic.patient WHERE sex = 'F' OR patient_id IN (SELECT patient_id FROM clinic.problem)",
+            "subquery",
+        ),
+        (
+            "SELECT w.ward_id, count(*) FROM clinic.ward w, clinic.encounter e WHERE EXISTS \
+             (SELECT FROM clinic.encounter x WHERE x.patient_id = e.patient_id AND x.ward_id <= w.ward_id) GROUP BY 1",
+            "other than =",
+        ),
+        ("SELECT count(*), EXISTS (SELECT FROM clinic.problem) FROM clinic.patient", "subquery"),
+        (
+            "SELECT count(*) FROM clinic.lab_order o WHERE EXISTS (SELECT FROM clinic.lab_result r WHERE r.order_id = o.order_id)",
+            "without the patient's key",
         ),
         (
             "SELECT avg(n) FROM (SELECT patient_id, count(*) AS n FROM clinic.note GROUP BY patient_id) x WHERE patient_id = 880003",

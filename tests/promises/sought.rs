@@ -243,6 +243,9 @@ fn silence_beside_rows_of_other_tables_is_refused() {
             let conditions = [
                 format!("patient_id = {key}"),
                 format!("patient_id = ANY ('{{{key}}}')"),
+                format!("patient_id = ANY (ARRAY[{key}])"),
+                format!("patient_id = ANY ('{{{key}}}'::bigint[])"),
+                format!("patient_id IS NOT DISTINCT FROM {key}"),
                 format!("mrn = 'MRN000{:04}'", key % 10_000),
             ];
             for condition in conditions {
@@ -302,6 +305,63 @@ fn a_write_elsewhere_that_was_done_is_not_refused_behind_it() {
     let left =
         database.server().psql(database.name(), "SELECT ward_id FROM clinic.ward WHERE ward_id > 9000");
     assert!(left.contains("9004") && !left.contains("9001") && !left.contains("9003"), "{left}");
+}
+
+/// A refusal behind which the transaction goes on is none: as an error, it ends what stands with it.
+#[test]
+fn nothing_behind_a_refused_lookup_is_committed() {
+    let database = database();
+    database.server().psql(
+        database.name(),
+        "INSERT INTO clinic.ward SELECT n, 'x' || n, 'x', 1, 1 FROM generate_series(9001, 9040) n;
+        GRANT SELECT, DELETE ON clinic.ward TO PUBLIC",
+    );
+    let proxy = serve(&database);
+    let lookup = format!("SELECT name FROM clinic.patient WHERE patient_id = {STRANGER}");
+    let count = format!("SELECT count(*) FROM clinic.patient WHERE patient_id = {STRANGER}");
+    let delete = "DELETE FROM clinic.ward WHERE ward_id > 9020";
+    for before in [&[][..], &["BEGIN"], &["BEGIN", "DELETE FROM clinic.ward WHERE ward_id = 9001"]] {
+        for statements in [
+            vec!["BEGIN", &lookup, delete, "COMMIT"],
+            vec!["BEGIN", delete, &lookup, "COMMIT"],
+            vec!["BEGIN", &count, delete, "COMMIT", "BEGIN", delete, "COMMIT"],
+            vec!["BEGIN", "SAVEPOINT a", &lookup, "ROLLBACK TO a", delete, "COMMIT"],
+            vec!["SELECT 1", &lookup, delete, "COMMIT"],
+            vec![delete, &lookup, "BEGIN", delete, "COMMIT"],
+            vec![&lookup, "COMMIT", delete],
+            vec![delete, &lookup, delete],
+        ] {
+            for pipeline in [false, true] {
+                let mut amy = Wire::through(&proxy, &database, "nurse_amy");
+                before.iter().for_each(|sql| drop(amy.ok(sql)));
+                if pipeline {
+                    let one = |sql: &&str| {
+                        [parse_typed("", sql, &[]), bind_as("", "", (&[], &[]), &[]), execute("", 0)].concat()
+                    };
+                    amy.send(&[statements.iter().map(one).collect::<Vec<_>>().concat(), sync()].concat());
+                } else {
+                    amy.send(&crate::wire::query(&statements.join("; ")));
+                }
+                let reply = amy.reply();
+                let what = format!("{before:?} {statements:?} {pipeline}: {:?}", reply.commands());
+                assert_eq!(reply.failure().and_then(|f| f.gls()).as_deref(), Some("GLS-201"), "{what}");
+                let begun = !before.is_empty() || statements[0] == "BEGIN";
+                assert_eq!(reply.status(), if begun { 'E' } else { 'I' }, "{what}");
+                let left = database.server().psql(
+                    database.name(),
+                    "SELECT 'left ' || count(*) FROM clinic.ward WHERE ward_id > 9000",
+                );
+                assert!(left.contains("left 40"), "{what}: {left}");
+            }
+        }
+    }
+    // Several messages on their way at once.
+    let mut amy = Wire::through(&proxy, &database, "nurse_amy");
+    amy.ok("BEGIN");
+    amy.send(&[&*lookup, delete, "COMMIT"].map(crate::wire::query).concat());
+    assert_eq!(amy.reply().failure().and_then(|f| f.gls()).as_deref(), Some("GLS-201"));
+    assert_eq!(amy.reply().failure().map(|f| f.sqlstate).as_deref(), Some("25P02"));
+    assert_eq!(amy.reply().commands(), ["ROLLBACK"]);
 }
 
 /// Of several, as of a list: what was found is shown; an empty answer is refused where one of them is not the user's.

@@ -110,6 +110,10 @@ impl<C: Stream, S: Stream> Session<C, S> {
             self.quiesce().await?;
             self.names_unsettled = false;
         }
+        // Whether a lookup is refused decides on all that is behind it in its transaction.
+        if !passive && std::mem::take(&mut self.lookup_in_transaction) {
+            self.quiesce().await?;
+        }
         // A Query behind a pipeline without Sync is skipped if one of its messages failed. One that is not
         // sent as it is brings a Sync of its own, which would end the skipping.
         if tag == ClientTag::Query && self.ops.open_pipeline() {

@@ -289,11 +289,16 @@ impl<C: Stream, S: Stream> Session<C, S> {
     /// server has run it (GLS-201): waits for the answers, and lets the server fail too if it was.
     pub(in crate::session) async fn settle_exchange(&mut self) -> Result<(), Ended> {
         let several = std::mem::take(&mut self.exchange_runs) > 1;
-        if std::mem::take(&mut self.exchange_blocks) && several {
+        if !std::mem::take(&mut self.exchange_blocks) {
+            return Ok(());
+        }
+        if several {
             self.quiesce().await?;
             if std::mem::take(&mut self.abort_due) {
                 self.poison_server(Bytes::new());
             }
+        } else {
+            self.lookup_in_transaction = self.transaction_moves || self.status != Status::Idle;
         }
         Ok(())
     }

@@ -321,6 +321,8 @@ impl<C: Stream, S: Stream> Session<C, S> {
             held: None,
             exchange_runs: 0,
             exchange_blocks: false,
+            transaction_moves: false,
+            lookup_in_transaction: false,
             server_said_goodbye: false,
             copy_due: false,
             rest: None,

@@ -271,6 +271,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
         }
         let target = Target { kind: TargetKind::Portal, name: upstream.clone() };
         let op = Op::Describe { shown: false, plan: Some(Arc::clone(&plan)), statement: None, run: None };
+        self.exchange_blocks |= plan.block;
         let run = self.new_run(vec![text], Mode::Guarded(plan), parameters);
         if let Some(run) = self.runs.get_mut(&run) {
             run.grants = under.grants;

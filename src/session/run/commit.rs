@@ -39,7 +39,6 @@ pub(in crate::session) fn join(
         filtered: true,
         closed: false,
         reads_others: false,
-        writes_elsewhere: false,
         rows_are_witnesses: false,
         has_marker: false,
         footprint: Footprint::default(),

@@ -25,7 +25,7 @@ pub(in crate::session) struct Ending {
     plan: Arc<GuardedPlan>,
     /// Nothing was found.
     empty: bool,
-    /// Rows of a table that is not protected were changed, and stay so.
+    /// Something was changed, or can have been, and stays so: a refusal would say that nothing was done.
     kept: bool,
     /// It names its patients, and they are the user's: there is nothing that could have been withheld.
     inside: bool,
@@ -89,7 +89,14 @@ impl<C: Stream, S: Stream> Session<C, S> {
         if plan.copy_in().is_some() {
             run.rows = affected;
         }
-        let kept = plan.writes_elsewhere && (plan.kind == StatementKind::With || affected > 0);
+        let kept = match plan.kind {
+            StatementKind::Select => false,
+            // What its WITH queries did cannot be told.
+            StatementKind::With => true,
+            StatementKind::Insert | StatementKind::Update | StatementKind::Delete | StatementKind::Merge => {
+                affected > 0
+            }
+        };
         let nothing = if plan.rows_are_witnesses { affected == 0 } else { run.rows == 0 };
         let empty = nothing || (plan.lineage.strategy != Strategy::Pinned && !run.found);
         let complete = tag == ServerTag::CommandComplete;
@@ -102,7 +109,10 @@ impl<C: Stream, S: Stream> Session<C, S> {
             || named().all(|s| run.pending_keys().contains(&s.value));
         // Of several identifiers some may be of patients whose rows it did not meet.
         let identifiers = run.sought.len() - keys_named;
-        let met = met && (identifiers <= 1 || run.pending_keys().len() >= identifiers);
+        // Nor need the rows be those of the one, beside other tables or where the record is of more than the rows.
+        let exact =
+            plan.lineage.strategy == Strategy::Carried && keys_named == 0 && run.pending_keys().len() == 1;
+        let met = met && (identifiers == 0 || (identifiers == 1 && exact));
         let ask = (plan.filtered || plan.block) && complete && !run.sought.is_empty() && (empty || !met);
         // Where the policy is only watched, whom it would have withheld is asked too.
         let ask = ask || run.watch.is_some();
@@ -139,6 +149,10 @@ impl<C: Stream, S: Stream> Session<C, S> {
         // Where its rows can be those of other tables, nobody's row was met if none of those named is the user's.
         let met_nobody = || ending.run.sought.iter().all(|s| s.inside != Some(true));
         ending.empty |= pinned && !ending.plan.rows_show_pins && ending.plan.filtered && met_nobody();
+        // Some rows of a cursor need not be of a patient who is named, where others are.
+        if matches!(ending.plan.wrap, Wrap::Fetch(_)) && ending.run.rows > 0 {
+            ending.empty &= met_nobody();
+        }
         if outside && ending.empty && !ending.kept && ending.plan.block {
             let refusal = self.world.not_your_patient(&ending.run.sought, &self.role);
             return self.end_with_refusal(ending.run, &refusal);

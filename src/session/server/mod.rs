@@ -356,6 +356,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
             return self.abort_transaction();
         }
         self.copying_in = false;
+        self.transaction_moves &= !self.ops.nothing_behind_sync();
         if status == Status::Idle {
             self.written = None;
             if self.namespace_touched {

@@ -171,7 +171,10 @@ impl Checker<'_> {
         let block = Block { items: &from.items, ctes: &env.ctes, parent: env.block };
         let least = self.cx.context.role.masking.min_cell;
         let least = least.filter(|_| !from.cells.keyed.is_empty() || from.cells.keyless);
-        if let Some(least) = least {
+        if let Some(chooser) = self.choosers.remove(&std::ptr::from_ref(select)) {
+            from.cells.other |= from.unsafe_using;
+            self.cell_choice(select, &block, &from.cells, &plain, &chooser)?;
+        } else if let Some(least) = least {
             from.cells.other |= from.unsafe_using;
             self.cell_block(select, &block, &from.cells, &plain, least)?;
         }

@@ -7,7 +7,7 @@
 //!
 //! Not for what several statements tell together.
 
-use pg_query::protobuf::BoolExprType;
+use pg_query::protobuf::{BoolExprType, SubLinkType};
 
 use super::expected::conjuncts;
 use super::types::{Block, Ty};
@@ -40,6 +40,17 @@ impl Cells {
     }
 }
 
+/// A query of EXISTS or IN in the conditions of a block that groups patients.
+#[derive(Debug)]
+pub(super) struct Chooser {
+    /// Alias and key column of the tables around it that have their patient's key.
+    keys: Vec<(String, String)>,
+    /// IN of such a key: its rows are of the patient whose key they are.
+    of_key: bool,
+    /// Without patients in it, it cuts no overlapping groups.
+    plain: bool,
+}
+
 fn cell<T>(what: impl Into<String>) -> Outcome<T> {
     Err(CheckFailure::Cell(what.into()))
 }
@@ -66,12 +77,15 @@ impl Checker<'_> {
         conditions: &[&Node],
         least: u32,
     ) -> Outcome {
+        if block.parent.is_some() {
+            return cell(
+                "it groups patients in a subquery of an expression, or LATERAL (EXISTS and key IN (SELECT key ...) may \
+                 stand among conditions that AND connects)",
+            );
+        }
         self.cells += 1;
         if self.cells > 1 {
             return cell("two blocks of it group patients: one could be subtracted from the other");
-        }
-        if block.parent.is_some() {
-            return cell("it groups patients in a subquery of an expression, or LATERAL");
         }
         if cells.other {
             return cell("it groups patients over a function, VALUES, TABLESAMPLE or a subquery");
@@ -99,6 +113,9 @@ impl Checker<'_> {
         for condition in conditions {
             if self.safe(condition, block).is_none() {
                 return cell("a condition could fail on the row of a single patient, which tells its value");
+            }
+            if self.chooses(condition, cells, &same_patient)? {
+                continue;
             }
             if cells.tables > 1 && !joins_plainly(condition, &same_patient) {
                 return cell(
@@ -176,6 +193,94 @@ impl Checker<'_> {
             return cell("HAVING counts in a form that is reserved");
         }
         ours.into_iter().for_each(|c| self.exempt(c));
+        Ok(())
+    }
+
+    /// Notes the query of a condition that is EXISTS or IN, or the negation of one.
+    fn chooses(&mut self, condition: &Node, cells: &Cells, same_patient: &[Vec<&str>]) -> Outcome<bool> {
+        let Some((link, select)) = chooser(condition) else { return Ok(false) };
+        let mut keys = Vec::new();
+        for (oid, alias) in &cells.keyed {
+            keys.extend(self.table(*oid)?.rule.own_key().map(|key| (alias.clone(), key.to_owned())));
+        }
+        let of_key = link.node("testexpr").is_some_and(|test| match test.names("fields").as_slice() {
+            [column] => cells.tables == 1 && keys.iter().any(|(_, key)| key == column),
+            [alias, column] => keys.iter().any(|(a, key)| a == alias && key == column),
+            _ => false,
+        });
+        let plain = cells.tables <= 1 || joins_plainly(condition, same_patient);
+        self.choosers.insert(std::ptr::from_ref(select), Chooser { keys, of_key, plain });
+        Ok(true)
+    }
+
+    /// Checks the query of EXISTS or IN: it chooses rows of a patient by other rows of the same one, as a condition on
+    /// these would. By rows of somebody else it would tell what that one has.
+    pub(super) fn cell_choice(
+        &mut self,
+        select: &Node,
+        block: &Block<'_>,
+        cells: &Cells,
+        conditions: &[&Node],
+        chooser: &Chooser,
+    ) -> Outcome {
+        let same_patient = self.same_patient(cells, conditions)?;
+        for condition in conditions {
+            if chooser.keys.is_empty() || self.safe(condition, block).is_none() {
+                return cell("a condition of a subquery could fail on the row of a single patient");
+            }
+        }
+        if cells.protected() == 0 {
+            return if chooser.plain {
+                Ok(())
+            } else {
+                cell("the subquery of a condition compares columns of two tables by other than =")
+            };
+        }
+        let simple = ["target_list", "from_clause", "where_clause", "op", "limit_option", "group_distinct"];
+        if cells.other || cells.outer || !select.fields.iter().all(|(field, _)| simple.contains(field)) {
+            return cell(
+                "the subquery of EXISTS or IN does more than choose rows of tables: it may have FROM with JOIN, and WHERE",
+            );
+        }
+        let mut keys: Vec<(&str, &str)> = Vec::new();
+        for (oid, alias) in &cells.keyed {
+            let rule = &self.table(*oid)?.rule;
+            match rule.own_key().filter(|_| !rule.is_many()) {
+                Some(key) => keys.push((alias, key)),
+                None => return cell("the subquery of EXISTS or IN reads a table without the patient's key"),
+            }
+        }
+        let key_of = |node: &Node| match node.names("fields").as_slice() {
+            [column] => cells.tables == 1 && keys.iter().any(|(_, key)| key == column),
+            [alias, column] => keys.iter().any(|(a, key)| a == alias && key == column),
+            _ => false,
+        };
+        let around = |node: &Node| {
+            let [alias, column] = node.names("fields")[..] else { return false };
+            !block.items.iter().any(|item| item.alias == alias)
+                && chooser.keys.iter().any(|(a, key)| a == alias && key == column)
+        };
+        let by_key = chooser.of_key
+            && matches!(select.nodes("target_list").collect::<Vec<_>>().as_slice(), [target]
+                if target.node("val").is_some_and(|v| v.kind == "ColumnRef" && key_of(v)));
+        let tied = conditions.iter().filter(|c| equal_columns(c)).any(|c| {
+            let (Some(l), Some(r)) = (c.node("lexpr"), c.node("rexpr")) else { return false };
+            (key_of(l) && around(r)) || (key_of(r) && around(l))
+        });
+        if cells.keyless || same_patient.len() != 1 || !(by_key || tied) {
+            return cell(
+                "the subquery of EXISTS or IN is not tied to the patient of the row: by patient key IN (SELECT patient \
+                 key ...), or EXISTS (... WHERE x.key = outer.key), and by that key alone among its tables",
+            );
+        }
+        for condition in conditions {
+            if !self.chooses(condition, cells, &same_patient)? && !joins_plainly(condition, &same_patient) {
+                return cell(
+                    "the subquery of EXISTS or IN compares columns of two tables by other than = (name the tables of all \
+                     columns)",
+                );
+            }
+        }
         Ok(())
     }
 
@@ -381,6 +486,21 @@ impl Checker<'_> {
             .iter()
             .all(|r| matches!(r, Resolution::User(_) | Resolution::System(_)))
     }
+}
+
+/// EXISTS, or IN of a column, in a condition, and its query.
+fn chooser(condition: &Node) -> Option<(&Node, &Node)> {
+    let not =
+        condition.kind == "BoolExpr" && condition.int("boolop") == i64::from(BoolExprType::NotExpr as i32);
+    let link = if not { condition.nodes("args").next()? } else { condition };
+    if link.kind != "SubLink" {
+        return None;
+    }
+    let exists = link.int("sub_link_type") == i64::from(SubLinkType::ExistsSublink as i32);
+    let any = link.int("sub_link_type") == i64::from(SubLinkType::AnySublink as i32);
+    let of_column = any && link.names("oper_name").is_empty() && link.node("testexpr").is_some_and(is_column);
+    (exists || of_column).then_some(())?;
+    Some((link, link.node("subselect")?))
 }
 
 /// Stands for a condition where the policy's text is parsed.

@@ -89,6 +89,7 @@ pub fn check(text: &str, context: &CheckContext<'_>) -> Result<(), CheckFailure>
         exempt: HashSet::new(),
         guarded: 0,
         cells: 0,
+        choosers: HashMap::new(),
         masked: false,
         fence: None,
         unsafe_met: 0,
@@ -146,6 +147,8 @@ pub(super) struct Checker<'a> {
     guarded: usize,
     /// Blocks that group patients, for a role with `min_cell`.
     cells: usize,
+    /// Queries of EXISTS and IN in their conditions.
+    choosers: HashMap<*const Node, cells::Chooser>,
     /// A masked form was seen.
     masked: bool,
     /// The first reason for a fence.

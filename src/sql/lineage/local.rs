@@ -4,7 +4,9 @@
 
 use std::collections::HashMap;
 
-use sqlparser::ast::{BinaryOperator, Expr, Ident, Statement, TableWithJoins, UnaryOperator, Value};
+use sqlparser::ast::{
+    BinaryOperator, CastKind, DataType, Expr, Ident, Statement, TableWithJoins, UnaryOperator, Value,
+};
 
 use super::columns::{Block, Conjunct, conjuncts};
 use super::pins::Known;
@@ -176,6 +178,11 @@ impl Copier<'_, '_> {
     /// `expr` over our alias, when it is of one of the simple forms.
     fn copy(&self, expr: &Expr) -> Option<String> {
         let copied = match expr {
+            Expr::IsNotDistinctFrom(left, right) if self.no_own(&["="]) => match (self.column(left), self.column(right)) {
+                (Some(l), None) => Expr::IsNotDistinctFrom(Box::new(l), Box::new(self.constant(right)?)),
+                (None, Some(r)) => Expr::IsNotDistinctFrom(Box::new(self.constant(left)?), Box::new(r)),
+                _ => return None,
+            },
             Expr::BinaryOp { left, op, right } if self.built_in(op) => {
                 let (left, right) = match (self.column(left), self.column(right)) {
                     (Some(l), None) => (l, self.constant(right)?),
@@ -259,14 +266,27 @@ impl Copier<'_, '_> {
         })
     }
 
-    /// An array whose type is left to what it stands beside, which is the same for a copy.
+    /// An array whose type is left to what it stands beside, which is the same for a copy, or given with it.
     fn array(&self, expr: &Expr) -> Option<Expr> {
-        let untyped = match expr {
-            Expr::Nested(inner) => return self.array(inner),
+        let untyped = |e: &Expr| match e {
             Expr::Value(v) => matches!(&v.value, Value::SingleQuotedString(_) | Value::Placeholder(_)),
             _ => false,
         };
-        if untyped { self.constant(expr) } else { None }
+        match expr {
+            Expr::Nested(inner) => self.array(inner),
+            Expr::Array(array) => array.elem.iter().all(|e| self.constant(e).is_some()).then(|| expr.clone()),
+            Expr::Cast {
+                expr: inner,
+                data_type: DataType::Array(_),
+                kind: CastKind::DoubleColon | CastKind::Cast,
+                format: None,
+            } => {
+                let inner_array = matches!(inner.as_ref(), Expr::Array(_)) && self.array(inner).is_some();
+                ((untyped(inner) && self.constant(inner).is_some()) || inner_array).then(|| expr.clone())
+            }
+            _ if untyped(expr) => self.constant(expr),
+            _ => None,
+        }
     }
 
     /// A constant, or a parameter that stands nowhere else: a copy must not change what type the

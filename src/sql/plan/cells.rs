@@ -26,6 +26,8 @@ pub(super) fn conditions(
             least,
             fence: input.fence != Fence::None,
             sorted: Vec::new(),
+            choosers: Vec::new(),
+            inside: Vec::new(),
             texts,
         },
     )
@@ -39,6 +41,9 @@ struct Cells<'a, 'b> {
     fence: bool,
     /// What ORDER BY of the queries around aggregates, until the block that it sorts is met.
     sorted: Vec<Option<Arguments>>,
+    /// Queries of EXISTS and IN, which choose rows and group none; whether each query around is one.
+    choosers: Vec<*const Query>,
+    inside: Vec<bool>,
     texts: &'a mut Placeholders,
 }
 
@@ -47,6 +52,11 @@ impl Edit for Cells<'_, '_> {
         let mut sorted = Arguments::default();
         look(&query.order_by, &mut sorted);
         self.sorted.push(matches!(query.body.as_ref(), SetExpr::Select(_)).then_some(sorted));
+        let chooses = self.choosers.contains(&std::ptr::from_ref(query));
+        self.inside.push(chooses);
+        if chooses {
+            return Ok(());
+        }
         let SetExpr::Select(select) = query.body.as_ref() else { return Ok(()) };
         let mut found = Vec::new();
         select.from.iter().for_each(|tree| in_tree(tree, &mut found));
@@ -58,7 +68,16 @@ impl Edit for Cells<'_, '_> {
         Ok(())
     }
 
+    fn expr(&mut self, expr: &mut Expr) {
+        if let Expr::Exists { subquery, .. } | Expr::InSubquery { subquery, .. } = expr {
+            self.choosers.push(std::ptr::from_ref(subquery.as_ref()));
+        }
+    }
+
     fn select(&mut self, select: &mut Select) -> Result<(), PlanError> {
+        if self.inside.last() == Some(&true) {
+            return Ok(());
+        }
         let mut found = Vec::new();
         select.from.iter().for_each(|tree| in_tree(tree, &mut found));
         let mut arguments = self.sorted.last_mut().and_then(Option::take).unwrap_or_default();
@@ -94,6 +113,7 @@ impl Edit for Cells<'_, '_> {
 
     fn query_end(&mut self) {
         self.sorted.pop();
+        self.inside.pop();
     }
 }
 

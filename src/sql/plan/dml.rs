@@ -23,8 +23,6 @@ pub(super) struct Done {
     pub(super) rows_are_witnesses: bool,
     /// Sets of keys (`text[]` expressions) that the statement has to be wrapped with.
     pub(super) sets: Vec<String>,
-    /// It writes to a table that is not protected.
-    pub(super) writes_elsewhere: bool,
 }
 
 /// Adds witnesses and key checks to the tagged statement `ast`, which writes at the top or in its WITH.
@@ -47,7 +45,6 @@ pub(super) fn witness(
         sets: Vec::new(),
         reached: Vec::new(),
         several: false,
-        elsewhere: false,
         reasons: Vec::new(),
         checks: 0,
         keys: 0,
@@ -59,12 +56,7 @@ pub(super) fn witness(
     {
         with::writes(clause, &mut writer)?;
     }
-    let mut done = Done {
-        evidence: Evidence::Pinned,
-        rows_are_witnesses: false,
-        sets: Vec::new(),
-        writes_elsewhere: false,
-    };
+    let mut done = Done { evidence: Evidence::Pinned, rows_are_witnesses: false, sets: Vec::new() };
     let mut keys = 0;
     if let Some(write) = written(ast) {
         writer.masked(write);
@@ -79,7 +71,6 @@ pub(super) fn witness(
     }
     writer.bound_the_rest()?;
     writer.sets.append(&mut writer.reached);
-    done.writes_elsewhere = writer.elsewhere;
     done.sets = writer.sets;
     let reasons = writer.reasons;
     if done.sets.is_empty() {
@@ -181,8 +172,6 @@ pub(super) struct Writer<'a, 'b> {
     reached: Vec<String>,
     /// The statement writes more than once: a scan beside one write does not see what another one changes.
     several: bool,
-    /// It writes to a table that is not protected.
-    elsewhere: bool,
     reasons: Vec<&'static str>,
     checks: usize,
     keys: usize,
@@ -203,7 +192,6 @@ impl Writer<'_, '_> {
         let occurrences = self.occurrences;
         let target = target_of(write);
         let o = target.map(|n| &occurrences[n]);
-        self.elsewhere |= o.is_none();
         if let Some(o) = o.filter(|o| !o.masks.is_empty()) {
             reads_no_mask(write, o)?;
         }

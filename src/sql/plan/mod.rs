@@ -257,14 +257,12 @@ fn rewrite_here(mut ast: Statement, input: &PlanInput<'_>) -> Result<GuardedPlan
     }
     let aims = aims::of(&ast, &occurrences);
     let rows_show_pins = analysis.all_pinned() && lineage::rows_show_pins(&ast, &analysis, input);
-    let mut writes_elsewhere = false;
     let (evidence, rows_are_witnesses, sets) = match kind {
         StatementKind::Select => {
             (lineage::choose(&mut ast, &occurrences, &analysis, input, &mut texts), false, Vec::new())
         }
         StatementKind::Insert | StatementKind::Update | StatementKind::Delete | StatementKind::With => {
             let done = dml::witness(&mut ast, &occurrences, &analysis, params, input, &mut texts)?;
-            writes_elsewhere = done.writes_elsewhere;
             (done.evidence, done.rows_are_witnesses, done.sets)
         }
         StatementKind::Merge => {
@@ -312,7 +310,6 @@ fn rewrite_here(mut ast: Statement, input: &PlanInput<'_>) -> Result<GuardedPlan
             None => false,
         }),
         reads_others: kind != StatementKind::Select && occurrences.iter().any(|o| !o.target),
-        writes_elsewhere,
         rows_are_witnesses,
         has_marker,
         footprint: footprint(&occurrences),

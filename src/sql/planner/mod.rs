@@ -552,7 +552,7 @@ impl Decider<'_> {
 fn too_few(what: &str, least: u32) -> Refusal {
     let message = format!("every row of an answer must rest on at least {least} patients: {what}");
     Refusal::new(crate::policy::GlsCode::SmallCell, message).with_hint(
-        "SELECT keys, count(*), sum(column), avg(column) FROM tables joined by = WHERE plain comparisons GROUP BY keys; \
+        "SELECT keys, count(*), sum(column), count(*) FILTER (WHERE condition) FROM tables joined by = WHERE plain comparisons GROUP BY keys; \
          what is computed from the groups goes around it: SELECT ... FROM (SELECT ...) AS g.",
     )
 }

@@ -45,3 +45,7 @@ SELECT analyte, array_agg(value ORDER BY resulted_at) FROM lab_result GROUP BY a
 SELECT CASE WHEN value < 3.5 THEN 'low' WHEN value <= 5.1 THEN 'normal' ELSE 'high' END, count(*) FROM lab_result WHERE analyte = 'potassium' GROUP BY 1
 SELECT p.name FROM patient p WHERE p.patient_id IN (SELECT o.patient_id FROM lab_order o WHERE o.order_id IN (SELECT r.order_id FROM lab_result r WHERE r.flag = 'H'))
 SELECT to_char(started_at, 'YYYY-MM') AS month, count(*) FROM medication_order GROUP BY 1 ORDER BY 1
+SELECT count(*) FROM lab_result WHERE analyte = ANY (VALUES ('potassium'), ('sodium'))
+SELECT o.panel, count(*) FROM lab_order o WHERE left(o.panel, 2)::text <> ALL (VALUES ('x'), (lower('Y'))) GROUP BY o.panel ORDER BY 1
+SELECT count(*) FROM lab_result WHERE (value * 2)::int = ANY (VALUES (10), (11))
+SELECT d.name FROM drug d WHERE EXISTS (SELECT 1 FROM medication_order m WHERE m.drug_id = d.drug_id AND m.status = ANY (VALUES ('active'), (lower(d.atc_code)))) ORDER BY d.name

@@ -273,7 +273,10 @@ impl Maker {
         let by = if list.is_empty() {
             sql!(Kind::Plain;)
         } else {
+            // PostgreSQL takes rows for sorted by a key that a condition equates with a constant, too.
+            let equated = from.text().contains(" = ");
             match self.below(10) {
+                _ if equated => sql!(Kind::Plain; " GROUP BY ", Node::list(", ", list)),
                 0 => sql!(Kind::Plain; " GROUP BY ROLLUP (", Node::list(", ", list), ")"),
                 1 => sql!(Kind::Plain; " GROUP BY CUBE (", Node::list(", ", list), ")"),
                 2 => {
