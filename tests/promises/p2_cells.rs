@@ -354,6 +354,9 @@ fn cohorts_are_chosen_by_what_else_there_is_of_a_patient() {
         "clinic.patient p WHERE patient_id IN (SELECT patient_id FROM clinic.encounter e WHERE e.kind = 'inpatient' AND \
          NOT EXISTS (SELECT FROM clinic.allergy a WHERE a.patient_id = e.patient_id))",
         "clinic.patient p WHERE patient_id IN (SELECT patient_id FROM clinic.problem WHERE problem_id = 1)",
+        // Masked for this role.
+        "clinic.patient p WHERE patient_id IN (SELECT patient_id FROM clinic.patient WHERE sex = 'F')",
+        "clinic.patient p WHERE p.patient_id IN (SELECT x.patient_id FROM clinic.patient x WHERE mrn = 'MRN0000001')",
     ] {
         let sql = |having: &str| {
             format!(

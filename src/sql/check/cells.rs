@@ -45,8 +45,10 @@ impl Cells {
 pub(super) struct Chooser {
     /// Alias and key column of the tables around it that have their patient's key.
     keys: Vec<(String, String)>,
-    /// IN of such a key: its rows are of the patient whose key they are.
-    of_key: bool,
+    /// IN of such a key: its rows are of the patient whose key they are. The type of the key.
+    of_key: Option<String>,
+    /// The comparison of IN cannot fail.
+    safe: bool,
     /// Without patients in it, it cuts no overlapping groups.
     plain: bool,
 }
@@ -111,11 +113,11 @@ impl Checker<'_> {
         }
         let same_patient = self.same_patient(cells, conditions)?;
         for condition in conditions {
+            if self.chooses(condition, block, cells, &same_patient)? {
+                continue;
+            }
             if self.safe(condition, block).is_none() {
                 return cell("a condition could fail on the row of a single patient, which tells its value");
-            }
-            if self.chooses(condition, cells, &same_patient)? {
-                continue;
             }
             if cells.tables > 1 && !joins_plainly(condition, &same_patient) {
                 return cell(
@@ -197,20 +199,34 @@ impl Checker<'_> {
     }
 
     /// Notes the query of a condition that is EXISTS or IN, or the negation of one.
-    fn chooses(&mut self, condition: &Node, cells: &Cells, same_patient: &[Vec<&str>]) -> Outcome<bool> {
+    fn chooses(
+        &mut self,
+        condition: &Node,
+        block: &Block<'_>,
+        cells: &Cells,
+        same_patient: &[Vec<&str>],
+    ) -> Outcome<bool> {
         let Some((link, select)) = chooser(condition) else { return Ok(false) };
         let mut keys = Vec::new();
         for (oid, alias) in &cells.keyed {
             keys.extend(self.table(*oid)?.rule.own_key().map(|key| (alias.clone(), key.to_owned())));
         }
-        let of_key = link.node("testexpr").is_some_and(|test| match test.names("fields").as_slice() {
-            [column] => cells.tables == 1 && keys.iter().any(|(_, key)| key == column),
-            [alias, column] => keys.iter().any(|(a, key)| a == alias && key == column),
-            _ => false,
-        });
+        let of_key = link.node("testexpr").and_then(|test| self.key_type(test, cells, &keys));
+        let safe = self.safe(condition, block).is_some();
         let plain = cells.tables <= 1 || joins_plainly(condition, same_patient);
-        self.choosers.insert(std::ptr::from_ref(select), Chooser { keys, of_key, plain });
+        self.choosers.insert(std::ptr::from_ref(select), Chooser { keys, of_key, safe, plain });
         Ok(true)
+    }
+
+    /// The type of the patient key of one of the tables of a block, if `column` is one.
+    fn key_type(&self, column: &Node, cells: &Cells, keys: &[(String, String)]) -> Option<String> {
+        let (alias, key) = match column.names("fields").as_slice() {
+            [name] if cells.tables == 1 => keys.iter().find(|(_, key)| key == name),
+            [alias, name] => keys.iter().find(|(a, key)| a == alias && key == name),
+            _ => None,
+        }?;
+        let (oid, _) = cells.keyed.iter().find(|(_, a)| a == alias)?;
+        Some(self.cx.context.catalog.relation(*oid)?.column(key)?.type_sql.clone())
     }
 
     /// Checks the query of EXISTS or IN: it chooses rows of a patient by other rows of the same one, as a condition on
@@ -221,17 +237,19 @@ impl Checker<'_> {
         block: &Block<'_>,
         cells: &Cells,
         conditions: &[&Node],
-        chooser: &Chooser,
+        chosen: &Chooser,
     ) -> Outcome {
         let same_patient = self.same_patient(cells, conditions)?;
         for condition in conditions {
-            if chooser.keys.is_empty() || self.safe(condition, block).is_none() {
+            if chooser(condition).is_none() && self.safe(condition, block).is_none() {
                 return cell("a condition of a subquery could fail on the row of a single patient");
             }
         }
         if cells.protected() == 0 {
-            return if chooser.plain {
+            return if chosen.plain && chosen.safe {
                 Ok(())
+            } else if chosen.plain {
+                cell("the comparison of a subquery could fail on the row of a single patient")
             } else {
                 cell("the subquery of a condition compares columns of two tables by other than =")
             };
@@ -242,11 +260,11 @@ impl Checker<'_> {
                 "the subquery of EXISTS or IN does more than choose rows of tables: it may have FROM with JOIN, and WHERE",
             );
         }
-        let mut keys: Vec<(&str, &str)> = Vec::new();
+        let mut keys: Vec<(String, String)> = Vec::new();
         for (oid, alias) in &cells.keyed {
             let rule = &self.table(*oid)?.rule;
             match rule.own_key().filter(|_| !rule.is_many()) {
-                Some(key) => keys.push((alias, key)),
+                Some(key) => keys.push((alias.clone(), key.to_owned())),
                 None => return cell("the subquery of EXISTS or IN reads a table without the patient's key"),
             }
         }
@@ -258,11 +276,23 @@ impl Checker<'_> {
         let around = |node: &Node| {
             let [alias, column] = node.names("fields")[..] else { return false };
             !block.items.iter().any(|item| item.alias == alias)
-                && chooser.keys.iter().any(|(a, key)| a == alias && key == column)
+                && chosen.keys.iter().any(|(a, key)| a == alias && key == column)
         };
-        let by_key = chooser.of_key
-            && matches!(select.nodes("target_list").collect::<Vec<_>>().as_slice(), [target]
-                if target.node("val").is_some_and(|v| v.kind == "ColumnRef" && key_of(v)));
+        let mut targets = select.nodes("target_list").map(|target| target.node("val"));
+        let target = targets.next().flatten().filter(|v| v.kind == "ColumnRef" && targets.next().is_none());
+        let inner = target.and_then(|v| self.key_type(v, cells, &keys));
+        let by_key = chosen.of_key.is_some() && inner.is_some();
+        // Numbers, and what has no other `=` than its own.
+        let plain = |ty: &Option<String>| {
+            ty.as_deref().is_some_and(|ty| matches!(ty, "smallint" | "integer" | "bigint" | "uuid"))
+        };
+        let compares = by_key
+            && plain(&chosen.of_key)
+            && plain(&inner)
+            && !self.cx.context.catalog.own_code.redefines("=");
+        if !chosen.safe && !compares {
+            return cell("the comparison of a subquery could fail on the row of a single patient");
+        }
         let tied = conditions.iter().filter(|c| equal_columns(c)).any(|c| {
             let (Some(l), Some(r)) = (c.node("lexpr"), c.node("rexpr")) else { return false };
             (key_of(l) && around(r)) || (key_of(r) && around(l))
@@ -274,7 +304,9 @@ impl Checker<'_> {
             );
         }
         for condition in conditions {
-            if !self.chooses(condition, cells, &same_patient)? && !joins_plainly(condition, &same_patient) {
+            if !self.chooses(condition, block, cells, &same_patient)?
+                && !joins_plainly(condition, &same_patient)
+            {
                 return cell(
                     "the subquery of EXISTS or IN compares columns of two tables by other than = (name the tables of all \
                      columns)",
