@@ -364,6 +364,38 @@ fn nothing_behind_a_refused_lookup_is_committed() {
     assert_eq!(amy.reply().commands(), ["ROLLBACK"]);
 }
 
+/// Whatever rows of others stand beside: who was asked for is in their report.
+#[test]
+fn an_identifier_that_met_nothing_leaves_its_trace() {
+    let database = database();
+    let proxy = serve(&database);
+    let own = patients_of_amy()[0];
+    let mrn = format!("MRN000{:04}", STRANGER % 10_000);
+    let mut amy = Wire::through(&proxy, &database, "nurse_amy");
+    for sql in [
+        format!(
+            "SELECT EXISTS (SELECT 1 FROM clinic.encounter e JOIN clinic.patient p ON p.patient_id = e.patient_id WHERE p.mrn = '{mrn}')"
+        ),
+        format!(
+            "SELECT (SELECT count(*) FROM clinic.encounter e JOIN clinic.patient p USING (patient_id) WHERE p.mrn = '{mrn}')"
+        ),
+        format!(
+            "SELECT e.kind, p.name FROM clinic.encounter e LEFT JOIN clinic.patient p ON p.mrn = '{mrn}' WHERE e.patient_id = {own}"
+        ),
+        format!(
+            "SELECT e.kind, p.name FROM clinic.encounter e LEFT JOIN clinic.patient p ON p.mrn = '{mrn}'"
+        ),
+        format!("SELECT EXISTS (SELECT 1 FROM clinic.patient WHERE patient_id = {own} AND mrn = '{mrn}')"),
+    ] {
+        amy.query(&sql);
+        let told = told(&proxy, &sql);
+        assert!(
+            told.sought.contains(&STRANGER.to_string()) && !told.names(&STRANGER.to_string()),
+            "{sql}: {told:?}"
+        );
+    }
+}
+
 /// Of several, as of a list: what was found is shown; an empty answer is refused where one of them is not the user's.
 #[test]
 fn several_keys_are_one_lookup_as_a_list_of_them_is() {
