@@ -396,6 +396,34 @@ fn an_identifier_that_met_nothing_leaves_its_trace() {
     }
 }
 
+/// Rows of a cursor are judged with those that came before and may come: a batch without a patient's rows is no answer
+/// about them.
+#[test]
+fn batches_of_a_cursor_are_no_lookups_of_their_own() {
+    let database = database();
+    let proxy = serve(&database);
+    let own = patients_of_amy()[0];
+    let mut amy = Wire::through(&proxy, &database, "nurse_amy");
+    let gls = |reply: &Reply| reply.failure().and_then(|f| f.gls());
+    for (keys, refused) in [(format!("{own},{STRANGER}"), false), (STRANGER.to_string(), true)] {
+        let sql = format!(
+            "SELECT w.ward_id, p.patient_id FROM clinic.ward w LEFT JOIN clinic.patient p ON p.patient_id = ANY ('{{{keys}}}') \
+             AND w.ward_id > 3 ORDER BY 1"
+        );
+        assert_eq!(gls(&amy.query(&sql)).is_some(), refused, "{sql}");
+        amy.ok("BEGIN");
+        amy.ok(&format!("DECLARE c CURSOR FOR {sql}"));
+        for n in 0..5 {
+            let reply = amy.query("FETCH 1 FROM c");
+            assert_eq!(gls(&reply).as_deref(), refused.then_some("GLS-201"), "{sql} {n}: {:?}", reply.rows());
+            if refused {
+                break;
+            }
+        }
+        amy.query("ROLLBACK");
+    }
+}
+
 /// Of several, as of a list: what was found is shown; an empty answer is refused where one of them is not the user's.
 #[test]
 fn several_keys_are_one_lookup_as_a_list_of_them_is() {
