@@ -491,3 +491,50 @@ fn marked(step: &[u8], mark: &str) -> Vec<u8> {
     }
     query(text[5..].trim_end_matches('\0').replace("/* last */", &format!("/* {mark} */")).as_str())
 }
+
+/// In one message, names behind EXECUTE mean what they meant before, unless what was prepared moves them.
+#[test]
+fn what_follows_execute_in_one_message_is_guarded() {
+    let database = Postgres::shared().demo();
+    let proxy = with_twin(&database);
+    let mut amy = Wire::through(&proxy, &database, "nurse_amy");
+    amy.ok("SET search_path = clinic");
+    amy.ok("PREPARE p AS SELECT count(*) FROM note");
+    amy.ok("PREPARE q (int8) AS SELECT count(*) FROM note WHERE patient_id > $1");
+    amy.ok("PREPARE m AS SELECT set_config('search_path', 'scratch', false)");
+    let own = amy.query(COUNT).firsts().remove(0);
+    for (sql, counts) in [
+        ("EXECUTE p; EXECUTE p", 2),
+        ("EXECUTE p; SELECT count(*) FROM note", 2),
+        ("BEGIN; EXECUTE q(0); EXECUTE p; SELECT count(*) FROM note; COMMIT", 3),
+        (
+            "PREPARE r AS SELECT count(*) FROM note; EXECUTE r; EXECUTE r; DEALLOCATE r; SELECT count(*) FROM note",
+            3,
+        ),
+    ] {
+        let reply = amy.query(sql);
+        assert_eq!((reply.failure(), reply.firsts()), (None, vec![own.clone(); counts]), "{sql}");
+    }
+    for sql in [
+        "EXECUTE m; SELECT count(*) FROM note",
+        "EXECUTE p; EXECUTE m; EXECUTE p; SELECT count(*) FROM note",
+        "PREPARE n AS SELECT set_config('search_path', 'scratch', false); EXECUTE n; SELECT count(*) FROM note",
+        "EXECUTE m; DEALLOCATE m; PREPARE m AS SELECT 1; EXECUTE m; SELECT count(*) FROM note",
+        "EXECUTE nobody; SELECT count(*) FROM note",
+        "EXECUTE p; SET search_path = scratch; SELECT count(*) FROM note",
+    ] {
+        let reply = amy.query(sql);
+        assert_eq!(
+            reply.failure().and_then(|f| f.gls()).as_deref(),
+            Some("GLS-240"),
+            "{sql}: {:?}",
+            reply.rows()
+        );
+    }
+    // By the protocol, of which nobody looked into the text.
+    amy.send(&[parse("s", "SELECT set_config('search_path', 'scratch', false)"), sync()].concat());
+    assert!(amy.reply().failure().is_none());
+    let reply = amy.query("EXECUTE s; SELECT count(*) FROM note");
+    assert_eq!(reply.failure().and_then(|f| f.gls()).as_deref(), Some("GLS-240"), "{:?}", reply.rows());
+    assert_eq!(amy.query("EXECUTE p; SELECT count(*) FROM note").firsts(), [own.clone(), own]);
+}

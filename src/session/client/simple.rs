@@ -14,7 +14,7 @@ use crate::session::run::ops::Op;
 use crate::session::{Ended, Session, Slow};
 use crate::sql::cache::Form;
 use crate::sql::objects::Object;
-use crate::sql::planner::PlannedStatement;
+use crate::sql::planner::{PlannedStatement, behind_names};
 use crate::sql::{Footprint, Verdict};
 use crate::wire::frame::Frame;
 use crate::wire::message::{self, Bind, Execute, Status, Target, TargetKind};
@@ -38,7 +38,8 @@ impl<C: Stream, S: Stream> Session<C, S> {
         if !planned.statements.is_empty() {
             self.statements.portals.remove("");
         }
-        if let Some(refusal) = planned.refusal() {
+        let refusal = planned.refusal().or_else(|| self.names_move(&planned.statements).then(behind_names));
+        if let Some(refusal) = refusal {
             return self.refuse_simple(&text, &refusal).await;
         }
         if planned.statements.iter().any(|s| !matches!(s.verdict, Verdict::Verbatim))

@@ -466,6 +466,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
                 effects: Effects { changes_namespace: standing.moves_names, ..Effects::default() },
                 unknown_relation: false,
                 object: None,
+                behind: Vec::new(),
                 given: Vec::new(),
                 observed: None,
             })),

@@ -116,6 +116,34 @@ impl<C: Stream, S: Stream> Session<C, S> {
         })
     }
 
+    /// True when a statement stands behind one that was prepared and can change what names mean, or that nobody knows.
+    pub(in crate::session) fn names_move(&self, statements: &[Arc<PlannedStatement>]) -> bool {
+        statements.iter().enumerate().any(|(i, statement)| {
+            let made = |name: &str| {
+                let before = statements.iter().take(i);
+                before
+                    .filter_map(|s| match &s.object {
+                        Some(Object::Prepare { name: made, moves_names }) if made == name => {
+                            Some(*moves_names)
+                        }
+                        _ => None,
+                    })
+                    .reduce(|any, moves| any || moves)
+            };
+            statement.behind.iter().any(|name| {
+                let known = self.objects.prepared.get(name).map(|p| p.moves_names);
+                let known = match self.doubted(name, true).is_empty() {
+                    true => known.or_else(|| self.statement_known(name).then_some(true)),
+                    false => Some(true),
+                };
+                match (known, made(name)) {
+                    (Some(one), Some(other)) => one || other,
+                    (known, made) => known.or(made).unwrap_or(true),
+                }
+            })
+        })
+    }
+
     /// True when [`Session::translate`] has to look at it.
     pub(in crate::session) fn may_translate(&self, statement: &PlannedStatement) -> bool {
         let effects = &statement.effects;

@@ -55,6 +55,7 @@ fn only(text: &str, accept: impl Fn(&Statement) -> bool) -> Option<Planned> {
             effects: effects(statement, &Verdict::Verbatim),
             unknown_relation: false,
             object: None,
+            behind: Vec::new(),
             given: Vec::new(),
             observed: None,
         })],

@@ -68,6 +68,9 @@ pub struct PlannedStatement {
     pub unknown_relation: bool,
     /// What it does with a cursor or prepared statement of SQL, which only the session knows.
     pub object: Option<Object>,
+    /// Prepared statements that are run before it in the same message: where one of them can change the meaning of
+    /// names, which only the session knows, it is refused ([`behind_names`]).
+    pub behind: Vec<String>,
     /// Constants of the client's text that the plan takes as its first parameters; only for simple queries.
     pub given: Vec<Given>,
     /// What enforcing would do with it, while that is only watched.
@@ -190,8 +193,21 @@ fn observe(
 /// their meaning (`SET search_path`, DDL) may touch other relations than were found: for a
 /// restricted role it is refused, unless all its names are fixed; for others it is recorded as touching anything.
 fn after_names_moved(statements: &mut [PlannedStatement], parsed: &parse::Parsed, context: &Context) {
-    let Some(moved) = statements.iter().position(|s| s.effects.changes_namespace) else { return };
     let restricted = context.role.is_restricted();
+    // What was prepared is known to the session.
+    let executed = |s: &PlannedStatement| match &s.object {
+        Some(Object::Execute { name, .. }) if restricted => Some(name.clone()),
+        _ => None,
+    };
+    let moves = |s: &PlannedStatement| s.effects.changes_namespace && executed(s).is_none();
+    let mut behind: Vec<String> = Vec::new();
+    for statement in statements.iter_mut() {
+        if statement.effects.reads_names {
+            statement.behind.clone_from(&behind);
+        }
+        behind.extend(executed(statement));
+    }
+    let Some(moved) = statements.iter().position(moves) else { return };
     // New objects can mean more than another path does.
     let mut only_the_path = restricted;
     for (i, (statement, Statement { root, .. })) in statements.iter_mut().zip(&parsed.statements).enumerate()
@@ -202,17 +218,22 @@ fn after_names_moved(statements: &mut [PlannedStatement], parsed: &parse::Parsed
         let open = statement.unknown_relation || !matches!(statement.verdict, Verdict::Refused(_));
         if i > moved && statement.effects.reads_names && open && !fixed(statement) {
             statement.verdict = if restricted {
-                Verdict::Refused(cannot_guard(
-                    "it follows, in one message, a statement that can change the meaning of names",
-                    "Send the statements one by one, or write every relation with its schema.",
-                ))
+                Verdict::Refused(behind_names())
             } else {
                 Verdict::Unattributed { footprint: Footprint::default(), reason: "NAMES_MAY_CHANGE" }
             };
         }
         let path = matches!(root.kind, "VariableSetStmt" | "DiscardStmt" | "SelectStmt");
-        only_the_path &= !statement.effects.changes_namespace || path && !root.has("into_clause");
+        only_the_path &= !moves(statement) || path && !root.has("into_clause");
     }
+}
+
+/// GLS-240 of a statement whose names could have another meaning by the time it is run.
+pub fn behind_names() -> Refusal {
+    cannot_guard(
+        "it follows, in one message, a statement that can change the meaning of names",
+        "Send the statements one by one, or write every relation with its schema.",
+    )
 }
 
 /// True when a table is read with ONLY.
@@ -272,6 +293,7 @@ impl Decider<'_> {
             verdict,
             unknown_relation,
             object,
+            behind: Vec::new(),
             given: Vec::new(),
             observed: None,
         }
