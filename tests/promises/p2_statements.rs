@@ -80,6 +80,19 @@ pub(crate) const READS: &[&str] = &[
     "SELECT name FROM clinic.ward WHERE ward_id IN (SELECT ward_id FROM clinic.encounter WHERE kind = 'emergency') ORDER BY 1",
     "SELECT patient_id, (SELECT count(*) FROM clinic.note n WHERE n.patient_id = p.patient_id) FROM clinic.patient p ORDER BY 1",
     "SELECT name FROM clinic.patient WHERE birth_date = (SELECT max(birth_date) FROM clinic.patient)",
+    // Aggregates of the query around, which inside are constants: what is made of them may be computed on any row.
+    // 880001 is a patient of others.
+    "SELECT ARRAY(SELECT i.patient_id FROM clinic.patient i GROUP BY i.patient_id HAVING max(w.ward_id) / (i.patient_id - 880001) >= 0 \
+     ORDER BY 1) FROM clinic.ward w",
+    "SELECT (SELECT count(*) FROM (SELECT max(w.ward_id) / (i.patient_id - 880001) AS x FROM clinic.patient i) q \
+     WHERE q.x IS NOT NULL) FROM clinic.ward w",
+    "SELECT ARRAY(SELECT i.patient_id FROM clinic.patient i WHERE i.patient_id = 880001 AND i.patient_id = (SELECT max(w.ward_id) \
+     FROM clinic.drug d)) FROM clinic.ward w",
+    // Subqueries of more than one row fail, if they are looked at; 880001 is a patient of others.
+    "SELECT count(*) FROM clinic.patient p WHERE p.patient_id = 880001 AND (SELECT p.patient_id UNION SELECT ward_id FROM clinic.ward) IS NOT NULL",
+    "SELECT count(*) FROM clinic.patient p WHERE p.patient_id = 880001 AND (VALUES (p.patient_id), (1)) IS NOT NULL",
+    "SELECT count(*) FROM clinic.patient p WHERE p.patient_id = 880001 AND (SELECT p.sex FROM clinic.ward ORDER BY 1 \
+     FETCH FIRST ROW WITH TIES) IS NOT NULL",
     "SELECT EXISTS (SELECT FROM clinic.patient WHERE patient_id = 880001)",
     "SELECT EXISTS (SELECT FROM clinic.patient WHERE patient_id = 880003)",
     "SELECT ARRAY(SELECT patient_id FROM clinic.patient ORDER BY patient_id LIMIT 5)",

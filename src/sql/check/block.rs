@@ -193,7 +193,7 @@ impl Checker<'_> {
         }
         // HAVING without an aggregate is moved to WHERE (subquery_planner).
         for condition in conjuncts(select.field("having_clause")) {
-            let late = has_aggregate(condition) && !(env.exposed && place == Place::Sublink);
+            let late = has_aggregate(condition, &block) && !(env.exposed && place == Place::Sublink);
             self.expression(condition, &block, env, exposed && !late, "HAVING without an aggregate")?;
             self.estimates(condition, &block);
         }
@@ -265,14 +265,14 @@ impl Checker<'_> {
             }
             let key = distinct || keys.iter().any(|k| names_target(k, i + 1, target.str("name")));
             let early = list_exposed || (exposed && key);
-            let early = early && (per_row || !has_aggregate(value));
+            let early = early && (per_row || !has_aggregate(value, block));
             self.expression(value, block, env, early, "a select list item")?;
             if exposed {
                 self.window_keys(value, block);
             }
         }
         for key in keys {
-            let early = exposed && (per_row || !has_aggregate(key));
+            let early = exposed && (per_row || !has_aggregate(key, block));
             self.key(key, block, env, early)?;
         }
         for values in select.nodes("values_lists") {
@@ -318,7 +318,7 @@ impl Checker<'_> {
             for key in keys {
                 let key = if key.kind == "SortBy" { key.node("node").unwrap_or(key) } else { key };
                 if self.safe(key, block).is_none()
-                    && !has_aggregate(key)
+                    && !has_aggregate(key, block)
                     && !self.is_any_witness(key, block).unwrap_or(false)
                 {
                     self.needs_fence(format!("a sorting key inside a call ({})", key.kind));

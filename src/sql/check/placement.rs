@@ -315,15 +315,21 @@ impl Checker<'_> {
 
     /// Types of a subquery's columns, found without judging it; empty when they are not known.
     pub(super) fn inner_types(&self, select: &Node, block: &Block<'_>) -> Vec<Ty> {
-        let mut items = Vec::new();
         if select.has("with_clause") || select.has("larg") {
             return Vec::new();
         }
+        let items = self.items_inside(select, block);
+        let inner = Block { items: &items, ctes: block.ctes, parent: Some(block) };
+        self.output_columns(select, &inner).unwrap_or_default().into_iter().map(|(_, ty)| ty).collect()
+    }
+
+    /// The items in FROM of a subquery, as far as they are known without judging it.
+    pub(super) fn items_inside(&self, select: &Node, block: &Block<'_>) -> Vec<Item> {
+        let mut items = Vec::new();
         for node in select.nodes("from_clause") {
             self.inner_items(node, block, &mut items);
         }
-        let inner = Block { items: &items, ctes: block.ctes, parent: Some(block) };
-        self.output_columns(select, &inner).unwrap_or_default().into_iter().map(|(_, ty)| ty).collect()
+        items
     }
 
     fn inner_items(&self, node: &Node, block: &Block<'_>, items: &mut Vec<Item>) {

@@ -5,7 +5,7 @@
 //! parameter counts as safe only where nothing is computed from it: in a generic plan that
 //! computation happens per row, so its error would tell that a row was there.
 
-use pg_query::protobuf::{AExprKind, SqlValueFunctionOp, SubLinkType};
+use pg_query::protobuf::{AExprKind, LimitOption, SqlValueFunctionOp, SubLinkType};
 
 use super::Checker;
 use super::moments::{moment, near_now, present, short_multiple};
@@ -35,20 +35,43 @@ pub(super) const AGGREGATES: [&str; 19] = [
     "mode",
 ];
 
-/// True when a call in `node` (sublinks aside) is an aggregate or window function: the whole
-/// expression is then evaluated above every filter of its block.
-pub(super) fn has_aggregate(node: &Node) -> bool {
-    if node.kind == "SelectStmt" {
+/// True when a call in `node` (sublinks aside) is an aggregate of this block or a window function: the whole
+/// expression is then evaluated above every filter of its block. One that belongs to a query around is a constant
+/// here, and what is made of it is evaluated anywhere.
+pub(super) fn has_aggregate(node: &Node, block: &Block<'_>) -> bool {
+    has_call(node, &|call| call.has("over") || is_own(call, block))
+}
+
+/// True when a call in `node`, sublinks aside, is one of these.
+fn has_call(node: &Node, wanted: &dyn Fn(&Node) -> bool) -> bool {
+    node.kind != "SelectStmt"
+        && ((node.kind == "FuncCall" && wanted(node))
+            || node.children().into_iter().any(|n| has_call(n, wanted)))
+}
+
+/// True for an aggregate that certainly belongs to this block: a column of it is among what it aggregates, or no
+/// column at all (`check_agglevels_and_constraints`).
+fn is_own(call: &Node, block: &Block<'_>) -> bool {
+    let name = call.names("funcname");
+    if !matches!(name.as_slice(), [n] | ["pg_catalog", n] if AGGREGATES.contains(n)) {
         return false;
     }
-    if node.kind == "FuncCall" {
-        let name = node.names("funcname");
-        let builtin = matches!(name.as_slice(), [n] | ["pg_catalog", n] if AGGREGATES.contains(n));
-        if builtin || node.has("over") {
-            return true;
-        }
+    if block.parent.is_none() {
+        return true;
     }
-    node.children().into_iter().any(has_aggregate)
+    let (mut columns, mut queries) = (Vec::new(), false);
+    let read = call.nodes("args").chain(call.nodes("agg_order")).chain(call.node("agg_filter"));
+    read.for_each(|node| columns_of(node, &mut columns, &mut queries));
+    (columns.is_empty() && !queries) || columns.into_iter().any(|column| block.owns(column))
+}
+
+/// The columns in `node`, and whether there are queries in it, whose columns are not among them.
+fn columns_of<'n>(node: &'n Node, columns: &mut Vec<&'n Node>, queries: &mut bool) {
+    match node.kind {
+        "SelectStmt" => *queries = true,
+        "ColumnRef" => columns.push(node),
+        _ => node.children().into_iter().for_each(|child| columns_of(child, columns, queries)),
+    }
 }
 
 /// True for a numeric constant.
@@ -413,6 +436,30 @@ impl Checker<'_> {
         self.cx.context.catalog.functions.get(name).into_iter().flatten().any(|f| f.schema != "pg_catalog")
     }
 
+    /// True when a subquery certainly has no more than one row, as more are an error: by LIMIT, or as it aggregates all
+    /// of its rows.
+    fn is_one_row(&self, select: &Node, block: &Block<'_>) -> bool {
+        let ties = select.int("limit_option") == i64::from(LimitOption::WithTies as i32);
+        let limited = select.node("limit_count").is_some_and(|l| {
+            l.node("val").is_some_and(|v| l.kind == "AConst" && v.kind == "Integer" && v.int("ival") <= 1)
+        });
+        if limited && !ties {
+            return true;
+        }
+        // Of a set operation nothing stands in them.
+        if select.has("larg") || select.has("group_clause") || select.list("target_list").is_empty() {
+            return select.list("values_lists").len() == 1;
+        }
+        let mut items = self.items_inside(select, block);
+        if select.has("with_clause") {
+            // A name in FROM may be that of one of its WITH queries.
+            items.iter_mut().for_each(|item| item.columns = None);
+        }
+        let inner = Block { items: &items, ctes: block.ctes, parent: Some(block) };
+        let aggregates = |target| has_call(target, &|call| !call.has("over") && is_own(call, &inner));
+        select.nodes("target_list").all(aggregates)
+    }
+
     /// The subquery's own expressions are judged where its block is walked; here only whether the
     /// link itself can fail.
     fn safe_sublink(&self, node: &Node, block: &Block<'_>) -> Option<Ty> {
@@ -443,14 +490,8 @@ impl Checker<'_> {
                 (ok && same && !contradicts).then_some(Ty::Bool)
             }
             SubLinkType::ExprSublink => {
-                // More than one row is an error: an aggregate without GROUP BY or LIMIT 1 has one.
-                let single = select.nodes("target_list").all(has_aggregate) && !select.has("group_clause");
-                let one = select.node("limit_count").is_some_and(|l| {
-                    l.node("val")
-                        .is_some_and(|v| l.kind == "AConst" && v.kind == "Integer" && v.int("ival") <= 1)
-                });
                 let types = self.inner_types(select, block);
-                (single || one).then(|| types.first().copied().unwrap_or(Ty::Unknown))
+                self.is_one_row(select, block).then(|| types.first().copied().unwrap_or(Ty::Unknown))
             }
             SubLinkType::RowcompareSublink
             | SubLinkType::MultiexprSublink

@@ -192,6 +192,35 @@ impl Block<'_> {
         Ty::Unknown
     }
 
+    /// True when a column reference certainly means a column of this block, not of one around it: names are looked for
+    /// from the inside out (`colNameToVar`, `refnameNamespaceItem`).
+    pub(super) fn owns(&self, reference: &Node) -> bool {
+        let names = reference.names("fields");
+        // A star, and what is written with a schema, may be that of another table under the same name.
+        if names.len() != reference.list("fields").len() {
+            return false;
+        }
+        let has =
+            |item: &Item, column: &str| item.columns.as_ref().map(|all| all.iter().any(|(n, _)| n == column));
+        let around =
+            || std::iter::successors(self.parent, |block| block.parent).flat_map(|block| block.items);
+        match names.as_slice() {
+            [column] => {
+                // Not found here for sure, it is if it cannot be found around.
+                self.items.iter().any(|item| has(item, column) == Some(true))
+                    || !around().any(|item| has(item, column) != Some(false) || item.alias == *column)
+            }
+            [alias, column] => {
+                let mut named = self.items.iter().filter(|item| item.alias == *alias).peekable();
+                // An item under the alias of a join is not to be seen, and has no known columns.
+                named.peek().is_some()
+                    && (named.any(|item| has(item, column) == Some(true))
+                        || !around().any(|item| item.alias == *alias))
+            }
+            _ => false,
+        }
+    }
+
     /// The columns that `*` shows, or that `alias.*` does.
     pub(super) fn star(&self, alias: Option<&str>) -> Columns {
         let mut at = Some(self);

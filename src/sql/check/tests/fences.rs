@@ -544,6 +544,105 @@ fn b103_lists_below_a_join_and_keys_need_a_fence() {
     );
 }
 
+/// An aggregate belongs to the innermost query of whose columns it is made (check_agglevels_and_constraints); to the
+/// blocks inside that one it is a constant, and what is made of it and of their columns is computed on any of their rows.
+#[test]
+fn aggregates_of_a_query_around_need_a_fence() {
+    let clinic = Clinic::new();
+    let inside = |query: &str| format!("SELECT ARRAY({query}) FROM ward w");
+    let grouped = |from: &str, having: &str| {
+        inside(&format!(
+            "SELECT i.visits FROM {from} WHERE {{patients i}} GROUP BY i.visits HAVING {having} / i.visits > 0"
+        ))
+    };
+    for aggregate in [
+        "max(w.id)",
+        "max(id)",
+        "sum(w.id ORDER BY w.name)",
+        "count(*) FILTER (WHERE w.id > 0)",
+        "max((SELECT i.id + w.id FROM ward i LIMIT 1))",
+        "max((SELECT w.id))",
+        "count(w)",
+        "count(w.*)",
+        "max(public.ward.id)",
+    ] {
+        assert_eq!(run(&clinic, &grouped("patients i", aggregate)), Seen::Fence, "{aggregate}");
+    }
+    for from in [
+        "patients i, ((SELECT 1 AS id) w JOIN (SELECT 2 AS z) v ON true) AS j",
+        "patients i, ((SELECT 1 AS id) w JOIN (SELECT 2 AS id) v USING (id)) AS j (a)",
+    ] {
+        assert_eq!(run(&clinic, &grouped(from, "max(w.id)")), Seen::Fence, "{from}");
+    }
+    for query in [
+        "SELECT q.x FROM (SELECT max(w.id) / i.visits AS x FROM patients i WHERE {patients i}) q WHERE q.x IS NOT NULL",
+        "SELECT i.visits FROM patients i WHERE {patients i} ORDER BY max(w.id) / i.visits",
+        "SELECT max(w.id) / i.visits AS x FROM patients i WHERE {patients i} ORDER BY x",
+        "SELECT max(w.id) / i.visits FROM patients i WHERE {patients i} GROUP BY 1",
+        "SELECT rank() OVER (ORDER BY max(w.id) / i.visits) FROM patients i WHERE {patients i}",
+        // As many rows as the table has.
+        "SELECT i.visits FROM patients i WHERE i.mrn = 7 AND i.mrn = (SELECT max(w.mrn) FROM orders o) AND {patients i}",
+    ] {
+        let text = inside(query).replace("FROM orders o", "FROM (SELECT 1 AS a UNION ALL SELECT 2) o");
+        assert_eq!(run(&clinic, &text), Seen::Fence, "{query}");
+    }
+    for aggregate in [
+        "max(i.visits)",
+        "max(visits)",
+        "max(i.visits + w.id)",
+        "count(*)",
+        "count(1)",
+        "count(*) FILTER (WHERE i.active)",
+        "max(w.id) / max(i.visits)",
+        "sum(1 ORDER BY i.name)",
+        "count(*) OVER ()",
+    ] {
+        assert_eq!(run(&clinic, &grouped("patients i", aggregate)), Seen::Pass, "{aggregate}");
+    }
+}
+
+/// Subqueries of more than one row fail, on whatever row that is.
+#[test]
+fn subqueries_that_may_have_more_than_one_row_need_a_fence() {
+    let clinic = Clinic::new();
+    let text = |query: &str| {
+        format!("SELECT p.name FROM patients p WHERE p.mrn = 7 AND ({query}) IS NOT NULL AND {{patients p}}")
+    };
+    for query in [
+        "SELECT mrn FROM ward",
+        "SELECT mrn FROM ward ORDER BY mrn FETCH FIRST ROW WITH TIES",
+        "SELECT mrn FROM ward LIMIT 2",
+        "SELECT p.mrn UNION SELECT mrn FROM ward",
+        "SELECT max(mrn) FROM ward UNION ALL SELECT min(mrn) FROM ward",
+        "VALUES (p.mrn), (1)",
+        "SELECT max(mrn) FROM ward GROUP BY name",
+        "SELECT max(mrn) FROM ward GROUP BY ROLLUP (name)",
+        "SELECT count(*) OVER () FROM ward",
+        "SELECT FROM ward",
+        "SELECT unnest(array_agg(mrn)) FROM ward",
+    ] {
+        assert_eq!(run(&clinic, &text(query)), Seen::Fence, "{query}");
+    }
+    for query in [
+        "SELECT max(mrn) FROM ward",
+        "SELECT max(id) FROM ward",
+        "SELECT max(w.mrn) FROM ward w",
+        "SELECT max(w.mrn) FROM ward w WHERE w.name = p.name HAVING count(*) > 1",
+        "SELECT coalesce(max(w.mrn), 0) FROM ward w JOIN ward x USING (id)",
+        "SELECT max(q.mrn) FROM (SELECT mrn FROM ward) q",
+        "SELECT max(x) FROM (SELECT mrn AS x FROM ward) q",
+        "WITH q AS (SELECT mrn AS x FROM ward) SELECT max(q.x) FROM q",
+        "WITH q AS (SELECT mrn AS x FROM ward) SELECT max(x) FROM q",
+        "SELECT count(*) FROM (SELECT mrn FROM ward) q",
+        "SELECT mrn FROM ward LIMIT 1",
+        "SELECT mrn FROM ward ORDER BY id FETCH FIRST ROW ONLY",
+        "SELECT p.mrn UNION SELECT mrn FROM ward LIMIT 1",
+        "VALUES (p.mrn)",
+    ] {
+        assert_eq!(run(&clinic, &text(query)), Seen::Pass, "{query}");
+    }
+}
+
 #[test]
 fn only_a_look_at_the_patient_first_stands_for_a_fence() {
     let clinic = Clinic::new();
