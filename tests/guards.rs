@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use pgglass::catalog::{Catalog, Column, QualifiedName, load};
 use pgglass::policy::{
-    Assignment, BoundPolicy, BoundTable, DerivedShape, GuardParams, KeyPath, KeyType, Mask, MaskOf,
+    Assignment, BoundPolicy, BoundTable, DerivedShape, GuardParams, KeyPath, KeyType, Mask, MaskOf, Named,
     OutsideMasks, Policy, Step, TableMasks, TableRule, Variant, bound_keys, derived_table, guard_conjunct,
     key_expression, mask_expression, new_key_check,
 };
@@ -127,7 +127,7 @@ impl World {
         let guard = guard_conjunct(&self.bound.policy, table, "a b", GuardParams::after(0, variant));
         let query = format!(
             "SELECT {} FROM {} AS \"a b\" WHERE {guard} ORDER BY 1",
-            key_expression(&self.bound.policy, table, "a b", None),
+            key_expression(&self.bound.policy, table, "a b", Named::All),
             table.name.to_sql()
         );
         self.texts(&query, principal, grants)
@@ -169,7 +169,7 @@ async fn every_row_has_its_witness() {
         let table = w.table(table);
         let query = format!(
             "SELECT {} FROM {} AS t",
-            key_expression(&w.bound.policy, table, "t", None),
+            key_expression(&w.bound.policy, table, "t", Named::All),
             table.name.to_sql()
         );
         let keys: Vec<Option<String>> =
@@ -232,7 +232,7 @@ async fn rows_outside_are_shown_once_and_the_join_is_dropped_where_nothing_maske
             derived_table(&w.bound.policy, table, relation, &masks, "__glass_r1", shape)
         };
         let alias = "__glass_r1";
-        let key = key_expression(&w.bound.policy, table, alias, None);
+        let key = key_expression(&w.bound.policy, table, alias, Named::All);
         let whole = format!("SELECT {key} FROM {} AS {alias}", table.name.to_sql());
         let all = w.client.query(&whole, &[]).await.expect("every row").len();
         for (principal, grants, clear) in [

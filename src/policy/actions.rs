@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use super::guard::{guard_conjunct, key_rows, visible_condition};
+use super::guard::{Named, guard_conjunct, key_rows, visible_condition};
 use super::way::equal;
 use super::{Access, BoundPolicy, BoundTable, GuardParams, RESERVED_PREFIX, Role, col};
 use crate::catalog::{Catalog, ForeignKey, Oid, quote_ident};
@@ -319,7 +319,7 @@ pub fn reached_keys(
     let filter = matches!(bound.access(role, chain.table.oid), Access::Protected { filter: true, .. });
     format!(
         "ARRAY(SELECT DISTINCT {} FROM {own} AS {}, {from} WHERE {})",
-        key_rows(&bound.policy, chain.table, &last, filter.then_some(params)),
+        key_rows(&bound.policy, chain.table, &last, Named::under(filter.then_some(params))),
         quote_ident(alias),
         conditions.join(" AND "),
     )

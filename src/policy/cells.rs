@@ -2,7 +2,7 @@
 //! rows must fulfil to be shown. The rewriter places it in HAVING, the checker compares against it.
 //! Which statements can carry it is for the checker (`sql/check/cells.rs`).
 
-use super::{BoundTable, Policy, key_expression};
+use super::{BoundTable, Named, Policy, key_expression};
 
 /// Aggregates of which no value is that of one row when enough patients stand behind them. What hands out
 /// single values (min, max, array_agg, string_agg, json_agg, mode, percentiles) is not among them.
@@ -19,7 +19,7 @@ pub fn cell_condition(
     argument: Option<&str>,
     least: u32,
 ) -> String {
-    let key = key_expression(policy, table, alias, None);
+    let key = key_expression(policy, table, alias, Named::All);
     let counted = match argument {
         None => key,
         Some(column) => format!("CASE WHEN {column} IS NOT NULL THEN {key} END"),
@@ -38,7 +38,7 @@ pub fn difference_condition(
     without: &str,
     least: u32,
 ) -> String {
-    let key = key_expression(policy, table, alias, None);
+    let key = key_expression(policy, table, alias, Named::All);
     let with = with.map(|column| format!("{column} IS NOT NULL AND ")).unwrap_or_default();
     let counted = format!("pg_catalog.count(DISTINCT CASE WHEN {with}{without} IS NULL THEN {key} END)");
     format!("(NOT ({counted} OPERATOR(pg_catalog.>) 0 AND {counted} OPERATOR(pg_catalog.<) {least}))")
@@ -74,7 +74,7 @@ impl Parts<'_> {
     /// a condition has to be true for `least`, and not true for `least`, as who chooses it could else see by what is
     /// left out in which group somebody is. Parts by NULLs are of nobody, or of `least`.
     pub fn conditions(&self, policy: &Policy, table: &BoundTable, alias: &str, least: u32) -> Vec<String> {
-        let key = key_expression(policy, table, alias, None);
+        let key = key_expression(policy, table, alias, Named::All);
         let count = |rows: &str| format!("pg_catalog.count(DISTINCT CASE WHEN {rows} THEN {key} END)");
         let enough = |rows: String| format!("{} OPERATOR(pg_catalog.>=) {least}", count(&rows));
         let not_few = |rows: String| {

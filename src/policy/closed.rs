@@ -10,7 +10,7 @@
 use std::collections::BTreeMap;
 
 use super::category::{ColumnCategory, Labels, RowCategory, Seen};
-use super::path::TableRule;
+use super::path::{Patients, TableRule};
 use super::problem::loose_label;
 use super::{
     BoundTable, GuardParams, Policy, Problem, RESERVED_PREFIX, Role, Scope, assigned_keys, col, way,
@@ -271,9 +271,22 @@ pub(super) fn open_keys(table: &BoundTable, keys: String, params: GuardParams) -
 
 /// True for a key that no label closes, for a role that sees every patient; `None` for others.
 pub(super) fn key_is_open(table: &BoundTable, key: &str, params: GuardParams) -> Option<String> {
-    let closed = table.closed.as_ref().filter(|c| c.everyone)?;
-    let open = closed.labels.iter().map(|l| format!("NOT {}", l.has_closed(key, params.opened)));
-    Some(std::iter::once(format!("{key} IS NOT NULL")).chain(open).collect::<Vec<_>>().join(" AND "))
+    table.closed.as_ref().filter(|c| c.everyone)?;
+    Some(somebody_open(table, key, params))
+}
+
+/// True for the key of a patient whom no label closes.
+fn somebody_open(table: &BoundTable, key: &str, params: GuardParams) -> String {
+    let open = no_label(table, key, params).map(|open| format!(" AND {open}")).unwrap_or_default();
+    format!("{key} IS NOT NULL{open}")
+}
+
+/// True for a key that no label closes to the role of `table`; `None` where none can.
+pub(super) fn no_label(table: &BoundTable, key: &str, params: GuardParams) -> Option<String> {
+    let labels = table.closed.as_ref().map(|c| c.labels.as_slice()).unwrap_or_default();
+    let open: Vec<String> =
+        labels.iter().map(|l| format!("NOT {}", l.has_closed(key, params.opened))).collect();
+    (!open.is_empty()).then(|| open.join(" AND "))
 }
 
 /// The conjuncts that stand beside the look at the assignment. With `labels`, also those that it holds
@@ -314,7 +327,8 @@ pub(super) fn beside_category(table: &BoundTable, alias: &str, params: GuardPara
 pub(super) fn category(table: &BoundTable, alias: &str, params: GuardParams) -> Option<String> {
     let rows = table.closed.as_ref()?.rows.as_ref()?;
     // A row of several patients is opened by none of them.
-    let key = params.opened.filter(|_| !table.rule.is_many()).map(|n| (n, way::witness(table, alias, None)));
+    let key =
+        params.opened.filter(|_| !table.rule.is_many()).map(|n| (n, way::witness(table, alias, |_| None)));
     let mut any = Vec::new();
     match rows {
         Rows::Whole(name) => {
@@ -347,15 +361,31 @@ pub(super) fn column_opened(
 ) -> Option<String> {
     let category = table.closed.as_ref()?.columns.get(column)?;
     let opened = params.opened.filter(|_| !table.rule.is_many())?;
-    Some(is_opened(Opens::Category, &category.category, &way::witness(table, alias, None), opened))
+    Some(is_opened(Opens::Category, &category.category, &way::witness(table, alias, |_| None), opened))
 }
 
-/// True for a row that leads to no patient with a closed label.
+/// True for a row that leads to no patient with a closed label. Where any of a row's patients is enough for it to be
+/// seen, one who is open is: that a patient who is not there has a part in it, too, must not tell.
 fn not_labelled(labels: &ClosedLabels, table: &BoundTable, alias: &str, params: GuardParams) -> String {
     if let Some(key) = table.rule.own_key() {
         return format!("(NOT {})", labels.has_closed(&col(alias, key), params.opened));
     }
-    let arms = way::ways(table, alias, 'g', |key| labels.has_closed(key, params.opened));
+    let arms = way::ways(table, alias, 'g', |path, key| {
+        let closed = labels.has_closed(key, params.opened);
+        let any = table.rule.patients == Patients::Any && path.is_many();
+        // From the row that the closed one was found over: as one join of small tables, asked once.
+        let from =
+            path.steps.first().filter(|_| any).map(|first| col(&way::step_alias('g', 0), &first.references));
+        match from.and_then(|from| way::chain(path, 'e', &from)) {
+            None => closed,
+            Some((from, key)) => {
+                format!(
+                    "{closed} AND NOT EXISTS (SELECT 1 {from} AND {})",
+                    somebody_open(table, &key, params)
+                )
+            }
+        }
+    });
     format!("(NOT EXISTS ({}))", arms.join(" UNION ALL "))
 }
 

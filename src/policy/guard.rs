@@ -102,24 +102,41 @@ pub fn guard_conjunct(policy: &Policy, table: &BoundTable, alias: &str, params: 
     all.collect::<Vec<_>>().join(" AND ")
 }
 
+/// Whom the witness of a row of several patients names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Named {
+    /// All of them.
+    All,
+    /// Those whom no label closes to the role: by them the row is there for who sees every patient, or sees those
+    /// outside masked.
+    Open(GuardParams),
+    /// Of these, those inside the assignment, for a role that is filtered by it.
+    Visible(GuardParams),
+}
+
+impl Named {
+    /// Of a row that is filtered so, or not at all.
+    pub fn under(filter: Option<GuardParams>) -> Self {
+        filter.map_or(Named::All, Named::Visible)
+    }
+}
+
 /// The witness of a row under `alias`: its patient key as text, or, where a row can belong to several
-/// patients ([`TableRule::is_many`](super::TableRule::is_many)), a `text[]` of keys: those of visible
-/// patients when the role is filtered (`filter`), else all.
-pub fn key_expression(
-    policy: &Policy,
-    table: &BoundTable,
-    alias: &str,
-    filter: Option<GuardParams>,
-) -> String {
-    let visible = filter
-        .filter(|_| table.rule.is_many() && !table.sees_everyone())
-        .map(|params| visible_keys(policy, table, params));
-    way::witness(table, alias, visible.as_deref())
+/// patients ([`TableRule::is_many`](super::TableRule::is_many)), a `text[]` of the keys that are `named`.
+pub fn key_expression(policy: &Policy, table: &BoundTable, alias: &str, named: Named) -> String {
+    let by_key = |key: &str| match named {
+        Named::Visible(params) if !table.sees_everyone() => {
+            Some(way::among(key, &visible_keys(policy, table, params)))
+        }
+        Named::Visible(params) | Named::Open(params) => closed::no_label(table, key, params),
+        Named::All => None,
+    };
+    way::witness(table, alias, by_key)
 }
 
 /// The witness as rows: as it is, or one row for each key of a set.
-pub fn key_rows(policy: &Policy, table: &BoundTable, alias: &str, filter: Option<GuardParams>) -> String {
-    let key = key_expression(policy, table, alias, filter);
+pub fn key_rows(policy: &Policy, table: &BoundTable, alias: &str, named: Named) -> String {
+    let key = key_expression(policy, table, alias, named);
     if table.rule.is_many() { format!("pg_catalog.unnest({key})") } else { key }
 }
 
@@ -333,7 +350,11 @@ pub fn derived_table(
         items.push(format!("{shown} AS {}", quote_ident(&c.name)));
     }
     if let Some(name) = shape.witness {
-        let key = key_expression(policy, table, inner_alias, shape.filter);
+        let named = match (shape.filter, shape.inside) {
+            (None, Some(params)) => Named::Open(params),
+            (filter, _) => Named::under(filter),
+        };
+        let key = key_expression(policy, table, inner_alias, named);
         items.push(format!("{key} AS {}", quote_ident(name)));
     }
     let mut conjuncts: Vec<String> =
@@ -432,7 +453,7 @@ pub fn bound_keys(
         if conjuncts.is_empty() { String::new() } else { format!(" WHERE {}", conjuncts.join(" AND ")) };
     format!(
         "ARRAY(SELECT DISTINCT {} FROM {} AS {}{condition})",
-        key_rows(policy, table, alias, filter),
+        key_rows(policy, table, alias, Named::under(filter)),
         table.name.to_sql(),
         quote_ident(alias),
     )

@@ -14,7 +14,7 @@ pub(super) fn equal(left: &str, right: &str) -> String {
 }
 
 /// The alias of the table that step `i` leads to.
-fn step_alias(kind: char, i: usize) -> String {
+pub(super) fn step_alias(kind: char, i: usize) -> String {
     format!("{RESERVED_PREFIX}{kind}{}", i + 1)
 }
 
@@ -23,7 +23,7 @@ fn table_as(step: &Step, alias: &str) -> String {
 }
 
 /// `value` is one of the rows of `query`: what becomes a semi-join.
-fn among(value: &str, query: &str) -> String {
+pub(super) fn among(value: &str, query: &str) -> String {
     format!("({value} OPERATOR(pg_catalog.=) ANY ({query}))")
 }
 
@@ -59,16 +59,16 @@ pub(super) fn chain(path: &KeyPath, kind: char, start: &str) -> Option<(String, 
 }
 
 /// Every way that a row `alias` takes, as a query with a row for each patient at its end whose key `found`
-/// (SQL text of a condition on it) holds for. Not for tables that have the key themselves.
+/// (SQL text of a condition on it, for the way that leads there) holds for. Not for tables that have the key themselves.
 pub(super) fn ways(
     table: &BoundTable,
     alias: &str,
     kind: char,
-    found: impl Fn(&str) -> String,
+    found: impl Fn(&KeyPath, &str) -> String,
 ) -> Vec<String> {
     let arm = |path: &KeyPath, taken: String| {
         let (from, key) = chain(path, kind, &col(alias, path.first_column()))?;
-        Some(format!("SELECT 1 {from}{taken} AND {}", found(&key)))
+        Some(format!("SELECT 1 {from}{taken} AND {}", found(path, &key)))
     };
     match &table.rule.path {
         Path::One(path) => arm(path, String::new()).into_iter().collect(),
@@ -200,9 +200,9 @@ fn by_exists(table: &BoundTable, alternatives: &[Alternative], alias: &str, visi
     format!("(EXISTS ({}))", arms.join(" UNION ALL "))
 }
 
-/// The patients of a row as text: one value, or a `text[]` where there can be several. Of a row of
-/// several patients only the visible ones are named when `visible` is given.
-pub(super) fn witness(table: &BoundTable, alias: &str, visible: Option<&str>) -> String {
+/// The patients of a row as text: one value, or a `text[]` where there can be several. Of a row of several patients only
+/// those are named whose keys meet `by_key` (SQL text of a condition on a key), if it has one.
+pub(super) fn witness(table: &BoundTable, alias: &str, by_key: impl Fn(&str) -> Option<String>) -> String {
     let rule = &*table.rule;
     if let Some(key) = rule.own_key() {
         return format!("{}::pg_catalog.text", col(alias, key));
@@ -214,8 +214,8 @@ pub(super) fn witness(table: &BoundTable, alias: &str, visible: Option<&str>) ->
         if many {
             text.push_str(&format!(" AND {key} IS NOT NULL"));
             // Where all must be visible, those of a visible row are.
-            if let Some(visible) = visible.filter(|_| rule.patients == Patients::Any) {
-                text.push_str(&format!(" AND {}", among(&key, visible)));
+            if let Some(condition) = by_key(&key).filter(|_| rule.patients == Patients::Any) {
+                text.push_str(&format!(" AND {condition}"));
             }
         }
         Some(text)

@@ -247,8 +247,8 @@ impl Clinic {
     /// `{key table alias}` by the witness.
     pub(crate) fn fill(&self, text: &str) -> String {
         use crate::policy::{
-            Steady, guard_conjunct, key_expression, merged_key_check, new_key_check, new_key_check_beside,
-            proposed_key_check, steady_condition, visible_condition,
+            Named, Steady, guard_conjunct, key_expression, merged_key_check, new_key_check,
+            new_key_check_beside, proposed_key_check, steady_condition, visible_condition,
         };
         let mut out = String::new();
         let mut rest = text;
@@ -264,7 +264,7 @@ impl Clinic {
             let policy = &self.bound.policy;
             out.push_str(&match words.as_slice() {
                 ["new", t, a] => new_key_check(policy, table(t), a, params),
-                ["key", t, a] => key_expression(policy, table(t), a, Some(params)),
+                ["key", t, a] => key_expression(policy, table(t), a, Named::Visible(params)),
                 ["proposed", t] => proposed_key_check(policy, table(t), params),
                 ["steady", t, a] => steady_condition(policy, table(t), a, params, Steady::Way),
                 ["new", t, a, query, column] => {

@@ -34,6 +34,7 @@ mod p2_enforcement;
 mod p2_leaks;
 mod p2_masked_writes;
 mod p2_outside;
+mod p2_several;
 mod p2_statements;
 mod p3_durable;
 mod p4_record;

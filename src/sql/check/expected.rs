@@ -5,9 +5,9 @@ use super::types::{Block, Item, columns_of};
 use super::{Checker, Demand, Outcome, fail};
 use crate::catalog::Oid;
 use crate::policy::{
-    Access, BoundTable, DerivedShape, RESERVED_PREFIX, Steady, bound_keys, derived_table, guard_conjunct,
-    is_steady, key_expression, key_rows, new_key_check_beside, proposed_key_check, steady_condition,
-    visible_condition,
+    Access, BoundTable, DerivedShape, Named, RESERVED_PREFIX, Steady, bound_keys, derived_table,
+    guard_conjunct, is_steady, key_expression, key_rows, new_key_check_beside, proposed_key_check,
+    steady_condition, visible_condition,
 };
 use crate::sql::parse::{is_reserved, parse_ours};
 use crate::sql::tree::{Node, Tree};
@@ -64,17 +64,17 @@ impl Checker<'_> {
         if table.rule.own_key().is_some() {
             return Ok(false);
         }
-        let params = Some(self.cx.params);
+        let (visible, open) = (Named::Visible(self.cx.params), Named::Open(self.cx.params));
         let forms = match self.cx.context.bound.access(self.cx.context.role, oid) {
-            Access::Protected { filter: true, .. } => &[params][..],
+            Access::Protected { filter: true, .. } => &[visible][..],
             // A target is filtered also where a query shows other patients' rows masked.
-            Access::Protected { masks, .. } if masks.outside.is_some() => &[None, params],
-            _ => &[None],
+            Access::Protected { masks, .. } if masks.outside.is_some() => &[open, visible],
+            _ => &[Named::All],
         };
-        for filter in forms {
+        for named in forms {
             let text = match node.kind {
-                "SubLink" => key_expression(policy, table, alias, *filter),
-                "FuncCall" if table.rule.is_many() => key_rows(policy, table, alias, *filter),
+                "SubLink" => key_expression(policy, table, alias, *named),
+                "FuncCall" if table.rule.is_many() => key_rows(policy, table, alias, *named),
                 _ => return Ok(false),
             };
             if expression(&text)? == *node {

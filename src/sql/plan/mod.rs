@@ -45,7 +45,9 @@ use super::objects::Wrap;
 use super::parse::DEEPEST;
 use super::{Footprint, GuardedPlan, Lineage, StatementKind, Strategy, cannot_guard};
 use crate::catalog::{Catalog, Namespace};
-use crate::policy::{BoundPolicy, GuardParams, RESERVED_PREFIX, Refusal, Role, Variant, key_expression};
+use crate::policy::{
+    BoundPolicy, GuardParams, Named, RESERVED_PREFIX, Refusal, Role, Variant, key_expression,
+};
 
 /// What a rewrite depends on.
 #[derive(Debug, Clone, Copy)]
@@ -76,8 +78,13 @@ pub struct PlanInput<'a> {
 impl PlanInput<'_> {
     /// The witness of an occurrence's rows.
     pub(super) fn witness(&self, o: &Occurrence<'_>) -> String {
-        let filter = o.filter.then(|| GuardParams::after(self.client_params, self.variant));
-        key_expression(&self.policy.policy, o.table, &o.alias, filter)
+        let params = GuardParams::after(self.client_params, self.variant);
+        let named = match (o.filter, o.masks.outside) {
+            (true, _) => Named::Visible(params),
+            (false, Some(_)) => Named::Open(params),
+            (false, None) => Named::All,
+        };
+        key_expression(&self.policy.policy, o.table, &o.alias, named)
     }
 }
 
