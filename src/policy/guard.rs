@@ -92,6 +92,14 @@ fn array_type(key: KeyType) -> String {
     format!("{}[]", key.sql())
 }
 
+/// True always: conjuncts that name the principal and the grants where the text could be without them. The server
+/// takes as many values as the text has numbers.
+fn params_named(key: KeyType, params: GuardParams) -> Vec<String> {
+    let principal = format!("(${}::pg_catalog.text IS NOT NULL)", params.principal);
+    let grants = params.grants.map(|n| format!("(${n}::{} IS NOT NULL)", array_type(key)));
+    std::iter::once(principal).chain(grants).collect()
+}
+
 /// The filter for one occurrence of a protected table under `alias`: true exactly for rows whose patient
 /// is visible and of which nothing is closed to the role; NULL keys are nobody's. One conjunct or several,
 /// each parenthesised; to be AND-ed.
@@ -327,6 +335,7 @@ pub fn derived_table(
 ) -> String {
     let inside = masks.outside.map(|_| Inside::new(policy, table, inner_alias, shape.inside));
     let mut joins = inside.as_ref().map(|i| i.joins.clone()).unwrap_or_default();
+    let mut told_apart = false;
     let mut items = Vec::with_capacity(relation.columns.len() + 1);
     for c in &relation.columns {
         let own = masks.own(&c.name);
@@ -338,6 +347,7 @@ pub fn derived_table(
                 let mask = masks.outside.and_then(|o| o.get(&c.name)).and_then(Option::as_ref);
                 let mask = mask.unwrap_or(&Mask::Null);
                 joins.extend(mask_join(c, inner_alias, mask, MaskOf::Outside));
+                told_apart = true;
                 format!(
                     "CASE WHEN {} THEN {} ELSE {} END",
                     inside.condition,
@@ -365,6 +375,9 @@ pub fn derived_table(
     // Where rows outside are shown masked, what is closed is not shown at all.
     let beside = shape.inside.filter(|_| shape.filter.is_none());
     conjuncts.extend(beside.into_iter().flat_map(|p| closed::conditions(table, inner_alias, p, true)));
+    // Where rows outside show every column as the others do, nothing asks whose they are.
+    let unread = beside.filter(|_| !told_apart);
+    conjuncts.extend(unread.into_iter().flat_map(|p| params_named(policy.key_type, p)));
     conjuncts.extend(shape.local.iter().map(|l| format!("({l})")));
     let mut text = format!(
         "(SELECT {} FROM {}{} AS {}{}{joins}",

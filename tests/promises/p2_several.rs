@@ -257,3 +257,75 @@ fn where_all_patients_are_needed_a_closed_one_hides_the_row() {
         assert_eq!(made.gls().as_deref(), Some("GLS-201"), "{mode}");
     }
 }
+
+/// Nothing of such rows depends on whose they are, and no parameter of ours would stand in the text by itself.
+#[test]
+fn rows_outside_that_show_every_column_are_shown() {
+    let database = stage();
+    database.server().psql(
+        database.name(),
+        "CREATE TABLE clinic.leaf (lid int8 PRIMARY KEY, mid int8, word text); \
+         INSERT INTO clinic.leaf SELECT mid, mid, 'leaf' FROM clinic.member; GRANT ALL ON clinic.leaf TO nurse;",
+    );
+    let leaf = "[[table]]\nname = \"clinic.leaf\"\nclass = \"visits\"\n\
+                via = [{ column = \"mid\", table = \"clinic.member\", references = \"mid\" }]\nkey = \"patient_id\"\n\n";
+    let every = "[role.nurse.outside_masks.\"clinic.session\"]\ntopic = \"none\"\nat = \"none\"\n\
+                 [role.nurse.outside_masks.\"clinic.round\"]\ntopic = \"none\"\n\
+                 [role.nurse.outside_masks.\"clinic.bill\"]\nbid = \"none\"\ntopic = \"none\"\n\
+                 [role.nurse.outside_masks.\"clinic.member\"]\nmid = \"none\"\nsid = \"none\"\n\
+                 [role.nurse.outside_masks.\"clinic.leaf\"]\nlid = \"none\"\nword = \"none\"\n";
+    let reads = [
+        ("SELECT topic, at FROM clinic.session WHERE sid = 13", "topic 13"),
+        ("SELECT topic FROM clinic.session WHERE sid IN (10, 13) ORDER BY 1", "topic 10 topic 13"),
+        ("SELECT count(*) FROM clinic.session WHERE sid < 14", "4"),
+        ("SELECT topic FROM clinic.round WHERE sid = 13", "topic 13"),
+        ("SELECT topic FROM clinic.bill WHERE bid = 13", "topic 13"),
+        ("SELECT mid FROM clinic.member WHERE patient_id = 880001 ORDER BY 1", "3 5"),
+        ("SELECT word FROM clinic.leaf WHERE lid IN (1, 3)", "leaf leaf"),
+        (
+            "SELECT l.word FROM clinic.leaf l JOIN clinic.member m USING (mid) JOIN clinic.session s USING (sid) \
+             JOIN clinic.round r USING (sid) WHERE s.sid = 13",
+            "leaf",
+        ),
+        ("SELECT (SELECT count(*) FROM clinic.session WHERE sid = 13) FROM clinic.round WHERE sid = 13", "1"),
+    ];
+    for labelled in [true, false] {
+        let proxy = Proxy::start_with(&database, |config| {
+            let config = config_of(config, "scope = \"assigned\"\noutside = \"mask\"", every);
+            let config = replaced(config, "[reference]", &format!("{leaf}[reference]"));
+            if labelled {
+                config
+            } else {
+                replaced(config, "[role.nurse]\n", "[role.nurse]\nlabels = \"all\"\n")
+            }
+        });
+        let mut amy = Wire::through(&proxy, &database, "nurse_amy");
+        for open in [
+            "SELECT 1",
+            "SELECT * FROM glass.open('880007', 'BTG', 'unconscious, nobody knows why')",
+            "SELECT * FROM glass.open('880005', 'BTG', 'a colleague, unconscious', labels => ARRAY['SEALED'])",
+        ] {
+            amy.ok(open);
+            for (sql, expected) in reads {
+                for extended in [false, true] {
+                    let reply = if extended { amy.extended(sql, &[]) } else { amy.query(sql) };
+                    assert_eq!(reply.failure(), None, "{open}, {sql}");
+                    assert_eq!(reply.firsts().join(" "), expected, "{open}, {sql}");
+                }
+            }
+            let bound = amy.extended("SELECT topic FROM clinic.session WHERE sid = $1", &["13"]);
+            assert_eq!((bound.failure(), bound.firsts()), (None, vec!["topic 13".to_owned()]), "{open}");
+            for sql in [
+                "BEGIN; DECLARE k CURSOR FOR SELECT topic FROM clinic.session WHERE sid = 13; FETCH ALL FROM k; COMMIT",
+                "PREPARE z AS SELECT topic FROM clinic.session WHERE sid = 13; EXECUTE z; DEALLOCATE z",
+            ] {
+                assert_eq!(column(&mut amy, sql), "topic 13", "{open}, {sql}");
+            }
+            let copied = amy.ok("COPY (SELECT topic FROM clinic.session WHERE sid = 13) TO STDOUT");
+            assert_eq!(copied.commands(), ["COPY 1"], "{open}");
+            // Writes reach patients inside alone.
+            let written = amy.ok("UPDATE clinic.session SET topic = topic").commands();
+            assert_eq!(written, [if labelled { "UPDATE 3" } else { "UPDATE 5" }], "{open}");
+        }
+    }
+}
