@@ -245,6 +245,38 @@ pub(crate) const CHANGES: &[(&str, &str)] = &[
         "SELECT 1",
     ),
     (
+        "SELECT p.name, 10 / (p.patient_id - 880001) AS x FROM clinic.patient p WHERE EXISTS (SELECT FROM clinic.encounter e WHERE e.patient_id = p.patient_id) FOR UPDATE",
+        "SELECT 1",
+    ),
+    (
+        "SELECT e.encounter_id, e.patient_id / (e.patient_id - 880001) FROM clinic.encounter e WHERE e.patient_id IN (SELECT p.patient_id FROM clinic.patient p WHERE p.sex = 'F') FOR UPDATE SKIP LOCKED",
+        "SELECT 1",
+    ),
+    (
+        "SELECT e.encounter_id, to_char(now(), 'YYYY')::int > 2000 FROM clinic.encounter e WHERE e.patient_id > (SELECT p.patient_id FROM clinic.patient p WHERE p.patient_id = 880015) FOR SHARE",
+        "SELECT 1",
+    ),
+    (
+        "SELECT p.name, 10 / (p.patient_id - 880001) FROM clinic.patient p WHERE EXISTS (SELECT FROM clinic.note n WHERE n.patient_id = p.patient_id AND 10 / (n.patient_id - 880001) >= 0) AND 7 / (p.patient_id - 880001) >= 0 ORDER BY p.patient_id FOR NO KEY UPDATE OF p",
+        "SELECT 1",
+    ),
+    (
+        "WITH q AS (SELECT p.patient_id, 10 / (p.patient_id - 880001) AS x FROM clinic.patient p FOR UPDATE SKIP LOCKED) SELECT * FROM q WHERE x = 0 ORDER BY 1",
+        "SELECT 1",
+    ),
+    (
+        "WITH q AS (SELECT p.patient_id, 10 / (p.patient_id - 880001) AS x FROM clinic.patient p WHERE EXISTS (SELECT FROM clinic.note n WHERE n.patient_id = p.patient_id) FOR UPDATE) SELECT count(*) FROM q WHERE x = 0",
+        "SELECT 1",
+    ),
+    (
+        "SELECT count(*) FROM (SELECT 10 / (p.patient_id - 880001) AS x FROM clinic.patient p WHERE EXISTS (SELECT FROM clinic.note n WHERE n.patient_id = p.patient_id) FOR UPDATE) q",
+        "SELECT 1",
+    ),
+    (
+        "SELECT q.x FROM (SELECT 10 / (p.patient_id - 880001) AS x FROM clinic.patient p FOR UPDATE) q WHERE q.x > -1",
+        "SELECT 1",
+    ),
+    (
         "SELECT patient_id, name FROM clinic.patient ORDER BY 1 LIMIT 3 FOR NO KEY UPDATE SKIP LOCKED",
         "SELECT 1",
     ),

@@ -2,10 +2,14 @@
 //! occurrences a clause locks. A locked table keeps its place in FROM: in a derived one, rows would be
 //! locked before the conditions and the LIMIT outside are looked at.
 
-use sqlparser::ast::{Query, SetExpr, TableFactor, TableWithJoins};
+use sqlparser::ast::{
+    Expr, LimitClause, Offset, OffsetRows, Query, SelectItem, SetExpr, Statement, TableFactor,
+    TableWithJoins, Value,
+};
 
-use super::occurrence_of;
 use super::scope::fold;
+use super::walk::{Edit, edit};
+use super::{PlanError, occurrence_of};
 
 /// What stands for a clause that the parser does not know: `FOR UPDATE OF` and a name that holds it. Whoever
 /// writes such a name himself gets a statement that does not read as the client's, which is refused.
@@ -160,6 +164,47 @@ fn held_in(
 /// visible rows, more than those returned, but none is left out for another session by a LIMIT outside.
 pub(super) fn all_rows(query: &Query) -> bool {
     query.limit_clause.is_none() && query.fetch.is_none()
+}
+
+/// Puts `OFFSET 0` to queries inside `ast` that lock rows and show more than columns: what their lists compute could else
+/// become a condition in them, beside the guard. The top query is one of them where another one will stand around it.
+/// A fence around a table is of no use there, as it would lock the rows that the conditions leave out. A query that locks
+/// rows is never merged with the one around it (`is_simple_subquery`, `contain_dml`), so nothing else changes but that
+/// conditions around it do not go into it, and it locks what it returns.
+pub(super) fn fence_lists(ast: &mut Statement, nested: bool, top: bool) -> Result<(), PlanError> {
+    struct Lists {
+        nested: bool,
+        top: bool,
+        depth: usize,
+    }
+    impl Edit for Lists {
+        fn query(&mut self, query: &mut Query) -> Result<(), PlanError> {
+            let wanted = if self.depth == 0 { self.top } else { self.nested };
+            self.depth += 1;
+            let SetExpr::Select(select) = query.body.as_ref() else { return Ok(()) };
+            let column = |item: &SelectItem| match item {
+                SelectItem::UnnamedExpr(e) | SelectItem::ExprWithAlias { expr: e, .. } => {
+                    matches!(e, Expr::Identifier(_) | Expr::CompoundIdentifier(_))
+                }
+                SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..) => true,
+                _ => false,
+            };
+            if wanted && !query.locks.is_empty() && all_rows(query) && !select.projection.iter().all(column) {
+                let value = Expr::value(Value::Number("0".to_owned(), false));
+                let offset = Some(Offset { value, rows: OffsetRows::None });
+                query.limit_clause =
+                    Some(LimitClause::LimitOffset { limit: None, offset, limit_by: Vec::new() });
+            }
+            Ok(())
+        }
+
+        fn query_end(&mut self) {
+            self.depth -= 1;
+        }
+    }
+    // Of a write, every query is one inside.
+    let depth = usize::from(!matches!(ast, Statement::Query(_)));
+    edit(ast, &mut Lists { nested, top, depth })
 }
 
 fn tables(tree: &TableWithJoins, found: &mut Vec<usize>) {

@@ -279,6 +279,8 @@ fn rewrite_here(mut ast: Statement, input: &PlanInput<'_>) -> Result<GuardedPlan
     };
     place::guards(&mut ast, &occurrences, &analysis, params, input, &mut texts)?;
     let mut has_marker = !sets.is_empty();
+    let inside = has_marker || (matches!(evidence, Evidence::Bound(_)) && kind != StatementKind::Merge);
+    lock::fence_lists(&mut ast, input.fence != Fence::None, inside)?;
     let mut sql = if has_marker { wrap::write(ast, &texts, &sets) } else { texts.fill(&ast.to_string()) };
     let lineage = match evidence {
         Evidence::Pinned => Lineage { strategy: Strategy::Pinned, exact: true, reasons: Vec::new() },

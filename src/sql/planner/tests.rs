@@ -307,6 +307,40 @@ fn forms_of_postgresql_alone_are_guarded() {
     );
 }
 
+/// Rows that are locked keep their place, and no fence stands around their block.
+#[test]
+fn lists_of_locked_rows_may_hold_what_could_fail() {
+    all_guarded(
+        "nurse",
+        &[
+            "SELECT e.kind, e.charge * 2 FROM encounter e WHERE EXISTS (SELECT 1 FROM note n WHERE n.encounter_id = e.encounter_id) FOR UPDATE",
+            "SELECT e.encounter_id, e.ward_id * 2 FROM encounter e WHERE e.patient_id IN (SELECT p.patient_id FROM patient p WHERE p.sex = 'F') \
+             FOR NO KEY UPDATE SKIP LOCKED",
+            "SELECT e.kind, to_char(now(), 'YYYY')::int FROM encounter e WHERE e.charge > (SELECT r.value FROM lab_result r WHERE r.result_id = 1) \
+             FOR UPDATE",
+            "SELECT e.ward_id * 2, p.name FROM encounter e JOIN patient p USING (patient_id) WHERE NOT EXISTS (SELECT FROM note n \
+             WHERE n.encounter_id = e.encounter_id AND length(n.body) / 2 > 9) AND 10 / e.ward_id > 0 FOR SHARE OF e NOWAIT",
+            "SELECT e.kind, e.ward_id * 2 AS d FROM encounter e WHERE EXISTS (SELECT 1 FROM note n WHERE n.encounter_id = e.encounter_id) \
+             ORDER BY e.admitted_at, e.encounter_id FOR UPDATE",
+            "SELECT e.kind, e.ward_id * 2 AS d FROM encounter e WHERE EXISTS (SELECT 1 FROM note n WHERE n.encounter_id = e.encounter_id) \
+             ORDER BY e.admitted_at LIMIT 3 FOR UPDATE",
+            "SELECT e.kind, e.ward_id * 2 AS d, (SELECT count(*) FROM note n WHERE n.encounter_id = e.encounter_id) FROM encounter e FOR UPDATE",
+            "WITH q AS (SELECT e.encounter_id, e.ward_id * 2 AS d FROM encounter e WHERE EXISTS (SELECT 1 FROM note n \
+             WHERE n.encounter_id = e.encounter_id) FOR UPDATE SKIP LOCKED) SELECT * FROM q WHERE d > 3",
+            "WITH q AS (SELECT e.encounter_id, e.ward_id * 2 AS d FROM encounter e FOR UPDATE SKIP LOCKED) SELECT * FROM q WHERE d > 3",
+            "SELECT count(*) FROM (SELECT e.encounter_id, e.ward_id * 2 AS d FROM encounter e WHERE EXISTS (SELECT 1 FROM note n \
+             WHERE n.encounter_id = e.encounter_id) FOR UPDATE) q",
+            "SELECT q.d FROM (SELECT e.encounter_id, e.ward_id * 2 AS d FROM encounter e FOR UPDATE) q",
+            "SELECT q.d FROM (SELECT e.encounter_id, e.ward_id * 2 AS d FROM encounter e FOR UPDATE) q WHERE q.d > 3",
+            "WITH q AS (SELECT e.encounter_id, e.ward_id * 2 AS d FROM encounter e WHERE EXISTS (SELECT 1 FROM note n \
+             WHERE n.encounter_id = e.encounter_id) FOR UPDATE SKIP LOCKED) UPDATE encounter t SET charge = q.d FROM q \
+             WHERE t.encounter_id = q.encounter_id RETURNING t.*",
+            "INSERT INTO problem (patient_id, title) SELECT e.patient_id, (e.ward_id * 2)::text FROM encounter e WHERE EXISTS (SELECT 1 \
+             FROM note n WHERE n.encounter_id = e.encounter_id) FOR UPDATE",
+        ],
+    );
+}
+
 #[test]
 fn what_no_restricted_role_may_ask_is_refused() {
     for role in ["nurse", "billing"] {

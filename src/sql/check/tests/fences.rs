@@ -527,6 +527,10 @@ fn b103_lists_below_a_join_and_keys_need_a_fence() {
             "SELECT x.a FROM patients p, LATERAL (SELECT 1/p.visits AS a) x WHERE {patients p}",
             "SELECT w.id FROM ward w WHERE w.mrn IN (SELECT p.mrn FROM patients p WHERE {patients p}) AND w.name::int > 0",
             "SELECT name FROM patients p WHERE {patients p} GROUP BY name HAVING name::int > 0",
+            "SELECT q.x FROM (SELECT 1 / p.visits AS x FROM patients p WHERE {patients p} FOR UPDATE) q",
+            "SELECT q.x FROM (SELECT 1 / p.visits AS x FROM patients p WHERE {patients p} LIMIT NULL FOR UPDATE) q WHERE q.x > 0",
+            "SELECT q.x FROM (SELECT 1 / p.visits AS x FROM patients p WHERE {patients p} ORDER BY x OFFSET 0 FOR UPDATE) q",
+            "SELECT q.x FROM (SELECT p.ssn AS x FROM patients p WHERE {patients p} AND 1 / p.visits > 0 OFFSET 0 FOR UPDATE) q",
             "SELECT 1 FROM patients p JOIN (SELECT 'x'::text AS nick) n USING (nick) WHERE {patients p}",
             "SELECT 1 FROM patients p NATURAL JOIN (SELECT nick FROM tmp) n WHERE {patients p}",
         ],
@@ -540,6 +544,9 @@ fn b103_lists_below_a_join_and_keys_need_a_fence() {
             "SELECT name, sum(weight) / count(*) AS a FROM patients p WHERE {patients p} GROUP BY name ORDER BY a DESC",
             "SELECT * FROM (SELECT name, avg(weight) AS a, count(*) AS n FROM patients p WHERE {patients p} GROUP BY name) s",
             "SELECT row_number() OVER (PARTITION BY sex ORDER BY dob DESC) FROM patients p WHERE {patients p}",
+            "SELECT 1 / p.visits FROM patients p WHERE {patients p} FOR UPDATE",
+            "SELECT q.x FROM (SELECT 1 / p.visits AS x FROM patients p WHERE {patients p} OFFSET 0 FOR UPDATE) q WHERE q.x > 0",
+            "WITH q AS (SELECT 1 / p.visits AS x FROM patients p WHERE {patients p} OFFSET 0 FOR UPDATE) SELECT x FROM q WHERE q.x > 0",
         ],
     );
 }
