@@ -80,6 +80,14 @@ pub(crate) const READS: &[&str] = &[
     "SELECT name FROM clinic.ward WHERE ward_id IN (SELECT ward_id FROM clinic.encounter WHERE kind = 'emergency') ORDER BY 1",
     "SELECT patient_id, (SELECT count(*) FROM clinic.note n WHERE n.patient_id = p.patient_id) FROM clinic.patient p ORDER BY 1",
     "SELECT name FROM clinic.patient WHERE birth_date = (SELECT max(birth_date) FROM clinic.patient)",
+    // Aggregates that belong to the query around the one in which they stand.
+    "SELECT (SELECT max(e.charge)) FROM clinic.encounter e",
+    "SELECT (SELECT count(e.encounter_id) FROM clinic.ward w WHERE w.ward_id = 1) FROM clinic.encounter e",
+    "SELECT kind, (SELECT max(e.charge) + min(w.floor) FROM clinic.ward w) FROM clinic.encounter e GROUP BY kind ORDER BY 1",
+    "SELECT kind FROM clinic.encounter e GROUP BY kind HAVING (SELECT max(charge) > 9 FROM (VALUES (1)) v (x)) ORDER BY 1",
+    "SELECT x.most FROM (SELECT (SELECT max(patient_id) FROM clinic.ward w WHERE w.ward_id = 1) AS most FROM clinic.patient) x",
+    "SELECT (SELECT q.n FROM (SELECT count(p.ssn) AS n) q) FROM clinic.patient p WHERE patient_id = 880003",
+    "SELECT (SELECT count(*) FROM clinic.ward w WHERE w.ward_id = e.ward_id), (SELECT max(name) FROM clinic.ward w) FROM clinic.encounter e",
     // Aggregates of the query around, which inside are constants: what is made of them may be computed on any row.
     // 880001 is a patient of others.
     "SELECT ARRAY(SELECT i.patient_id FROM clinic.patient i GROUP BY i.patient_id HAVING max(w.ward_id) / (i.patient_id - 880001) >= 0 \

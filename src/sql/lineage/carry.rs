@@ -309,8 +309,11 @@ impl Carrier<'_, '_> {
         if let Some(reason) = sublinks.into_iter().flatten().next() {
             return Err(reason);
         }
-        let calls = Calls::of_block(select, order_by, self.input);
+        let calls = Calls::of_block(select, order_by, self.occurrences, with.names(), self.input);
         let merges = calls.merges(select);
+        if calls.aggregate_below && !merges {
+            return Err("OUTER_AGGREGATE");
+        }
         let items = self.from(&mut select.from, with)?;
         let mut n = items.iter().find_map(|i| i.n);
         if let (Some(reason), Some(selection)) = (n, &select.selection) {

@@ -1,10 +1,10 @@
 //! What the functions that a block calls do to rows: merge them, number them, multiply them, or
 //! change from call to call. Kinds come from the catalog; the names below hold also without it.
 
-use sqlparser::ast::{Expr, Function, GroupByExpr, OrderBy, Query, Select, Visit};
+use sqlparser::ast::{Expr, Function, GroupByExpr, OrderBy, Query, Select, SetExpr, Visit};
 
-use super::columns::single;
-use crate::sql::plan::{Look, PlanInput, any_expr, fold, look};
+use super::columns::{Block, single};
+use crate::sql::plan::{CteNames, Look, Occurrence, PlanInput, any_expr, any_query, fold, look};
 
 const AGGREGATES: &[&str] = &[
     "array_agg",
@@ -87,6 +87,9 @@ const ROW_MAKERS: &[&str] = &[
 pub(super) struct Calls {
     /// A plain aggregate.
     pub(super) aggregate: bool,
+    /// An aggregate inside a subquery that may be one of this block: it belongs to the innermost query of whose columns
+    /// it is made (manual, 4.2.7).
+    pub(super) aggregate_below: bool,
     /// A window function.
     pub(super) window: bool,
     /// A function that may return several rows or none.
@@ -94,9 +97,18 @@ pub(super) struct Calls {
 }
 
 impl Calls {
-    /// The calls in the select list, HAVING and ORDER BY of a block, not those of its subqueries.
-    pub(super) fn of_block(select: &Select, order_by: Option<&OrderBy>, input: &PlanInput<'_>) -> Self {
-        let mut visitor = BlockCalls { input, depth: 0, found: Calls::default() };
+    /// The calls in the select list, HAVING and ORDER BY of a block; of those of its subqueries, the aggregates that may
+    /// be its own.
+    pub(super) fn of_block(
+        select: &Select,
+        order_by: Option<&OrderBy>,
+        occurrences: &[Occurrence<'_>],
+        ctes: CteNames,
+        input: &PlanInput<'_>,
+    ) -> Self {
+        let names = Names::of(select, occurrences, &ctes, input);
+        let mut visitor =
+            BlockCalls { occurrences, ctes, input, levels: vec![names], found: Calls::default() };
         look(&select.projection, &mut visitor);
         look(&select.having, &mut visitor);
         if let Some(order_by) = order_by {
@@ -111,37 +123,100 @@ impl Calls {
             || select.having.is_some()
             || !matches!(&select.group_by, GroupByExpr::Expressions(e, m) if e.is_empty() && m.is_empty())
     }
+
+    /// True when the block merges rows, or may.
+    pub(super) fn may_merge(self, select: &Select) -> bool {
+        self.aggregate_below || self.merges(select)
+    }
+}
+
+/// The items of a block: their names, and those of their columns where they are known.
+#[derive(Default)]
+struct Names(Vec<(String, Option<Vec<String>>)>);
+
+impl Names {
+    fn of(select: &Select, occurrences: &[Occurrence<'_>], ctes: &CteNames, input: &PlanInput<'_>) -> Self {
+        let block = Block::new(&select.from, None, occurrences, ctes, input);
+        Self(block.items.into_iter().map(|item| (item.alias, item.columns)).collect())
+    }
+
+    /// True when the column is one of this block; `None` when it may be.
+    fn have(&self, column: &Expr) -> Option<bool> {
+        let name = match column {
+            Expr::Identifier(name) => fold(name),
+            Expr::CompoundIdentifier(parts) => {
+                let alias = parts.len().checked_sub(2).and_then(|at| parts.get(at)).map(fold);
+                return Some(self.0.iter().any(|(a, _)| Some(a) == alias.as_ref()));
+            }
+            _ => return Some(false),
+        };
+        // The column of a function in FROM is called like it.
+        if self
+            .0
+            .iter()
+            .any(|(alias, columns)| *alias == name || columns.iter().flatten().any(|c| *c == name))
+        {
+            return Some(true);
+        }
+        if self.0.iter().any(|(_, columns)| columns.is_none()) { None } else { Some(false) }
+    }
 }
 
 struct BlockCalls<'a, 'b> {
+    occurrences: &'a [Occurrence<'b>],
+    ctes: CteNames,
     input: &'a PlanInput<'b>,
-    depth: usize,
+    /// The block, and the queries inside it on the way to what is looked at.
+    levels: Vec<Names>,
     found: Calls,
 }
 
+impl BlockCalls<'_, '_> {
+    /// True for an aggregate inside a subquery that may belong to the block.
+    fn comes_from_below(&self, call: &Function) -> bool {
+        let Some((own, around)) = self.levels.split_last() else { return false };
+        let mut columns = Vec::new();
+        any_expr(call, &mut |e| {
+            if matches!(e, Expr::Identifier(_) | Expr::CompoundIdentifier(_)) {
+                columns.push(e.clone());
+            }
+            false
+        });
+        // Of a query among the arguments it is not looked at whose columns are whose.
+        let queries = any_query(call, &mut |_| true);
+        let sure = !queries && columns.iter().any(|c| own.have(c) == Some(true));
+        !sure && columns.iter().any(|c| around.iter().any(|level| level.have(c) != Some(false)))
+    }
+}
+
 impl Look for BlockCalls<'_, '_> {
-    fn query(&mut self, _: &Query) -> bool {
-        self.depth += 1;
+    fn query(&mut self, query: &Query) -> bool {
+        query.with.iter().flat_map(|w| &w.cte_tables).for_each(|c| self.ctes.push(fold(&c.alias.name)));
+        let names = match query.body.as_ref() {
+            SetExpr::Select(select) => Names::of(select, self.occurrences, &self.ctes, self.input),
+            _ => Names::default(),
+        };
+        self.levels.push(names);
         false
     }
 
     fn query_end(&mut self) {
-        self.depth -= 1;
+        self.levels.pop();
     }
 
     fn expr(&mut self, expr: &Expr) -> bool {
-        if let Expr::Function(call) = expr
-            && self.depth == 0
-        {
-            let name = last_name(call);
-            if call.over.is_some() {
-                self.found.window = true;
-            } else if has_kind(&name, 'a', self.input) || AGGREGATES.contains(&name.as_str()) {
-                self.found.aggregate = true;
-            } else if ROW_MAKERS.iter().any(|suffix| name.ends_with(suffix)) || is_foreign(&name, self.input)
-            {
-                self.found.row_maker = true;
-            }
+        let Expr::Function(call) = expr else { return false };
+        let name = last_name(call);
+        let aggregate =
+            call.over.is_none() && (has_kind(&name, 'a', self.input) || AGGREGATES.contains(&name.as_str()));
+        if self.levels.len() > 1 {
+            self.found.aggregate_below |= aggregate && self.comes_from_below(call);
+        } else if call.over.is_some() {
+            self.found.window = true;
+        } else if aggregate {
+            self.found.aggregate = true;
+        } else if ROW_MAKERS.iter().any(|suffix| name.ends_with(suffix)) || is_foreign(&name, self.input) {
+            self.found.row_maker = true;
         }
         false
     }

@@ -99,14 +99,21 @@ pub(super) fn analyse(ast: &Statement, occurrences: &[Occurrence<'_>], input: &P
 
 /// True when there can be no row in the reply, or changed, without a row of an occurrence that is pinned: it
 /// stands in the top block, on the nullable side of no join, and no rows are merged.
-pub(super) fn rows_show_pins(ast: &Statement, analysis: &Analysis, input: &PlanInput<'_>) -> bool {
+pub(super) fn rows_show_pins(
+    ast: &Statement,
+    occurrences: &[Occurrence<'_>],
+    analysis: &Analysis,
+    input: &PlanInput<'_>,
+) -> bool {
     let needed = |trees: &[&TableWithJoins]| trees.iter().any(|tree| needs_pinned(tree, analysis));
     match ast {
         Statement::Query(query) => match query.body.as_ref() {
             SetExpr::Select(select) => {
-                !merges_rows(ast, input) && needed(&select.from.iter().collect::<Vec<_>>())
+                !merges_rows(ast, occurrences, input) && needed(&select.from.iter().collect::<Vec<_>>())
             }
-            SetExpr::Update(inner) | SetExpr::Delete(inner) => rows_show_pins(inner, analysis, input),
+            SetExpr::Update(inner) | SetExpr::Delete(inner) => {
+                rows_show_pins(inner, occurrences, analysis, input)
+            }
             _ => false,
         },
         Statement::Update(update) => needed(&[&update.table]),
@@ -153,7 +160,7 @@ pub(super) fn choose(
         return Evidence::Carried;
     }
     let pinned = analysis.all_pinned();
-    if pinned && !merges_rows(ast, input) {
+    if pinned && !merges_rows(ast, occurrences, input) {
         return Evidence::Pinned;
     }
     let mut carried = ast.clone();
@@ -167,15 +174,19 @@ pub(super) fn choose(
     }
 }
 
-/// True when the top block merges rows.
-fn merges_rows(ast: &Statement, input: &PlanInput<'_>) -> bool {
+/// True when the top block merges rows, or may.
+fn merges_rows(ast: &Statement, occurrences: &[Occurrence<'_>], input: &PlanInput<'_>) -> bool {
     let Statement::Query(query) = ast else { return false };
     let mut query: &Query = query;
+    let mut ctes = CteNames::default();
     loop {
+        query.with.iter().flat_map(|w| &w.cte_tables).for_each(|c| ctes.push(fold(&c.alias.name)));
         match query.body.as_ref() {
             SetExpr::Query(inner) => query = inner,
             SetExpr::Select(select) => {
-                return functions::Calls::of_block(select, query.order_by.as_ref(), input).merges(select);
+                let order_by = query.order_by.as_ref();
+                let calls = functions::Calls::of_block(select, order_by, occurrences, ctes, input);
+                return calls.may_merge(select);
             }
             _ => return false,
         }

@@ -263,7 +263,8 @@ fn rewrite_here(mut ast: Statement, input: &PlanInput<'_>) -> Result<GuardedPlan
         analysis.also_asks_for(pins);
     }
     let aims = aims::of(&ast, &occurrences);
-    let rows_show_pins = analysis.all_pinned() && lineage::rows_show_pins(&ast, &analysis, input);
+    let rows_show_pins =
+        analysis.all_pinned() && lineage::rows_show_pins(&ast, &occurrences, &analysis, input);
     let (evidence, rows_are_witnesses, sets) = match kind {
         StatementKind::Select => {
             (lineage::choose(&mut ast, &occurrences, &analysis, input, &mut texts), false, Vec::new())

@@ -11,7 +11,7 @@ use crate::policy::{BoundPolicy, Variant};
 use crate::sql::cache::{Form, Plans};
 use crate::sql::honest::COMMON;
 use crate::sql::tree::{Node, Tree, tree_of};
-use crate::sql::{GuardedPlan, Verdict};
+use crate::sql::{GuardedPlan, Strategy, Verdict};
 
 /// `format_type`'s spelling of the types that the demonstration uses.
 fn spelled(ty: &Node) -> &'static str {
@@ -339,6 +339,50 @@ fn lists_of_locked_rows_may_hold_what_could_fail() {
              FROM note n WHERE n.encounter_id = e.encounter_id) FOR UPDATE",
         ],
     );
+}
+
+/// An aggregate inside a subquery may belong to the block around it, which then merges rows.
+#[test]
+fn keys_are_carried_beside_aggregates_of_subqueries_alone() {
+    let context = session("nurse");
+    for (text, strategy) in [
+        ("SELECT (SELECT max(e.charge)) FROM encounter e", Strategy::Bound),
+        (
+            "SELECT (SELECT count(e.encounter_id) FROM ward w WHERE w.ward_id = 1) FROM encounter e",
+            Strategy::Bound,
+        ),
+        ("SELECT (SELECT max(charge) FROM ward) FROM encounter", Strategy::Bound),
+        ("SELECT (SELECT sum(x + e.charge) FROM unnest('{1}'::int[]) x) FROM encounter e", Strategy::Carried),
+        (
+            "SELECT (SELECT count(*) FILTER (WHERE e.charge > 1) FROM ward w) FROM encounter e",
+            Strategy::Bound,
+        ),
+        ("SELECT 1 FROM encounter e ORDER BY (SELECT max(e.charge))", Strategy::Bound),
+        ("SELECT x.m FROM (SELECT (SELECT max(e.charge)) AS m FROM encounter e) x", Strategy::Bound),
+        (
+            "SELECT (SELECT max((SELECT w.floor + e.charge FROM ward w LIMIT 1)) FROM ward w) FROM encounter e",
+            Strategy::Bound,
+        ),
+        ("SELECT (SELECT q.m FROM (SELECT max(e.charge) AS m) q) FROM encounter e", Strategy::Bound),
+        ("SELECT kind, (SELECT max(e.charge) FROM ward w) FROM encounter e GROUP BY kind", Strategy::Carried),
+        (
+            "SELECT (SELECT count(*) FROM ward w WHERE w.ward_id = e.ward_id) FROM encounter e",
+            Strategy::Carried,
+        ),
+        ("SELECT (SELECT max(w.floor + e.charge) FROM ward w) FROM encounter e", Strategy::Carried),
+        (
+            "SELECT (SELECT max(name) FROM ward), (SELECT max(n) FROM (SELECT name AS n FROM ward) q) FROM patient",
+            Strategy::Carried,
+        ),
+        ("SELECT (SELECT string_agg(value, ',') FROM json_each_text('{}')) FROM patient", Strategy::Carried),
+        ("WITH w AS (SELECT 1 AS a) SELECT (SELECT max(a) FROM w) FROM patient", Strategy::Carried),
+    ] {
+        let plan = verdict(text, &context).unwrap_or_else(|e| panic!("{text}: {e}")).expect("guarded");
+        assert_eq!(plan.lineage.strategy, strategy, "{text}");
+    }
+    let pinned = "SELECT (SELECT max(p.name)) FROM patient p WHERE patient_id = 880003";
+    let plan = verdict(pinned, &context).expect("accepted").expect("guarded");
+    assert!(!plan.rows_show_pins, "a row comes also where the patient has none");
 }
 
 #[test]
