@@ -302,6 +302,11 @@ fn forms_of_postgresql_alone_are_guarded() {
             "SELECT name FROM patient WHERE patient_id IN ((SELECT 1), (SELECT max(patient_id) FROM encounter), 4)",
             "SELECT name FROM patient WHERE name *= 'x' AND name === 'y' AND name OPERATOR(pg_catalog.*<>) 'z' ORDER BY name USING *<",
             "SELECT name FROM patient, json_to_record('{}') AS (a int, b text) WHERE length(name) / 2 > 3",
+            "SELECT p.name, x.t FROM ROWS FROM (unnest($1), unnest($2)) AS x (id, t) JOIN patient p ON p.patient_id = x.id",
+            "SELECT p.name, x.n FROM ROWS FROM (unnest($1::int8[]), unnest($2::text[])) WITH ORDINALITY AS x (id, t, n) \
+             JOIN patient p ON p.patient_id = x.id WHERE p.sex = $3 AND length(p.name) / 2 > 3",
+            "SELECT name FROM patient p, ROWS FROM (generate_series(1, $1), unnest($2::text[])) x WHERE p.patient_id = $1",
+            "UPDATE encounter e SET kind = x.k FROM ROWS FROM (unnest($1::int8[]), unnest($2::text[])) AS x (id, k) WHERE e.encounter_id = x.id",
             "SELECT name::xml IS DOCUMENT, name::xml IS NOT DOCUMENT FROM patient",
         ],
     );

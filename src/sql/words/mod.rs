@@ -228,11 +228,12 @@ impl Tailor<'_> {
             }
             "rows" if self.follow(i + 1, &["from", "("]) => {
                 let end = self.closing(i + 2)? + 1;
-                if self.plain(i + 3, end) {
-                    let said = self.said(i, end)?.to_owned();
-                    let words = format!("{}(0)", self.fresh(OPAQUE));
-                    self.replace(i, end, words.clone(), words, said);
-                }
+                // What stands for it takes its parameters: where each stands, and how often, must be seen.
+                let parameters = self.parameters(i + 3, end)?;
+                let values: String = parameters.iter().map(|p| format!(", {p}")).collect();
+                let said = self.said(i, end)?.to_owned();
+                let words = format!("{}(0{values})", self.fresh(OPAQUE));
+                self.replace(i, end, words.clone(), words, said);
             }
             word if self.is_torn(i) => {
                 // Of the same precedence as any operator that the grammar has no word for.
@@ -281,6 +282,7 @@ mod tests {
             "SELECT a FROM t WHERE a IN ((SELECT 1), (SELECT 2), 3) AND b IS NOT DOCUMENT",
             "SELECT a FROM t, f('{}') AS (a int, b text), g('x') AS x (c int) WHERE a = b",
             "INSERT INTO s.t AS x (a, b[1], c[1:2]['x'], b[2]) VALUES (1, 2, 3, ARRAY[4, e[5]]) ON CONFLICT DO NOTHING RETURNING (b[1])",
+            "SELECT a FROM t, ROWS FROM (unnest($2::int[]), g($1, $2)) WITH ORDINALITY AS x (a, b) WHERE t.a = $1",
             "MERGE INTO t USING u ON t.a = u.a WHEN NOT MATCHED THEN INSERT (a, b[1]) VALUES (u.a, u.b[1])",
             "UPDATE t SET a[1] = 'x', b = c[2], d[1:2][3] = f(a[1], 2) FROM u WHERE a[1] = c[1] RETURNING a[1]",
             "INSERT INTO t AS x (a, b) OVERRIDING SYSTEM VALUE SELECT 1, 2 ON CONFLICT (a text_ops) DO UPDATE SET b = 2 WHERE x.a > 1",

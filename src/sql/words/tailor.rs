@@ -78,6 +78,11 @@ impl Tailor<'_> {
     /// True when nothing in the tokens has to be looked into: no subquery, no parameter, no name of three
     /// parts, no call of what merges rows or gives another value every time.
     pub(super) fn plain(&self, from: usize, to: usize) -> bool {
+        self.parameters(from, to).is_some_and(|parameters| parameters.is_empty())
+    }
+
+    /// The parameters in the tokens, each as often as it stands there, when nothing else has to be looked into.
+    pub(super) fn parameters(&self, from: usize, to: usize) -> Option<Vec<&str>> {
         let clean = |i: usize| {
             let word = self.words.get(i).map_or("", String::as_str);
             let call = self.is(i + 1, &["("]) && word.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
@@ -85,9 +90,13 @@ impl Tailor<'_> {
             let known = || self.catalog.functions.get(word).map_or(&[][..], Vec::as_slice);
             let merges = call && known().iter().any(|f| f.kind != 'f' || f.volatility == 'v');
             let looked_into = matches!(word, "select" | "table" | "values" | "with" | "over" | "filter");
-            !(looked_into || merges || long || word.starts_with('$'))
+            let dollar = word.strip_prefix('$');
+            let quoted = dollar.is_some_and(|d| d.is_empty() || !d.bytes().all(|b| b.is_ascii_digit()));
+            !(looked_into || merges || long || quoted)
         };
-        (from..to).all(clean)
+        let words = self.words.get(from..to)?;
+        let parameters = words.iter().filter(|w| w.starts_with('$')).map(String::as_str).collect();
+        (from..to).all(clean).then_some(parameters)
     }
 
     /// One name in place of an expression.
