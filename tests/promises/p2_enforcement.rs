@@ -126,6 +126,28 @@ fn reads_are_those_of_a_database_without_the_others() {
     assert_none(&wrong, 2 * READS.len() + BOUND.len());
 }
 
+/// Arrays of keys and values side by side, as drivers send them.
+#[test]
+fn rows_made_of_parameters_are_joined_with_visible_rows() {
+    let (whole, hers) = databases("");
+    let (_proxy, mut direct, mut through) = pair(&whole, &hers);
+    let mut wrong = Vec::new();
+    let parameters = ["{880001,880003,880015}", "{a,b,c}"];
+    for sql in [
+        "SELECT x.t, p.name FROM ROWS FROM (unnest($1::int8[]), unnest($2::text[])) AS x (id, t) JOIN clinic.patient p \
+         ON p.patient_id = x.id ORDER BY 1",
+        "SELECT x.n, p.name FROM ROWS FROM (unnest($1::int8[]), unnest($2::text[])) WITH ORDINALITY AS x (id, t, n) \
+         LEFT JOIN clinic.patient p ON p.patient_id = x.id AND 10 / (p.patient_id - 880001) >= 0 ORDER BY 1",
+        "SELECT count(*) FROM clinic.patient p, ROWS FROM (unnest($2::text[]), unnest($1::int8[])) AS x (t, id) \
+         WHERE p.patient_id = ANY ($1::int8[]) AND x.id = p.patient_id",
+    ] {
+        let (expected, got) = (direct.extended(sql, &parameters), through.extended(sql, &parameters));
+        assert_eq!(expected.failure(), None, "{sql}");
+        compare(&mut wrong, "parameters", sql, &expected, &got);
+    }
+    assert_none(&wrong, 3);
+}
+
 #[test]
 fn named_statements_portals_and_cursors_show_no_more() {
     let (whole, hers) = databases("");
