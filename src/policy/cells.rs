@@ -71,8 +71,8 @@ impl Parts<'_> {
     pub const MOST_COLUMNS: usize = 3;
 
     /// The conditions under which no part of a group tells of fewer patients of `alias` than `least`, nor its absence:
-    /// a condition has to be true for `least`, and not true for `least`, as who chooses it could else see by what is
-    /// left out in which group somebody is. Parts by NULLs are of nobody, or of `least`.
+    /// a condition has to be true for `least`, not true for `least`, and never true for `least`, as who chooses it could
+    /// else see by what is left out in which group somebody is. Parts by NULLs are of nobody, or of `least`.
     pub fn conditions(&self, policy: &Policy, table: &BoundTable, alias: &str, least: u32) -> Vec<String> {
         let key = key_expression(policy, table, alias, Named::All);
         let count = |rows: &str| format!("pg_catalog.count(DISTINCT CASE WHEN {rows} THEN {key} END)");
@@ -84,6 +84,11 @@ impl Parts<'_> {
         let mut all = Vec::new();
         for flag in self.flags {
             all.extend([enough(format!("({flag}) IS TRUE")), enough(format!("({flag}) IS NOT TRUE"))]);
+            // Who has no row for which it is true: what counts patients once tells how many.
+            let chosen = count(&format!("({flag}) IS TRUE"));
+            all.push(format!(
+                "pg_catalog.count(DISTINCT {key}) OPERATOR(pg_catalog.>=) ({chosen} OPERATOR(pg_catalog.+) {least})"
+            ));
         }
         let by_columns = |rows: String| {
             (0..1_usize << self.columns.len()).map(move |null| {

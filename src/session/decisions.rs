@@ -264,14 +264,12 @@ impl<C: Stream, S: Stream> Session<C, S> {
         }
     }
 
-    /// Before a statement that makes the server forget names, and before one that could end the transaction of a
-    /// statement that may still be refused: whether it will run depends on what was sent before it. False when it is skipped, because of an error that came meanwhile.
+    /// Before a statement that makes the server forget names: whether it will run depends on what was sent
+    /// before it. False when it is skipped, because of an error that came meanwhile.
     pub(super) async fn settle_names(&mut self, statement: &PlannedStatement) -> Result<bool, Ended> {
         let effects = &statement.effects;
         let closes = matches!(statement.object, Some(Object::Close(_)));
-        let ends = effects.ends_transaction && self.exchange_blocks;
-        let waits = effects.forgets_prepared || effects.deallocates.is_some() || closes || ends;
-        if waits && !self.ops.is_empty() {
+        if (effects.forgets_prepared || effects.deallocates.is_some() || closes) && !self.ops.is_empty() {
             self.quiesce().await?;
         }
         Ok(!self.skipping)

@@ -328,6 +328,14 @@ fn shares_of_a_group_rest_on_as_many_patients() {
         assert!(got.failure().is_none(), "{sql}: {:?}", got.failure());
         assert_eq!(got.rows().len(), rows, "{sql}: {:?}", got.rows());
     }
+    // Some have been inpatients; but for none, all have been patients.
+    for (condition, shown) in [("kind = 'inpatient'", true), ("kind <> 'x'", false)] {
+        let sql = format!(
+            "SELECT count(DISTINCT patient_id), count(DISTINCT patient_id) FILTER (WHERE {condition}) FROM clinic.encounter"
+        );
+        let got = analyst.query(&sql);
+        assert_eq!((got.failure(), got.rows().len()), (None, usize::from(shown)), "{sql}");
+    }
     let got = analyst
         .extended("SELECT zip, count(*) FILTER (WHERE sex = $1) FROM clinic.patient GROUP BY zip", &["F"]);
     assert_eq!((got.failure(), got.rows().len()), (None, 2));
@@ -346,6 +354,10 @@ fn cohorts_are_chosen_by_what_else_there_is_of_a_patient() {
     let mut shown = 0;
     for from in [
         "clinic.patient p WHERE patient_id IN (SELECT patient_id FROM clinic.problem WHERE icd10 LIKE 'I%')",
+        "clinic.patient p JOIN clinic.lab_order o USING (patient_id) JOIN clinic.lab_result r ON r.order_id = o.order_id WHERE r.flag = 'H'",
+        "clinic.patient p JOIN clinic.encounter e ON e.patient_id = p.patient_id JOIN clinic.problem x ON x.patient_id = e.patient_id \
+         JOIN clinic.ward w ON w.ward_id = e.ward_id WHERE x.onset <= e.admitted_at AND w.floor > 1",
+        "clinic.patient p JOIN clinic.encounter e ON e.patient_id = p.patient_id JOIN clinic.ward w ON w.floor = e.ward_id",
         "clinic.patient p WHERE p.patient_id NOT IN (SELECT x.patient_id FROM clinic.problem x WHERE x.icd10 LIKE 'I%' AND x.onset > '2000-01-01')",
         "clinic.patient p WHERE EXISTS (SELECT 1 FROM clinic.problem WHERE patient_id = p.patient_id AND icd10 LIKE 'I%')",
         "clinic.patient p WHERE NOT EXISTS (SELECT * FROM clinic.problem x WHERE p.patient_id = x.patient_id) AND sex = 'F'",
@@ -579,14 +591,70 @@ fn what_could_tell_a_single_patient_is_refused() {
         ),
         (
             "SELECT count(*) FROM clinic.patient WHERE sex = 'F' OR patient_id IN (SELECT patient_id FROM clinic.problem)",
-            "subquery",
+            "",
         ),
         (
-            "SELECT w.ward_id, count(*) FROM clinic.ward w, clinic.encounter e WHERE EXISTS \
+            "SELECT w.ward_id, count(*) FROM clinic.ward w, clinic.encounter e WHERE e.ward_id = w.ward_id AND EXISTS \
              (SELECT FROM clinic.encounter x WHERE x.patient_id = e.patient_id AND x.ward_id <= w.ward_id) GROUP BY 1",
             "other than =",
         ),
         ("SELECT count(*), EXISTS (SELECT FROM clinic.problem) FROM clinic.patient", "subquery"),
+        // Rows of one patient beside those of another: what is taken from the one shows in the other.
+        (
+            "SELECT p.zip, count(DISTINCT p.patient_id), count(DISTINCT q.patient_id) FROM clinic.patient p JOIN clinic.patient q \
+             ON q.zip = p.zip WHERE q.mrn <> 'MRN0000001' GROUP BY 1",
+            "patient's key",
+        ),
+        (
+            "SELECT x.icd10, count(DISTINCT y.patient_id), count(DISTINCT x.patient_id) FROM clinic.problem x JOIN clinic.problem y \
+             USING (icd10) JOIN clinic.patient p ON p.patient_id = y.patient_id WHERE p.mrn <> 'MRN0000001' GROUP BY 1",
+            "patient's key",
+        ),
+        // A patient is taken out of some of the groups.
+        (
+            "SELECT e.kind, count(DISTINCT p.patient_id) FROM clinic.encounter e JOIN clinic.patient p ON e.patient_id = p.patient_id \
+             WHERE e.kind = 'inpatient' OR p.mrn <> 'MRN0000001' GROUP BY 1",
+            "names a patient",
+        ),
+        (
+            "SELECT kind, count(*) FROM clinic.encounter WHERE kind = 'inpatient' OR patient_id <> 880003 GROUP BY 1",
+            "names a patient",
+        ),
+        (
+            "SELECT count(*), count(*) FILTER (WHERE kind = 'inpatient' AND patient_id <> 880003) FROM clinic.encounter",
+            "names a patient",
+        ),
+        (
+            "SELECT e.kind, count(DISTINCT e.patient_id) FROM clinic.encounter e JOIN clinic.problem v ON v.patient_id = e.patient_id \
+             WHERE v.problem_id <= e.ward_id GROUP BY e.kind, e.ward_id",
+            "grouped by",
+        ),
+        (
+            "SELECT count(*) FROM clinic.encounter e JOIN clinic.problem v ON v.patient_id = e.patient_id WHERE e.ward_id = 1 OR v.icd10 = 'I10'",
+            "other than =",
+        ),
+        // A table without patients with several rows for one of theirs, and grouping keys of two tables.
+        (
+            "SELECT w.floor, count(*) FROM clinic.encounter e JOIN clinic.ward w ON w.beds = e.ward_id GROUP BY 1",
+            "several rows",
+        ),
+        (
+            "SELECT count(*), count(DISTINCT e.patient_id) FROM clinic.encounter e JOIN clinic.ward w ON w.beds = e.ward_id",
+            "several rows",
+        ),
+        (
+            "SELECT w.ward_id, count(DISTINCT p.patient_id) FROM clinic.patient p, clinic.ward w GROUP BY 1",
+            "several rows",
+        ),
+        (
+            "SELECT p.zip, CASE WHEN w.ward_id = 1 THEN 'all' WHEN p.mrn = 'MRN0000001' THEN 'x' ELSE 'but' END, count(DISTINCT p.patient_id) \
+             FROM clinic.patient p, clinic.ward w GROUP BY 1, 2",
+            "mixes columns",
+        ),
+        (
+            "SELECT count(DISTINCT zip), count(DISTINCT zip) FILTER (WHERE sex = 'F') FROM clinic.patient",
+            "anything but the patient's key",
+        ),
         (
             "SELECT count(*) FROM clinic.lab_order o WHERE EXISTS (SELECT FROM clinic.lab_result r WHERE r.order_id = o.order_id)",
             "without the patient's key",

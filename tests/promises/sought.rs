@@ -314,7 +314,7 @@ fn nothing_behind_a_refused_lookup_is_committed() {
     database.server().psql(
         database.name(),
         "INSERT INTO clinic.ward SELECT n, 'x' || n, 'x', 1, 1 FROM generate_series(9001, 9040) n;
-        GRANT SELECT, DELETE ON clinic.ward TO PUBLIC",
+        GRANT SELECT, INSERT, DELETE ON clinic.ward TO PUBLIC;",
     );
     let proxy = serve(&database);
     let lookup = format!("SELECT name FROM clinic.patient WHERE patient_id = {STRANGER}");
@@ -355,6 +355,32 @@ fn nothing_behind_a_refused_lookup_is_committed() {
             }
         }
     }
+    // Nor done in another way that a rollback does not undo, nor recorded as done; the session goes on.
+    let mut amy = Wire::through(&proxy, &database, "nurse_amy");
+    for behind in ["PREPARE behind AS SELECT 1", "COPY clinic.ward FROM STDIN"] {
+        let reply = amy.query(&format!("{lookup}; {behind}"));
+        assert_eq!(reply.failure().and_then(|f| f.gls()).as_deref(), Some("GLS-201"), "{behind}");
+        assert_eq!(reply.status(), 'I', "{behind}");
+    }
+    amy.ok("PREPARE behind AS SELECT 1");
+    let (parse, execute) = (|sql: &str| parse_typed("", sql, &[]), execute("", 0));
+    let pipeline = [
+        parse(&lookup),
+        bind_as("", "", (&[], &[]), &[]),
+        execute.clone(),
+        parse_typed("later", "SELECT 1", &[]),
+        parse("COPY clinic.ward FROM STDIN"),
+        bind_as("", "", (&[], &[]), &[]),
+        execute,
+        sync(),
+    ];
+    amy.send(&pipeline.concat());
+    assert_eq!(amy.reply().failure().and_then(|f| f.gls()).as_deref(), Some("GLS-201"));
+    amy.send(&[parse_typed("later", "SELECT 1", &[]), sync()].concat());
+    assert!(amy.reply().failure().is_none());
+    let after = "SELECT count(*), 'behind the refusal' FROM clinic.note";
+    amy.query(&format!("{lookup}; {after}"));
+    assert_eq!(told(&proxy, after).times, 0);
     // Several messages on their way at once.
     let mut amy = Wire::through(&proxy, &database, "nurse_amy");
     amy.ok("BEGIN");

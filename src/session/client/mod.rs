@@ -114,6 +114,9 @@ impl<C: Stream, S: Stream> Session<C, S> {
         if !passive && std::mem::take(&mut self.lookup_in_transaction) {
             self.quiesce().await?;
         }
+        if !passive {
+            self.settle_lookup().await?;
+        }
         // A Query behind a pipeline without Sync is skipped if one of its messages failed. One that is not
         // sent as it is brings a Sync of its own, which would end the skipping.
         if tag == ClientTag::Query && self.ops.open_pipeline() {

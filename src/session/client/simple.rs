@@ -135,6 +135,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
         let whole = Arc::clone(&rest.whole);
         let before = comments::before(&whole, statements.iter().map(|s| &*s.text));
         for statement in statements.iter().skip(rest.sent) {
+            self.settle_lookup().await?;
             if self.skipping {
                 break;
             }
@@ -290,16 +291,23 @@ impl<C: Stream, S: Stream> Session<C, S> {
     /// server has run it (GLS-201): waits for the answers, and lets the server fail too if it was.
     pub(in crate::session) async fn settle_exchange(&mut self) -> Result<(), Ended> {
         let several = std::mem::take(&mut self.exchange_runs) > 1;
-        if !std::mem::take(&mut self.exchange_blocks) {
-            return Ok(());
-        }
-        if several {
+        let blocks = std::mem::take(&mut self.exchange_blocks);
+        if several && blocks {
             self.quiesce().await?;
-            if std::mem::take(&mut self.abort_due) {
-                self.poison_server(Bytes::new());
-            }
-        } else {
-            self.lookup_in_transaction = self.transaction_moves || self.status != Status::Idle;
+        }
+        if several && std::mem::take(&mut self.abort_due) {
+            self.poison_server(Bytes::new());
+        }
+        self.lookup_in_transaction |=
+            !several && blocks && (self.transaction_moves || self.status != Status::Idle);
+        Ok(())
+    }
+
+    /// Before what is sent behind a statement that may be refused after the server has run it: whether it is sent at all
+    /// depends on the answer, as a rollback does not undo everything.
+    pub(in crate::session) async fn settle_lookup(&mut self) -> Result<(), Ended> {
+        if std::mem::take(&mut self.exchange_blocks) {
+            self.quiesce().await?;
         }
         Ok(())
     }

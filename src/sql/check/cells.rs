@@ -10,6 +10,7 @@
 use pg_query::protobuf::{BoolExprType, SubLinkType};
 
 use super::expected::conjuncts;
+use super::overlap::{Column, column_at, columns_in};
 use super::types::{Block, Ty};
 use super::{CheckFailure, Checker, Outcome};
 use crate::catalog::Oid;
@@ -28,6 +29,10 @@ pub(super) struct Cells {
     pub(super) other: bool,
     /// Tables of every kind.
     pub(super) tables: usize,
+    /// Those without patients.
+    pub(super) plain: Vec<(Option<Oid>, String)>,
+    /// Columns that USING and NATURAL make equal.
+    pub(super) using: Vec<(Column, Column)>,
     /// An outer join of two protected tables, or under more than equal columns: the rows that it pads and those that
     /// it does not are two groups, and one could be subtracted from the other or multiplied.
     pub(super) outer: bool,
@@ -53,13 +58,13 @@ pub(super) struct Chooser {
     plain: bool,
 }
 
-fn cell<T>(what: impl Into<String>) -> Outcome<T> {
+pub(super) fn cell<T>(what: impl Into<String>) -> Outcome<T> {
     Err(CheckFailure::Cell(what.into()))
 }
 
 /// What the aggregates of a block read: the arguments, each once.
 #[derive(Default)]
-struct Aggregates<'n> {
+pub(super) struct Aggregates<'n> {
     found: bool,
     /// `count(*)`
     all: bool,
@@ -67,6 +72,10 @@ struct Aggregates<'n> {
     /// The conditions of FILTER and CASE, and the columns of which they choose rows.
     flags: Vec<&'n Node>,
     chosen: Vec<&'n Node>,
+    /// Of those, what is counted once.
+    distinct: Vec<&'n Node>,
+    /// Something counts rows, not patients.
+    pub(super) multiplied: bool,
 }
 
 impl Checker<'_> {
@@ -111,20 +120,15 @@ impl Checker<'_> {
         if select.has("locking_clause") {
             return cell("FOR UPDATE and FOR SHARE name single rows");
         }
-        let same_patient = self.same_patient(cells, conditions)?;
+        let same_patient = self.tied(cells, conditions, block)?;
         for condition in conditions {
-            if self.chooses(condition, block, cells, &same_patient)? {
+            if self.chooses(condition, block, cells)? {
                 continue;
             }
             if self.safe(condition, block).is_none() {
                 return cell("a condition could fail on the row of a single patient, which tells its value");
             }
-            if cells.tables > 1 && !joins_plainly(condition, &same_patient) {
-                return cell(
-                    "a condition compares columns of two tables by other than =: groups could overlap, and a \
-                     small one be subtracted",
-                );
-            }
+            self.excepts_nobody(condition, block, cells)?;
         }
         let mut aggregates = Aggregates::default();
         for field in ["sort_clause", "target_list", "window_clause", "distinct_clause", "group_clause"] {
@@ -154,7 +158,8 @@ impl Checker<'_> {
                 return cell("HAVING may compare an aggregate with a constant, and nothing that could fail");
             }
         }
-        self.flags(&aggregates, block, cells, &same_patient)?;
+        self.flags(&aggregates, block, cells)?;
+        self.groups_apart(select, block, cells, conditions, &same_patient, &aggregates)?;
         let columns: Vec<String> = aggregates.arguments.iter().map(|a| column_text(a)).collect();
         let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
         let chosen: Vec<String> = aggregates.chosen.iter().map(|a| column_text(a)).collect();
@@ -199,34 +204,24 @@ impl Checker<'_> {
     }
 
     /// Notes the query of a condition that is EXISTS or IN, or the negation of one.
-    fn chooses(
-        &mut self,
-        condition: &Node,
-        block: &Block<'_>,
-        cells: &Cells,
-        same_patient: &[Vec<&str>],
-    ) -> Outcome<bool> {
+    fn chooses(&mut self, condition: &Node, block: &Block<'_>, cells: &Cells) -> Outcome<bool> {
         let Some((link, select)) = chooser(condition) else { return Ok(false) };
         let mut keys = Vec::new();
         for (oid, alias) in &cells.keyed {
             keys.extend(self.table(*oid)?.rule.own_key().map(|key| (alias.clone(), key.to_owned())));
         }
-        let of_key = link.node("testexpr").and_then(|test| self.key_type(test, cells, &keys));
+        let of_key = link.node("testexpr").and_then(|test| self.key_type(test, block, cells, &keys));
         let safe = self.safe(condition, block).is_some();
-        let plain = cells.tables <= 1 || joins_plainly(condition, same_patient);
+        let plain = cells.tables <= 1 || joins_plainly(condition, block);
         self.choosers.insert(std::ptr::from_ref(select), Chooser { keys, of_key, safe, plain });
         Ok(true)
     }
 
     /// The type of the patient key of one of the tables of a block, if `column` is one.
-    fn key_type(&self, column: &Node, cells: &Cells, keys: &[(String, String)]) -> Option<String> {
-        let (alias, key) = match column.names("fields").as_slice() {
-            [name] if cells.tables == 1 => keys.iter().find(|(_, key)| key == name),
-            [alias, name] => keys.iter().find(|(a, key)| a == alias && key == name),
-            _ => None,
-        }?;
-        let (oid, _) = cells.keyed.iter().find(|(_, a)| a == alias)?;
-        Some(self.cx.context.catalog.relation(*oid)?.column(key)?.type_sql.clone())
+    fn key_type(&self, column: &Node, block: &Block<'_>, cells: &Cells, keys: &[Column]) -> Option<String> {
+        let (alias, key) = column_at(column, block).filter(|column| keys.contains(column))?;
+        let (oid, _) = cells.keyed.iter().find(|(_, a)| *a == alias)?;
+        Some(self.cx.context.catalog.relation(*oid)?.column(&key)?.type_sql.clone())
     }
 
     /// Checks the query of EXISTS or IN: it chooses rows of a patient by other rows of the same one, as a condition on
@@ -239,7 +234,7 @@ impl Checker<'_> {
         conditions: &[&Node],
         chosen: &Chooser,
     ) -> Outcome {
-        let same_patient = self.same_patient(cells, conditions)?;
+        let same_patient = self.tied(cells, conditions, block)?;
         for condition in conditions {
             if chooser(condition).is_none() && self.safe(condition, block).is_none() {
                 return cell("a condition of a subquery could fail on the row of a single patient");
@@ -280,7 +275,7 @@ impl Checker<'_> {
         };
         let mut targets = select.nodes("target_list").map(|target| target.node("val"));
         let target = targets.next().flatten().filter(|v| v.kind == "ColumnRef" && targets.next().is_none());
-        let inner = target.and_then(|v| self.key_type(v, cells, &keys));
+        let inner = target.and_then(|v| self.key_type(v, block, cells, &keys));
         let by_key = chosen.of_key.is_some() && inner.is_some();
         // Numbers, and what has no other `=` than its own.
         let plain = |ty: &Option<String>| {
@@ -304,9 +299,7 @@ impl Checker<'_> {
             );
         }
         for condition in conditions {
-            if !self.chooses(condition, block, cells, &same_patient)?
-                && !joins_plainly(condition, &same_patient)
-            {
+            if !self.chooses(condition, block, cells)? && !joins_plainly(condition, block) {
                 return cell(
                     "the subquery of EXISTS or IN compares columns of two tables by other than = (name the tables of all \
                      columns)",
@@ -314,31 +307,6 @@ impl Checker<'_> {
             }
         }
         Ok(())
-    }
-
-    /// The sets of aliases that the conditions tie to one patient, by their keys (`a.person_id = b.person_id`): what
-    /// compares their columns further compares rows of one patient, and cuts no groups of patients.
-    fn same_patient<'c>(&self, cells: &'c Cells, conditions: &[&Node]) -> Outcome<Vec<Vec<&'c str>>> {
-        let mut keys: Vec<(&str, &str)> = Vec::new();
-        for (oid, alias) in &cells.keyed {
-            keys.extend(self.table(*oid)?.rule.own_key().map(|key| (alias.as_str(), key)));
-        }
-        let mut sets: Vec<Vec<&str>> = keys.iter().map(|(alias, _)| vec![*alias]).collect();
-        for condition in conditions.iter().filter(|c| equal_columns(c)) {
-            let set_of = |side: &str| {
-                let fields = condition.node(side)?.names("fields");
-                let [alias, column] = fields.as_slice() else { return None };
-                let (alias, _) = keys.iter().find(|(a, key)| a == alias && key == column)?;
-                sets.iter().position(|set| set.contains(alias))
-            };
-            if let (Some(l), Some(r)) = (set_of("lexpr"), set_of("rexpr"))
-                && l != r
-            {
-                let moved = std::mem::take(&mut sets[r]);
-                sets[l].extend(moved);
-            }
-        }
-        Ok(sets)
     }
 
     /// An aggregate on one side of a comparison, a constant or parameter on the other.
@@ -439,6 +407,8 @@ impl Checker<'_> {
         if call.flag("agg_distinct") && name != "count" {
             return cell(format!("{name}(DISTINCT ...) can hand out the value of a single patient"));
         }
+        let distinct = call.flag("agg_distinct");
+        out.multiplied |= !distinct;
         let mut flags: Vec<&Node> = call.node("agg_filter").into_iter().collect();
         match call.nodes("args").collect::<Vec<_>>().as_slice() {
             [] if call.flag("agg_star") && name == "count" => {
@@ -448,12 +418,16 @@ impl Checker<'_> {
             }
             [column] if is_column(column) => {
                 put(if flags.is_empty() { &mut out.arguments } else { &mut out.chosen }, column);
+                if distinct && !flags.is_empty() {
+                    put(&mut out.distinct, column);
+                }
                 flags.into_iter().for_each(|flag| put(&mut out.flags, flag));
                 Ok(())
             }
             [chosen] if let Some((flag, column)) = chosen_by(name, chosen) => {
                 flags.push(flag);
                 column.into_iter().for_each(|column| put(&mut out.chosen, column));
+                column.into_iter().filter(|_| distinct).for_each(|column| put(&mut out.distinct, column));
                 flags.into_iter().for_each(|flag| put(&mut out.flags, flag));
                 Ok(())
             }
@@ -464,22 +438,24 @@ impl Checker<'_> {
     }
 
     /// Conditions that choose what aggregates count: none can fail, and several cut no part out of another.
-    fn flags(
-        &self,
-        aggregates: &Aggregates<'_>,
-        block: &Block<'_>,
-        cells: &Cells,
-        same_patient: &[Vec<&str>],
-    ) -> Outcome {
+    fn flags(&self, aggregates: &Aggregates<'_>, block: &Block<'_>, cells: &Cells) -> Outcome {
         for flag in &aggregates.flags {
             if self.safe(flag, block) != Some(Ty::Bool) {
                 return cell("the condition of FILTER or CASE could fail on the row of a single patient");
             }
-            if cells.tables > 1 && !joins_plainly(flag, same_patient) {
+            self.excepts_nobody(flag, block, cells)?;
+            if cells.tables > 1 && !joins_plainly(flag, block) {
                 return cell(
                     "the condition of FILTER or CASE compares columns of two tables by other than =",
                 );
             }
+        }
+        let mut keys = Vec::new();
+        for (oid, alias) in &cells.keyed {
+            keys.extend(self.table(*oid)?.rule.own_key().map(|key| (alias.clone(), key.to_owned())));
+        }
+        if aggregates.distinct.iter().any(|c| self.key_type(c, block, cells, &keys).is_none()) {
+            return cell("count(DISTINCT ...) with FILTER or CASE of anything but the patient's key");
         }
         let one_column = || {
             let mut columns = aggregates.flags.iter().map(|flag| self.column_of_equality(flag));
@@ -521,7 +497,7 @@ impl Checker<'_> {
 }
 
 /// EXISTS, or IN of a column, in a condition, and its query.
-fn chooser(condition: &Node) -> Option<(&Node, &Node)> {
+pub(super) fn chooser(condition: &Node) -> Option<(&Node, &Node)> {
     let not =
         condition.kind == "BoolExpr" && condition.int("boolop") == i64::from(BoolExprType::NotExpr as i32);
     let link = if not { condition.nodes("args").next()? } else { condition };
@@ -603,7 +579,7 @@ fn chosen_by<'n>(aggregate: &str, argument: &'n Node) -> Option<(&'n Node, Optio
 }
 
 /// `column` or `alias.column`.
-fn is_column(node: &Node) -> bool {
+pub(super) fn is_column(node: &Node) -> bool {
     node.kind == "ColumnRef" && {
         let fields = node.list("fields");
         (1..=2).contains(&fields.len())
@@ -639,23 +615,16 @@ fn counts_distinct(comparison: &Node) -> bool {
             .is_some_and(|l| l.names("funcname") == ["pg_catalog", "count"] && l.flag("agg_distinct"))
 }
 
-/// True when a condition over several tables cuts no overlapping groups: an equality of two columns, or a
-/// condition on columns of one table, or of tables tied to one patient.
-fn joins_plainly(condition: &Node, same_patient: &[Vec<&str>]) -> bool {
+/// True when a condition over several tables cuts no overlapping groups: an equality of two columns, or a condition on
+/// columns of one table.
+fn joins_plainly(condition: &Node, block: &Block<'_>) -> bool {
     let mut columns = Vec::new();
     columns_in(condition, &mut columns);
-    let equality = equal_columns(condition);
-    let qualified: Vec<Vec<&str>> = columns.iter().map(|c| c.names("fields")).collect();
-    let aliases: Vec<&str> = qualified
-        .iter()
-        .filter_map(|fields| match fields.as_slice() {
-            [alias, _] => Some(*alias),
-            _ => None,
-        })
-        .collect();
-    let of_one = aliases.windows(2).all(|w| w.first() == w.last())
-        || same_patient.iter().any(|set| aliases.iter().all(|a| set.contains(a)));
-    equality || columns.len() <= 1 || (aliases.len() == columns.len() && of_one)
+    let aliases: Vec<Option<String>> =
+        columns.iter().map(|c| column_at(c, block).map(|(alias, _)| alias)).collect();
+    let of_one =
+        aliases.first().is_some_and(Option::is_some) && aliases.windows(2).all(|w| w.first() == w.last());
+    equal_columns(condition) || columns.len() <= 1 || of_one
 }
 
 /// `a.x = b.y`
@@ -663,11 +632,4 @@ pub(super) fn equal_columns(condition: &Node) -> bool {
     condition.kind == "AExpr"
         && condition.names("name") == ["="]
         && [condition.node("lexpr"), condition.node("rexpr")].iter().all(|s| s.is_some_and(is_column))
-}
-
-fn columns_in<'n>(node: &'n Node, out: &mut Vec<&'n Node>) {
-    if node.kind == "ColumnRef" {
-        out.push(node);
-    }
-    node.children().into_iter().for_each(|child| columns_in(child, out));
 }

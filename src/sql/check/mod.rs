@@ -18,6 +18,7 @@ mod moments;
 mod names;
 mod offered;
 mod opaque;
+mod overlap;
 mod parameters;
 mod placement;
 mod rows;

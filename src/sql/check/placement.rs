@@ -136,6 +136,25 @@ fn alias_of(node: &Node) -> Option<&str> {
 }
 
 /// True for an alias with a column list.
+/// The columns that USING or NATURAL merges, in pairs.
+fn merged(join: &Node, left: &[Item], right: &[Item]) -> Vec<((String, String), (String, String))> {
+    let using = join.names("using_clause");
+    let of = |items: &[Item]| -> Vec<(String, String)> {
+        let columns = |item: &Item| {
+            let names = item.columns.iter().flatten().map(|(name, _)| name.clone());
+            names.map(|name| (item.alias.clone(), name)).collect::<Vec<_>>()
+        };
+        items.iter().flat_map(columns).collect()
+    };
+    let merges = |name: &String| using.contains(&name.as_str()) || join.flag("is_natural");
+    let rights = of(right);
+    let pairs = of(left).into_iter().filter(|(_, name)| merges(name)).flat_map(|left| {
+        let same = rights.iter().filter(|right| right.1 == left.1).cloned().collect::<Vec<_>>();
+        same.into_iter().map(move |right| (left.clone(), right))
+    });
+    pairs.collect()
+}
+
 fn renames(node: &Node) -> bool {
     node.node("alias").is_some_and(|a| !a.list("colnames").is_empty())
 }
@@ -281,6 +300,8 @@ impl Checker<'_> {
         from.cells.tables += 1;
         let Some(demand) = self.demand(node)? else {
             from.cells.other |= !self.is_table(node);
+            let oid = self.relation_named(node).filter(|_| !renames(node));
+            from.cells.plain.push((oid, alias.clone()));
             let columns = renamed(self.plain_columns(node), node);
             from.items.push(Item { alias, oid: None, columns });
             return Ok(Vec::new());
@@ -364,14 +385,20 @@ impl Checker<'_> {
         }
     }
 
-    /// Columns of a relation by its name in the catalog.
-    fn plain_columns(&self, node: &Node) -> Columns {
+    /// The relation of that name in the catalog.
+    fn relation_named(&self, node: &Node) -> Option<Oid> {
         let context = self.cx.context;
         let schema = Some(node.str("schemaname")).filter(|s| !s.is_empty());
         match resolve_name(context.catalog, context.namespace, schema, node.str("relname")).as_slice() {
-            [Resolution::User(oid)] => context.catalog.relation(*oid).map(|r| columns_of(r, context.catalog)),
+            [Resolution::User(oid)] => Some(*oid),
             _ => None,
         }
+    }
+
+    /// Columns of a relation by its name in the catalog.
+    fn plain_columns(&self, node: &Node) -> Columns {
+        let catalog = self.cx.context.catalog;
+        catalog.relation(self.relation_named(node)?).map(|r| columns_of(r, catalog))
     }
 
     fn range_subselect<'n>(
@@ -513,6 +540,7 @@ impl Checker<'_> {
         let both_protected = between > before && from.cells.protected() > between;
         let (lefts, rights) = from.items.split_at(middle);
         let lefts = lefts.get(start..).unwrap_or_default();
+        from.cells.using.extend(merged(node, lefts, rights));
         from.unsafe_using |= !self.compares_safely(node, lefts, rights);
         if node.has("alias") && (from.filtered.len() > first || from.unread.len() > unread) {
             // `(a JOIN b ON ..) AS j` hides a and b: the guard's `a.key` would be an outer a.
