@@ -354,6 +354,11 @@ impl Checker<'_> {
     /// True for a grouping key that tells nothing of a single row by failing. `date_trunc('month', d)` of a date column
     /// fails beyond the year 294276 alone, which is nobody's birthday.
     fn groups_safely(&self, key: &Node, block: &Block<'_>) -> bool {
+        let to_date = key.kind == "TypeCast"
+            && key
+                .node("type_name")
+                .is_some_and(|t| matches!(t.names("names").as_slice(), ["date"] | ["pg_catalog", "date"]));
+        let key = key.node("arg").filter(|a| to_date && a.kind == "FuncCall").unwrap_or(key);
         let args: Vec<&Node> = key.nodes("args").collect();
         let period = key.kind == "FuncCall"
             && matches!(key.names("funcname").as_slice(), ["date_trunc"] | ["pg_catalog", "date_trunc"])

@@ -87,6 +87,18 @@ fn kind_of(node: &Node) -> Option<AExprKind> {
     i32::try_from(node.int("kind")).ok().and_then(|k| AExprKind::try_from(k).ok())
 }
 
+/// A whole number of four bytes, as it is written.
+fn written(node: &Node) -> Option<i64> {
+    node.node("val").filter(|v| node.kind == "AConst" && v.kind == "Integer").map(|v| v.int("ival"))
+}
+
+/// `date_trunc('month', column)`, where that does not fail: a timestamp, as the column is.
+fn truncated(node: &Node) -> bool {
+    node.kind == "FuncCall"
+        && matches!(node.names("funcname").as_slice(), ["date_trunc"] | ["pg_catalog", "date_trunc"])
+        && node.nodes("args").nth(1).is_some_and(|a| a.kind == "ColumnRef")
+}
+
 impl Checker<'_> {
     /// The type of a safe expression, `None` for an unsafe one.
     pub(super) fn safe(&self, node: &Node, block: &Block<'_>) -> Option<Ty> {
@@ -178,7 +190,7 @@ impl Checker<'_> {
         // go on where timestamps end, and a time zone moves what is last. Every timestamp has a date.
         let calendar = |t: Ty| matches!(t, Ty::Date | Ty::Timestamp | Ty::Timestamptz);
         if calendar(from) && calendar(to) && from != to {
-            let near = if to == Ty::Date { present(arg) } else { moment(arg, 2) };
+            let near = if to == Ty::Date { present(arg) || truncated(arg) } else { moment(arg, 2) };
             if !near {
                 return None;
             }
@@ -422,6 +434,16 @@ impl Checker<'_> {
             ("+" | "-" | "*", Ty::Number, Ty::Number) => Some(Ty::Number),
             ("*", Ty::Number, Ty::Other("interval")) | ("*", Ty::Other("interval"), Ty::Number) => {
                 short_multiple(left, right).then_some(Ty::Other("interval"))
+            }
+            // By a written number that is not 0, nor -1: the lowest one has no opposite.
+            ("/" | "%", Ty::Int(width), Ty::Number) => {
+                written(right).filter(|n| *n > 0).map(|_| Ty::Int(width.max(4)))
+            }
+            // Steps of ten: what was divided by as much before.
+            ("*", Ty::Int(width), Ty::Number) => {
+                let divisor = left.node("rexpr").filter(|_| left.names("name") == ["/"]).and_then(written);
+                let fits = divisor.zip(written(right)).is_some_and(|(by, n)| (0..=by).contains(&n));
+                fits.then_some(Ty::Int(width.max(4)))
             }
             ("+" | "-", _, _) => near_now(left, right, a),
             ("~~" | "!~~" | "~~*" | "!~~*", Ty::Text, Ty::Literal) => {
