@@ -115,7 +115,7 @@ pub(crate) const COMMON: &[&str] = &[
     "SELECT a.patient_id FROM encounter a JOIN encounter b ON b.patient_id = a.patient_id AND b.admitted_at BETWEEN a.discharged_at AND a.discharged_at + interval '30 days'",
     "WITH f AS (SELECT patient_id, min(admitted_at) t FROM encounter GROUP BY 1) SELECT date_trunc('month', t), count(*) FROM f GROUP BY 1",
     "WITH a AS (SELECT 1 AS one), b AS (SELECT * FROM patient LIMIT 5) SELECT * FROM a, b",
-    "WITH p AS NOT MATERIALIZED (SELECT * FROM patient) SELECT * FROM p WHERE length(name) / 2 > 3",
+    "WITH p AS NOT MATERIALIZED (SELECT * FROM patient) SELECT * FROM p WHERE 100 / length(name) > 3",
     "SELECT kind, count(*) * 100.0 / sum(count(*)) OVER () FROM encounter GROUP BY kind",
     "SELECT ntile(4) OVER (ORDER BY charge), charge FROM encounter",
     "SELECT first_value(kind) OVER (PARTITION BY patient_id ORDER BY admitted_at) FROM encounter",

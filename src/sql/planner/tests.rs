@@ -301,10 +301,10 @@ fn forms_of_postgresql_alone_are_guarded() {
             "SELECT name FROM patient WHERE name OPERATOR(pg_catalog.=) ANY (ARRAY['x'])",
             "SELECT name FROM patient WHERE patient_id IN ((SELECT 1), (SELECT max(patient_id) FROM encounter), 4)",
             "SELECT name FROM patient WHERE name *= 'x' AND name === 'y' AND name OPERATOR(pg_catalog.*<>) 'z' ORDER BY name USING *<",
-            "SELECT name FROM patient, json_to_record('{}') AS (a int, b text) WHERE length(name) / 2 > 3",
+            "SELECT name FROM patient, json_to_record('{}') AS (a int, b text) WHERE 100 / length(name) > 3",
             "SELECT p.name, x.t FROM ROWS FROM (unnest($1), unnest($2)) AS x (id, t) JOIN patient p ON p.patient_id = x.id",
             "SELECT p.name, x.n FROM ROWS FROM (unnest($1::int8[]), unnest($2::text[])) WITH ORDINALITY AS x (id, t, n) \
-             JOIN patient p ON p.patient_id = x.id WHERE p.sex = $3 AND length(p.name) / 2 > 3",
+             JOIN patient p ON p.patient_id = x.id WHERE p.sex = $3 AND 100 / length(p.name) > 3",
             "SELECT name FROM patient p, ROWS FROM (generate_series(1, $1), unnest($2::text[])) x WHERE p.patient_id = $1",
             "UPDATE encounter e SET kind = x.k FROM ROWS FROM (unnest($1::int8[]), unnest($2::text[])) AS x (id, k) WHERE e.encounter_id = x.id",
             "SELECT name::xml IS DOCUMENT, name::xml IS NOT DOCUMENT FROM patient",
@@ -324,7 +324,7 @@ fn lists_of_locked_rows_may_hold_what_could_fail() {
             "SELECT e.kind, to_char(now(), 'YYYY')::int FROM encounter e WHERE e.charge > (SELECT r.value FROM lab_result r WHERE r.result_id = 1) \
              FOR UPDATE",
             "SELECT e.ward_id * 2, p.name FROM encounter e JOIN patient p USING (patient_id) WHERE NOT EXISTS (SELECT FROM note n \
-             WHERE n.encounter_id = e.encounter_id AND length(n.body) / 2 > 9) AND 10 / e.ward_id > 0 FOR SHARE OF e NOWAIT",
+             WHERE n.encounter_id = e.encounter_id AND 1000 / length(n.body) > 9) AND 10 / e.ward_id > 0 FOR SHARE OF e NOWAIT",
             "SELECT e.kind, e.ward_id * 2 AS d FROM encounter e WHERE EXISTS (SELECT 1 FROM note n WHERE n.encounter_id = e.encounter_id) \
              ORDER BY e.admitted_at, e.encounter_id FOR UPDATE",
             "SELECT e.kind, e.ward_id * 2 AS d FROM encounter e WHERE EXISTS (SELECT 1 FROM note n WHERE n.encounter_id = e.encounter_id) \
@@ -420,7 +420,7 @@ fn filter_and_masks_together_are_guarded() {
     let mut context = session("nurse");
     let masks = session("billing").role.masks.clone();
     Arc::get_mut(&mut context.role).expect("one owner").masks = masks;
-    let fenced = ["SELECT name FROM patient WHERE sex = 'F' AND length(name) / 2 > 3 AND phone LIKE '%1'"];
+    let fenced = ["SELECT name FROM patient WHERE sex = 'F' AND 100 / length(name) > 3 AND phone LIKE '%1'"];
     for text in COMMON.iter().chain(&fenced) {
         let plan = verdict(text, &context).unwrap_or_else(|e| panic!("{text}\n    {e}")).expect("a plan");
         assert!(plan.filtered, "{text}");
@@ -630,8 +630,8 @@ fn a_fence_stands_around_a_block_where_it_can() {
         (plan.text.matches("OFFSET 0").count(), plan.text.clone())
     };
     for text in [
-        "SELECT p.name FROM patient p JOIN note n ON n.patient_id = p.patient_id WHERE p.mrn = 'M' AND length(n.body) / 2 > 3",
-        "SELECT * FROM patient p, note n WHERE n.patient_id = p.patient_id AND p.zip = $1 AND length(n.body) / 2 > 3",
+        "SELECT p.name FROM patient p JOIN note n ON n.patient_id = p.patient_id WHERE p.mrn = 'M' AND 100 / length(n.body) > 3",
+        "SELECT * FROM patient p, note n WHERE n.patient_id = p.patient_id AND p.zip = $1 AND 100 / length(n.body) > 3",
         "SELECT p.name, count(*) FROM patient p JOIN note n ON n.patient_id = p.patient_id AND 1 / n.note_id = 0, ward w \
          WHERE w.ward_id = 1 GROUP BY p.name ORDER BY 2",
     ] {
@@ -639,8 +639,8 @@ fn a_fence_stands_around_a_block_where_it_can() {
         assert!(count == 1 && plan.contains("__glass_f1"), "{plan}");
     }
     for text in [
-        "SELECT p.name FROM patient p LEFT JOIN note n ON n.patient_id = p.patient_id WHERE p.patient_id = $1 AND length(p.name) / 2 > 3",
-        "SELECT p.name FROM patient p JOIN note n USING (patient_id) WHERE p.patient_id = $1 AND length(p.name) / 2 > 3",
+        "SELECT p.name FROM patient p LEFT JOIN note n ON n.patient_id = p.patient_id WHERE p.patient_id = $1 AND 100 / length(p.name) > 3",
+        "SELECT p.name FROM patient p JOIN note n USING (patient_id) WHERE p.patient_id = $1 AND 100 / length(p.name) > 3",
     ] {
         let (count, plan) = fences(text);
         assert_eq!(count, 2, "{plan}");
