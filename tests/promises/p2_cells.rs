@@ -22,7 +22,7 @@ const GROUPS: &[(&str, &str, &str, &str)] = &[
     ("date_trunc('year', birth_date)", "count(*)", "clinic.patient p", "p.patient_id"),
     (
         "left(zip, 3), sex",
-        "count(*), count(DISTINCT language)",
+        "count(*), count(DISTINCT patient_id)",
         "clinic.patient p WHERE sex IN ('F', 'X')",
         "p.patient_id",
     ),
@@ -175,7 +175,6 @@ fn a_value_of_few_patients_is_not_hidden_in_a_large_group() {
     for sql in [
         "SELECT count(address) FROM clinic.patient",
         "SELECT sex, count(*), count(address) FROM clinic.patient GROUP BY sex",
-        "SELECT count(DISTINCT address) FROM clinic.patient",
         "SELECT avg(value), sum(value), count(*) FROM clinic.lab_result",
         "SELECT count(*) FROM clinic.patient WHERE patient_id <= 880010",
         "SELECT count(*) FROM clinic.patient WHERE mrn = 'MRN0000001'",
@@ -222,7 +221,7 @@ fn a_difference_of_two_counts_rests_on_as_many_patients() {
         // One has an e-mail address and no address.
         ("SELECT count(email), count(address) FROM clinic.patient", 0),
         ("SELECT sex, count(phone) FROM clinic.patient GROUP BY sex", 1),
-        ("SELECT count(phone), count(DISTINCT phone) FROM clinic.patient", 1),
+        ("SELECT count(phone) FROM clinic.patient", 1),
         ("SELECT count(*), count(email) FROM clinic.patient", 1),
         ("SELECT count(*), count(address), count(mrn) FROM clinic.patient ORDER BY count(*)", 1),
         ("SELECT count(*), avg(charge), sum(charge) FROM clinic.encounter", 1),
@@ -366,6 +365,7 @@ fn cohorts_are_chosen_by_what_else_there_is_of_a_patient() {
         "clinic.patient p WHERE patient_id IN (SELECT patient_id FROM clinic.encounter e WHERE e.kind = 'inpatient' AND \
          NOT EXISTS (SELECT FROM clinic.allergy a WHERE a.patient_id = e.patient_id))",
         "clinic.patient p WHERE patient_id IN (SELECT patient_id FROM clinic.problem WHERE problem_id = 1)",
+        "clinic.patient p JOIN clinic.encounter e USING (patient_id) WHERE p.patient_id <> 880003",
         // Masked for this role.
         "clinic.patient p WHERE patient_id IN (SELECT patient_id FROM clinic.patient WHERE sex = 'F')",
         "clinic.patient p WHERE p.patient_id IN (SELECT x.patient_id FROM clinic.patient x WHERE mrn = 'MRN0000001')",
@@ -599,6 +599,20 @@ fn what_could_tell_a_single_patient_is_refused() {
             "other than =",
         ),
         ("SELECT count(*), EXISTS (SELECT FROM clinic.problem) FROM clinic.patient", "subquery"),
+        // A value that few have, and a row.
+        (
+            "SELECT count(DISTINCT kind) FROM clinic.encounter WHERE kind = 'inpatient' OR charge = 1",
+            "alike in several rows",
+        ),
+        (
+            "SELECT ward_id, count(*) FROM clinic.encounter GROUP BY 1 HAVING count(DISTINCT kind) = 2",
+            "alike in several rows",
+        ),
+        (
+            "SELECT kind, count(*), sum(charge) FROM clinic.encounter WHERE encounter_id <> 5 GROUP BY 1",
+            "names a single row",
+        ),
+        ("SELECT count(*) FILTER (WHERE encounter_id <> 5) FROM clinic.encounter", "names a single row"),
         // Rows of one patient beside those of another: what is taken from the one shows in the other.
         (
             "SELECT p.zip, count(DISTINCT p.patient_id), count(DISTINCT q.patient_id) FROM clinic.patient p JOIN clinic.patient q \
@@ -626,7 +640,7 @@ fn what_could_tell_a_single_patient_is_refused() {
         ),
         (
             "SELECT e.kind, count(DISTINCT e.patient_id) FROM clinic.encounter e JOIN clinic.problem v ON v.patient_id = e.patient_id \
-             WHERE v.problem_id <= e.ward_id GROUP BY e.kind, e.ward_id",
+             WHERE v.onset <= e.admitted_at GROUP BY e.kind, e.admitted_at",
             "grouped by",
         ),
         (
@@ -652,7 +666,7 @@ fn what_could_tell_a_single_patient_is_refused() {
             "mixes columns",
         ),
         (
-            "SELECT count(DISTINCT zip), count(DISTINCT zip) FILTER (WHERE sex = 'F') FROM clinic.patient",
+            "SELECT count(DISTINCT zip) FILTER (WHERE sex = 'F') FROM clinic.patient",
             "anything but the patient's key",
         ),
         (

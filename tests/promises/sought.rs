@@ -314,7 +314,7 @@ fn nothing_behind_a_refused_lookup_is_committed() {
     database.server().psql(
         database.name(),
         "INSERT INTO clinic.ward SELECT n, 'x' || n, 'x', 1, 1 FROM generate_series(9001, 9040) n;
-        GRANT SELECT, INSERT, DELETE ON clinic.ward TO PUBLIC;",
+        GRANT SELECT, INSERT, DELETE ON clinic.ward TO PUBLIC; GRANT UPDATE (name) ON clinic.patient TO PUBLIC;",
     );
     let proxy = serve(&database);
     let lookup = format!("SELECT name FROM clinic.patient WHERE patient_id = {STRANGER}");
@@ -363,15 +363,15 @@ fn nothing_behind_a_refused_lookup_is_committed() {
         assert_eq!(reply.status(), 'I', "{behind}");
     }
     amy.ok("PREPARE behind AS SELECT 1");
-    let (parse, execute) = (|sql: &str| parse_typed("", sql, &[]), execute("", 0));
+    let parse = |sql: &str| parse_typed("", sql, &[]);
     let pipeline = [
         parse(&lookup),
         bind_as("", "", (&[], &[]), &[]),
-        execute.clone(),
+        execute("", 0),
         parse_typed("later", "SELECT 1", &[]),
         parse("COPY clinic.ward FROM STDIN"),
         bind_as("", "", (&[], &[]), &[]),
-        execute,
+        execute("", 0),
         sync(),
     ];
     amy.send(&pipeline.concat());
@@ -382,6 +382,30 @@ fn nothing_behind_a_refused_lookup_is_committed() {
     amy.query(&format!("{lookup}; {after}"));
     assert_eq!(told(&proxy, after).times, 0);
     // Several messages on their way at once.
+    let step =
+        |sql: &str| [parse_typed("", sql, &[]), bind_as("", "", (&[], &[]), &[]), execute("", 0)].concat();
+    let update = format!("UPDATE clinic.patient SET name = 'x' WHERE patient_id = {STRANGER}");
+    for refused in [
+        [step(&lookup), sync()].concat(),
+        [step(&lookup), sync(), sync()].concat(),
+        [step(&lookup), step("SELECT 1"), sync()].concat(),
+        [step(&update), sync()].concat(),
+        crate::wire::query(&format!("{update}; SELECT 1")),
+        crate::wire::query(&format!("COPY ({lookup}) TO STDOUT; SELECT 1")),
+    ] {
+        let mut amy = Wire::through(&proxy, &database, "nurse_amy");
+        let syncs = usize::from(refused.ends_with(&[sync(), sync()].concat()));
+        amy.send(&[step("BEGIN"), sync(), refused, step(delete), sync(), step("COMMIT"), sync()].concat());
+        assert_eq!(amy.reply().status(), 'T');
+        let reply = amy.reply();
+        assert_eq!(
+            (reply.failure().and_then(|f| f.gls()).as_deref(), reply.status()),
+            (Some("GLS-201"), 'E')
+        );
+        (0..syncs).for_each(|_| assert_eq!(amy.reply().status(), 'E'));
+        assert_eq!(amy.reply().failure().map(|f| f.sqlstate).as_deref(), Some("25P02"));
+        assert_eq!(amy.reply().commands(), ["ROLLBACK"]);
+    }
     let mut amy = Wire::through(&proxy, &database, "nurse_amy");
     amy.ok("BEGIN");
     amy.send(&[&*lookup, delete, "COMMIT"].map(crate::wire::query).concat());

@@ -111,7 +111,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
             self.names_unsettled = false;
         }
         // Whether a lookup is refused decides on all that is behind it in its transaction.
-        if !passive && std::mem::take(&mut self.lookup_in_transaction) {
+        if (!passive || tag == ClientTag::Sync) && std::mem::take(&mut self.lookup_in_transaction) {
             self.quiesce().await?;
         }
         if !passive {

@@ -298,8 +298,9 @@ impl<C: Stream, S: Stream> Session<C, S> {
         if several && std::mem::take(&mut self.abort_due) {
             self.poison_server(Bytes::new());
         }
-        self.lookup_in_transaction |=
-            !several && blocks && (self.transaction_moves || self.status != Status::Idle);
+        // One that was refused already, or may be, by itself: the end of this exchange makes the transaction fail.
+        let alone = !several && blocks && (self.transaction_moves || self.status != Status::Idle);
+        self.lookup_in_transaction |= self.abort_due || alone;
         Ok(())
     }
 

@@ -72,8 +72,9 @@ pub(super) struct Aggregates<'n> {
     /// The conditions of FILTER and CASE, and the columns of which they choose rows.
     flags: Vec<&'n Node>,
     chosen: Vec<&'n Node>,
-    /// Of those, what is counted once.
+    /// Of those, what is counted once, and the same of whole groups.
     distinct: Vec<&'n Node>,
+    counted: Vec<&'n Node>,
     /// Something counts rows, not patients.
     pub(super) multiplied: bool,
 }
@@ -158,6 +159,7 @@ impl Checker<'_> {
                 return cell("HAVING may compare an aggregate with a constant, and nothing that could fail");
             }
         }
+        self.counts_no_values(&aggregates.counted, block, cells)?;
         self.flags(&aggregates, block, cells)?;
         self.groups_apart(select, block, cells, conditions, &same_patient, &aggregates)?;
         let columns: Vec<String> = aggregates.arguments.iter().map(|a| column_text(a)).collect();
@@ -423,8 +425,8 @@ impl Checker<'_> {
             }
             [column] if is_column(column) => {
                 put(if flags.is_empty() { &mut out.arguments } else { &mut out.chosen }, column);
-                if distinct && !flags.is_empty() {
-                    put(&mut out.distinct, column);
+                if distinct {
+                    put(if flags.is_empty() { &mut out.counted } else { &mut out.distinct }, column);
                 }
                 flags.into_iter().for_each(|flag| put(&mut out.flags, flag));
                 Ok(())

@@ -222,16 +222,23 @@ impl Checker<'_> {
         }
     }
 
-    /// Refuses a condition that takes a single patient out of what another column chooses: of the groups that this
-    /// cuts, some have the patient and some do not.
+    /// Refuses a condition that takes a single patient, or a single row, out of what another column chooses: of the groups
+    /// that this cuts, some have the patient and some do not.
     pub(super) fn excepts_nobody(&self, condition: &Node, block: &Block<'_>, cells: &Cells) -> Outcome {
         let mut found = columns(condition, block);
         found.sort();
         found.dedup();
-        if found.len() < 2 || equal_columns(condition) || super::cells::chooser(condition).is_some() {
+        if equal_columns(condition) || super::cells::chooser(condition).is_some() {
             return Ok(());
         }
+        let several = found.len() > 1;
         for (alias, column) in found.into_iter().flatten() {
+            if self.names_a_row(&(alias.clone(), column.clone()), cells)? {
+                return cell(format!("a condition on \"{column}\", which names a single row"));
+            }
+            if !several {
+                continue;
+            }
             let Some((oid, _)) = cells.keyed.iter().find(|(_, a)| *a == alias) else { continue };
             let rule = &self.table(*oid)?.rule;
             let identifiers = &self.cx.context.bound.policy.identifiers;
@@ -241,6 +248,41 @@ impl Checker<'_> {
                     "a condition combines \"{column}\", which names a patient, with another column: it could take one \
                      patient out of some groups"
                 ));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Checker<'_> {
+    /// True for the primary key of a table with patients, where that is not the patient's.
+    fn names_a_row(&self, column: &Column, cells: &Cells) -> Outcome<bool> {
+        let Some((oid, _)) = cells.keyed.iter().find(|(_, alias)| *alias == column.0) else {
+            return Ok(false);
+        };
+        let key = self.cx.context.catalog.primary_keys.get(oid);
+        let own = self.table(*oid)?.rule.own_key() == Some(column.1.as_str());
+        Ok(!own && key.is_some_and(|key| key.as_slice() == std::slice::from_ref(&column.1)))
+    }
+
+    /// Refuses to count the values of a column: one that few have would show in the number. Of patients and rows each
+    /// has its own.
+    pub(super) fn counts_no_values(&self, counted: &[&Node], block: &Block<'_>, cells: &Cells) -> Outcome {
+        for reference in counted {
+            let column = column_at(reference, block);
+            let mut one_each = false;
+            if let Some(column) = &column {
+                one_each = self.names_a_row(column, cells)?;
+                for (oid, alias) in &cells.keyed {
+                    let own = self.table(*oid)?.rule.own_key();
+                    one_each |= *alias == column.0 && own == Some(column.1.as_str());
+                }
+            }
+            if !one_each {
+                return cell(
+                    "count(DISTINCT ...) of a column that can be alike in several rows: a value that few patients have \
+                     would show; count(DISTINCT patient's key) works",
+                );
             }
         }
         Ok(())
