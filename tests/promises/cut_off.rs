@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::common::{Database, Postgres, Proxy, STRANGER, patients_of_amy};
-use crate::support::{Told, proxy, told_in, within};
+use crate::support::{Told, hide, told_in, within};
 use crate::wire::{Wire, bind, execute, flush, parse, query, sync};
 
 /// Whose rows the writes wait for: one of nurse_amy's patients.
@@ -114,7 +114,7 @@ fn reported(proxy: &Proxy<'_>, writes: &[Write]) {
 #[test]
 fn a_write_under_way_when_the_proxy_is_killed_is_recorded() {
     let database = demo();
-    let mut proxy = proxy(&database);
+    let mut proxy = Proxy::start_with(&database, hide);
     let (mut admin, writes) = under_way(&proxy, &database, "killed", &ALL);
     proxy.kill();
     admin.ok("COMMIT");
@@ -128,7 +128,7 @@ fn a_write_under_way_when_the_proxy_is_killed_is_recorded() {
 #[test]
 fn a_write_under_way_at_a_second_sigterm_is_recorded() {
     let database = demo();
-    let mut proxy = proxy(&database);
+    let mut proxy = Proxy::start_with(&database, hide);
     let (mut admin, writes) = under_way(&proxy, &database, "ended", &ALL);
     proxy.signal("TERM");
     assert!(proxy.ended_within(Duration::from_millis(500)).is_none(), "the first one waits");
@@ -142,7 +142,7 @@ fn a_write_under_way_at_a_second_sigterm_is_recorded() {
 #[test]
 fn a_write_whose_client_went_away_is_recorded_without_being_exact() {
     let database = demo();
-    let proxy = proxy(&database);
+    let proxy = Proxy::start_with(&database, hide);
     let (mut admin, writes) =
         under_way(&proxy, &database, "gone", &[Way::Simple, Way::Extended, Way::InBlock]);
     for write in &writes {
@@ -179,7 +179,7 @@ fn a_write_whose_client_went_away_is_recorded_without_being_exact() {
 #[test]
 fn a_write_that_was_announced_is_told_once_however_it_ends() {
     let database = demo();
-    let proxy = proxy(&database);
+    let proxy = Proxy::start_with(&database, hide);
     let mut amy = Wire::through(&proxy, &database, "nurse_amy");
     let update =
         |mark: &str| format!("UPDATE clinic.note SET author = '{mark}' WHERE patient_id = {PATIENT}");
