@@ -366,6 +366,7 @@ fn cohorts_are_chosen_by_what_else_there_is_of_a_patient() {
          NOT EXISTS (SELECT FROM clinic.allergy a WHERE a.patient_id = e.patient_id))",
         "clinic.patient p WHERE patient_id IN (SELECT patient_id FROM clinic.problem WHERE problem_id = 1)",
         "clinic.patient p JOIN clinic.encounter e USING (patient_id) WHERE p.patient_id <> 880003",
+        "clinic.patient p WHERE NOT EXISTS (SELECT FROM clinic.ward w WHERE w.name = p.language)",
         // Masked for this role.
         "clinic.patient p WHERE patient_id IN (SELECT patient_id FROM clinic.patient WHERE sex = 'F')",
         "clinic.patient p WHERE p.patient_id IN (SELECT x.patient_id FROM clinic.patient x WHERE mrn = 'MRN0000001')",
@@ -599,6 +600,30 @@ fn what_could_tell_a_single_patient_is_refused() {
             "other than =",
         ),
         ("SELECT count(*), EXISTS (SELECT FROM clinic.problem) FROM clinic.patient", "subquery"),
+        // What is taken out of one group only by a subquery.
+        (
+            "SELECT e.kind, count(*) FROM clinic.encounter e WHERE NOT EXISTS (SELECT FROM clinic.patient p WHERE p.patient_id = e.patient_id \
+             AND p.mrn = 'MRN0000001' AND p.language = e.kind) GROUP BY 1",
+            "another column",
+        ),
+        (
+            "SELECT e.kind, count(*) FROM clinic.encounter e WHERE NOT EXISTS (SELECT FROM clinic.ward w WHERE w.code = e.kind AND \
+             w.ward_id = e.patient_id) GROUP BY 1",
+            "several columns",
+        ),
+        (
+            "SELECT e.kind, count(*) FROM clinic.encounter e WHERE NOT EXISTS (SELECT 1 WHERE e.kind = 'inpatient' AND e.patient_id = 880003 \
+             UNION SELECT 1 WHERE false) GROUP BY 1",
+            "names a patient",
+        ),
+        (
+            "SELECT e.kind, count(*) FROM clinic.encounter e WHERE NOT EXISTS (SELECT 1 WHERE kind = 'inpatient' AND patient_id = 880003) GROUP BY 1",
+            "several columns",
+        ),
+        (
+            "SELECT e.kind, count(*) FROM clinic.encounter e WHERE e.encounter_id NOT IN (SELECT w.ward_id FROM clinic.ward w) GROUP BY 1",
+            "several columns",
+        ),
         // A value that few have, and a row.
         (
             "SELECT count(DISTINCT kind) FROM clinic.encounter WHERE kind = 'inpatient' OR charge = 1",

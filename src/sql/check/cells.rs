@@ -54,8 +54,10 @@ pub(super) struct Chooser {
     of_key: Option<String>,
     /// The comparison of IN cannot fail.
     safe: bool,
-    /// Without patients in it, it cuts no overlapping groups.
-    plain: bool,
+    /// The column around it that IN compares.
+    compared: Option<Column>,
+    /// Columns around it that name single rows of patients.
+    rows: Vec<Column>,
 }
 
 pub(super) fn cell<T>(what: impl Into<String>) -> Outcome<T> {
@@ -214,8 +216,9 @@ impl Checker<'_> {
         }
         let of_key = link.node("testexpr").and_then(|test| self.key_type(test, block, cells, &keys));
         let safe = self.safe(condition, block).is_some();
-        let plain = cells.tables <= 1 || joins_plainly(condition, block);
-        self.choosers.insert(std::ptr::from_ref(select), Chooser { keys, of_key, safe, plain });
+        let compared = link.node("testexpr").and_then(|test| column_at(test, block));
+        let rows = self.row_names(cells)?;
+        self.choosers.insert(std::ptr::from_ref(select), Chooser { keys, of_key, safe, compared, rows });
         Ok(true)
     }
 
@@ -243,12 +246,25 @@ impl Checker<'_> {
             }
         }
         if cells.protected() == 0 {
-            return if chosen.plain && chosen.safe {
-                Ok(())
-            } else if chosen.plain {
-                cell("the comparison of a subquery could fail on the row of a single patient")
+            if !chosen.safe {
+                return cell("the comparison of a subquery could fail on the row of a single patient");
+            }
+            // What it says of one column is a condition on that one.
+            let mut around: Vec<Column> = chosen.compared.iter().cloned().collect();
+            for condition in conditions {
+                around.extend(outside(condition, block));
+            }
+            around.sort();
+            around.dedup();
+            let names_rows =
+                around.iter().any(|c| chosen.rows.iter().any(|r| r == c || (c.0.is_empty() && r.1 == c.1)));
+            return if around.len() > 1 || names_rows {
+                cell(
+                    "a subquery without patients compares several columns, or the number of a row: it could take one \
+                     patient out of some groups",
+                )
             } else {
-                cell("the subquery of a condition compares columns of two tables by other than =")
+                Ok(())
             };
         }
         let simple = ["target_list", "from_clause", "where_clause", "op", "limit_option", "group_distinct"];
@@ -290,21 +306,22 @@ impl Checker<'_> {
         if !chosen.safe && !compares {
             return cell("the comparison of a subquery could fail on the row of a single patient");
         }
-        let tied = conditions.iter().filter(|c| equal_columns(c)).any(|c| {
+        let ties = |c: &Node| {
             let (Some(l), Some(r)) = (c.node("lexpr"), c.node("rexpr")) else { return false };
-            (key_of(l) && around(r)) || (key_of(r) && around(l))
-        });
-        if cells.keyless || same_patient.len() != 1 || !(by_key || tied) {
+            equal_columns(c) && ((key_of(l) && around(r)) || (key_of(r) && around(l)))
+        };
+        if cells.keyless || same_patient.len() != 1 || !(by_key || conditions.iter().any(|c| ties(c))) {
             return cell(
                 "the subquery of EXISTS or IN is not tied to the patient of the row: by patient key IN (SELECT patient \
                  key ...), or EXISTS (... WHERE x.key = outer.key), and by that key alone among its tables",
             );
         }
         for condition in conditions {
-            if !self.chooses(condition, block, cells)? && !joins_plainly(condition, block) {
+            let inside = outside(condition, block).is_empty() && joins_plainly(condition, block);
+            if !self.chooses(condition, block, cells)? && !ties(condition) && !inside {
                 return cell(
-                    "the subquery of EXISTS or IN compares columns of two tables by other than = (name the tables of all \
-                     columns)",
+                    "the subquery of EXISTS or IN compares columns of two tables by other than =, or another column of the \
+                     rows around it than the patient's key",
                 );
             }
         }
@@ -514,8 +531,24 @@ pub(super) fn chooser(condition: &Node) -> Option<(&Node, &Node)> {
     let exists = link.int("sub_link_type") == i64::from(SubLinkType::ExistsSublink as i32);
     let any = link.int("sub_link_type") == i64::from(SubLinkType::AnySublink as i32);
     let of_column = any && link.names("oper_name").is_empty() && link.node("testexpr").is_some_and(is_column);
-    (exists || of_column).then_some(())?;
-    Some((link, link.node("subselect")?))
+    let select = link.node("subselect")?;
+    let simple = !["larg", "values_lists", "with_clause"].iter().any(|field| select.has(field));
+    ((exists || of_column) && simple).then_some((link, select))
+}
+
+/// Columns in a condition of a subquery that are none of its own tables'; without an alias where it is not said.
+fn outside(condition: &Node, block: &Block<'_>) -> Vec<Column> {
+    let mut columns = Vec::new();
+    columns_in(condition, &mut columns);
+    let own = |column: &Column| block.items.iter().any(|item| item.alias == column.0);
+    let around = |reference: &Node| match column_at(reference, block) {
+        Some(column) if own(&column) => None,
+        Some(column) => Some(column),
+        None => {
+            Some((String::new(), reference.names("fields").last().copied().unwrap_or_default().to_owned()))
+        }
+    };
+    columns.into_iter().filter_map(around).collect()
 }
 
 /// Stands for a condition where the policy's text is parsed.

@@ -265,6 +265,20 @@ impl Checker<'_> {
         Ok(!own && key.is_some_and(|key| key.as_slice() == std::slice::from_ref(&column.1)))
     }
 
+    /// The columns that name single rows of tables with patients.
+    pub(super) fn row_names(&self, cells: &Cells) -> Outcome<Vec<Column>> {
+        let mut names = Vec::new();
+        for (oid, alias) in &cells.keyed {
+            for name in self.cx.context.catalog.primary_keys.get(oid).into_iter().flatten() {
+                let column = (alias.clone(), name.clone());
+                if self.names_a_row(&column, cells)? {
+                    names.push(column);
+                }
+            }
+        }
+        Ok(names)
+    }
+
     /// Refuses to count the values of a column: one that few have would show in the number. Of patients and rows each
     /// has its own.
     pub(super) fn counts_no_values(&self, counted: &[&Node], block: &Block<'_>, cells: &Cells) -> Outcome {
