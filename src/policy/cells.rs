@@ -41,6 +41,11 @@ pub fn difference_condition(
     let key = key_expression(policy, table, alias, Named::All);
     let with = with.map(|column| format!("{column} IS NOT NULL AND ")).unwrap_or_default();
     let counted = format!("pg_catalog.count(DISTINCT CASE WHEN {with}{without} IS NULL THEN {key} END)");
+    none_or_enough(&counted, least)
+}
+
+/// True where a count is of nobody, or of `least`.
+fn none_or_enough(counted: &str, least: u32) -> String {
     format!("(NOT ({counted} OPERATOR(pg_catalog.>) 0 AND {counted} OPERATOR(pg_catalog.<) {least}))")
 }
 
@@ -77,10 +82,7 @@ impl Parts<'_> {
         let key = key_expression(policy, table, alias, Named::All);
         let count = |rows: &str| format!("pg_catalog.count(DISTINCT CASE WHEN {rows} THEN {key} END)");
         let enough = |rows: String| format!("{} OPERATOR(pg_catalog.>=) {least}", count(&rows));
-        let not_few = |rows: String| {
-            let counted = count(&rows);
-            format!("(NOT ({counted} OPERATOR(pg_catalog.>) 0 AND {counted} OPERATOR(pg_catalog.<) {least}))")
-        };
+        let not_few = |rows: String| none_or_enough(&count(&rows), least);
         let mut all = Vec::new();
         for flag in self.flags {
             all.extend([enough(format!("({flag}) IS TRUE")), enough(format!("({flag}) IS NOT TRUE"))]);

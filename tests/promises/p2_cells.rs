@@ -367,6 +367,10 @@ fn cohorts_are_chosen_by_what_else_there_is_of_a_patient() {
         "clinic.patient p WHERE patient_id IN (SELECT patient_id FROM clinic.problem WHERE problem_id = 1)",
         "clinic.patient p JOIN clinic.encounter e USING (patient_id) WHERE p.patient_id <> 880003",
         "clinic.patient p WHERE NOT EXISTS (SELECT FROM clinic.ward w WHERE w.name = p.language)",
+        "clinic.patient p WHERE sex IN (SELECT DISTINCT w.code FROM clinic.ward w JOIN clinic.drug d ON d.name = w.name) OR sex = 'F'",
+        "clinic.patient p WHERE language NOT IN (SELECT w.name FROM clinic.ward w WHERE w.floor > 1 ORDER BY w.code LIMIT 3)",
+        "clinic.patient p WHERE EXISTS (SELECT FROM clinic.problem x WHERE x.patient_id = p.patient_id AND x.icd10 NOT IN (SELECT w.code FROM clinic.ward w) \
+         AND EXISTS (SELECT FROM clinic.allergy a WHERE a.patient_id = x.patient_id))",
         // Masked for this role.
         "clinic.patient p WHERE patient_id IN (SELECT patient_id FROM clinic.patient WHERE sex = 'F')",
         "clinic.patient p WHERE p.patient_id IN (SELECT x.patient_id FROM clinic.patient x WHERE mrn = 'MRN0000001')",
@@ -619,6 +623,63 @@ fn what_could_tell_a_single_patient_is_refused() {
         (
             "SELECT e.kind, count(*) FROM clinic.encounter e WHERE NOT EXISTS (SELECT 1 WHERE kind = 'inpatient' AND patient_id = 880003) GROUP BY 1",
             "several columns",
+        ),
+        (
+            "SELECT e.kind, count(*) FROM clinic.encounter e WHERE NOT EXISTS (SELECT FROM (SELECT 1 WHERE e.kind = 'inpatient' AND e.patient_id = 880003) q) GROUP BY 1",
+            "several columns",
+        ),
+        // The subquery in FROM does not see the ward beside it, but the encounter.
+        (
+            "SELECT e.kind, count(*) FROM clinic.encounter e WHERE NOT EXISTS (SELECT FROM clinic.ward e, \
+             (SELECT 1 WHERE e.kind = 'inpatient' AND e.patient_id = 880003) q) GROUP BY 1",
+            "several columns",
+        ),
+        (
+            "SELECT e.kind, count(*) FROM clinic.encounter e WHERE NOT EXISTS (SELECT 1 HAVING e.kind = 'inpatient' AND e.patient_id = 880003) GROUP BY 1",
+            "several columns",
+        ),
+        (
+            "SELECT e.kind, count(*) FROM clinic.encounter e WHERE NOT EXISTS (SELECT FROM clinic.ward \
+             LIMIT CASE WHEN e.kind = 'inpatient' AND e.patient_id = 880003 THEN 1 ELSE 0 END) GROUP BY 1",
+            "several columns",
+        ),
+        (
+            "SELECT e.kind, count(*) FROM clinic.encounter e WHERE e.kind IN (SELECT CASE WHEN e.patient_id = 880003 THEN w.code ELSE e.kind END \
+             FROM clinic.ward w) GROUP BY 1",
+            "several columns",
+        ),
+        (
+            "SELECT e.kind, count(*) FROM clinic.encounter e WHERE e.kind NOT IN (SELECT p.title FROM clinic.problem p \
+             WHERE p.patient_id = e.patient_id AND p.icd10 = 'I10') GROUP BY 1",
+            "not tied",
+        ),
+        (
+            "SELECT e.kind, count(*) FROM clinic.encounter e WHERE NOT EXISTS (SELECT FROM clinic.patient p WHERE p.patient_id = e.patient_id \
+             AND p.mrn = 'MRN0000001' AND e.kind IN (SELECT w.name FROM clinic.ward w)) GROUP BY 1",
+            "another column",
+        ),
+        (
+            "SELECT e.kind, count(*) FROM clinic.encounter e WHERE NOT EXISTS (SELECT FROM clinic.patient p WHERE p.patient_id = e.patient_id \
+             AND p.mrn = 'MRN0000001' AND EXISTS (SELECT FROM clinic.ward w WHERE w.name = e.kind)) GROUP BY 1",
+            "several columns",
+        ),
+        (
+            "SELECT count(*) FILTER (WHERE NOT EXISTS (SELECT FROM clinic.ward)) FROM clinic.encounter",
+            "FILTER or CASE",
+        ),
+        // A list of patients or rows to leave out, and a key that is another column's name.
+        (
+            "SELECT e.kind, count(*) FROM clinic.encounter e JOIN clinic.patient p USING (patient_id) JOIN clinic.ward w \
+             ON w.code = p.mrn AND w.name = e.kind AND w.ward_id = 1 GROUP BY 1",
+            "names a patient",
+        ),
+        (
+            "SELECT e.kind, count(*) FROM clinic.encounter e JOIN clinic.ward w ON w.ward_id = e.encounter_id GROUP BY 1",
+            "names a single row",
+        ),
+        (
+            "SELECT e.encounter_id, count(*) FROM clinic.encounter e (patient_id, encounter_id) GROUP BY 1",
+            "columns are renamed",
         ),
         (
             "SELECT e.kind, count(*) FROM clinic.encounter e WHERE e.encounter_id NOT IN (SELECT w.ward_id FROM clinic.ward w) GROUP BY 1",

@@ -129,7 +129,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
 
     pub(in crate::session) async fn look_up_sought(&mut self, mut ending: Ending) -> Result<(), Ended> {
         if ending.run.watch.is_some() {
-            Box::pin(self.look_outside(&mut ending.run, ending.empty)).await;
+            Box::pin(self.look_outside(&mut ending.run, ending.empty, ending.kept)).await;
             return self.release_ending(ending);
         }
         let run = &mut ending.run;

@@ -15,6 +15,7 @@ use crate::session::peer::Stream;
 use crate::session::run::{Mode, Run};
 use crate::session::server::report;
 use crate::session::world::World;
+use crate::sql::objects::Wrap;
 use crate::sql::observed::{Observed, Would};
 use crate::sql::planner::PlannedStatement;
 use crate::sql::{StatementKind, Strategy};
@@ -200,8 +201,9 @@ impl<C: Stream, S: Stream> Session<C, S> {
         self.context.watched.as_ref().map(|_| Arc::new(Observed::refused(refusal)))
     }
 
-    /// Finds out which patients of a run that is over lie outside the assignment. `empty`: it returned nothing.
-    pub(in crate::session) async fn look_outside(&mut self, run: &mut Run, empty: bool) {
+    /// Finds out which patients of a run that is over lie outside the assignment. `empty`: it returned nothing; `kept`:
+    /// what it changed is not undone by a refusal.
+    pub(in crate::session) async fn look_outside(&mut self, run: &mut Run, empty: bool, kept: bool) {
         let Some(role) = self.context.watched.clone().filter(|r| r.scope == Scope::Assigned) else { return };
         let Some(plan) = run.plan().cloned() else { return };
         let text = run.next_text;
@@ -220,6 +222,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
         let grants = Arc::clone(&run.grants);
         let mut sought = run.sought.clone();
         let rows = run.rows;
+        let batch = matches!(plan.wrap, Wrap::Fetch(_)) && rows > 0;
         let Some(watch) = &mut run.watch else { return };
         watch.see(&named);
         watch.superset = !plan.lineage.exact;
@@ -234,12 +237,18 @@ impl<C: Stream, S: Stream> Session<C, S> {
             Some(StatementKind::Insert) if !watch.outside.is_empty() => {
                 watch.late = Some(self.world.not_your_patient(&[], &role));
             }
-            Some(_) if block && self.world.outside(&self.principal, &role, &grants, &mut sought).await => {
+            Some(_)
+                if block
+                    && !kept
+                    && self.world.outside(&self.principal, &role, &grants, &mut sought).await =>
+            {
                 let inside = match plan.lineage.strategy {
                     Strategy::Pinned => rows > 0 && sought.iter().any(|s| s.inside == Some(true)),
                     Strategy::Carried | Strategy::Bound => watch.seen.iter().any(|k| !is_outside(k)),
                 };
-                if empty || !inside {
+                // Some rows of a cursor need not be of a patient who is named, where others are.
+                let judged = !batch || sought.iter().all(|s| s.inside != Some(true));
+                if judged && (empty || !inside) {
                     watch.late = Some(self.world.not_your_patient(&[], &role));
                 } else {
                     watch.unknown |= plan.lineage.strategy == Strategy::Pinned;

@@ -315,7 +315,7 @@ impl<C: Stream, S: Stream> Session<C, S> {
             return self.end_with_refusal(run, &crate::session::server::report::revoked(code));
         }
         if run.watch.is_some() {
-            Box::pin(self.look_outside(&mut run, false)).await;
+            Box::pin(self.look_outside(&mut run, false, false)).await;
         }
         // The server runs a statement that writes to its end before it sends a row or describes one, and so
         // FETCH and EXECUTE.

@@ -7,10 +7,10 @@
 //!
 //! Not for what several statements tell together.
 
-use pg_query::protobuf::{BoolExprType, SubLinkType};
+use pg_query::protobuf::BoolExprType;
 
 use super::expected::conjuncts;
-use super::overlap::{Column, column_at, columns_in};
+use super::overlap::{Column, column_at, columns_in, grouping_keys};
 use super::types::{Block, Ty};
 use super::{CheckFailure, Checker, Outcome};
 use crate::catalog::Oid;
@@ -43,21 +43,6 @@ impl Cells {
     pub(super) fn protected(&self) -> usize {
         self.keyed.len() + usize::from(self.keyless)
     }
-}
-
-/// A query of EXISTS or IN in the conditions of a block that groups patients.
-#[derive(Debug)]
-pub(super) struct Chooser {
-    /// Alias and key column of the tables around it that have their patient's key.
-    keys: Vec<(String, String)>,
-    /// IN of such a key: its rows are of the patient whose key they are. The type of the key.
-    of_key: Option<String>,
-    /// The comparison of IN cannot fail.
-    safe: bool,
-    /// The column around it that IN compares.
-    compared: Option<Column>,
-    /// Columns around it that name single rows of patients.
-    rows: Vec<Column>,
 }
 
 pub(super) fn cell<T>(what: impl Into<String>) -> Outcome<T> {
@@ -102,7 +87,9 @@ impl Checker<'_> {
             return cell("two blocks of it group patients: one could be subtracted from the other");
         }
         if cells.other {
-            return cell("it groups patients over a function, VALUES, TABLESAMPLE or a subquery");
+            return cell(
+                "it groups patients over a function, VALUES, TABLESAMPLE, a subquery, or a table whose columns are renamed",
+            );
         }
         if cells.outer {
             return cell(
@@ -207,127 +194,6 @@ impl Checker<'_> {
         Ok(())
     }
 
-    /// Notes the query of a condition that is EXISTS or IN, or the negation of one.
-    fn chooses(&mut self, condition: &Node, block: &Block<'_>, cells: &Cells) -> Outcome<bool> {
-        let Some((link, select)) = chooser(condition) else { return Ok(false) };
-        let mut keys = Vec::new();
-        for (oid, alias) in &cells.keyed {
-            keys.extend(self.table(*oid)?.rule.own_key().map(|key| (alias.clone(), key.to_owned())));
-        }
-        let of_key = link.node("testexpr").and_then(|test| self.key_type(test, block, cells, &keys));
-        let safe = self.safe(condition, block).is_some();
-        let compared = link.node("testexpr").and_then(|test| column_at(test, block));
-        let rows = self.row_names(cells)?;
-        self.choosers.insert(std::ptr::from_ref(select), Chooser { keys, of_key, safe, compared, rows });
-        Ok(true)
-    }
-
-    /// The type of the patient key of one of the tables of a block, if `column` is one.
-    fn key_type(&self, column: &Node, block: &Block<'_>, cells: &Cells, keys: &[Column]) -> Option<String> {
-        let (alias, key) = column_at(column, block).filter(|column| keys.contains(column))?;
-        let (oid, _) = cells.keyed.iter().find(|(_, a)| *a == alias)?;
-        Some(self.cx.context.catalog.relation(*oid)?.column(&key)?.type_sql.clone())
-    }
-
-    /// Checks the query of EXISTS or IN: it chooses rows of a patient by other rows of the same one, as a condition on
-    /// these would. By rows of somebody else it would tell what that one has.
-    pub(super) fn cell_choice(
-        &mut self,
-        select: &Node,
-        block: &Block<'_>,
-        cells: &Cells,
-        conditions: &[&Node],
-        chosen: &Chooser,
-    ) -> Outcome {
-        let same_patient = self.tied(cells, conditions, block)?;
-        for condition in conditions {
-            if chooser(condition).is_none() && self.safe(condition, block).is_none() {
-                return cell("a condition of a subquery could fail on the row of a single patient");
-            }
-        }
-        if cells.protected() == 0 {
-            if !chosen.safe {
-                return cell("the comparison of a subquery could fail on the row of a single patient");
-            }
-            // What it says of one column is a condition on that one.
-            let mut around: Vec<Column> = chosen.compared.iter().cloned().collect();
-            for condition in conditions {
-                around.extend(outside(condition, block));
-            }
-            around.sort();
-            around.dedup();
-            let names_rows =
-                around.iter().any(|c| chosen.rows.iter().any(|r| r == c || (c.0.is_empty() && r.1 == c.1)));
-            return if around.len() > 1 || names_rows {
-                cell(
-                    "a subquery without patients compares several columns, or the number of a row: it could take one \
-                     patient out of some groups",
-                )
-            } else {
-                Ok(())
-            };
-        }
-        let simple = ["target_list", "from_clause", "where_clause", "op", "limit_option", "group_distinct"];
-        if cells.other || cells.outer || !select.fields.iter().all(|(field, _)| simple.contains(field)) {
-            return cell(
-                "the subquery of EXISTS or IN does more than choose rows of tables: it may have FROM with JOIN, and WHERE",
-            );
-        }
-        let mut keys: Vec<(String, String)> = Vec::new();
-        for (oid, alias) in &cells.keyed {
-            let rule = &self.table(*oid)?.rule;
-            match rule.own_key().filter(|_| !rule.is_many()) {
-                Some(key) => keys.push((alias.clone(), key.to_owned())),
-                None => return cell("the subquery of EXISTS or IN reads a table without the patient's key"),
-            }
-        }
-        let key_of = |node: &Node| match node.names("fields").as_slice() {
-            [column] => cells.tables == 1 && keys.iter().any(|(_, key)| key == column),
-            [alias, column] => keys.iter().any(|(a, key)| a == alias && key == column),
-            _ => false,
-        };
-        let around = |node: &Node| {
-            let [alias, column] = node.names("fields")[..] else { return false };
-            !block.items.iter().any(|item| item.alias == alias)
-                && chosen.keys.iter().any(|(a, key)| a == alias && key == column)
-        };
-        let mut targets = select.nodes("target_list").map(|target| target.node("val"));
-        let target = targets.next().flatten().filter(|v| v.kind == "ColumnRef" && targets.next().is_none());
-        let inner = target.and_then(|v| self.key_type(v, block, cells, &keys));
-        let by_key = chosen.of_key.is_some() && inner.is_some();
-        // Numbers, and what has no other `=` than its own.
-        let plain = |ty: &Option<String>| {
-            ty.as_deref().is_some_and(|ty| matches!(ty, "smallint" | "integer" | "bigint" | "uuid"))
-        };
-        let compares = by_key
-            && plain(&chosen.of_key)
-            && plain(&inner)
-            && !self.cx.context.catalog.own_code.redefines("=");
-        if !chosen.safe && !compares {
-            return cell("the comparison of a subquery could fail on the row of a single patient");
-        }
-        let ties = |c: &Node| {
-            let (Some(l), Some(r)) = (c.node("lexpr"), c.node("rexpr")) else { return false };
-            equal_columns(c) && ((key_of(l) && around(r)) || (key_of(r) && around(l)))
-        };
-        if cells.keyless || same_patient.len() != 1 || !(by_key || conditions.iter().any(|c| ties(c))) {
-            return cell(
-                "the subquery of EXISTS or IN is not tied to the patient of the row: by patient key IN (SELECT patient \
-                 key ...), or EXISTS (... WHERE x.key = outer.key), and by that key alone among its tables",
-            );
-        }
-        for condition in conditions {
-            let inside = outside(condition, block).is_empty() && joins_plainly(condition, block);
-            if !self.chooses(condition, block, cells)? && !ties(condition) && !inside {
-                return cell(
-                    "the subquery of EXISTS or IN compares columns of two tables by other than =, or another column of the \
-                     rows around it than the patient's key",
-                );
-            }
-        }
-        Ok(())
-    }
-
     /// An aggregate on one side of a comparison, a constant or parameter on the other.
     fn compares_with_constant(&self, condition: &Node) -> bool {
         let names = condition.names("name");
@@ -343,29 +209,13 @@ impl Checker<'_> {
 
     /// Grouping keys are computed for every row.
     fn groups(&self, select: &Node, block: &Block<'_>) -> Outcome {
-        for key in select.nodes("group_clause") {
-            if key.kind == "GroupingSet" {
-                return cell(
-                    "ROLLUP, CUBE and GROUPING SETS: a total less the groups shown tells the one that is not",
-                );
-            }
-            let targets: Vec<&Node> = select.nodes("target_list").collect();
-            let ordinal = key.node("val").filter(|_| key.kind == "AConst").map(|v| v.int("ival"));
-            let by_ordinal =
-                ordinal.and_then(|i| usize::try_from(i).ok()?.checked_sub(1)).and_then(|i| targets.get(i));
-            let name = match key.names("fields").as_slice() {
-                [name] if key.kind == "ColumnRef" => Some(*name),
-                _ => None,
-            };
-            let by_name = targets.iter().filter(|t| name.is_some_and(|n| t.str("name") == n));
-            for target in by_name.chain(by_ordinal) {
-                if target.node("val").is_none_or(|v| !self.groups_safely(v, block)) {
-                    return cell("a grouping key could fail on the row of a single patient");
-                }
-            }
-            if key.kind != "AConst" && !self.groups_safely(key, block) {
-                return cell("a grouping key could fail on the row of a single patient");
-            }
+        if select.nodes("group_clause").any(|key| key.kind == "GroupingSet") {
+            return cell(
+                "ROLLUP, CUBE and GROUPING SETS: a total less the groups shown tells the one that is not",
+            );
+        }
+        if !grouping_keys(select).into_iter().all(|key| self.groups_safely(key, block)) {
+            return cell("a grouping key could fail on the row of a single patient");
         }
         Ok(())
     }
@@ -464,6 +314,9 @@ impl Checker<'_> {
     /// Conditions that choose what aggregates count: none can fail, and several cut no part out of another.
     fn flags(&self, aggregates: &Aggregates<'_>, block: &Block<'_>, cells: &Cells) -> Outcome {
         for flag in &aggregates.flags {
+            if has_kind(flag, "SubLink") {
+                return cell("a subquery in FILTER or CASE");
+            }
             if self.safe(flag, block) != Some(Ty::Bool) {
                 return cell("the condition of FILTER or CASE could fail on the row of a single patient");
             }
@@ -474,11 +327,9 @@ impl Checker<'_> {
                 );
             }
         }
-        let mut keys = Vec::new();
-        for (oid, alias) in &cells.keyed {
-            keys.extend(self.table(*oid)?.rule.own_key().map(|key| (alias.clone(), key.to_owned())));
-        }
-        if aggregates.distinct.iter().any(|c| self.key_type(c, block, cells, &keys).is_none()) {
+        let keys = self.own_keys(cells)?;
+        let of_patient = |c: &&Node| column_at(c, block).is_some_and(|column| keys.contains(&column));
+        if !aggregates.distinct.iter().all(of_patient) {
             return cell("count(DISTINCT ...) with FILTER or CASE of anything but the patient's key");
         }
         let one_column = || {
@@ -520,37 +371,6 @@ impl Checker<'_> {
     }
 }
 
-/// EXISTS, or IN of a column, in a condition, and its query.
-pub(super) fn chooser(condition: &Node) -> Option<(&Node, &Node)> {
-    let not =
-        condition.kind == "BoolExpr" && condition.int("boolop") == i64::from(BoolExprType::NotExpr as i32);
-    let link = if not { condition.nodes("args").next()? } else { condition };
-    if link.kind != "SubLink" {
-        return None;
-    }
-    let exists = link.int("sub_link_type") == i64::from(SubLinkType::ExistsSublink as i32);
-    let any = link.int("sub_link_type") == i64::from(SubLinkType::AnySublink as i32);
-    let of_column = any && link.names("oper_name").is_empty() && link.node("testexpr").is_some_and(is_column);
-    let select = link.node("subselect")?;
-    let simple = !["larg", "values_lists", "with_clause"].iter().any(|field| select.has(field));
-    ((exists || of_column) && simple).then_some((link, select))
-}
-
-/// Columns in a condition of a subquery that are none of its own tables'; without an alias where it is not said.
-fn outside(condition: &Node, block: &Block<'_>) -> Vec<Column> {
-    let mut columns = Vec::new();
-    columns_in(condition, &mut columns);
-    let own = |column: &Column| block.items.iter().any(|item| item.alias == column.0);
-    let around = |reference: &Node| match column_at(reference, block) {
-        Some(column) if own(&column) => None,
-        Some(column) => Some(column),
-        None => {
-            Some((String::new(), reference.names("fields").last().copied().unwrap_or_default().to_owned()))
-        }
-    };
-    columns.into_iter().filter_map(around).collect()
-}
-
 /// Stands for a condition where the policy's text is parsed.
 const FLAG: &str = "__glass_flag";
 
@@ -558,6 +378,11 @@ fn put<'n>(all: &mut Vec<&'n Node>, one: &'n Node) {
     if !all.contains(&one) {
         all.push(one);
     }
+}
+
+/// True when a node of this kind is in `node`, or is it.
+fn has_kind(node: &Node, kind: &str) -> bool {
+    node.kind == kind || node.children().into_iter().any(|child| has_kind(child, kind))
 }
 
 /// Puts the conditions in the places of their names.
@@ -657,7 +482,7 @@ fn counts_distinct(comparison: &Node) -> bool {
 
 /// True when a condition over several tables cuts no overlapping groups: an equality of two columns, or a condition on
 /// columns of one table.
-fn joins_plainly(condition: &Node, block: &Block<'_>) -> bool {
+pub(super) fn joins_plainly(condition: &Node, block: &Block<'_>) -> bool {
     let mut columns = Vec::new();
     columns_in(condition, &mut columns);
     let aliases: Vec<Option<String>> =

@@ -7,6 +7,7 @@
 mod block;
 mod calls;
 mod cells;
+mod cohorts;
 mod collate;
 mod declared;
 mod dml;
@@ -149,7 +150,7 @@ pub(super) struct Checker<'a> {
     /// Blocks that group patients, for a role with `min_cell`.
     cells: usize,
     /// Queries of EXISTS and IN in their conditions.
-    choosers: HashMap<*const Node, cells::Chooser>,
+    choosers: HashMap<*const Node, cohorts::Chooser>,
     /// A masked form was seen.
     masked: bool,
     /// The first reason for a fence.

@@ -8,6 +8,7 @@
 use pg_query::protobuf::AExprKind;
 
 use super::cells::{Cells, cell, equal_columns, is_column};
+use super::cohorts::chooser;
 use super::types::Block;
 use super::{Checker, Outcome};
 use crate::policy::KeyPath;
@@ -139,7 +140,7 @@ impl Checker<'_> {
             }
         }
         let grouped: Vec<Option<Column>> = keys.iter().flat_map(|key| columns(key, block)).collect();
-        for condition in conditions.iter().filter(|c| super::cells::chooser(c).is_none()) {
+        for condition in conditions.iter().filter(|c| chooser(c).is_none()) {
             let columns = columns(condition, block);
             let first = columns.first().map(|c| c.as_ref().map(|(alias, _)| alias));
             let one = columns.iter().all(|c| Some(c.as_ref().map(|(alias, _)| alias)) == first);
@@ -153,6 +154,7 @@ impl Checker<'_> {
                 );
             }
         }
+        self.lists_nobody(block, cells, conditions)?;
         let loose = self.loose(block, cells, conditions);
         if loose.is_empty() {
             return Ok(());
@@ -228,33 +230,82 @@ impl Checker<'_> {
         let mut found = columns(condition, block);
         found.sort();
         found.dedup();
-        if equal_columns(condition) || super::cells::chooser(condition).is_some() {
+        if equal_columns(condition) {
             return Ok(());
         }
-        let several = found.len() > 1;
-        for (alias, column) in found.into_iter().flatten() {
-            if self.names_a_row(&(alias.clone(), column.clone()), cells)? {
-                return cell(format!("a condition on \"{column}\", which names a single row"));
+        let columns: Vec<Column> = found.iter().flatten().cloned().collect();
+        self.takes_nobody_out(&columns, found.len() > 1, "a condition", cells)
+    }
+
+    /// Refuses what chooses rows by these columns of tables with patients, where one names a row, or a patient beside
+    /// another column.
+    fn takes_nobody_out(&self, columns: &[Column], several: bool, what: &str, cells: &Cells) -> Outcome {
+        for column in columns {
+            if self.names_a_row(column, cells)? {
+                return cell(format!("{what} on \"{}\", which names a single row", column.1));
             }
-            if !several {
-                continue;
-            }
-            let Some((oid, _)) = cells.keyed.iter().find(|(_, a)| *a == alias) else { continue };
-            let rule = &self.table(*oid)?.rule;
-            let identifiers = &self.cx.context.bound.policy.identifiers;
-            let names = identifiers.iter().any(|i| i.table == rule.name && i.column == column);
-            if names || rule.own_key() == Some(column.as_str()) {
+            if several && self.names_a_patient(column, cells)? {
                 return cell(format!(
-                    "a condition combines \"{column}\", which names a patient, with another column: it could take one \
-                     patient out of some groups"
+                    "{what} combines \"{}\", which names a patient, with another column: it could take one patient out \
+                     of some groups",
+                    column.1
                 ));
             }
         }
         Ok(())
     }
-}
 
-impl Checker<'_> {
+    /// A table without patients that is compared with a patient's key and another column is a list of who is left out
+    /// where, whatever tables stand between.
+    fn lists_nobody(&self, block: &Block<'_>, cells: &Cells, conditions: &[&Node]) -> Outcome {
+        let is_plain = |column: &Column| cells.plain.iter().any(|(_, alias)| *alias == column.0);
+        let mut sets: Vec<Vec<Column>> =
+            cells.using.iter().map(|(l, r)| vec![l.clone(), r.clone()]).collect();
+        let stated = conditions.iter().filter(|c| chooser(c).is_none());
+        sets.extend(stated.map(|c| columns(c, block).into_iter().flatten().collect()));
+        sets.retain(|set| set.iter().any(is_plain));
+        // What is compared with one table, and with another that is compared with that one, chooses together.
+        let mut lists: Vec<Vec<Column>> = Vec::new();
+        for mut set in sets {
+            let shares = |list: &Vec<Column>| {
+                list.iter().filter(|c| is_plain(c)).any(|c| set.iter().any(|s| s.0 == c.0))
+            };
+            let (met, rest): (Vec<_>, Vec<_>) = lists.into_iter().partition(shares);
+            set.extend(met.into_iter().flatten());
+            lists = rest;
+            lists.push(set);
+        }
+        for list in lists {
+            let mut with_patients: Vec<Column> = list.into_iter().filter(|c| !is_plain(c)).collect();
+            with_patients.sort();
+            with_patients.dedup();
+            let several = with_patients.len() > 1;
+            self.takes_nobody_out(&with_patients, several, "a join with a table without patients", cells)?;
+        }
+        Ok(())
+    }
+
+    /// Alias and column of the patient keys that tables with patients have themselves.
+    pub(super) fn own_keys(&self, cells: &Cells) -> Outcome<Vec<Column>> {
+        let mut keys = Vec::new();
+        for (oid, alias) in &cells.keyed {
+            let rule = &self.table(*oid)?.rule;
+            keys.extend(rule.own_key().map(|key| (alias.clone(), key.to_owned())));
+        }
+        Ok(keys)
+    }
+
+    /// True for a patient's key or number.
+    fn names_a_patient(&self, column: &Column, cells: &Cells) -> Outcome<bool> {
+        let Some((oid, _)) = cells.keyed.iter().find(|(_, alias)| *alias == column.0) else {
+            return Ok(false);
+        };
+        let rule = &self.table(*oid)?.rule;
+        let identifiers = &self.cx.context.bound.policy.identifiers;
+        let number = identifiers.iter().any(|i| i.table == rule.name && i.column == column.1);
+        Ok(number || rule.own_key() == Some(column.1.as_str()))
+    }
+
     /// True for the primary key of a table with patients, where that is not the patient's.
     fn names_a_row(&self, column: &Column, cells: &Cells) -> Outcome<bool> {
         let Some((oid, _)) = cells.keyed.iter().find(|(_, alias)| *alias == column.0) else {
@@ -282,17 +333,10 @@ impl Checker<'_> {
     /// Refuses to count the values of a column: one that few have would show in the number. Of patients and rows each
     /// has its own.
     pub(super) fn counts_no_values(&self, counted: &[&Node], block: &Block<'_>, cells: &Cells) -> Outcome {
+        let mut one_each = self.own_keys(cells)?;
+        one_each.extend(self.row_names(cells)?);
         for reference in counted {
-            let column = column_at(reference, block);
-            let mut one_each = false;
-            if let Some(column) = &column {
-                one_each = self.names_a_row(column, cells)?;
-                for (oid, alias) in &cells.keyed {
-                    let own = self.table(*oid)?.rule.own_key();
-                    one_each |= *alias == column.0 && own == Some(column.1.as_str());
-                }
-            }
-            if !one_each {
+            if !column_at(reference, block).is_some_and(|column| one_each.contains(&column)) {
                 return cell(
                     "count(DISTINCT ...) of a column that can be alike in several rows: a value that few patients have \
                      would show; count(DISTINCT patient's key) works",
@@ -304,7 +348,7 @@ impl Checker<'_> {
 }
 
 /// The expressions that are grouped by, those of the select list for ordinals and names of it, too.
-fn grouping_keys(select: &Node) -> Vec<&Node> {
+pub(super) fn grouping_keys(select: &Node) -> Vec<&Node> {
     let targets: Vec<&Node> = select.nodes("target_list").collect();
     let mut keys = Vec::new();
     for key in select.nodes("group_clause") {

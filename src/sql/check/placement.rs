@@ -9,6 +9,7 @@ use pg_query::protobuf::JoinType;
 use super::block::{Env, Place, is_fence};
 use super::cells::{Cells, equal_columns};
 use super::expected::{conjuncts, expression};
+use super::overlap::Column;
 use super::rows::renamed;
 use super::total::comparable;
 use super::types::{Block, Columns, Item, Ty, columns_of};
@@ -135,11 +136,10 @@ fn alias_of(node: &Node) -> Option<&str> {
     node.node("alias").map(|a| a.str("aliasname"))
 }
 
-/// True for an alias with a column list.
 /// The columns that USING or NATURAL merges, in pairs.
-fn merged(join: &Node, left: &[Item], right: &[Item]) -> Vec<((String, String), (String, String))> {
+fn merged(join: &Node, left: &[Item], right: &[Item]) -> Vec<(Column, Column)> {
     let using = join.names("using_clause");
-    let of = |items: &[Item]| -> Vec<(String, String)> {
+    let of = |items: &[Item]| -> Vec<Column> {
         let columns = |item: &Item| {
             let names = item.columns.iter().flatten().map(|(name, _)| name.clone());
             names.map(|name| (item.alias.clone(), name)).collect::<Vec<_>>()
@@ -155,6 +155,7 @@ fn merged(join: &Node, left: &[Item], right: &[Item]) -> Vec<((String, String), 
     pairs.collect()
 }
 
+/// True for an alias with a column list.
 fn renames(node: &Node) -> bool {
     node.node("alias").is_some_and(|a| !a.list("colnames").is_empty())
 }
@@ -321,6 +322,8 @@ impl Checker<'_> {
         });
         self.guarded += 1;
         from.cells.keyed.push((demand.oid, alias.clone()));
+        // The policy's names would mean other columns.
+        from.cells.other |= renames(node);
         if !demand.filter {
             return Ok(Vec::new());
         }
