@@ -335,6 +335,17 @@ fn shares_of_a_group_rest_on_as_many_patients() {
         let got = analyst.query(&sql);
         assert_eq!((got.failure(), got.rows().len()), (None, usize::from(shown)), "{sql}");
     }
+    // All but one have been inpatients, and many something else, too: the two counts differ by one patient.
+    database.server().psql(
+        database.name(),
+        "UPDATE clinic.encounter e SET kind = CASE WHEN n = 1 THEN 'inpatient' ELSE 'outpatient' END FROM \
+           (SELECT encounter_id, row_number() OVER (PARTITION BY patient_id ORDER BY encounter_id) AS n FROM clinic.encounter) x \
+           WHERE x.encounter_id = e.encounter_id; \
+         UPDATE clinic.encounter SET kind = 'outpatient' WHERE patient_id = (SELECT min(patient_id) FROM clinic.encounter)",
+    );
+    let sql = "SELECT count(DISTINCT patient_id), count(DISTINCT patient_id) FILTER (WHERE kind = 'inpatient') FROM clinic.encounter";
+    let got = analyst.query(sql);
+    assert_eq!((got.failure(), got.rows()), (None, Vec::new()), "{sql}");
     let got = analyst
         .extended("SELECT zip, count(*) FILTER (WHERE sex = $1) FROM clinic.patient GROUP BY zip", &["F"]);
     assert_eq!((got.failure(), got.rows().len()), (None, 2));
