@@ -299,6 +299,8 @@ fn forms_of_postgresql_alone_are_guarded() {
             "SELECT name FROM patient WHERE name LIKE ALL (SELECT kind FROM encounter) AND name NOT ILIKE ANY (SELECT kind FROM encounter)",
             "SELECT name FROM patient WHERE ARRAY[name] <@ ANY (SELECT ARRAY[kind] FROM encounter) OR ARRAY[sex] && ALL ($1)",
             "SELECT name FROM patient WHERE name OPERATOR(pg_catalog.=) ANY (ARRAY['x'])",
+            "SELECT name FROM patient WHERE sex = ANY (VALUES ('F'), ('M')) AND zip <> ALL (VALUES ('1'), (lower(name)) ORDER BY 1)",
+            "SELECT name FROM patient WHERE 100 / length(name) = ANY (VALUES (1), (2)) AND EXISTS (SELECT FROM note WHERE kind LIKE ANY (VALUES ('a'), ($1)))",
             "SELECT name FROM patient WHERE patient_id IN ((SELECT 1), (SELECT max(patient_id) FROM encounter), 4)",
             "SELECT name FROM patient WHERE name *= 'x' AND name === 'y' AND name OPERATOR(pg_catalog.*<>) 'z' ORDER BY name USING *<",
             "SELECT name FROM patient, json_to_record('{}') AS (a int, b text) WHERE 100 / length(name) > 3",
