@@ -89,6 +89,11 @@ const STATEMENTS: &[&str] = &[
     "COPY (SELECT patient_id FROM clinic.note WHERE patient_id = 880003) TO STDOUT",
     "WITH x AS (SELECT patient_id FROM clinic.note) SELECT count(*) FROM x WHERE patient_id = 880003",
     "SELECT 2; SELECT ctid FROM clinic.note",
+    "SELECT EXISTS (SELECT FROM clinic.patient WHERE patient_id = STRANGER)",
+    "SELECT w.ward_id, p.name FROM clinic.ward w LEFT JOIN clinic.patient p ON p.patient_id = STRANGER ORDER BY 1",
+    "SELECT w.ward_id, p.name FROM clinic.ward w LEFT JOIN clinic.patient p ON p.patient_id = ANY ('{880003, STRANGER}') ORDER BY 1, 2",
+    "WITH d AS (DELETE FROM clinic.ward WHERE ward_id < 0) SELECT name FROM clinic.patient WHERE patient_id = STRANGER",
+    "DELETE FROM clinic.ward WHERE ward_id < 0 AND NOT EXISTS (SELECT FROM clinic.patient WHERE patient_id = STRANGER)",
 ];
 
 fn statements() -> Vec<String> {
@@ -103,7 +108,7 @@ fn database(server: &Postgres) -> Database<'_> {
     server.psql(
         database.name(),
         "CREATE TABLE clinic.unmapped (a int); INSERT INTO clinic.unmapped VALUES (7);
-         GRANT SELECT ON clinic.unmapped, glass.assigned TO PUBLIC; GRANT USAGE ON SCHEMA glass TO PUBLIC",
+         GRANT SELECT ON clinic.unmapped, glass.assigned TO PUBLIC; GRANT DELETE ON clinic.ward TO PUBLIC; GRANT USAGE ON SCHEMA glass TO PUBLIC",
     );
     database
 }
