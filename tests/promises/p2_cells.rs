@@ -407,6 +407,82 @@ fn cohorts_are_chosen_by_what_else_there_is_of_a_patient() {
     assert!(shown > 12, "{shown}");
 }
 
+/// The same, listed in a subquery of FROM or a WITH query.
+#[test]
+fn cohorts_are_joined_as_lists_of_keys() {
+    let database = Postgres::shared().demo();
+    let proxy = Proxy::start_with(&database, cells);
+    let mut analyst = Wire::through(&proxy, &database, "bill_eva");
+    let owner = |sql: &str| {
+        let sql = format!("\\pset format unaligned\n\\pset tuples_only on\n{sql}");
+        database.server().psql(database.name(), &sql)
+    };
+    let heart = "SELECT DISTINCT patient_id FROM clinic.problem WHERE icd10 LIKE 'I%'";
+    let mut shown = 0;
+    // Each with what stands before ORDER BY, and for the direct connection a condition of the same meaning.
+    for (sql, patient) in [
+        (format!("WITH c AS ({heart}) SELECT p.sex, count(*) FROM clinic.patient p JOIN c ON c.patient_id = p.patient_id GROUP BY 1"), "p.patient_id"),
+        (format!("WITH c AS ({heart}) SELECT sex, count(*) FROM c JOIN clinic.patient USING (patient_id) GROUP BY 1"), "patient_id"),
+        (format!("WITH c AS ({heart}) SELECT sex, count(patient_id) FROM clinic.patient JOIN c USING (patient_id) JOIN clinic.encounter e \
+                  USING (patient_id) WHERE e.kind = 'inpatient' OR e.ward_id = 1 GROUP BY 1"), "patient_id"),
+        (format!("WITH heart AS ({heart}), pain AS (SELECT x.patient_id AS id FROM clinic.medication_order x JOIN clinic.drug d ON d.drug_id = x.drug_id \
+                  WHERE d.high_risk GROUP BY x.patient_id) SELECT p.sex, count(DISTINCT h.patient_id) FROM clinic.patient p JOIN heart h ON \
+                  p.patient_id = h.patient_id JOIN pain ON pain.id = h.patient_id GROUP BY p.sex"), "p.patient_id"),
+        (format!("SELECT p.sex, count(*) FROM ({heart}) c, clinic.patient p WHERE p.patient_id = c.patient_id AND (p.sex = 'F' OR p.zip > '1') GROUP BY 1"), "p.patient_id"),
+        (format!("SELECT e.kind, count(*), avg(e.charge) FROM clinic.encounter e LEFT JOIN clinic.ward w ON w.ward_id = e.ward_id \
+                  INNER JOIN ({heart}) c ON e.patient_id = c.patient_id AND e.ward_id > 1 GROUP BY 1"), "e.patient_id"),
+        // Not listed once, but counted once.
+        ("WITH c AS (SELECT patient_id AS id FROM clinic.encounter WHERE kind = 'inpatient') SELECT p.sex, count(DISTINCT c.id) \
+          FROM clinic.patient p JOIN c ON c.id = p.patient_id GROUP BY p.sex".to_owned(), "p.patient_id"),
+        // A list of a list.
+        (format!("WITH c AS ({heart}), d AS (SELECT DISTINCT e.patient_id FROM clinic.encounter e JOIN c ON c.patient_id = e.patient_id WHERE \
+                  e.kind = 'inpatient') SELECT p.sex, count(*) FROM clinic.patient p JOIN d USING (patient_id) GROUP BY 1"), "p.patient_id"),
+        (format!("WITH c AS ({heart}) SELECT * FROM (SELECT p.sex, count(*) AS n FROM clinic.patient p JOIN c USING (patient_id) GROUP BY 1) g"), ""),
+    ] {
+        for extended in [false, true] {
+            let ordered = format!("{sql} ORDER BY 1");
+            let got = if extended { analyst.extended(&ordered, &[]) } else { analyst.query(&ordered) };
+            assert!(got.failure().is_none(), "{sql}: {:?}", got.failure());
+            let line = |r: &Vec<Option<String>>| {
+                r.iter().map(|c| c.clone().unwrap_or_default()).collect::<Vec<_>>().join("|")
+            };
+            let rows: Vec<String> = got.rows().iter().map(line).collect();
+            let direct = match patient {
+                "" => sql.replace(" GROUP BY 1)", " GROUP BY 1 HAVING count(DISTINCT p.patient_id) >= 11)"),
+                patient => format!("{sql} HAVING count(DISTINCT {patient}) >= 11"),
+            };
+            let text = owner(&format!("{direct} ORDER BY 1"));
+            let expected: Vec<&str> = text.lines().filter(|l| l.contains('|')).collect();
+            assert_eq!(rows, expected, "{sql}");
+            shown += rows.len();
+        }
+    }
+    assert!(shown > 20, "{shown}");
+    // What would mean something else among the conditions is not moved: a row for each of a list's, a column that is
+    // not the list's own (an error for PostgreSQL), what pads.
+    for sql in [
+        "WITH c AS (SELECT patient_id FROM clinic.encounter) SELECT p.sex, count(*) FROM clinic.patient p JOIN c USING (patient_id) GROUP BY 1",
+        "SELECT p.sex, count(*) FROM clinic.patient p JOIN (SELECT DISTINCT patient_id FROM clinic.ward) c USING (patient_id) GROUP BY 1",
+        "SELECT sex, count(*) FROM clinic.patient p JOIN (SELECT DISTINCT e.patient_id FROM clinic.encounter e WHERE e.ward_id = p.ward_id) c \
+         ON c.patient_id = p.patient_id GROUP BY 1",
+        "WITH c AS (SELECT DISTINCT patient_id FROM clinic.problem) SELECT p.sex, count(*) FROM clinic.patient p LEFT JOIN c USING (patient_id) GROUP BY 1",
+        "WITH c AS (SELECT DISTINCT patient_id FROM clinic.problem) SELECT p.sex, count(*) FROM c RIGHT JOIN clinic.patient p USING (patient_id) GROUP BY 1",
+        "WITH c AS (SELECT DISTINCT patient_id FROM clinic.problem LIMIT 20) SELECT p.sex, count(*) FROM clinic.patient p JOIN c USING (patient_id) GROUP BY 1",
+        "WITH c AS (SELECT DISTINCT patient_id, icd10 FROM clinic.problem) SELECT p.sex, count(*) FROM clinic.patient p JOIN c USING (patient_id) GROUP BY 1",
+        "WITH c AS (SELECT DISTINCT patient_id FROM clinic.problem) SELECT p.sex, count(c), count(*) FROM clinic.patient p JOIN c USING (patient_id) GROUP BY 1",
+        "WITH c AS (SELECT DISTINCT patient_id FROM clinic.problem) SELECT p.sex, (SELECT count(*) FROM c) FROM clinic.patient p JOIN c USING (patient_id) GROUP BY 1",
+    ] {
+        let got = analyst.query(sql);
+        let failure = got.failure().unwrap_or_else(|| panic!("{sql}: {:?}", got.rows()));
+        assert!(
+            failure.message.contains("GLS-24") || failure.sqlstate.starts_with("42"),
+            "{sql}: {}",
+            failure.message
+        );
+        analyst.query("ROLLBACK");
+    }
+}
+
 #[test]
 fn what_is_computed_from_shown_groups_is_free() {
     let database = Postgres::shared().demo();

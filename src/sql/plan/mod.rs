@@ -7,6 +7,7 @@
 mod actions;
 mod aims;
 mod cells;
+mod cohorts;
 mod depth;
 mod dml;
 mod first;
@@ -245,6 +246,9 @@ fn rewrite_here(mut ast: Statement, input: &PlanInput<'_>) -> Result<GuardedPlan
         return Err(PlanError::guard("names that begin with __glass_ are reserved", ""));
     }
     let kind = kind_of(&ast)?;
+    if input.role.masking.min_cell.is_some() {
+        cohorts::moved(&mut ast, input)?;
+    }
     let mut in_sight = None;
     if input.fence != Fence::None {
         in_sight = Some(ast.clone());

@@ -35,7 +35,8 @@ pub(super) fn names(
     }
     let mut ctes = Ctes(BTreeSet::new());
     look(ast, &mut ctes);
-    let mut qualifier = Qualifier { occurrences, input, doubtful, ctes: ctes.0, blocks: Vec::new() };
+    let relations = Relations::new(occurrences, input, ctes.0);
+    let mut qualifier = Qualifier { relations, doubtful, blocks: Vec::new() };
     edit(ast, &mut qualifier)
 }
 
@@ -50,19 +51,26 @@ impl Look for Ctes {
 }
 
 /// The tables of a block by the names it has for them; `None` when it may have other columns than theirs.
-type Items<'b> = Option<Vec<(String, &'b Relation)>>;
+pub(super) type Items<'b> = Option<Vec<(String, &'b Relation)>>;
 
-struct Qualifier<'a, 'b> {
+/// What the tables of a statement are.
+pub(super) struct Relations<'a, 'b> {
     occurrences: &'a [Occurrence<'b>],
-    input: &'a PlanInput<'b>,
-    doubtful: BTreeSet<String>,
+    input: PlanInput<'b>,
     ctes: BTreeSet<String>,
-    /// Queries around what is looked at, the innermost last, each with whether a bare name in it is a column.
-    blocks: Vec<(bool, Items<'b>)>,
 }
 
-impl<'b> Qualifier<'_, 'b> {
-    fn items(&self, from: &[TableWithJoins]) -> Items<'b> {
+impl<'a, 'b> Relations<'a, 'b> {
+    /// Of a statement, tagged with `occurrences` or none yet, that has WITH queries of these names.
+    pub(super) fn new(
+        occurrences: &'a [Occurrence<'b>],
+        input: &PlanInput<'b>,
+        ctes: BTreeSet<String>,
+    ) -> Self {
+        Relations { occurrences, input: *input, ctes }
+    }
+
+    pub(super) fn items(&self, from: &[TableWithJoins]) -> Items<'b> {
         let mut items = Vec::new();
         for tree in from {
             let factors = std::iter::once(&tree.relation).chain(tree.joins.iter().map(|j| &j.relation));
@@ -78,7 +86,7 @@ impl<'b> Qualifier<'_, 'b> {
         Some(items)
     }
 
-    fn item(&self, factor: &TableFactor) -> Option<(String, &'b Relation)> {
+    pub(super) fn item(&self, factor: &TableFactor) -> Option<(String, &'b Relation)> {
         let TableFactor::Table { name, alias, args: None, .. } = factor else { return None };
         if alias.as_ref().is_some_and(|a| !a.columns.is_empty()) {
             return None;
@@ -99,7 +107,16 @@ impl<'b> Qualifier<'_, 'b> {
             Resolved::Temporary | Resolved::Unknown => None,
         }
     }
+}
 
+struct Qualifier<'a, 'b> {
+    relations: Relations<'a, 'b>,
+    doubtful: BTreeSet<String>,
+    /// Queries around what is looked at, the innermost last, each with whether a bare name in it is a column.
+    blocks: Vec<(bool, Items<'b>)>,
+}
+
+impl Qualifier<'_, '_> {
     /// The one table that has the column, in the innermost block that has one.
     fn table_of(&self, column: &str) -> Option<&str> {
         for (_, items) in self.blocks.iter().rev() {
@@ -127,7 +144,7 @@ impl Edit for Qualifier<'_, '_> {
 
     fn select(&mut self, select: &mut Select) -> Result<(), PlanError> {
         let sorts = matches!(select.distinct, Some(Distinct::On(_)));
-        let items = if sorts { None } else { self.items(&select.from) };
+        let items = if sorts { None } else { self.relations.items(&select.from) };
         if let Some((_, known)) = self.blocks.last_mut().filter(|(plain, _)| *plain) {
             *known = items;
         }
