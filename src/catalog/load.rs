@@ -85,6 +85,16 @@ SELECT c.conrelid, ARRAY(SELECT a.attname::pg_catalog.text FROM pg_catalog.pg_at
                           WHERE a.attrelid = c.conrelid AND a.attnum = ANY (c.conkey))
   FROM pg_catalog.pg_constraint c WHERE c.contype = 'p' AND NOT c.condeferrable";
 
+const UNIQUE_COLUMNS: &str = "\
+SELECT i.indrelid, a.attname::pg_catalog.text
+  FROM pg_catalog.pg_index i JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
+ WHERE i.indisunique AND i.indnkeyatts = 1 AND i.indrelid >= 16384";
+
+const REFERENCES: &str = "\
+SELECT c.conrelid, a.attname::pg_catalog.text, c.confrelid
+  FROM pg_catalog.pg_constraint c JOIN pg_catalog.pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = c.conkey[1]
+ WHERE c.contype = 'f' AND pg_catalog.array_length(c.conkey, 1) = 1";
+
 const CONSTRAINTS: &str = "\
 SELECT conrelid, conname::pg_catalog.text, NULLIF(confrelid, 0)
   FROM pg_catalog.pg_constraint WHERE contype IN ('c', 'f') AND conrelid <> 0";
@@ -408,8 +418,23 @@ async fn read(client: &Client, epoch: u64) -> Result<Catalog, CatalogError> {
     }
     let (views, views_missing) = views(client, &relations).await?;
     let own_code = super::own_code::load(client, &relations).await?;
+    let mut unique_columns: HashMap<Oid, HashSet<String>> = HashMap::new();
+    let unique: Vec<(Oid, String)> =
+        rows(client, "unique columns", UNIQUE_COLUMNS, &[], |r| Ok((r.try_get(0)?, r.try_get(1)?))).await?;
+    for (relation, column) in unique {
+        unique_columns.entry(relation).or_default().insert(column);
+    }
+    let mut references: HashMap<Oid, HashMap<String, Oid>> = HashMap::new();
+    let keys: Vec<(Oid, String, Oid)> =
+        rows(client, "references", REFERENCES, &[], |r| Ok((r.try_get(0)?, r.try_get(1)?, r.try_get(2)?)))
+            .await?;
+    for (relation, column, to) in keys {
+        references.entry(relation).or_default().insert(column, to);
+    }
     Ok(Catalog {
         epoch,
+        unique_columns,
+        references,
         primary_keys: rows(client, "primary keys", PRIMARY_KEYS, &[], |r| Ok((r.try_get(0)?, r.try_get(1)?)))
             .await?,
         views,

@@ -208,6 +208,10 @@ pub struct Catalog {
     pub loose_columns: HashMap<Oid, HashSet<String>>,
     /// The columns of primary keys that are not deferrable.
     pub primary_keys: HashMap<Oid, Vec<String>>,
+    /// Columns that have a unique index each.
+    pub unique_columns: HashMap<Oid, HashSet<String>>,
+    /// Columns that have a foreign key each, with what it refers to.
+    pub references: HashMap<Oid, HashMap<String, Oid>>,
     /// What the views of user schemas are made of, where the server could be asked.
     pub views: HashMap<Oid, View>,
     /// True when some could not be asked for: another session holds a lock on what they read.

@@ -67,6 +67,8 @@ pub struct Parts<'a> {
     pub flags: &'a [&'a str],
     /// Columns that aggregates read, as SQL text.
     pub columns: &'a [&'a str],
+    /// Patients are counted once, those of a part and those of the whole group: who stands in two parts can be computed.
+    pub once: bool,
 }
 
 impl Parts<'_> {
@@ -91,6 +93,22 @@ impl Parts<'_> {
             all.push(format!(
                 "pg_catalog.count(DISTINCT {key}) OPERATOR(pg_catalog.>=) ({chosen} OPERATOR(pg_catalog.+) {least})"
             ));
+        }
+        if self.once {
+            for (n, one) in self.flags.iter().enumerate() {
+                for other in self.flags.iter().skip(n + 1) {
+                    let (one, other) = (format!("({one}) IS TRUE"), format!("({other}) IS TRUE"));
+                    let (either, sum) = (
+                        count(&format!("{one} OR {other}")),
+                        format!("{} OPERATOR(pg_catalog.+) {}", count(&one), count(&other)),
+                    );
+                    // Those in both are the sum less those in either: none, or enough.
+                    all.push(format!(
+                        "(NOT ({either} OPERATOR(pg_catalog.<) ({sum}) AND {either} OPERATOR(pg_catalog.>) \
+                         ({sum} OPERATOR(pg_catalog.-) {least})))"
+                    ));
+                }
+            }
         }
         let by_columns = |rows: String| {
             (0..1_usize << self.columns.len()).map(move |null| {

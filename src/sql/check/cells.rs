@@ -33,6 +33,8 @@ pub(super) struct Cells {
     pub(super) plain: Vec<(Option<Oid>, String)>,
     /// Columns that USING and NATURAL make equal.
     pub(super) using: Vec<(Column, Column)>,
+    /// Tables without patients whose rows an outer join keeps where there is no row of a patient.
+    pub(super) kept: Vec<String>,
     /// An outer join of two protected tables, or under more than equal columns: the rows that it pads and those that
     /// it does not are two groups, and one could be subtracted from the other or multiplied.
     pub(super) outer: bool,
@@ -62,6 +64,8 @@ pub(super) struct Aggregates<'n> {
     /// Of those, what is counted once, and the same of whole groups.
     distinct: Vec<&'n Node>,
     counted: Vec<&'n Node>,
+    /// The columns of which the values are taken, not merely counted.
+    summed: Vec<&'n Node>,
     /// Something counts rows, not patients.
     pub(super) multiplied: bool,
 }
@@ -112,10 +116,10 @@ impl Checker<'_> {
         }
         let same_patient = self.tied(cells, conditions, block)?;
         for condition in conditions {
-            if self.chooses(condition, block, cells)? {
+            if self.chooses(condition, block, cells, false)? {
                 continue;
             }
-            if self.safe(condition, block).is_none() {
+            if !self.is_ordinary(condition, block) {
                 return cell("a condition could fail on the row of a single patient, which tells its value");
             }
             self.excepts_nobody(condition, block, cells)?;
@@ -132,7 +136,7 @@ impl Checker<'_> {
             self.aggregates(key, &mut inside)?;
             let key = key.node("node").unwrap_or(key);
             let plain = matches!(key.kind, "ColumnRef" | "AConst");
-            if !inside.found && !plain && self.safe(key, block).is_none() {
+            if !inside.found && !plain && !self.is_ordinary(key, block) {
                 return cell("a sorting key could fail on the row of a single patient");
             }
         }
@@ -149,6 +153,13 @@ impl Checker<'_> {
             }
         }
         self.counts_no_values(&aggregates.counted, block, cells)?;
+        for key in grouping_keys(select) {
+            self.names_nobody(key, "a grouping key reads", block, cells)?;
+        }
+        for column in &aggregates.summed {
+            self.names_nobody(column, "an aggregate takes the values of", block, cells)?;
+        }
+        self.counts_no_kept_rows(select, block, cells, &aggregates)?;
         self.flags(&aggregates, block, cells)?;
         self.groups_apart(select, block, cells, conditions, &same_patient, &aggregates)?;
         let columns: Vec<String> = aggregates.arguments.iter().map(|a| column_text(a)).collect();
@@ -159,7 +170,8 @@ impl Checker<'_> {
         let names: Vec<String> = (0..aggregates.flags.len()).map(|n| format!("{FLAG}{n}")).collect();
         let flags: Vec<&str> = names.iter().map(String::as_str).collect();
         let parted = !flags.is_empty();
-        let parts = Parts { flags: &flags, columns: if parted { &beside } else { &[] } };
+        let once = !aggregates.counted.is_empty() && !aggregates.distinct.is_empty();
+        let parts = Parts { flags: &flags, columns: if parted { &beside } else { &[] }, once };
         if parted && beside.len() > Parts::MOST_COLUMNS {
             return cell("FILTER or CASE beside more than three columns: their parts are too many to count");
         }
@@ -191,6 +203,38 @@ impl Checker<'_> {
             return cell("HAVING counts in a form that is reserved");
         }
         ours.into_iter().for_each(|c| self.exempt(c));
+        Ok(())
+    }
+
+    /// A row that an outer join keeps tells that there is none of a patient: counted with those of others it would show
+    /// in the number. Where groups are of one such row each, those without patients are not shown.
+    fn counts_no_kept_rows(
+        &self,
+        select: &Node,
+        block: &Block<'_>,
+        cells: &Cells,
+        aggregates: &Aggregates<'_>,
+    ) -> Outcome {
+        let keys: Vec<Column> = grouping_keys(select)
+            .into_iter()
+            .filter(|key| is_column(key))
+            .filter_map(|key| column_at(key, block))
+            .collect();
+        for alias in &cells.kept {
+            let oid = cells.plain.iter().find(|(_, a)| a == alias).and_then(|(oid, _)| *oid);
+            let key = oid.and_then(|oid| self.cx.context.catalog.primary_keys.get(&oid));
+            let of_one = |key: &Vec<String>| key.iter().all(|c| keys.contains(&(alias.clone(), c.clone())));
+            let of_kept = |c: &&Node| column_at(c, block).is_none_or(|(a, _)| cells.kept.contains(&a));
+            let counted = aggregates.all
+                || !aggregates.flags.is_empty()
+                || aggregates.arguments.iter().any(of_kept);
+            if counted && !key.is_some_and(of_one) {
+                return cell(format!(
+                    "it counts rows of \"{alias}\" for which there is no patient: count a column of the table with patients, \
+                     or group by the primary key of \"{alias}\""
+                ));
+            }
+        }
         Ok(())
     }
 
@@ -236,7 +280,7 @@ impl Checker<'_> {
                 && block.column(&column.names("fields")) == Ty::Date
                 && super::calls::is_period(unit))
             && !self.shadowed("date_trunc");
-        key.kind == "ColumnRef" || period || self.safe(key, block).is_some()
+        key.kind == "ColumnRef" || period || self.is_ordinary(key, block)
     }
 
     /// Every aggregate in `node` is one of the allowed, of a bare column.
@@ -292,6 +336,9 @@ impl Checker<'_> {
             }
             [column] if is_column(column) => {
                 put(if flags.is_empty() { &mut out.arguments } else { &mut out.chosen }, column);
+                if name != "count" {
+                    put(&mut out.summed, column);
+                }
                 if distinct {
                     put(if flags.is_empty() { &mut out.counted } else { &mut out.distinct }, column);
                 }
@@ -301,6 +348,10 @@ impl Checker<'_> {
             [chosen] if let Some((flag, column)) = chosen_by(name, chosen) => {
                 flags.push(flag);
                 column.into_iter().for_each(|column| put(&mut out.chosen, column));
+                column
+                    .into_iter()
+                    .filter(|_| name != "count")
+                    .for_each(|column| put(&mut out.summed, column));
                 column.into_iter().filter(|_| distinct).for_each(|column| put(&mut out.distinct, column));
                 flags.into_iter().for_each(|flag| put(&mut out.flags, flag));
                 Ok(())
@@ -317,7 +368,18 @@ impl Checker<'_> {
             if has_kind(flag, "SubLink") {
                 return cell("a subquery in FILTER or CASE");
             }
-            if self.safe(flag, block) != Some(Ty::Bool) {
+            let compares = |n: &Node| {
+                n.kind == "BoolExpr" || !matches!(n.names("name").as_slice(), ["+" | "-" | "*" | "/" | "%"])
+            };
+            let condition = match self.safe(flag, block) {
+                Some(ty) => ty == Ty::Bool,
+                None => {
+                    matches!(flag.kind, "AExpr" | "BoolExpr")
+                        && compares(flag)
+                        && self.is_ordinary(flag, block)
+                }
+            };
+            if !condition {
                 return cell("the condition of FILTER or CASE could fail on the row of a single patient");
             }
             self.excepts_nobody(flag, block, cells)?;
@@ -427,12 +489,12 @@ fn chosen_by<'n>(aggregate: &str, argument: &'n Node) -> Option<(&'n Node, Optio
             let [when] = whens.as_slice() else { return None };
             let (condition, result) = (when.node("expr")?, when.node("result")?);
             match result.kind {
-                "AConst" => Some((condition, None)),
+                "AConst" if is_small(result) => Some((condition, None)),
                 _ if is_column(result) => Some((condition, Some(result))),
                 _ => None,
             }
         }
-        "TypeCast" if aggregate == "sum" => {
+        "TypeCast" if matches!(aggregate, "sum" | "avg") => {
             let type_name = argument.node("type_name")?;
             let names = type_name.names("names");
             let int = matches!(names.as_slice(), ["pg_catalog", "int4"] | ["int4"]);
@@ -440,6 +502,18 @@ fn chosen_by<'n>(aggregate: &str, argument: &'n Node) -> Option<(&'n Node, Optio
             (int && plain).then_some((argument.node("arg")?, None))
         }
         _ => None,
+    }
+}
+
+/// True for a constant of which no number of rows overflows a sum: that would tell of rows that are not shown.
+fn is_small(constant: &Node) -> bool {
+    match constant.node("val") {
+        Some(v) if v.kind == "Float" => {
+            let text = v.str("fval");
+            text.len() <= 15 && text.bytes().all(|b| b.is_ascii_digit() || b == b'.')
+        }
+        Some(v) => !matches!(v.kind, "String" | "BitString") || v.str("sval").len() <= 15,
+        None => true,
     }
 }
 

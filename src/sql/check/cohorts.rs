@@ -53,8 +53,15 @@ pub(super) fn chooser(condition: &Node) -> Option<(&Node, &Node)> {
 }
 
 impl Checker<'_> {
-    /// Notes the query of a condition that is EXISTS or IN, or the negation of one.
-    pub(super) fn chooses(&mut self, condition: &Node, block: &Block<'_>, cells: &Cells) -> Outcome<bool> {
+    /// Notes the query of a condition that is EXISTS or IN, or the negation of one. Among those of a cohort (`inside`),
+    /// others stand beside it.
+    pub(super) fn chooses(
+        &mut self,
+        condition: &Node,
+        block: &Block<'_>,
+        cells: &Cells,
+        inside: bool,
+    ) -> Outcome<bool> {
         let Some((link, select)) = chooser(condition) else { return Ok(false) };
         let keys = self.own_keys(cells)?;
         let link = match link.node("testexpr") {
@@ -65,7 +72,7 @@ impl Checker<'_> {
                 safe: self.safe(condition, block).is_some(),
             },
         };
-        let rows = self.row_names(cells)?;
+        let rows = self.row_names(cells, inside)?;
         self.choosers.insert(std::ptr::from_ref(select), Chooser { link, keys, rows });
         Ok(true)
     }
@@ -87,7 +94,7 @@ impl Checker<'_> {
         chosen: &Chooser,
     ) -> Outcome {
         for condition in conditions {
-            if chooser(condition).is_none() && self.safe(condition, block).is_none() {
+            if chooser(condition).is_none() && !self.is_ordinary(condition, block) {
                 return cell("a condition of a subquery could fail on the row of a single patient");
             }
         }
@@ -161,6 +168,15 @@ impl Checker<'_> {
         conditions: &[&Node],
         chosen: &Chooser,
     ) -> Outcome {
+        let stated = conditions.iter().filter(|c| equal_columns(c));
+        let stated = stated.map(|c| super::overlap::columns(c, block).into_iter().flatten().collect());
+        let merged = cells.using.iter().map(|(l, r)| vec![l.clone(), r.clone()]);
+        for pair in merged.chain(stated) {
+            let pair: Vec<Column> = pair;
+            if pair.iter().any(|c| cells.plain.iter().any(|(_, alias)| *alias == c.0)) {
+                self.takes_nobody_out(&pair, true, "a join with a table without patients", cells)?;
+            }
+        }
         for condition in conditions {
             let inside = match chooser(condition) {
                 // What it compares itself is judged here, the rest with its query.
@@ -173,13 +189,16 @@ impl Checker<'_> {
                         || around(column, block)
                             .is_some_and(|(depth, c)| depth == 1 && chosen.keys.contains(&c))
                 });
+            if chooser(condition).is_none() && !equal_columns(condition) {
+                self.names_nobody(condition, "a condition of a cohort reads", block, cells)?;
+            }
             if !inside && !tie {
                 return cell(
                     "the subquery of EXISTS or IN compares columns of two tables by other than =, or another column of the \
                      rows around it than the patient's key",
                 );
             }
-            self.chooses(condition, block, cells)?;
+            self.chooses(condition, block, cells, true)?;
         }
         Ok(())
     }

@@ -39,7 +39,7 @@ pub(super) fn columns_in<'n>(node: &'n Node, out: &mut Vec<&'n Node>) {
     node.children().into_iter().for_each(|child| columns_in(child, out));
 }
 
-fn columns(node: &Node, block: &Block<'_>) -> Vec<Option<Column>> {
+pub(super) fn columns(node: &Node, block: &Block<'_>) -> Vec<Option<Column>> {
     let mut references = Vec::new();
     columns_in(node, &mut references);
     references.into_iter().map(|r| column_at(r, block)).collect()
@@ -224,37 +224,6 @@ impl Checker<'_> {
         }
     }
 
-    /// Refuses a condition that takes a single patient, or a single row, out of what another column chooses: of the groups
-    /// that this cuts, some have the patient and some do not.
-    pub(super) fn excepts_nobody(&self, condition: &Node, block: &Block<'_>, cells: &Cells) -> Outcome {
-        let mut found = columns(condition, block);
-        found.sort();
-        found.dedup();
-        if equal_columns(condition) {
-            return Ok(());
-        }
-        let columns: Vec<Column> = found.iter().flatten().cloned().collect();
-        self.takes_nobody_out(&columns, found.len() > 1, "a condition", cells)
-    }
-
-    /// Refuses what chooses rows by these columns of tables with patients, where one names a row, or a patient beside
-    /// another column.
-    fn takes_nobody_out(&self, columns: &[Column], several: bool, what: &str, cells: &Cells) -> Outcome {
-        for column in columns {
-            if self.names_a_row(column, cells)? {
-                return cell(format!("{what} on \"{}\", which names a single row", column.1));
-            }
-            if several && self.names_a_patient(column, cells)? {
-                return cell(format!(
-                    "{what} combines \"{}\", which names a patient, with another column: it could take one patient out \
-                     of some groups",
-                    column.1
-                ));
-            }
-        }
-        Ok(())
-    }
-
     /// A table without patients that is compared with a patient's key and another column is a list of who is left out
     /// where, whatever tables stand between.
     fn lists_nobody(&self, block: &Block<'_>, cells: &Cells, conditions: &[&Node]) -> Outcome {
@@ -281,67 +250,6 @@ impl Checker<'_> {
             with_patients.dedup();
             let several = with_patients.len() > 1;
             self.takes_nobody_out(&with_patients, several, "a join with a table without patients", cells)?;
-        }
-        Ok(())
-    }
-
-    /// Alias and column of the patient keys that tables with patients have themselves.
-    pub(super) fn own_keys(&self, cells: &Cells) -> Outcome<Vec<Column>> {
-        let mut keys = Vec::new();
-        for (oid, alias) in &cells.keyed {
-            let rule = &self.table(*oid)?.rule;
-            keys.extend(rule.own_key().map(|key| (alias.clone(), key.to_owned())));
-        }
-        Ok(keys)
-    }
-
-    /// True for a patient's key or number.
-    fn names_a_patient(&self, column: &Column, cells: &Cells) -> Outcome<bool> {
-        let Some((oid, _)) = cells.keyed.iter().find(|(_, alias)| *alias == column.0) else {
-            return Ok(false);
-        };
-        let rule = &self.table(*oid)?.rule;
-        let identifiers = &self.cx.context.bound.policy.identifiers;
-        let number = identifiers.iter().any(|i| i.table == rule.name && i.column == column.1);
-        Ok(number || rule.own_key() == Some(column.1.as_str()))
-    }
-
-    /// True for the primary key of a table with patients, where that is not the patient's.
-    fn names_a_row(&self, column: &Column, cells: &Cells) -> Outcome<bool> {
-        let Some((oid, _)) = cells.keyed.iter().find(|(_, alias)| *alias == column.0) else {
-            return Ok(false);
-        };
-        let key = self.cx.context.catalog.primary_keys.get(oid);
-        let own = self.table(*oid)?.rule.own_key() == Some(column.1.as_str());
-        Ok(!own && key.is_some_and(|key| key.as_slice() == std::slice::from_ref(&column.1)))
-    }
-
-    /// The columns that name single rows of tables with patients.
-    pub(super) fn row_names(&self, cells: &Cells) -> Outcome<Vec<Column>> {
-        let mut names = Vec::new();
-        for (oid, alias) in &cells.keyed {
-            for name in self.cx.context.catalog.primary_keys.get(oid).into_iter().flatten() {
-                let column = (alias.clone(), name.clone());
-                if self.names_a_row(&column, cells)? {
-                    names.push(column);
-                }
-            }
-        }
-        Ok(names)
-    }
-
-    /// Refuses to count the values of a column: one that few have would show in the number. Of patients and rows each
-    /// has its own.
-    pub(super) fn counts_no_values(&self, counted: &[&Node], block: &Block<'_>, cells: &Cells) -> Outcome {
-        let mut one_each = self.own_keys(cells)?;
-        one_each.extend(self.row_names(cells)?);
-        for reference in counted {
-            if !column_at(reference, block).is_some_and(|column| one_each.contains(&column)) {
-                return cell(
-                    "count(DISTINCT ...) of a column that can be alike in several rows: a value that few patients have \
-                     would show; count(DISTINCT patient's key) works",
-                );
-            }
         }
         Ok(())
     }

@@ -535,12 +535,13 @@ impl Checker<'_> {
         };
         let (first, unread) = (from.filtered.len(), from.unread.len());
         let start = from.items.len();
-        let before = from.cells.protected();
+        let (before, plain) = (from.cells.protected(), from.cells.plain.len());
         let mut pending = self.item_of(left, env, from)?;
         let middle = from.items.len();
-        let between = from.cells.protected();
+        let (between, plain_left) = (from.cells.protected(), from.cells.plain.len());
         let from_right = self.item_of(right, env, from)?;
-        let both_protected = between > before && from.cells.protected() > between;
+        let (of_left, of_right) = (between > before, from.cells.protected() > between);
+        let both_protected = of_left && of_right;
         let (lefts, rights) = from.items.split_at(middle);
         let lefts = lefts.get(start..).unwrap_or_default();
         from.cells.using.extend(merged(node, lefts, rights));
@@ -586,6 +587,18 @@ impl Checker<'_> {
         for names in node.node("alias").into_iter().chain(node.node("join_using_alias")) {
             from.items.push(Item { alias: names.str("aliasname").to_owned(), oid: None, columns: None });
         }
+        let aliases = |range: std::ops::Range<usize>| {
+            from.cells.plain.get(range).unwrap_or_default().iter().map(|(_, alias)| alias.clone()).collect()
+        };
+        let keeps = |side| kind == Some(side) || kind == Some(JoinType::JoinFull);
+        let mut kept: Vec<String> = Vec::new();
+        if of_right && keeps(JoinType::JoinLeft) {
+            kept = aliases(plain..plain_left);
+        }
+        if of_left && keeps(JoinType::JoinRight) {
+            kept.append(&mut aliases(plain_left..from.cells.plain.len()));
+        }
+        from.cells.kept.append(&mut kept);
         if kind != Some(JoinType::JoinInner) {
             from.cells.outer |= both_protected || !rest.iter().all(|c| equal_columns(c));
         }

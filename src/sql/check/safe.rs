@@ -88,7 +88,7 @@ fn kind_of(node: &Node) -> Option<AExprKind> {
 }
 
 /// A whole number of four bytes, as it is written.
-fn written(node: &Node) -> Option<i64> {
+pub(super) fn written(node: &Node) -> Option<i64> {
     node.node("val").filter(|v| node.kind == "AConst" && v.kind == "Integer").map(|v| v.int("ival"))
 }
 

@@ -2,8 +2,8 @@
 //! the block is of a form that can carry it is for the checker. Not for guards.
 
 use sqlparser::ast::{
-    BinaryOperator, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, LimitClause, Offset,
-    OffsetRows, Query, Select, SetExpr, Statement, TableFactor, TableWithJoins, Value,
+    BinaryOperator, DuplicateTreatment, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments,
+    LimitClause, Offset, OffsetRows, Query, Select, SetExpr, Statement, TableFactor, TableWithJoins, Value,
 };
 
 use super::walk::{Edit, Look, edit, look};
@@ -86,7 +86,8 @@ impl Edit for Cells<'_, '_> {
         let columns: Vec<&str> = arguments.columns.iter().map(String::as_str).collect();
         let beside: Vec<&str> = arguments.beside().collect();
         let flags: Vec<&str> = arguments.flags.iter().map(String::as_str).collect();
-        let parts = Parts { flags: &flags, columns: &beside };
+        let once = arguments.part_once && arguments.once;
+        let parts = Parts { flags: &flags, columns: &beside, once };
         // Of what is too much to count the checker tells.
         let countable = flags.len() <= Parts::MOST_FLAGS && beside.len() <= Parts::MOST_COLUMNS;
         for n in found {
@@ -145,6 +146,9 @@ struct Arguments {
     /// The conditions of FILTER and CASE, and the columns of which they choose rows.
     flags: Vec<String>,
     chosen: Vec<String>,
+    /// `count(DISTINCT column)` stands there, and one with a condition.
+    once: bool,
+    part_once: bool,
 }
 
 impl Arguments {
@@ -180,6 +184,11 @@ impl Arguments {
             },
             _ => None,
         };
+        let distinct = matches!(&call.args, FunctionArguments::List(list)
+            if list.duplicate_treatment == Some(DuplicateTreatment::Distinct));
+        if column.is_some() && distinct {
+            *(if flags.is_empty() { &mut self.once } else { &mut self.part_once }) = true;
+        }
         let columns = if flags.is_empty() { &mut self.columns } else { &mut self.chosen };
         columns.extend(column.filter(|c| !columns.contains(c)));
         for flag in flags {

@@ -104,6 +104,28 @@ impl Edit for Mover<'_> {
     fn query_end(&mut self) {
         self.scope.pop();
     }
+
+    fn expr(&mut self, expr: &mut Expr) {
+        match expr {
+            // Behind IN it is all the same how often a key stands there.
+            Expr::InSubquery { subquery, .. }
+                if subquery.limit_clause.is_none() && subquery.fetch.is_none() =>
+            {
+                if let SetExpr::Select(select) = subquery.body.as_mut()
+                    && select.distinct == Some(Distinct::Distinct)
+                {
+                    select.distinct = None;
+                }
+            }
+            Expr::Case { operand, conditions, .. } => {
+                if let ([when], Some(value)) = (conditions.as_mut_slice(), operand.take()) {
+                    let right = Box::new(Expr::Nested(Box::new(when.condition.clone())));
+                    when.condition = Expr::BinaryOp { left: value, op: BinaryOperator::Eq, right };
+                }
+            }
+            _ => {}
+        }
+    }
 }
 
 impl Mover<'_> {
