@@ -434,6 +434,8 @@ fn cohorts_are_joined_as_lists_of_keys() {
         // Not listed once, but counted once.
         ("WITH c AS (SELECT patient_id AS id FROM clinic.encounter WHERE kind = 'inpatient') SELECT p.sex, count(DISTINCT c.id) \
           FROM clinic.patient p JOIN c ON c.id = p.patient_id GROUP BY p.sex".to_owned(), "p.patient_id"),
+        (format!("WITH c AS ({heart}) SELECT p.sex, count(*) FROM clinic.patient p WHERE p.zip > '1' AND p.patient_id IN (SELECT patient_id FROM c) GROUP BY 1"), "p.patient_id"),
+        (format!("WITH c AS ({heart}) SELECT p.sex, count(*) FROM clinic.patient p WHERE p.patient_id NOT IN (SELECT DISTINCT c.patient_id FROM c) GROUP BY 1"), "p.patient_id"),
         // A list of a list.
         (format!("WITH c AS ({heart}), d AS (SELECT DISTINCT e.patient_id FROM clinic.encounter e JOIN c ON c.patient_id = e.patient_id WHERE \
                   e.kind = 'inpatient') SELECT p.sex, count(*) FROM clinic.patient p JOIN d USING (patient_id) GROUP BY 1"), "p.patient_id"),

@@ -225,9 +225,8 @@ impl Checker<'_> {
             let key = oid.and_then(|oid| self.cx.context.catalog.primary_keys.get(&oid));
             let of_one = |key: &Vec<String>| key.iter().all(|c| keys.contains(&(alias.clone(), c.clone())));
             let of_kept = |c: &&Node| column_at(c, block).is_none_or(|(a, _)| cells.kept.contains(&a));
-            let counted = aggregates.all
-                || !aggregates.flags.is_empty()
-                || aggregates.arguments.iter().any(of_kept);
+            let counted =
+                aggregates.all || !aggregates.flags.is_empty() || aggregates.arguments.iter().any(of_kept);
             if counted && !key.is_some_and(of_one) {
                 return cell(format!(
                     "it counts rows of \"{alias}\" for which there is no patient: count a column of the table with patients, \

@@ -51,8 +51,10 @@ impl Checker<'_> {
 
     /// Refuses what reads a column that names a patient or a row at all. NULL or not is no name.
     pub(super) fn names_nobody(&self, node: &Node, what: &str, block: &Block<'_>, cells: &Cells) -> Outcome {
+        // What is grouped by alone is a part of nothing.
+        let several = node.kind != "ColumnRef";
         for column in compared(node, block).into_iter().flatten() {
-            if self.names_a_row(&column, true, cells)? || self.names_a_patient(&column, cells)? {
+            if self.names_a_row(&column, several, cells)? || self.names_a_patient(&column, cells)? {
                 return cell(format!("{what} \"{}\", which names a single patient or row", column.1));
             }
         }

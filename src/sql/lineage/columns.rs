@@ -58,7 +58,7 @@ pub(super) struct Block<'q> {
 pub(super) type ColumnRef = (usize, String);
 
 /// Splits a condition at its top-level ANDs, parentheses removed.
-pub(super) fn conjuncts(expr: &Expr) -> Vec<&Expr> {
+pub(crate) fn conjuncts(expr: &Expr) -> Vec<&Expr> {
     let mut found = Vec::new();
     let mut todo = vec![expr];
     while let Some(e) = todo.pop() {

@@ -50,6 +50,11 @@ const AGGREGATES: &[&str] = &[
     "xmlagg",
 ];
 
+/// True for the name of a built-in aggregate.
+pub(crate) fn is_aggregate(name: &str) -> bool {
+    AGGREGATES.contains(&name)
+}
+
 const VOLATILE: &[&str] = &[
     "clock_timestamp",
     "currval",

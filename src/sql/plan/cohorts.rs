@@ -107,6 +107,12 @@ impl Edit for Mover<'_> {
 
     fn expr(&mut self, expr: &mut Expr) {
         match expr {
+            Expr::InSubquery { subquery, .. } if self.list_alone(subquery).is_some() => {
+                if let Some(list) = self.list_alone(subquery) {
+                    self.taken.extend(list.name);
+                    *subquery = list.query;
+                }
+            }
             // Behind IN it is all the same how often a key stands there.
             Expr::InSubquery { subquery, .. }
                 if subquery.limit_clause.is_none() && subquery.fetch.is_none() =>
@@ -172,6 +178,26 @@ impl Mover<'_> {
         self.taken.extend(name);
         *query = changed;
         true
+    }
+
+    /// The list of which `SELECT key FROM list` has all.
+    fn list_alone(&self, query: &Query) -> Option<List> {
+        let SetExpr::Select(select) = query.body.as_ref() else { return None };
+        let [TableWithJoins { relation, joins }] = select.from.as_slice() else { return None };
+        let [SelectItem::UnnamedExpr(key)] = select.projection.as_slice() else { return None };
+        let list = self.list(relation)?;
+        let is = matches!(key, Expr::Identifier(name) if fold(name) == list.column) || list.is(key);
+        let grouped = !matches!(&select.group_by, GroupByExpr::Expressions(keys, more) if keys.is_empty() && more.is_empty());
+        let all = joins.is_empty()
+            && query.with.is_none()
+            && query.limit_clause.is_none()
+            && query.fetch.is_none()
+            && query.locks.is_empty()
+            && select.selection.is_none()
+            && select.having.is_none()
+            && !grouped
+            && matches!(select.distinct, None | Some(Distinct::Distinct));
+        (is && all).then_some(list)
     }
 
     fn list(&self, factor: &TableFactor) -> Option<List> {
@@ -502,7 +528,7 @@ fn names(query: &Query, alias: &str) -> bool {
 }
 
 /// What a table is called.
-fn called(factor: &TableFactor) -> Option<String> {
+pub(super) fn called(factor: &TableFactor) -> Option<String> {
     match factor {
         TableFactor::Table { alias: Some(alias), .. } | TableFactor::Derived { alias: Some(alias), .. } => {
             Some(fold(&alias.name))

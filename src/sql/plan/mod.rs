@@ -6,6 +6,7 @@
 
 mod actions;
 mod aims;
+mod around;
 mod cells;
 mod cohorts;
 mod depth;

@@ -15,8 +15,8 @@ use super::dml::changes_key;
 use super::returning::reads_mask;
 use super::walk::{Edit, edit};
 use super::{
-    Fence, Occurrence, Placeholders, PlanError, PlanInput, actions, any_expr, any_query, first, group, lock,
-    merge, occurrence_of, opaque, split,
+    Fence, Occurrence, Placeholders, PlanError, PlanInput, actions, any_expr, any_query, around, first,
+    group, lock, merge, occurrence_of, opaque, split,
 };
 use crate::policy::{
     DerivedShape, GuardParams, Steady, derived_table, guard_conjunct, holds_rows, is_steady, our_alias,
@@ -40,6 +40,10 @@ pub(super) fn guards(
         let replace = !o.masks.is_empty() || (o.filter && (input.fence != Fence::None || o.renamed));
         derived.push(replace && !o.target && !locked.contains(&n));
     }
+    let around = match input.fence {
+        Fence::None => vec![Vec::new(); occurrences.len()],
+        _ => around::equalities(ast, occurrences, input)?,
+    };
     if input.fence.blocks() && locked.is_empty() {
         group::by_whole_keys(ast, occurrences, &derived, input)?;
         let split = split::blocks(ast, occurrences, input, texts)?;
@@ -48,7 +52,10 @@ pub(super) fn guards(
     let steady = occurrences.iter().enumerate().map(|(n, o)| steady(o, o.target || held.contains(&n)));
     let steady = steady.collect();
     let beyond = vec![Vec::new(); occurrences.len()];
-    let mut placer = Placer { occurrences, derived, locked, analysis, steady, beyond, params, input, texts };
+    let local =
+        analysis.local.iter().zip(around).map(|(own, around)| [own.as_slice(), &around].concat()).collect();
+    let mut placer =
+        Placer { occurrences, derived, locked, analysis, local, steady, beyond, params, input, texts };
     edit(ast, &mut placer)?;
     if input.fence.asks_first() {
         first::items(ast, placer.texts)?;
@@ -116,6 +123,8 @@ pub(super) struct Placer<'a, 'b> {
     /// Occurrences that a locking clause locks.
     locked: Vec<usize>,
     analysis: &'a Analysis,
+    /// By occurrence: conditions that go behind its fence with the guard.
+    local: Vec<Vec<String>>,
     /// By occurrence: what its guard needs beside it, as its rows are locked.
     steady: Vec<Option<Steady>>,
     /// By occurrence: what its guard needs beside it, as rows of other tables are changed with its own.
@@ -475,7 +484,7 @@ impl Edit for Namer<'_, '_> {
                 witness: None,
                 // The masked form is checked as a whole, so nothing of the client's stands in it.
                 local: match p.input.fence != Fence::None && o.filter && o.masks.is_empty() {
-                    true => &p.analysis.local[n],
+                    true => &p.local[n],
                     false => &[],
                 },
             };

@@ -13,8 +13,10 @@ use sqlparser::ast::{
     WildcardAdditionalOptions,
 };
 
+use super::around::Around;
 use super::opaque::{COMPARISONS, compared};
 use super::place::{Side, side};
+use super::qualify::Relations;
 use super::walk::{Edit, Look, edit, look};
 use super::{Occurrence, Placeholders, PlanError, PlanInput, fold, ident, occurrence_of};
 use crate::catalog::{Relation, Resolved, quote_ident};
@@ -29,7 +31,9 @@ pub(super) fn blocks(
     let mut seen = Seen::default();
     look(ast, &mut seen);
     let done = vec![false; occurrences.len()];
-    let mut splitter = Splitter { occurrences, input, texts, seen, done };
+    let relations = Relations::new(occurrences, input, seen.ctes.iter().cloned().collect());
+    let around = Around::new(input.catalog);
+    let mut splitter = Splitter { occurrences, input, texts, seen, done, relations, around };
     edit(ast, &mut splitter)?;
     Ok(splitter.done)
 }
@@ -64,6 +68,8 @@ struct Splitter<'a, 'b> {
     texts: &'a mut Placeholders,
     seen: Seen,
     done: Vec<bool>,
+    relations: Relations<'a, 'b>,
+    around: Around<'b>,
 }
 
 /// A table of a block.
@@ -264,12 +270,13 @@ impl<'b> Splitter<'_, 'b> {
         }
     }
 
-    /// True for two columns of one kind, and for a column and a constant.
+    /// True for two columns of one kind, and for a column and a constant, or one of a table around.
     fn alike(&self, left: &Expr, right: &Expr, items: &[Item<'_>]) -> bool {
+        let around = |e: &Expr, kind: &str| self.around.kind(e, self.input.catalog) == Some(kind);
         match (self.column(left, items), self.column(right, items)) {
             (Some(a), Some(b)) => a == b,
-            (Some(_), None) => self.constant(right),
-            (None, Some(_)) => self.constant(left),
+            (Some(kind), None) => self.constant(right) || around(right, kind),
+            (None, Some(kind)) => self.constant(left) || around(left, kind),
             (None, None) => false,
         }
     }
@@ -326,6 +333,7 @@ impl<'b> Splitter<'_, 'b> {
 
 impl Edit for Splitter<'_, '_> {
     fn query(&mut self, query: &mut Query) -> Result<(), PlanError> {
+        self.around.enter(query, &self.relations);
         if !query.locks.is_empty() {
             return Ok(());
         }
@@ -339,6 +347,14 @@ impl Edit for Splitter<'_, '_> {
             select.from.insert(0, inner);
         }
         Ok(())
+    }
+
+    fn query_end(&mut self) {
+        self.around.leave();
+    }
+
+    fn expr(&mut self, expr: &mut Expr) {
+        self.around.note(expr);
     }
 }
 

@@ -132,6 +132,68 @@ fn an_equality_of_columns_stays_a_join_clause_beside_what_is_fenced() {
     assert!(failed.is_empty(), "{} of {tried}:\n{}", failed.len(), failed.join("\n"));
 }
 
+/// True when behind a fence (OFFSET) a condition compares a column of `e` with one of another table.
+fn compares_behind_a_fence(node: &Node, column: &str, fenced: bool) -> bool {
+    let fenced = if node.kind == "SelectStmt" { node.has("limit_offset") } else { fenced };
+    let names = |side: &str| node.node(side).map(|n| n.names("fields")).unwrap_or_default();
+    let around = |side: &str| names(side) == ["e", column];
+    let here = node.kind == "AExpr" && node.names("name") == ["="] && (around("lexpr") || around("rexpr"));
+    (fenced && here)
+        || node.children().into_iter().any(|child| compares_behind_a_fence(child, column, fenced))
+}
+
+/// Subqueries that are run for each row around read that row's partners alone; those that can be joined stay joins.
+#[test]
+fn an_equality_with_a_row_around_goes_behind_the_fence_where_no_join_is_made() {
+    let context = hospital(&[]);
+    for (behind, text) in [
+        (
+            true,
+            "SELECT e.kind, (SELECT sum(m.dose * 2) FROM medication_order m WHERE m.patient_id = e.patient_id) FROM encounter e",
+        ),
+        (
+            true,
+            "SELECT kind FROM encounter e WHERE (SELECT sum(dose / drug_id) FROM medication_order WHERE patient_id = e.patient_id) > 2",
+        ),
+        (
+            true,
+            "SELECT e.kind, x.s FROM encounter e LEFT JOIN LATERAL (SELECT sum(1 / m.dose) AS s FROM medication_order m WHERE e.patient_id = m.patient_id) x ON true",
+        ),
+        (
+            true,
+            "SELECT e.kind, x.u FROM encounter e, LATERAL (SELECT m.unit AS u FROM medication_order m WHERE m.patient_id = e.patient_id ORDER BY 1 / m.dose LIMIT 1) x",
+        ),
+        (
+            true,
+            "SELECT e.kind, (SELECT max(1 / m.dose) FROM medication_order m JOIN problem p ON p.patient_id = m.patient_id WHERE m.patient_id = e.patient_id) FROM encounter e",
+        ),
+        (
+            true,
+            "SELECT kind FROM encounter e WHERE EXISTS (SELECT 1 FROM problem p WHERE (SELECT sum(1 / m.dose) FROM medication_order m WHERE m.patient_id = e.patient_id) > 1)",
+        ),
+        (
+            false,
+            "SELECT e.kind FROM encounter e WHERE EXISTS (SELECT 1 FROM medication_order m WHERE m.patient_id = e.patient_id AND 1 / m.dose > 0)",
+        ),
+        (
+            false,
+            "SELECT e.kind, x.d FROM encounter e, LATERAL (SELECT 1 / m.dose AS d FROM medication_order m WHERE m.patient_id = e.patient_id) x",
+        ),
+        // Not of one kind, or a table of the subquery's own that is called like the one around.
+        (
+            false,
+            "SELECT e.kind, (SELECT sum(m.dose * 2) FROM medication_order m WHERE m.unit = e.patient_id::text) FROM encounter e",
+        ),
+        (
+            false,
+            "SELECT e.kind, (SELECT sum(m.dose * 2) FROM medication_order m, problem e WHERE m.drug_id * 2 = e.patient_id) FROM encounter e",
+        ),
+    ] {
+        let (sql, tree) = plan(text, &context);
+        assert_eq!(compares_behind_a_fence(&tree, "patient_id", false), behind, "{text}\n{sql}");
+    }
+}
+
 /// Whose patient a lookup names is known, and told where it is nobody of the user's, beside any operators of other types;
 /// not where `=` of the key itself may be somebody's own.
 #[test]
