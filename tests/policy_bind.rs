@@ -3,6 +3,9 @@
 
 #![allow(clippy::expect_used, clippy::panic)] // helpers of tests, too
 
+#[path = "policy_bind/renamed.rs"]
+mod renamed;
+
 use std::path::Path;
 use std::sync::Arc;
 

@@ -17,11 +17,11 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::FAILED;
 use super::check::hold_against_server;
-use crate::config::{self, Config, OnLedgerFailure};
+use crate::config::{self, Config, OnLedgerFailure, Upstream};
 use crate::glass::{Desk, Transition};
 use crate::ledger::record::{Body, PolicyEvent, ProcessEvent};
 use crate::ledger::{Ledger, LedgerConfig, LedgerError, OnFailure, Priority, Replay};
-use crate::policy::Level;
+use crate::policy::{Finding, Level};
 use crate::session::login;
 use crate::session::login::entry::{Entry, EntryError};
 use crate::session::world::{Parts, Phase, Rules, World};
@@ -144,19 +144,9 @@ async fn start_world(
     let fingerprint = crate::catalog::fingerprint(&client).await.map_err(super::check::CheckError::from)?;
     drop(client);
     let checked = hold_against_server(config).await?;
-    let mut errors = 0;
-    for finding in &checked.findings {
-        let text = format!("{}: {}", finding.subject, finding.message);
-        match finding.level {
-            Level::Error => {
-                errors += 1;
-                tracing::error!("{text}");
-            }
-            Level::Warning => tracing::warn!("{text}"),
-            _ => {}
-        }
-    }
-    if errors > 0 {
+    let errors = errors_of(&checked.findings);
+    errors.iter().for_each(|text| tracing::error!("{text}"));
+    if !errors.is_empty() {
         return Err(ServeError::Policy(args.config.display().to_string()));
     }
     let (ledger, replay) = Ledger::open(ledger_config(config, args.accept_damage))?;
@@ -177,6 +167,13 @@ async fn start_world(
     // Sessions bound to connections of the process before ended with it.
     world.tick().await;
     Ok(world)
+}
+
+/// The errors among findings, in words; warnings go to the log.
+fn errors_of(findings: &[Finding]) -> Vec<String> {
+    let text = |finding: &Finding| format!("{}: {}", finding.subject, finding.message);
+    findings.iter().filter(|f| f.level == Level::Warning).for_each(|f| tracing::warn!("{}", text(f)));
+    findings.iter().filter(|f| f.level == Level::Error).map(text).collect()
 }
 
 fn ledger_config(config: &Config, accept_damage: bool) -> LedgerConfig {
@@ -290,21 +287,22 @@ fn spawn_expiry(certificates: &Arc<ArcSwap<Certificates>>) {
     });
 }
 
-/// The signals the proxy listens to.
+/// The signals that end the proxy.
 struct Signals {
-    hangup: Signal,
     terminate: Signal,
     interrupt: Signal,
 }
 
 impl Signals {
     fn new() -> Result<Self, ServeError> {
-        let on = |kind| signal(kind).map_err(|source| ServeError::Io { what: "signals", source });
         Ok(Self {
-            hangup: on(SignalKind::hangup())?,
-            terminate: on(SignalKind::terminate())?,
-            interrupt: on(SignalKind::interrupt())?,
+            terminate: Self::of(SignalKind::terminate())?,
+            interrupt: Self::of(SignalKind::interrupt())?,
         })
+    }
+
+    fn of(kind: SignalKind) -> Result<Signal, ServeError> {
+        signal(kind).map_err(|source| ServeError::Io { what: "signals", source })
     }
 
     async fn end(&mut self) {
@@ -318,12 +316,13 @@ impl Signals {
 async fn accept_loop(
     world: &Arc<World>,
     listener: TcpListener,
-    accept: &ArcSwap<AcceptSettings>,
-    certificates: &ArcSwap<Certificates>,
+    accept: &Arc<ArcSwap<AcceptSettings>>,
+    certificates: &Arc<ArcSwap<Certificates>>,
     config: &Config,
     args: &ServeArgs,
 ) -> Result<(), ServeError> {
     let mut signals = Signals::new()?;
+    let reloading = spawn_reload(world, accept, certificates, &config.upstream, args)?;
     let threads = SessionThreads::start(WORKER_STACK)
         .map_err(|source| ServeError::Io { what: "cannot start the threads of sessions", source })?;
     let open = Arc::new(AtomicU32::new(0));
@@ -333,7 +332,6 @@ async fn accept_loop(
             _ = signals.terminate.recv() => break,
             _ = signals.interrupt.recv() => break,
             _ = shutdown.changed() => break,
-            _ = signals.hangup.recv() => reload(world, accept, certificates, args).await,
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => admit(world, stream, accept.load_full(), &open, &threads),
                 // Out of file descriptors, or a connection that is gone already: the next may do.
@@ -344,6 +342,7 @@ async fn accept_loop(
             }
         }
     }
+    reloading.abort();
     // New clients are refused by the operating system, which tells them at once to go elsewhere.
     drop(listener);
     drain(world, &open, config.listen.shutdown_grace, &mut signals).await;
@@ -387,12 +386,31 @@ fn admit(
     });
 }
 
-/// Reads the configuration again. What is bound at start stays: the address, the server and the proxy's account
-/// there, the ledger.
+/// Reloads at every SIGHUP, while clients go on coming in: the database is asked, and may take its time.
+fn spawn_reload(
+    world: &Arc<World>,
+    accept: &Arc<ArcSwap<AcceptSettings>>,
+    certificates: &Arc<ArcSwap<Certificates>>,
+    upstream: &Upstream,
+    args: &ServeArgs,
+) -> Result<tokio::task::JoinHandle<()>, ServeError> {
+    let mut hangup = Signals::of(SignalKind::hangup())?;
+    let (world, accept, certificates) = (Arc::clone(world), Arc::clone(accept), Arc::clone(certificates));
+    let (upstream, args) = (upstream.clone(), args.clone());
+    Ok(tokio::spawn(async move {
+        while hangup.recv().await.is_some() {
+            reload(&world, &accept, &certificates, &upstream, &args).await;
+        }
+    }))
+}
+
+/// Reads the configuration again and holds it against the database as at start. What is bound at start stays: the
+/// address, the server and the proxy's account there (`upstream`), the ledger.
 async fn reload(
     world: &Arc<World>,
     accept: &ArcSwap<AcceptSettings>,
     certificates: &ArcSwap<Certificates>,
+    upstream: &Upstream,
     args: &ServeArgs,
 ) {
     let loaded = config::load(&args.config).map_err(ServeError::from).and_then(|config| {
@@ -405,6 +423,16 @@ async fn reload(
     };
     for warning in &config.warnings {
         tracing::warn!("{warning}");
+    }
+    let upstream = Upstream { login: config.upstream.login.clone(), ..upstream.clone() };
+    match hold_against_server(&Config { upstream, ..config.clone() }).await {
+        Err(error) => return rejected(world, &error.to_string()),
+        Ok(checked) => {
+            let errors = errors_of(&checked.findings);
+            if !errors.is_empty() {
+                return rejected(world, &errors.join("\n"));
+            }
+        }
     }
     let before = world.rules().policy.policy.modes();
     let mut accepted = world.set_policy(Arc::clone(&config.policy));

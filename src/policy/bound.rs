@@ -8,6 +8,7 @@ use super::links::Links;
 use super::preset::masks_on;
 use super::problem::{agree, loose_rule, loose_sources, two_entries};
 use super::settled::{unsettled_sources, unsettled_views};
+use super::shown::Shown;
 use super::{
     KeyPath, Mask, Outside, OutsideMasks, Path, Policy, Problem, Role, Scope, Source, TableMasks, TableRule,
 };
@@ -125,6 +126,10 @@ pub struct BoundPolicy {
     /// Protected relations as a role sees to which categories or labels are closed. One that is not here
     /// is closed to the role: what is sensitive in it cannot be told.
     limited: HashMap<Arc<str>, Limited>,
+    /// What columns show each role.
+    shown: Shown,
+    /// Protected relations, by role, in which a column shows more than it did: closed to the role.
+    shows_more: HashMap<Arc<str>, HashSet<Oid>>,
     /// What could not be bound: configured names that do not exist, keys of a wrong type ...
     pub problems: Vec<Problem>,
     /// A source of assignments takes one user or patient for another: who is assigned to whom cannot be told.
@@ -141,8 +146,24 @@ struct Limited {
 impl BoundPolicy {
     /// Holds `policy` against `catalog`. `previous` is what was bound before, if anything: a rule
     /// follows its relation's OID, so a renamed table keeps its rule (and a new table under the
-    /// old name gets it as well).
+    /// old name gets it as well). With the same policy a mask follows its column, too: where it does not by name, the
+    /// relation is closed to the role.
     pub fn bind(policy: Arc<Policy>, catalog: &Catalog, previous: Option<&BoundPolicy>) -> Self {
+        let shown = previous.filter(|p| p.policy == policy).map(|p| p.shown.clone());
+        Self::bind_after(policy, catalog, previous, &shown.unwrap_or_default())
+    }
+
+    /// The same for a policy that was just loaded: its names are those that columns have now.
+    pub fn bind_loaded(policy: Arc<Policy>, catalog: &Catalog, previous: &BoundPolicy) -> Self {
+        Self::bind_after(policy, catalog, Some(previous), &Shown::default())
+    }
+
+    fn bind_after(
+        policy: Arc<Policy>,
+        catalog: &Catalog,
+        previous: Option<&BoundPolicy>,
+        shown: &Shown,
+    ) -> Self {
         let mut bound = BoundPolicy {
             epoch: previous.map_or(1, |p| p.epoch + 1),
             assignments: HashSet::new(),
@@ -156,6 +177,8 @@ impl BoundPolicy {
             broken: HashSet::new(),
             presets: HashMap::new(),
             limited: HashMap::new(),
+            shown: Shown::default(),
+            shows_more: HashMap::new(),
             problems: Vec::new(),
             no_assignments: false,
         };
@@ -196,6 +219,9 @@ impl BoundPolicy {
         if let Some(previous) = previous.filter(|p| p.policy == policy) {
             bound.reference.extend(previous.reference.iter().filter(|oid| catalog.relation(**oid).is_some()));
         }
+        let outcome = shown.next(&bound, catalog);
+        (bound.shown, bound.shows_more) = (outcome.shown, outcome.closed);
+        bound.problems.extend(outcome.problems);
         bound
     }
 
@@ -443,7 +469,11 @@ impl BoundPolicy {
     }
 
     /// The masks of `role` on a protected table.
-    fn masks_of<'a>(&'a self, role: &'a Role, table: &BoundTable) -> Option<&'a BTreeMap<String, Mask>> {
+    pub(super) fn masks_of<'a>(
+        &'a self,
+        role: &'a Role,
+        table: &BoundTable,
+    ) -> Option<&'a BTreeMap<String, Mask>> {
         match role.masking.preset {
             None => role.masks.get(&table.rule.name),
             Some(_) => self.presets.get(&role.name)?.get(&table.oid),
@@ -486,6 +516,9 @@ impl BoundPolicy {
         let unbound = role.masking.preset.is_some() && !self.presets.contains_key(&role.name);
         if unbound {
             return Access::Denied(Denial::NotMapped);
+        }
+        if self.shows_more.get(&role.name).is_some_and(|closed| closed.contains(&oid)) {
+            return Access::Denied(Denial::Misfit);
         }
         let own = self.masks_of(role, table).into_iter().flatten();
         let mut own: BTreeMap<&str, &Mask> = own.map(|(column, mask)| (column.as_str(), mask)).collect();

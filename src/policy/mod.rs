@@ -19,6 +19,7 @@ mod preset;
 mod problem;
 mod refusal;
 mod settled;
+mod shown;
 mod source;
 mod steady;
 mod terms;

@@ -178,7 +178,7 @@ impl World {
     /// What does not fit the database; then nothing changed.
     pub fn set_policy(&self, policy: Arc<Policy>) -> Result<(), Vec<String>> {
         let before = self.rules.load_full();
-        let bound = BoundPolicy::bind(policy, &before.catalog, Some(&before.policy));
+        let bound = BoundPolicy::bind_loaded(policy, &before.catalog, &before.policy);
         if !bound.problems.is_empty() {
             return Err(bound.problems.into_iter().map(|p| p.message).collect());
         }
@@ -188,7 +188,7 @@ impl World {
 
     fn put_rules(&self, rules: Rules) {
         for problem in &rules.policy.problems {
-            tracing::warn!(%problem, "policy does not fit the database");
+            tracing::warn!(%problem, help = problem.help, "policy does not fit the database");
         }
         self.rules.store(Arc::new(rules));
         self.plans.clear();

@@ -44,6 +44,7 @@ mod p7_tamper;
 mod read_anew;
 mod reading;
 mod recorded_texts;
+mod renamed;
 mod row_limits;
 mod settings;
 mod sought;

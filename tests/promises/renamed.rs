@@ -1,0 +1,185 @@
+//! Columns that are renamed past the proxy while it runs: masks go by names, and what was masked is not shown under
+//! another one. Of renames of tables: `tests/policy_bind.rs`.
+
+use std::time::Duration;
+
+use crate::common::{Database, Postgres, Proxy};
+use crate::p2_categories::gls;
+use crate::p2_enforcement::{CANARY, assert_no_canary};
+use crate::support::{hide, replaced, within};
+use crate::wire::Wire;
+
+/// The nurse sees others' patients masked; billing and the analyst see masks of every row, one of them by a preset; for
+/// the nurse and billing the titles of problems are of a closed category.
+fn config(text: String) -> String {
+    let text = replaced(hide(text), "outside = \"hide\"", "outside = \"mask\"");
+    let text =
+        replaced(text, "groups = [\"analyst\"]", "groups = [\"analyst\"]\nmasks_preset = \"safe_harbor\"");
+    let problem = "name = \"clinic.problem\"\nclass = \"problems\"\nkey = \"patient_id\"\n";
+    let by = "column_categories = { title = { category = \"PSY\", mask = \"redact\" } }\n";
+    let text = replaced(text, problem, &format!("{problem}{by}"));
+    let text = replaced(text, "[role.dba]\n", "[role.dba]\ncategories = \"all\"\n");
+    format!("{text}\n[role.nurse.outside_masks.\"clinic.patient\"]\nsex = \"none\"\nname = \"redact\"\n")
+}
+
+/// Canaries in all that one of them sees masked; the nurse's own patients are not asked for.
+fn database<'a>() -> Database<'a> {
+    let database = Postgres::shared().demo();
+    database.server().psql(
+        database.name(),
+        &format!(
+            "UPDATE clinic.patient SET ssn = '{CANARY}' || patient_id, name = '{CANARY}', phone = '{CANARY}', \
+                 email = '{CANARY}';
+             UPDATE clinic.problem SET title = '{CANARY}';
+             ALTER TABLE clinic.patient ADD tail text GENERATED ALWAYS AS (right(ssn, 40)) STORED;
+             CREATE VIEW clinic.people AS SELECT patient_id, ssn, name, tail FROM clinic.patient;
+             GRANT SELECT ON clinic.people TO nurse, billing, analyst"
+        ),
+    );
+    database
+}
+
+const USERS: [&str; 3] = ["nurse_amy", "bill_eva", "ana_fox"];
+
+/// What is asked after a change of `table`: of it, and of a view of it that has no entry.
+fn asked(table: &str, columns: &[&str]) -> Vec<String> {
+    let stranger = "WHERE patient_id = 881234";
+    let by_name = |(table, column): (&str, &&str)| {
+        [
+            format!("SELECT {column} FROM clinic.{table} {stranger}"),
+            format!("SELECT patient_id FROM clinic.{table} {stranger} AND {column} LIKE '{CANARY}%'"),
+        ]
+    };
+    let whole = |table: &str| {
+        [
+            format!("SELECT * FROM clinic.{table} {stranger}"),
+            format!("SELECT t::text FROM clinic.{table} t {stranger}"),
+        ]
+    };
+    let tables = if table == "patient" { &["patient", "people"][..] } else { &["problem"] };
+    let all = tables.iter().flat_map(|t| columns.iter().map(|c| (*t, c)).flat_map(by_name).chain(whole(t)));
+    all.collect()
+}
+
+#[test]
+fn a_masked_column_is_not_shown_under_another_name() {
+    let database = database();
+    let owner = |sql: &str| database.server().psql(database.name(), sql);
+    let proxy = Proxy::start_with(&database, config);
+    let mut users = USERS.map(|user| Wire::through(&proxy, &database, user));
+    let closed = |wire: &mut Wire, sql: &str| {
+        wire.query(sql).failure().is_some_and(|f| f.message.starts_with("GLS-220"))
+    };
+    let open = |wire: &mut Wire, sql: &str| wire.query(sql).failure().is_none();
+    for (change, undo, columns, of, concerned) in [
+        (
+            "ALTER TABLE clinic.patient RENAME ssn TO social",
+            "ALTER TABLE clinic.patient RENAME social TO ssn",
+            &["social", "tail"][..],
+            "patient",
+            &[1, 2][..],
+        ),
+        (
+            "ALTER TABLE clinic.patient RENAME name TO nm",
+            "ALTER TABLE clinic.patient RENAME nm TO name",
+            &["nm"],
+            "patient",
+            &[2],
+        ),
+        (
+            "BEGIN; ALTER TABLE clinic.patient RENAME name TO x; ALTER TABLE clinic.patient RENAME language TO name; \
+             ALTER TABLE clinic.patient RENAME x TO language; COMMIT",
+            "BEGIN; ALTER TABLE clinic.patient RENAME name TO x; ALTER TABLE clinic.patient RENAME language TO name; \
+             ALTER TABLE clinic.patient RENAME x TO language; COMMIT",
+            &["language"],
+            "patient",
+            &[2],
+        ),
+        (
+            "ALTER TABLE clinic.patient ALTER tail DROP EXPRESSION",
+            "ALTER TABLE clinic.patient DROP tail CASCADE; \
+             ALTER TABLE clinic.patient ADD tail text GENERATED ALWAYS AS (right(ssn, 40)) STORED; \
+             CREATE VIEW clinic.people AS SELECT patient_id, ssn, name, tail FROM clinic.patient; \
+             GRANT SELECT ON clinic.people TO nurse, billing, analyst",
+            &["tail"],
+            "patient",
+            &[1, 2],
+        ),
+        (
+            "ALTER TABLE clinic.problem RENAME title TO heading",
+            "ALTER TABLE clinic.problem RENAME heading TO title",
+            &["heading"],
+            "problem",
+            &[0, 1, 2],
+        ),
+    ] {
+        let count = format!("SELECT count(*) FROM clinic.{of}");
+        assert!(users.iter_mut().all(|user| open(user, &count)), "before {change}");
+        owner(change);
+        for number in concerned {
+            let noticed = within(Duration::from_secs(5), || closed(&mut users[*number], &count));
+            assert!(noticed, "{change}: {}", USERS[*number]);
+        }
+        for (number, user) in users.iter_mut().enumerate() {
+            if !concerned.contains(&number) {
+                assert!(open(user, &count), "{change}: {}", USERS[number]);
+            }
+            if number == 1 && !concerned.contains(&number) {
+                // Names are shown to it.
+                continue;
+            }
+            user.forget();
+            for sql in asked(of, columns) {
+                user.query(&sql);
+                user.extended(&sql, &[]);
+            }
+            assert_no_canary(user);
+        }
+        owner(undo);
+        for user in &mut users {
+            assert!(within(Duration::from_secs(5), || open(user, &count)), "after {undo}");
+        }
+    }
+    let log = proxy.log();
+    for told in [
+        "clinic.patient: column social, which was ssn when the policy was loaded, is masked otherwise now, or not at all, \
+         for analyst, billing: clinic.patient is closed to analyst, billing",
+        "reload it (SIGHUP)",
+        "clinic.patient has no column ssn, for which analyst, billing has a mask",
+        "clinic.problem has no column title, which has a category",
+    ] {
+        assert!(log.contains(told), "{told}\n{log}");
+    }
+}
+
+#[test]
+fn a_reload_takes_what_a_start_takes() {
+    let database = database();
+    let owner = |sql: &str| database.server().psql(database.name(), sql);
+    let proxy = Proxy::start_with(&database, config);
+    let mut eva = Wire::through(&proxy, &database, "bill_eva");
+    let count = "SELECT count(*) FROM clinic.patient";
+    assert_eq!(eva.query(count).failure(), None);
+    owner("ALTER TABLE clinic.patient RENAME ssn TO social");
+    assert!(within(Duration::from_secs(5), || eva.query(count).failure().is_some()));
+    // What `check` calls an error is not in force; what is stays so.
+    assert!(!proxy.reload_with(|text| text));
+    assert!(proxy.log().contains("clinic.patient.ssn: role billing masks a column that does not exist"));
+    assert_eq!(gls(&eva.query(count).refusal()), "GLS-220");
+    let by_new_name = |text: String| text.replace("ssn = \"redact\"", "social = \"redact\"");
+    assert!(proxy.reload_with(by_new_name), "{}", proxy.log());
+    eva.forget();
+    assert_eq!(
+        eva.ok("SELECT DISTINCT social, tail FROM clinic.patient").rows(),
+        [[Some("***".to_owned()), None]]
+    );
+    assert_no_canary(&eva);
+    // An error that only the database's facts tell: a step that reaches many rows.
+    owner(
+        "ALTER TABLE clinic.lab_result DROP CONSTRAINT lab_result_order_id_fkey; \
+         ALTER TABLE clinic.lab_order DROP CONSTRAINT lab_order_pkey",
+    );
+    assert!(!proxy.reload_with(|text| text));
+    assert!(proxy.log().contains("clinic.lab_order.order_id is not unique"), "{}", proxy.log());
+    assert_eq!(eva.query(count).failure(), None, "the old one is in force");
+}
