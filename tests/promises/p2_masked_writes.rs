@@ -3,7 +3,7 @@
 
 use crate::common::{Database, Proxy};
 use crate::p2_enforcement::{assert_no_canary, databases};
-use crate::support::{amys, hide};
+use crate::support::{amys, hide, replaced};
 use crate::wire::Wire;
 
 /// Of the written tables; notes, problems and orders have columns of these names, too.
@@ -152,4 +152,111 @@ fn writes_read_masked_columns_by_no_name() {
     assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
     assert_eq!(before, whole.server().psql(whole.name(), state));
     assert_no_canary(&through);
+}
+
+/// Masked columns with elements and fields, some by a mask and some by a category.
+const PARTS: &str = "
+CREATE TYPE clinic.place AS (street text, number int);
+CREATE DOMAIN clinic.known AS clinic.place CHECK ((VALUE).street <> 'CANARY street' OR (VALUE).number <> 5);
+ALTER TABLE clinic.encounter ADD doc jsonb, ADD codes int[], ADD place clinic.place, ADD known clinic.known,
+    ADD places clinic.place[], ADD shown jsonb, ADD shown_codes int[];
+UPDATE clinic.encounter SET doc = CASE encounter_id % 3 WHEN 0 THEN '{\"a\": {\"x\": 1}}' WHEN 1 THEN '{\"a\": 7}' ELSE '[1]' END::jsonb,
+    codes = ARRAY[1, 2]::int[], place = ROW('CANARY street', 1), known = ROW('CANARY street', 1), places = ARRAY[ROW('s', 1)::clinic.place];
+UPDATE clinic.encounter SET shown = doc, shown_codes = codes;
+GRANT INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA clinic TO nurse;
+";
+
+/// What assigns a part of them: an error tells what the other part is.
+const IN_PART: &[&str] = &[
+    "UPDATE clinic.encounter SET @doc['a']['x'] = '1' WHERE encounter_id = @id",
+    "UPDATE clinic.encounter e SET attending = 'x', @doc['none']['x'] = '1' FROM clinic.ward w WHERE e.encounter_id = @id AND w.ward_id = 1",
+    "UPDATE clinic.encounter SET @doc[-2] = '1' WHERE encounter_id = @id RETURNING encounter_id",
+    "UPDATE clinic.encounter SET @codes[:] = '{1,2,3}' WHERE encounter_id = @id",
+    "UPDATE clinic.encounter SET @codes[1][1] = 1 WHERE encounter_id = @id",
+    "UPDATE clinic.encounter SET @codes[2] = $$7$$ WHERE encounter_id = @id",
+    "WITH u AS (UPDATE clinic.encounter SET @doc['a']['x'] = '1' WHERE encounter_id = @id RETURNING encounter_id) SELECT * FROM u",
+    "INSERT INTO clinic.encounter AS e (encounter_id, patient_id, ward_id, kind, attending, admitted_at, complaint, charge) \
+     VALUES (@id, @patient, 1, 'inpatient', 'x', now(), 'c', 1) ON CONFLICT (encounter_id) DO UPDATE SET @doc['a']['x'] = '1'",
+    "INSERT INTO clinic.encounter AS e (encounter_id, patient_id, ward_id, kind, attending, admitted_at, complaint, charge) \
+     VALUES (@id, @patient, 1, 'inpatient', 'x', now(), 'c', 1) ON CONFLICT (encounter_id) DO UPDATE SET attending = 'y', @codes[1][1] = 2",
+    "MERGE INTO clinic.encounter e USING (VALUES (@id)) s (id) ON e.encounter_id = s.id WHEN MATCHED THEN UPDATE SET @doc['a']['x'] = '1'",
+    "MERGE INTO clinic.encounter e USING (VALUES (@id)) s (id) ON e.encounter_id = s.id WHEN MATCHED THEN UPDATE SET attending = 'z', @codes[:] = '{1,2,3}'",
+];
+
+/// Of composite types, of which no column is shown here.
+const FIELDS: &[&str] = &[
+    "UPDATE clinic.encounter SET place.number = 5 WHERE encounter_id = @id",
+    "UPDATE clinic.encounter SET known.number = 5 WHERE encounter_id = @id",
+    "UPDATE clinic.encounter SET attending = 'x', known.number = 5 WHERE encounter_id = @id",
+    "UPDATE clinic.encounter SET (attending, known.number) = ('x', 5) WHERE encounter_id = @id",
+    "UPDATE clinic.encounter SET (attending, doc['a']) = ('x', '5') WHERE encounter_id = @id",
+    "UPDATE clinic.encounter SET places[1].number = 5 WHERE encounter_id = @id",
+    "INSERT INTO clinic.encounter AS e (encounter_id, patient_id, ward_id, kind, attending, admitted_at, complaint, charge) \
+     VALUES (@id, @patient, 1, 'inpatient', 'x', now(), 'c', 1) ON CONFLICT (encounter_id) DO UPDATE SET known.number = 5",
+    "MERGE INTO clinic.encounter e USING (VALUES (@id)) s (id) ON e.encounter_id = s.id WHEN MATCHED THEN UPDATE SET known.number = 5",
+];
+
+/// An assignment to a part of a masked column is a read of it; to one that is not masked it works.
+#[test]
+fn no_part_of_a_masked_column_is_assigned() {
+    let (whole, _) = databases(PARTS);
+    let masks = "\n[role.nurse.masks.\"clinic.encounter\"]\ndoc = \"redact\"\ncodes = \"redact\"\nplace = \"null\"\n\
+                 known = \"null\"\nplaces = \"null\"\n";
+    let entry = "name = \"clinic.encounter\"\nclass = \"visits\"\nkey = \"patient_id\"\n";
+    let categories = "column_categories = { doc = \"PSY\", codes = \"PSY\", place = \"PSY\", known = \"PSY\", places = \"PSY\" }\n";
+    let by_category = |text: String| {
+        let text = replaced(hide(text), entry, &format!("{entry}{categories}"));
+        replaced(text, "[role.nurse]\n", "[role.nurse]\ncategories = []\n")
+    };
+    let mine = "SELECT min(encounter_id) FROM clinic.encounter WHERE patient_id IN";
+    let id = whole.server().psql(whole.name(), &format!("{mine} ({})", amys())).trim().to_owned();
+    let patient = format!("SELECT patient_id FROM clinic.encounter WHERE encounter_id = {id}");
+    let patient = whole.server().psql(whole.name(), &patient).trim().to_owned();
+    let state = "SELECT md5(string_agg(e::text, ',' ORDER BY encounter_id)) FROM clinic.encounter e";
+    let before = whole.server().psql(whole.name(), state);
+    let filled = |sql: &str| sql.replace("@id", &id).replace("@patient", &patient);
+    for by_mask in [true, false] {
+        let proxy =
+            Proxy::start_with(&whole, |text| if by_mask { hide(text) + masks } else { by_category(text) });
+        let mut amy = Wire::through(&proxy, &whole, "nurse_amy");
+        let mut wrong = Vec::new();
+        for sql in IN_PART
+            .iter()
+            .chain(FIELDS)
+            .map(|sql| filled(&sql.replace("@doc", "doc").replace("@codes", "codes")))
+        {
+            for extended in [false, true] {
+                let got = if extended { amy.extended(&sql, &[]) } else { amy.query(&sql) };
+                if !got.failure().is_some_and(|f| f.message.starts_with("GLS-240")) {
+                    wrong.push(format!("{sql}: {:?} {:?}", got.failure(), got.commands()));
+                }
+            }
+        }
+        assert!(wrong.is_empty(), "{} not refused:\n{}", wrong.len(), wrong.join("\n"));
+        let told =
+            amy.query(&filled("UPDATE clinic.encounter SET codes[1] = 7 WHERE encounter_id = @id")).failure();
+        assert!(told.is_some_and(|f| {
+            f.message.contains("assigns an element or field of a column masked for this role")
+        }));
+        assert_eq!(before, whole.server().psql(whole.name(), state));
+        // The whole column, and parts of others: what the server says of them it says.
+        amy.ok("BEGIN");
+        assert_eq!(
+            amy.ok(&filled("UPDATE clinic.encounter SET doc = '{}', codes = '{1}', known = ROW('x', 5) WHERE encounter_id = @id")).commands(),
+            ["UPDATE 1"]
+        );
+        let inserted = "INSERT INTO clinic.encounter (encounter_id, patient_id, ward_id, kind, attending, admitted_at, complaint, charge, doc['a'], codes[1]) \
+                        VALUES (-1, @patient, 1, 'inpatient', 'x', now(), 'c', 1, '1', 1)";
+        assert_eq!(amy.ok(&filled(inserted)).commands(), ["INSERT 0 1"]);
+        amy.ok("ROLLBACK");
+        for sql in
+            IN_PART.iter().map(|sql| filled(&sql.replace("@doc", "shown").replace("@codes", "shown_codes")))
+        {
+            amy.ok("BEGIN");
+            let failed = amy.query(&sql).failure();
+            assert!(failed.as_ref().is_none_or(|f| !f.message.starts_with("GLS-")), "{sql}: {failed:?}");
+            amy.ok("ROLLBACK");
+        }
+        assert_no_canary(&amy);
+    }
 }

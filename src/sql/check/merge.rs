@@ -22,7 +22,7 @@ fn match_kind(clause: &Node) -> Option<MergeMatchKind> {
     i32::try_from(clause.int("match_kind")).ok().and_then(|k| MergeMatchKind::try_from(k).ok())
 }
 
-fn command(clause: &Node) -> Option<CmdType> {
+pub(super) fn command(clause: &Node) -> Option<CmdType> {
     i32::try_from(clause.int("command_type")).ok().and_then(|k| CmdType::try_from(k).ok())
 }
 

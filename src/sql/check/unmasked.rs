@@ -6,6 +6,9 @@
 //! block that it stands in, or of its qualifier. With another name than the relation's neither reads it, whatever columns
 //! the items have. A bare name can be a column of any block around it: it counts as read.
 
+use pg_query::protobuf::CmdType;
+
+use super::merge::command;
 use super::{CheckContext, Checker, Demand, Outcome, fail};
 use crate::sql::tree::{Node, Tree};
 
@@ -66,12 +69,28 @@ fn is_before(root: &Node, field: &str) -> bool {
     }
 }
 
+/// The columns of rows that are there of which a write assigns an element or a field: what it leaves of the value is
+/// read, and whether that has such an element tells of it by an error (transformAssignmentIndirection). An INSERT begins
+/// with NULL.
+fn changed_in_part(root: &Node) -> impl Iterator<Item = &str> {
+    let changes = match root.kind {
+        "UpdateStmt" | "OnConflictClause" => true,
+        "MergeWhenClause" => command(root) != Some(CmdType::CmdInsert),
+        _ => false,
+    };
+    let targets = root.nodes("target_list").filter(move |t| changes && !t.list("indirection").is_empty());
+    targets.map(|t| t.str("name"))
+}
+
 impl Checker<'_> {
     /// Fails when a masked column of `bare` can be read in `root`: its statement, or a clause of that. Last, when the
     /// masked forms of other occurrences are exempt.
     pub(super) fn reads_unmasked(&self, root: &Node, bare: &Bare) -> Outcome {
         if bare.masked.is_empty() {
             return Ok(());
+        }
+        if changed_in_part(root).any(|column| bare.masked.iter().any(|m| m == column)) {
+            return fail(format!("an element or field of a masked column of \"{}\" is assigned", bare.alias));
         }
         let at = At { nested: false, returning: root.kind == "ReturningClause" };
         if matches!(root.kind, "SelectStmt" | "UpdateStmt" | "DeleteStmt") {

@@ -8,7 +8,7 @@ use sqlparser::ast::{
     MergeInsertKind, MergeUpdateKind, ObjectName, SetExpr, Statement, TableFactor,
 };
 
-use super::returning::reads_mask;
+use super::returning::{changes_no_part, reads_mask};
 use super::{Occurrence, Placeholders, PlanError, PlanInput, actions, any_expr, fold, occurrence_of};
 use crate::policy::{Change, GuardParams, merged_key_check};
 
@@ -75,6 +75,13 @@ fn judge_merge(
             format!("a write on {} that reads a column masked for this role", o.table.name),
             "name only columns that are not masked",
         ));
+    }
+    for clause in merge.clauses.iter().filter(|_| !o.masks.is_empty()) {
+        if let MergeAction::Update(update) = &clause.action
+            && let MergeUpdateKind::Set(assignments) = &update.kind
+        {
+            changes_no_part(assignments, o)?;
+        }
     }
     for clause in &merge.clauses {
         let change = match &clause.action {

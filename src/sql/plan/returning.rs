@@ -1,12 +1,15 @@
 //! What a write returns, and reads, of masked columns of its target: RETURNING by name or by a star is given the mask,
 //! everything else is refused. Not for witnesses (see `dml`).
 
-use sqlparser::ast::{Expr, Ident, ObjectName, SelectItem, SelectItemQualifiedWildcardKind, Statement};
+use sqlparser::ast::{
+    Assignment, AssignmentTarget, Expr, Ident, ObjectName, OnConflict, OnConflictAction, OnInsert,
+    SelectItem, SelectItemQualifiedWildcardKind, Statement,
+};
 
 use super::dml::{Writer, target_of, trees};
 use super::{Occurrence, PlanError, any_expr, fold};
 use crate::catalog::{Column, quote_ident};
-use crate::policy::returned_column;
+use crate::policy::{RESERVED_PREFIX, returned_column};
 
 /// The RETURNING clause of a write.
 pub(super) fn returning_of(write: &mut Statement) -> Result<&mut Option<Vec<SelectItem>>, PlanError> {
@@ -122,8 +125,48 @@ fn is_of(qualifier: &ObjectName, o: &Occurrence<'_>, returning: bool) -> bool {
     of.is_none_or(|of| is_row_of(&fold(of), o, returning))
 }
 
+/// Refuses assignments to an element or a field of a masked column: what they leave of its value is read.
+pub(super) fn changes_no_part(assignments: &[Assignment], o: &Occurrence<'_>) -> Result<(), PlanError> {
+    // `a[1] = x` stands here as `a = __glass_x(x)` (see `words`).
+    let element = |value: &Expr| {
+        matches!(value, Expr::Function(f)
+            if f.name.0.last().and_then(|n| n.as_ident()).is_some_and(|n| n.value.starts_with(RESERVED_PREFIX)))
+    };
+    for a in assignments {
+        let names = match &a.target {
+            AssignmentTarget::ColumnName(name) => std::slice::from_ref(name),
+            AssignmentTarget::Tuple(names) => names.as_slice(),
+        };
+        for name in names.iter().filter(|n| n.0.len() > 1 || element(&a.value)) {
+            let column = name.0.first().and_then(|n| n.as_ident()).map(fold);
+            if column.as_ref().is_none_or(|c| o.relation.column(c).is_some() && !o.clear(c)) {
+                return Err(PlanError::guard(
+                    format!(
+                        "a write on {} that assigns an element or field of a column masked for this role",
+                        o.table.name
+                    ),
+                    "assign the whole column",
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Refuses a write on a masked table that might read a masked column.
 pub(super) fn reads_no_mask(write: &Statement, target: &Occurrence<'_>) -> Result<(), PlanError> {
+    match write {
+        Statement::Update(update) => changes_no_part(&update.assignments, target)?,
+        Statement::Insert(insert) => {
+            if let Some(OnInsert::OnConflict(OnConflict {
+                action: OnConflictAction::DoUpdate(update), ..
+            })) = &insert.on
+            {
+                changes_no_part(&update.assignments, target)?;
+            }
+        }
+        _ => {}
+    }
     let mut judge = |expr: &Expr| reads_mask(expr, target);
     let mut returned = |expr: &Expr| reads(expr, target, true);
     let star = |items: &Option<Vec<SelectItem>>| {

@@ -142,6 +142,41 @@ fn a_written_relation_is_named_by_its_own_name_alone() {
     );
 }
 
+/// What an assignment leaves of a value is read.
+#[test]
+fn no_element_or_field_of_a_masked_column_is_assigned() {
+    let clinic = Clinic::masked();
+    let statements = |element: &str| {
+        [
+            format!("UPDATE patients p SET name = 'x', {element} = $1 WHERE p.mrn = 1 AND {{patients p}}"),
+            format!(
+                "UPDATE patients p SET ({element}, name) = ($1, 'x') FROM ward w WHERE p.mrn = w.id AND {{patients p}}"
+            ),
+            format!(
+                "WITH u AS (UPDATE patients p SET {element} = $1 WHERE {{patients p}} RETURNING p.name) SELECT name FROM u"
+            ),
+            format!(
+                "INSERT INTO patients (mrn) VALUES (1) ON CONFLICT (mrn) DO UPDATE SET {element} = $1 \
+                 WHERE {{patients patients}} AND {{proposed patients}} RETURNING {{new patients patients}} AS __glass_c1"
+            ),
+            format!(
+                "MERGE INTO patients p USING (SELECT 1 AS id) s ON p.mrn = s.id AND {{patients p}} \
+                 WHEN MATCHED THEN UPDATE SET name = 'x', {element} = 'x'"
+            ),
+        ]
+    };
+    for whole_or_clear in ["ssn", "name['a']", "name.street"] {
+        all(Seen::Pass, &clinic, &statements(whole_or_clear).each_ref().map(String::as_str));
+    }
+    for part in ["ssn['a']", "ssn[1:2]", "ssn[:]", "ssn[1][2]", "ssn.street", "ssn[1].street", "dob.year"] {
+        all(Seen::Fail, &clinic, &statements(part).each_ref().map(String::as_str));
+    }
+    // A row that is not there yet has nothing to be read.
+    let insert =
+        "INSERT INTO patients (mrn, ssn['a']) VALUES (1, $1) RETURNING {new patients patients} AS __glass_c1";
+    all(Seen::Pass, &clinic, &[insert]);
+}
+
 /// A clinic whose rows of patients outside are shown masked: what stands in place of `n`.
 fn outside(n: &str, params: Option<GuardParams>) -> (Clinic, String) {
     let mut clinic = Clinic::new();
