@@ -48,6 +48,15 @@ fn is_nothing(schema: Option<&str>, name: &str, context: &Context<'_>) -> bool {
         && !namespace.temp_types.iter().any(|t| t == name)
 }
 
+/// True when a relation of the statement has such a column: `name(alias)` is then `alias.name` (ParseFuncOrColumn).
+fn is_column(name: &str, survey: &Survey, context: &Context<'_>) -> bool {
+    let has = |o: &Occurrence| match o.resolution {
+        Resolution::User(oid) => context.catalog.relation(oid).is_some_and(|r| r.column(name).is_some()),
+        Resolution::System(_) | Resolution::Temporary | Resolution::Unknown => false,
+    };
+    context.catalog.functions.get(name).is_none_or(Vec::is_empty) && survey.occurrences.iter().any(has)
+}
+
 /// True when the snapshot has a function of `pg_catalog` by this name.
 fn is_builtin(name: &str, context: &Context<'_>) -> bool {
     context.catalog.functions.get(name).into_iter().flatten().any(|f| f.schema == "pg_catalog")
@@ -74,6 +83,11 @@ pub(crate) fn function_refusal(survey: &Survey, context: &Context<'_>) -> Option
         }
         if !allowed_function(schema.as_deref(), name, context) {
             let written = schema.as_ref().map_or_else(|| name.clone(), |s| format!("{s}.{name}"));
+            if schema.is_none() && is_column(name, survey, context) {
+                let what = format!("{name}(...), which can be a column written like a function");
+                let instead = format!("write the column with its relation's name before it: alias.{name}");
+                return Some(cannot_guard(what, &instead));
+            }
             if is_nothing(schema.as_deref(), name, context) {
                 return Some(Refusal {
                     sqlstate: "42883",
@@ -190,7 +204,7 @@ pub(crate) fn not_mapped(name: &str, denial: Option<Denial>, context: &Context<'
             GlsCode::NotMapped,
             format!("relation {name} is closed: what the policy says of it does not fit the database"),
         )
-        .with_hint("an administrator finds why with pgglass check"),
+        .with_hint("an administrator finds why in the log of pgglass, or with pgglass check"),
         Some(Denial::ProtectedPart) => Refusal::new(
             GlsCode::NotMapped,
             format!("relation {name} is closed: a partition or child of it is not free of patients"),

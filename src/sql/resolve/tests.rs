@@ -305,6 +305,10 @@ fn a_function_that_does_not_exist_is_said_to_be_missing() {
         ("SELECT get_ssn(1)", "42501"),
         ("SELECT gender('x')", "42501"),
         ("SELECT ward(id) FROM ward", "42501"),
+        // A column, written like one (`p.ssn`); no other relation has it, and no schema.
+        ("SELECT ssn(p) FROM patients p", "42501"),
+        ("SELECT ssn(w) FROM ward w", "42883"),
+        ("SELECT public.ssn(p) FROM patients p", "42883"),
         ("SELECT pg_temp.nofn(1)", "42501"),
         ("SELECT pg_sleep(1) FROM ward", "42501"),
         ("SELECT pg_catalog.pg_sleep(1) FROM ward", "42501"),
