@@ -122,6 +122,8 @@ SELECT lab_id, analyte, value, taken_at FROM care.labs WHERE patient_id = :p ORD
     [join]='\set w random(1, 199)
 SELECT p.name, l.analyte, l.value FROM care.patients p JOIN care.labs l ON l.patient_id = p.patient_id WHERE p.ward_id = :w;'
     [aggregate]='SELECT analyte, count(*), avg(value) FROM care.labs WHERE taken_at >= '"'2026-04-01 00:00+00'"' AND taken_at < '"'2026-05-01 00:00+00'"' GROUP BY analyte;'
+    [correlated]='\set w random(1, 199)
+SELECT p.name, (SELECT sum(l.value * 2) FROM care.labs l WHERE l.patient_id = p.patient_id) FROM care.patients p WHERE p.ward_id = :w;'
     [masked]='\set p random(1, 25)
 SELECT name, ssn, phone, birth_date FROM care.patients WHERE patient_id = :p;'
     [unmasked]='\set p random(1, 25)
@@ -129,12 +131,12 @@ SELECT name, ward_id FROM care.patients WHERE patient_id = :p;'
     [maskfind]='\set w random(0, 199)
 SELECT name, ward_id FROM care.patients WHERE phone LIKE '"'%42'"' AND ward_id = :w;'
 )
-ORDER=(lookup patient report safe unsafe join aggregate masked unmasked maskfind)
+ORDER=(lookup patient report safe unsafe join aggregate correlated masked unmasked maskfind)
 # rules.md, C1 (lookup to aggregate, the unsafe one from C4) and C3: guarded over unguarded at 25, 500, 20,000, 100,000.
 declare -A DESIGN=(
     [lookup]='1.2 / 1.4 / 1.5 / 1.4' [patient]='1.1 / 1.2 / 1.3 / 1.2' [report]='- / 0.41 / 1.43 / 3.97'
     [safe]='-' [unsafe]='- / 0.85 / 1.17 / 2.28' [join]='- / 0.04 / 0.38 / 0.37' [aggregate]='- / 0.03 / 1.08 / 1.95'
-    [masked]='1.2 to 1.7' [unmasked]='1.0' [maskfind]='-'
+    [correlated]='-' [masked]='1.2 to 1.7' [unmasked]='1.0' [maskfind]='-'
 )
 
 # micros USER PORT MODE FILE: microseconds of one execution.
