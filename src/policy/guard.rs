@@ -8,6 +8,7 @@
 
 use super::closed;
 use super::mask::clear_expression;
+use super::path::{KeyPath, Path};
 use super::steady::{Steady, is_steady, steady_condition};
 use super::{
     BoundTable, KeyType, Mask, MaskOf, Policy, RESERVED_PREFIX, TableMasks, assigned_keys, mask_expression,
@@ -323,7 +324,7 @@ pub fn returned_column(
 /// A parenthesised subquery, without alias, that stands in place of a protected relation: its
 /// columns in catalog order, masked ones as their masks. `inner_alias` names the base table inside.
 ///
-/// Rows of patients outside are told by a LEFT JOIN over unique keys, so that no row is doubled, the
+/// Rows of patients outside are told by a LEFT JOIN that finds one row at most, so that no row is doubled, the
 /// planner drops it where no masked column is read, and nothing of the client's is evaluated below it.
 pub fn derived_table(
     policy: &Policy,
@@ -400,10 +401,10 @@ pub fn derived_table(
 
 /// How a row's patient is found to be inside the assignment, or granted, beside the table.
 struct Inside {
-    /// LEFT JOINs over unique keys: the steps of the path, then the assignment.
+    /// LEFT JOINs that find one row at most, which is why the planner drops what nothing reads.
     joins: String,
-    /// True for rows of patients inside. Not `IS NOT NULL` of a joined column: a planner may know
-    /// that to hold.
+    /// True for rows of patients inside, cheap enough to stand in every column. Not `IS NOT NULL` of a joined
+    /// column: a planner may know that to hold.
     condition: String,
 }
 
@@ -412,14 +413,19 @@ impl Inside {
         let Some(params) = params else {
             return Inside { joins: String::new(), condition: "false".to_owned() };
         };
-        let Some(path) = table.rule.single().filter(|_| policy.sources.is_empty()) else {
-            // No join could tell them without doubling rows.
-            let condition = way::may_write(table, alias, &visible_keys(policy, table, params));
-            return Inside { joins: String::new(), condition };
-        };
+        match &table.rule.path {
+            Path::One(path) => Inside::of_way(policy, table, path, alias, params),
+            Path::When(_) => Inside::of_ways(policy, table, alias, params),
+        }
+    }
+
+    /// Over the steps that lead to one row, then the assignment. Where that has no unique key, or the way goes on to
+    /// several rows, those inside are looked for once a statement.
+    fn of_way(policy: &Policy, table: &BoundTable, path: &KeyPath, alias: &str, params: GuardParams) -> Self {
         let mut joins = String::new();
         let mut at = alias.to_owned();
-        for (i, step) in path.steps.iter().enumerate() {
+        let unique = path.steps.iter().take_while(|step| !step.many).count();
+        for (i, step) in path.steps.iter().take(unique).enumerate() {
             let next = format!("{RESERVED_PREFIX}t{}", i + 1);
             joins.push_str(&format!(
                 " LEFT JOIN {} AS {} ON {} OPERATOR(pg_catalog.=) {}",
@@ -430,7 +436,21 @@ impl Inside {
             ));
             at = next;
         }
-        let key = col(&at, &path.key);
+        let rest = path.after(unique);
+        let key = col(&at, rest.first_column());
+        if !rest.steps.is_empty() || !policy.sources.is_empty() {
+            let found = way::reaching(table, &rest, &visible_keys(policy, table, params));
+            let [l, q, k] = ["l", "q", "k"].map(|n| format!("{RESERVED_PREFIX}{n}"));
+            let condition = format!("{} OPERATOR(pg_catalog.=) {key}", col(&l, &k));
+            joins.push_str(&format!(
+                " LEFT JOIN (SELECT DISTINCT {} FROM ({found}) AS {} ({})) AS {} ON {condition}",
+                col(&q, &k),
+                quote_ident(&q),
+                quote_ident(&k),
+                quote_ident(&l),
+            ));
+            return Inside { joins, condition };
+        }
         let assigned = format!("{RESERVED_PREFIX}a");
         let patient = col(&assigned, &policy.assignment.patient);
         joins.push_str(&format!(
@@ -447,6 +467,20 @@ impl Inside {
             ));
         }
         Inside { joins, condition }
+    }
+
+    /// Asked once a row, which may take any of the ways: looked for from the patients it would be all that those have.
+    /// HAVING keeps the answer a column (`is_simple_subquery`) and says that there is one (`query_is_distinct_for`).
+    /// LATERAL leaves the table itself to the conditions around.
+    fn of_ways(policy: &Policy, table: &BoundTable, alias: &str, params: GuardParams) -> Self {
+        let asked = way::takes_a_way(table, alias, &visible_keys(policy, table, params));
+        let [l, m] = ["l", "m"].map(|n| format!("{RESERVED_PREFIX}{n}"));
+        let joins = format!(
+            " LEFT JOIN LATERAL (SELECT {asked} AS {} HAVING true) AS {} ON true",
+            quote_ident(&m),
+            quote_ident(&l),
+        );
+        Inside { joins, condition: col(&l, &m) }
     }
 }
 

@@ -43,6 +43,11 @@ impl KeyPath {
         self.steps.first().map_or(&self.key, |s| &s.column)
     }
 
+    /// The way that is left after `steps` steps.
+    pub fn after(&self, steps: usize) -> Self {
+        Self { steps: self.steps.iter().skip(steps).cloned().collect(), key: self.key.clone() }
+    }
+
     /// True when a row can reach several patients.
     pub fn is_many(&self) -> bool {
         self.steps.iter().any(|s| s.many)

@@ -121,15 +121,7 @@ pub(super) fn guard(table: &BoundTable, alias: &str, visible: &str) -> String {
     match &rule.path {
         Path::One(path) => match path.steps.first() {
             Some(first) if rule.patients == Patients::All && path.is_many() => {
-                let next = step_alias('t', 0);
-                let start = col(&next, &first.references);
-                let query = format!(
-                    "SELECT {start} FROM {} WHERE {}{}",
-                    table_as(first, &next),
-                    reaches(path, 1, &next, visible),
-                    and_nobody_hidden(rule, path, &start, visible),
-                );
-                among(&col(alias, &first.column), &query)
+                among(&col(alias, &first.column), &reaching(table, path, visible))
             }
             Some(_) | None => reaches(path, 0, alias, visible),
         },
@@ -229,6 +221,30 @@ pub(super) fn witness(table: &BoundTable, alias: &str, by_key: impl Fn(&str) -> 
     };
     let arms = arms.join(" UNION ALL ");
     if many { format!("ARRAY({arms})") } else { format!("({arms})") }
+}
+
+/// The values with which a row before the first step of `path` reaches a visible patient, as a query.
+pub(super) fn reaching(table: &BoundTable, path: &KeyPath, visible: &str) -> String {
+    let Some(first) = path.steps.first() else { return visible.to_owned() };
+    let next = step_alias('t', 0);
+    let start = col(&next, &first.references);
+    format!(
+        "SELECT {start} FROM {} WHERE {}{}",
+        table_as(first, &next),
+        reaches(path, 1, &next, visible),
+        and_nobody_hidden(&table.rule, path, &start, visible),
+    )
+}
+
+/// True for a row `alias` that is visible by one of several ways: evaluated once per row that is read. Of the ways of
+/// one subquery the planner counts one, as there is in a row; each for itself they would be counted together, and the
+/// sum is enough for JIT.
+pub(super) fn takes_a_way(table: &BoundTable, alias: &str, visible: &str) -> String {
+    let arms = ways(table, alias, 't', |path, key| {
+        let start = col(alias, path.first_column());
+        is_visible(key, visible) + &and_nobody_hidden(&table.rule, path, &start, visible)
+    });
+    format!("(EXISTS ({}))", arms.join(" UNION ALL "))
 }
 
 /// True for a written row `alias` that is visible: evaluated once per row that is written.

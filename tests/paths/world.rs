@@ -62,6 +62,18 @@ const KEYED: [(&str, &str); 8] = [
     ("fact", "fact_id"),
 ];
 
+/// The columns by which rows of each table belong to their patients.
+pub(crate) const OWNERS: [(&str, &[&str]); 8] = [
+    ("patient", &["patient_id"]),
+    ("visit", &["patient_id"]),
+    ("lab", &["visit_id"]),
+    ("address", &["address_id"]),
+    ("appointment", &["appointment_id"]),
+    ("conference", &["conference_id"]),
+    ("cost", &["domain", "ref"]),
+    ("fact", &["dom", "ref"]),
+];
+
 /// Everything but the rows that the assigned patients' user sees: a condition over `r`, and over the links.
 fn strangers() -> (String, String) {
     let owner =
@@ -234,6 +246,8 @@ pub(crate) struct World {
     bound: Arc<BoundPolicy>,
     /// What deletes everybody else's rows (0), or those of patient `n`, in this database.
     forget: Vec<String>,
+    /// What puts NULL in place of everybody else's cells, but for those that say whose they are.
+    mask: String,
     _pg: Postgres,
 }
 
@@ -256,6 +270,7 @@ impl World {
             catalog: Arc::new(catalog),
             bound: Arc::new(bound),
             forget: Vec::new(),
+            mask: String::new(),
             _pg: pg,
         }
     }
@@ -266,6 +281,7 @@ impl World {
             .map(|(t, i)| format!("SELECT '{t}' AS t, {i}::int8 AS id FROM clinic.{t}"))
             .join(" UNION ALL ");
         self.forget.clear();
+        self.mask.clear();
         for (rows, links) in std::iter::once(strangers()).chain((1..=PATIENTS).map(one)) {
             let query = format!("SELECT t, id FROM ({all}) r WHERE {rows}");
             let doomed = self.client.query(&query, &[]).await.unwrap();
@@ -277,7 +293,11 @@ impl World {
                     .map(|r| r.get::<_, i64>(1).to_string());
                 let ids: Vec<String> = ids.collect();
                 if !ids.is_empty() {
-                    sql += &format!("DELETE FROM clinic.{t} WHERE {i} IN ({});", ids.join(", "));
+                    let its = format!("WHERE {i} IN ({})", ids.join(", "));
+                    sql += &format!("DELETE FROM clinic.{t} {its};");
+                    if self.forget.is_empty() {
+                        self.mask += &self.emptied(t, &its);
+                    }
                 }
             }
             for link in ["participant", "attendee"] {
@@ -285,6 +305,26 @@ impl World {
             }
             self.forget.push(sql);
         }
+    }
+
+    /// NULL in the cells of `table`'s rows of which the condition holds.
+    fn emptied(&self, table: &str, condition: &str) -> String {
+        let relation = self.catalog.lookup(&QualifiedName::new("clinic", table)).unwrap();
+        let owners = OWNERS.iter().find(|(t, _)| *t == table).unwrap().1;
+        let columns = relation.columns.iter().map(|c| c.name.as_str()).filter(|c| !owners.contains(c));
+        let set: Vec<String> = columns.map(|c| format!("{c} = NULL")).collect();
+        let mut sql = format!("ALTER TABLE clinic.{table} DROP CONSTRAINT {table}_pkey;");
+        for key in KEYED.iter().filter(|(t, key)| *t == table && !owners.contains(key)) {
+            sql += &format!("ALTER TABLE clinic.{table} ALTER {} DROP NOT NULL;", key.1);
+        }
+        sql + &format!("UPDATE clinic.{table} SET {} {condition};", set.join(", "))
+    }
+
+    /// The lines of the plan of `sql` as `role` asks it, without costs.
+    pub(crate) async fn explained(&self, role: &Arc<Role>, sql: &str) -> Vec<String> {
+        let text = self.plan(role, sql).unwrap().text.replace("$1::pg_catalog.text", "'u'::pg_catalog.text");
+        let (_, rows) = simple(&self.client, &format!("EXPLAIN (COSTS OFF) {text}")).await.unwrap();
+        rows.into_iter().flatten().flatten().collect()
     }
 
     async fn rows(&self, dice: &mut Dice) {
@@ -407,8 +447,12 @@ impl World {
             |what: String| Err(format!("{}: {what}\n  {:?}\n  {}", role.name, plan.lineage, plan.text));
         let seen = self.run(&plan).await;
         let reply = normal(sql, seen.reply);
-        let restricted = role.scope == Scope::Assigned;
-        let who = if restricted { self.forget[0].as_str() } else { "" };
+        let restricted = role.scope == Scope::Assigned && role.outside != Outside::Mask;
+        let who = match role.scope {
+            Scope::Assigned if restricted => self.forget[0].as_str(),
+            Scope::Assigned => self.mask.as_str(),
+            _ => "",
+        };
         let expected = normal(sql, self.after(who, async || simple(&self.client, sql).await).await);
         if reply != expected || reply.is_err() {
             return fail(format!("shows {reply:?}, the original {expected:?}"));
