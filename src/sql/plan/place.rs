@@ -469,10 +469,14 @@ impl Edit for Namer<'_, '_> {
         let text = if p.derived[n] {
             let sample = self.samples.iter().find(|(of, _)| *of == n).map(|(_, sample)| sample.as_str());
             if o.sampled && (sample.is_none() || !o.masks.is_empty()) {
-                return Err(PlanError::guard(
-                    format!("TABLESAMPLE of {} at this place", o.table.name),
-                    "sample in a subquery of its own",
-                ));
+                let (at, hint) = match o.masks.is_empty() {
+                    true => (" at this place", "sample in a subquery of its own"),
+                    false => (
+                        ", whose masked form cannot be sampled",
+                        "leave it out, and take some of the rows by WHERE random() < 0.01 or ORDER BY random() LIMIT 100",
+                    ),
+                };
+                return Err(PlanError::guard(format!("TABLESAMPLE of {}{at}", o.table.name), hint));
             }
             let shape = DerivedShape {
                 only: o.only,

@@ -416,6 +416,27 @@ fn what_no_restricted_role_may_ask_is_refused() {
     }
 }
 
+/// No place is right for TABLESAMPLE of a table that is masked; what is offered instead is answered.
+#[test]
+fn some_rows_of_a_masked_table_are_taken_by_chance_and_not_by_tablesample() {
+    let billing = session("billing");
+    for text in [
+        "SELECT count(*) FROM clinic.patient TABLESAMPLE SYSTEM (10)",
+        "SELECT name FROM (SELECT * FROM clinic.patient TABLESAMPLE BERNOULLI (10)) p",
+    ] {
+        let refusal = decide(text, &billing).expect(text).refusal().expect(text);
+        let hint = refusal.hint.unwrap_or_default();
+        assert!(hint.contains("random() < 0.01") && !hint.contains("subquery"), "{text}: {hint}");
+    }
+    for text in [
+        "SELECT count(*) FROM clinic.patient WHERE random() < 0.01",
+        "SELECT name, ssn FROM clinic.patient ORDER BY random() LIMIT 100",
+        "SELECT name FROM (SELECT * FROM clinic.patient ORDER BY random() LIMIT 100) p",
+    ] {
+        assert_eq!(decide(text, &billing).expect(text).refusal(), None, "{text}");
+    }
+}
+
 /// A role with both: rows of assigned patients only, and masks.
 #[test]
 fn filter_and_masks_together_are_guarded() {
