@@ -1,12 +1,12 @@
 //! What a first look at an unknown database asks of the server beyond snapshot and facts: which columns may be NULL,
 //! what views read, what belongs to extensions, which groups of people there are. Catalog only, no row of a table.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use tokio_postgres::Client;
 
 use super::load::rows;
-use super::{CatalogError, Oid};
+use super::{CatalogError, Oid, QualifiedName};
 
 /// The answers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -17,6 +17,8 @@ pub struct Survey {
     pub view_reads: HashMap<Oid, BTreeSet<Oid>>,
     /// Relations that an extension made.
     pub of_extensions: BTreeSet<Oid>,
+    /// The functions of each extension, without those of whose name there is another one that is not its own.
+    pub extension_functions: BTreeMap<String, BTreeSet<QualifiedName>>,
 }
 
 /// A database role that stands for a group of people.
@@ -59,6 +61,14 @@ const OF_EXTENSIONS: &str = "\
 SELECT objid FROM pg_catalog.pg_depend
  WHERE classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND deptype = 'e'";
 
+const EXTENSION_FUNCTIONS: &str = "\
+SELECT e.extname::pg_catalog.text, n.nspname::pg_catalog.text, p.proname::pg_catalog.text
+  FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+  LEFT JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.objid = p.oid
+   AND d.deptype = 'e' AND d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass
+  LEFT JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid
+ WHERE n.nspname <> 'pg_catalog'";
+
 const GROUPS: &str = "\
 SELECT r.rolname::pg_catalog.text,
        (SELECT pg_catalog.count(*) FROM pg_catalog.pg_auth_members m JOIN pg_catalog.pg_roles u ON u.oid = m.member
@@ -92,6 +102,20 @@ pub async fn survey(client: &Client) -> Result<Survey, CatalogError> {
         of_extensions: rows(client, "extensions", OF_EXTENSIONS, &[], |r| r.try_get(0)).await?,
         ..Survey::default()
     };
+    let functions: Vec<(Option<String>, QualifiedName)> =
+        rows(client, "functions of extensions", EXTENSION_FUNCTIONS, &[], |r| {
+            Ok((r.try_get(0)?, QualifiedName { schema: r.try_get(1)?, name: r.try_get(2)? }))
+        })
+        .await?;
+    let mut owners: BTreeMap<QualifiedName, BTreeSet<Option<String>>> = BTreeMap::new();
+    for (extension, name) in functions {
+        owners.entry(name).or_default().insert(extension);
+    }
+    for (name, of) in owners {
+        if let (1, Some(Some(extension))) = (of.len(), of.first()) {
+            out.extension_functions.entry(extension.clone()).or_default().insert(name);
+        }
+    }
     for (view, reads) in pairs {
         out.view_reads.entry(view).or_default().insert(reads);
     }

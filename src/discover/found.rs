@@ -1,9 +1,10 @@
 //! What becomes of each relation: an entry, a reference table, or a question for somebody who knows it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::assignment::{self, Assignment};
 use super::classes::{self, Class};
+use super::extensions;
 use super::known;
 use super::lists::is_copy;
 use super::paths::{self, Hop, KeySource, Way};
@@ -12,7 +13,7 @@ use super::schema::{Schema, Source, Table};
 use super::staff::{has_secrets, is_place, is_staff};
 use super::words::any;
 use super::{DiscoverError, Options};
-use crate::catalog::{Facts, RelationKind, Survey};
+use crate::catalog::{Facts, QualifiedName, RelationKind, Survey};
 use crate::policy::HipaaIdentifier as Hipaa;
 
 /// A relation whose rows belong to patients.
@@ -66,6 +67,8 @@ pub(super) struct Found {
     pub(super) assignments: Vec<Assignment>,
     /// Unique columns that name a patient: table, column, what it holds.
     pub(super) identifiers: Vec<(usize, usize, Hipaa)>,
+    /// Functions of extensions that roles can be given, by extension.
+    pub(super) functions: BTreeMap<&'static str, Vec<QualifiedName>>,
 }
 
 impl Found {
@@ -92,7 +95,8 @@ impl Found {
         entries.sort_by_key(|e| (e.table != patient.table, e.class, e.table));
         undecided.sort_by_key(|u| u.table);
         let identifiers = identifiers(schema, &patient, &ways);
-        Ok(Self { patient, entries, reference, undecided, assignments, identifiers })
+        let functions = extensions::computing(survey);
+        Ok(Self { patient, entries, reference, undecided, assignments, identifiers, functions })
     }
 }
 

@@ -6,6 +6,7 @@
 mod assignment;
 mod classes;
 mod entries;
+mod extensions;
 mod found;
 mod known;
 mod lists;

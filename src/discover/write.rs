@@ -349,6 +349,7 @@ impl Writer<'_> {
             );
             self.line(&format!("[role.clinical]                             {CHANGE}"));
             self.line("default = true                              # everyone in no other role");
+            self.functions();
             self.line("scope = \"assigned\"                          # assigned | all | none");
             self.line("outside = \"block\"                           # a lookup of another patient is refused: GLS-201");
             self.line("break_glass = \"clinical\"");
@@ -390,6 +391,9 @@ impl Writer<'_> {
         ));
         self.line(&format!("[role.{}]", super::text::key(&proposal.name)));
         self.line(&format!("groups = [{}]", string(&group.name)));
+        if !matches!(proposal.kind, Kind::Oversight | Kind::Owner) {
+            self.functions();
+        }
         match proposal.kind {
             Kind::Clinical => {
                 self.line("scope = \"assigned\"");
@@ -429,6 +433,22 @@ impl Writer<'_> {
                 self.line("scope = \"all\"");
             }
         }
+    }
+
+    /// Functions that a restricted role may be given, as a comment: a role may call none but built-in ones without it.
+    fn functions(&mut self) {
+        let found = self.found;
+        if found.functions.is_empty() {
+            return;
+        }
+        self.line("# functions = [                              # of extensions; they compute from their arguments alone");
+        for (extension, functions) in &found.functions {
+            for line in functions.chunks(4) {
+                let words: Vec<String> = line.iter().map(|f| format!("{},", string(&name(f)))).collect();
+                self.line(&format!("#     {}   # {extension}", words.join(" ")));
+            }
+        }
+        self.line("# ]");
     }
 
     /// Masks for those who need names, but not what identifies people elsewhere.

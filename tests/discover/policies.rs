@@ -3,10 +3,12 @@
 
 use std::collections::BTreeSet;
 
+use pgglass::catalog::QualifiedName;
 use pgglass::config::Config;
+use pgglass::policy::Scope;
 
 use crate::common::Postgres;
-use crate::support::{discover, policy_of};
+use crate::support::{accepted, discover, policy_of};
 
 const OMOP: &str = include_str!("../schemas/omop.sql");
 const OMOP_KEYS: &str = include_str!("../schemas/omop-keys.sql");
@@ -70,6 +72,57 @@ fn the_demonstration_needs_a_handful_of_lines() {
     assert!(lines.len() <= 7, "{different:#?}");
     // Nothing about tables has to be written by hand.
     assert!(different.iter().all(|d| d.contains("role ")), "{different:#?}");
+}
+
+/// Functions of extensions that compute from their arguments alone are proposed to restricted roles, as a comment that
+/// is a configuration when its signs are taken away; what runs a query or sets a threshold is not, nor a name that
+/// functions of the database's own have, too.
+#[test]
+fn functions_of_extensions_that_only_compute_are_proposed() {
+    let none = discover(&Postgres::shared().demo(), &[]);
+    assert!(!none.contains("functions"), "{none}");
+    let database = Postgres::shared().demo();
+    let sql = "CREATE SCHEMA ext; CREATE EXTENSION pg_trgm SCHEMA ext; CREATE EXTENSION fuzzystrmatch; \
+               CREATE EXTENSION pgcrypto; CREATE EXTENSION unaccent; CREATE EXTENSION \"uuid-ossp\"; \
+               CREATE EXTENSION tablefunc; CREATE EXTENSION dblink; \
+               CREATE FUNCTION public.digest(int8) RETURNS text LANGUAGE sql AS \
+               'SELECT name FROM clinic.patient WHERE patient_id = $1'";
+    database.server().psql(database.name(), sql);
+    let text = discover(&database, &[]);
+    let proposed: String = text
+        .lines()
+        .map(|line| match line.strip_prefix("# ") {
+            Some(list) if list.starts_with("functions = [") || list.starts_with("    \"") || list == "]" => {
+                list
+            }
+            _ => line,
+        })
+        .map(|line| format!("{line}\n"))
+        .collect();
+    accepted(&proposed);
+    let policy = policy_of(&proposed).policy;
+    let of_scope = |scope: Scope| -> Vec<&BTreeSet<QualifiedName>> {
+        policy.roles.values().filter(|r| r.scope == scope).map(|r| &r.functions).collect()
+    };
+    let restricted = of_scope(Scope::Assigned);
+    assert!(!restricted.is_empty() && of_scope(Scope::All).iter().all(|f| f.is_empty()), "{text}");
+    for functions in restricted {
+        let names: BTreeSet<String> = functions.iter().map(ToString::to_string).collect();
+        for name in [
+            "ext.similarity",
+            "ext.show_trgm",
+            "public.unaccent",
+            "public.levenshtein",
+            "public.hmac",
+            "public.uuid_generate_v4",
+        ] {
+            assert!(names.contains(name), "{name}: {names:?}");
+        }
+        for part in ["digest", "set_limit", "show_limit", "_op", "crosstab", "dblink", "decrypt", "unaccent_"]
+        {
+            assert!(!names.iter().any(|n| n.contains(part)), "{part}: {names:?}");
+        }
+    }
 }
 
 /// What somebody who knows the OMOP Common Data Model would write for its 39 tables.

@@ -1,5 +1,7 @@
 //! Functions and relations against the role: the two judgements that `resolve` and `check` share.
 
+use std::collections::BTreeSet;
+
 use super::own_code::is_harmless_overload;
 use super::survey::{Occurrence, Resolution, Usage};
 use super::{Context, Survey};
@@ -31,6 +33,25 @@ fn allowed_function(schema: Option<&str>, name: &str, context: &Context<'_>) -> 
             && (builtin_allowed(name) || listed("pg_catalog") || !is_builtin(name, context));
     }
     builtin_allowed(name) || listed("pg_catalog")
+}
+
+/// The functions that a call of this name can mean and that are not listed, as the configuration names them.
+fn listed_as(schema: Option<&str>, name: &str, context: &Context<'_>) -> String {
+    let functions = context.catalog.functions.get(name).into_iter().flatten();
+    let all: BTreeSet<&str> = functions.map(|f| f.schema.as_str()).collect();
+    let on_path = |s: &&str| *s != "pg_catalog" && context.namespace.schemas.iter().any(|n| n == s);
+    let mut meant: BTreeSet<&str> = match schema {
+        Some(schema) => BTreeSet::from([schema]),
+        None => all.iter().copied().filter(on_path).collect(),
+    };
+    let builtin = is_builtin(name, context) && !builtin_allowed(name);
+    if schema.is_none() && (builtin || all.is_empty()) {
+        meant.insert("pg_catalog");
+    }
+    let meant = if meant.is_empty() { all } else { meant };
+    let missing = meant.into_iter().map(|s| QualifiedName::new(s, name));
+    let missing = missing.filter(|f| !context.role.functions.contains(f)).map(|f| format!("\"{f}\""));
+    missing.collect::<Vec<_>>().join(", ")
 }
 
 /// True when a call of this name can only fail: no function is called like it in the schemas that can be meant, nor
@@ -65,15 +86,17 @@ fn is_builtin(name: &str, context: &Context<'_>) -> bool {
 /// The first function that the role may not call, with `row.name` and `(expr).name` counted as
 /// the calls they can be.
 pub(crate) fn function_refusal(survey: &Survey, context: &Context<'_>) -> Option<Refusal> {
-    let refusal = |name: String| {
+    let refusal = |schema: Option<&str>, name: &str| {
+        let written = schema.map_or_else(|| name.to_owned(), |s| format!("{s}.{name}"));
         Refusal::new(
             GlsCode::CannotGuard,
-            format!("function {name} is not allowed for role {}", context.role.name),
+            format!("function {written} is not allowed for role {}", context.role.name),
         )
         .with_hint(format!(
-            "if it neither reads tables nor has side effects, an administrator can add it to \
-                 functions of [role.{}]",
-            context.role.name
+            "if it neither reads tables nor has side effects, an administrator can add it to [role.{}]: \
+             functions = [{}]",
+            context.role.name,
+            listed_as(schema, name, context),
         ))
     };
     for (schema, name) in &survey.functions {
@@ -94,7 +117,7 @@ pub(crate) fn function_refusal(survey: &Survey, context: &Context<'_>) -> Option
                     ..Refusal::new(GlsCode::CannotGuard, format!("function {written} does not exist"))
                 });
             }
-            return Some(refusal(written));
+            return Some(refusal(schema.as_deref(), name));
         }
     }
     let own_set_config = context
@@ -115,7 +138,7 @@ pub(crate) fn function_refusal(survey: &Survey, context: &Context<'_>) -> Option
         );
     }
     let harmless = |a: &str| harmless_attribute(a, survey.scalar_attributes.contains(a), context);
-    survey.attributes.iter().find(|a| !harmless(a)).map(|a| refusal(a.clone()))
+    survey.attributes.iter().find(|a| !harmless(a)).map(|a| refusal(None, a))
 }
 
 /// Functions of one argument that `(expr).name` must not reach although it looks like a column.

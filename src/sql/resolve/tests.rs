@@ -83,6 +83,28 @@ fn b57_b58_copies_between_client_and_protected_tables_are_planned() {
     expect(&clinic, "copy", &copies);
 }
 
+/// The hint names the function as `functions` of a role does: with the schema that the call means.
+#[test]
+fn functions_are_offered_as_the_configuration_names_them() {
+    let clinic = Clinic::new();
+    for (text, named) in [
+        ("SELECT get_ssn(mrn) FROM notes", "\"public.get_ssn\""),
+        ("SELECT public.get_ssn(1)", "\"public.get_ssn\""),
+        ("SELECT name, pg_sleep(1) FROM patients", "\"pg_catalog.pg_sleep\""),
+        ("SELECT name, pg_catalog.pg_sleep(1) FROM patients", "\"pg_catalog.pg_sleep\""),
+        // The built-in one is allowed.
+        ("SELECT reverse(name) FROM patients", "\"public.reverse\""),
+        ("SELECT n.row_secret FROM notes n", "\"public.row_secret\""),
+    ] {
+        let parsed = crate::sql::parse::parse(text).expect(text);
+        let super::Decision::Refused(refusal) = decide(&parsed.statements[0], &clinic.context()) else {
+            panic!("{text} is not refused");
+        };
+        let hint = refusal.hint.unwrap_or_default();
+        assert!(hint.ends_with(&format!("[role.nurse]: functions = [{named}]")), "{text}: {hint}");
+    }
+}
+
 /// What escapes the map of rows to patients is refused with a form that does not.
 #[test]
 fn copies_of_protected_rows_are_refused_with_what_to_use_instead() {
