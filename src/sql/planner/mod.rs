@@ -548,10 +548,14 @@ impl Decider<'_> {
         tracing::warn!(%failure, "the checker refused a plan");
         // Constants of the client's stand in it.
         tracing::debug!(text = %plan.text, "the plan that the checker refused");
-        cannot_guard(
-            failure,
-            "Write it with plain joins, subqueries and CTEs, or ask for it to be supported.",
-        )
+        let writes = !matches!(plan.kind, StatementKind::Select);
+        let instead = match failure {
+            CheckFailure::NeedsFence(_) if writes => {
+                "Compute what it reads beside the table in a WITH query, and join that by plain columns."
+            }
+            _ => "Write it with plain joins, subqueries and CTEs, or ask for it to be supported.",
+        };
+        cannot_guard(failure, instead)
     }
 
     pub(super) fn footprint(&self, relations: impl Iterator<Item = String>) -> Footprint {
