@@ -8,7 +8,7 @@ use super::links::Links;
 use super::preset::masks_on;
 use super::problem::{agree, loose_rule, loose_sources, two_entries};
 use super::settled::{unsettled_sources, unsettled_views};
-use super::shown::Shown;
+use super::shown::{Deciding, Shown};
 use super::{
     KeyPath, Mask, Outside, OutsideMasks, Path, Policy, Problem, Role, Scope, Source, TableMasks, TableRule,
 };
@@ -128,6 +128,8 @@ pub struct BoundPolicy {
     limited: HashMap<Arc<str>, Limited>,
     /// What columns show each role.
     shown: Shown,
+    /// The columns by which it is decided whose rows are whose.
+    deciding: Deciding,
     /// Protected relations, by role, in which a column shows more than it did: closed to the role.
     shows_more: HashMap<Arc<str>, HashSet<Oid>>,
     /// What could not be bound: configured names that do not exist, keys of a wrong type ...
@@ -149,13 +151,14 @@ impl BoundPolicy {
     /// old name gets it as well). With the same policy a mask follows its column, too: where it does not by name, the
     /// relation is closed to the role.
     pub fn bind(policy: Arc<Policy>, catalog: &Catalog, previous: Option<&BoundPolicy>) -> Self {
-        let shown = previous.filter(|p| p.policy == policy).map(|p| p.shown.clone());
-        Self::bind_after(policy, catalog, previous, &shown.unwrap_or_default())
+        let same = previous.filter(|p| p.policy == policy);
+        let (shown, deciding) = same.map(|p| (p.shown.clone(), p.deciding.clone())).unwrap_or_default();
+        Self::bind_after(policy, catalog, previous, &shown, deciding)
     }
 
     /// The same for a policy that was just loaded: its names are those that columns have now.
     pub fn bind_loaded(policy: Arc<Policy>, catalog: &Catalog, previous: &BoundPolicy) -> Self {
-        Self::bind_after(policy, catalog, Some(previous), &Shown::default())
+        Self::bind_after(policy, catalog, Some(previous), &Shown::default(), Deciding::default())
     }
 
     fn bind_after(
@@ -163,7 +166,11 @@ impl BoundPolicy {
         catalog: &Catalog,
         previous: Option<&BoundPolicy>,
         shown: &Shown,
+        mut deciding: Deciding,
     ) -> Self {
+        // Where a name was given to another column, rules go by a catalog that has none of that name.
+        let without = deciding.without_exchanged(catalog);
+        let (real, catalog) = (catalog, without.as_ref().map_or(catalog, |(catalog, _)| catalog));
         let mut bound = BoundPolicy {
             epoch: previous.map_or(1, |p| p.epoch + 1),
             assignments: HashSet::new(),
@@ -178,6 +185,7 @@ impl BoundPolicy {
             presets: HashMap::new(),
             limited: HashMap::new(),
             shown: Shown::default(),
+            deciding: Deciding::default(),
             shows_more: HashMap::new(),
             problems: Vec::new(),
             no_assignments: false,
@@ -199,8 +207,8 @@ impl BoundPolicy {
         if let Some(previous) = previous.filter(|p| p.policy == policy) {
             bound.keep_broken(catalog, previous);
         }
-        bound.bind_computed(catalog);
-        bound.bind_presets(catalog);
+        bound.bind_computed(real);
+        bound.bind_presets(real);
         bound.bind_limited(catalog);
         if !labels_are_told {
             bound.limited.values_mut().for_each(|limited| limited.tables.clear());
@@ -219,7 +227,14 @@ impl BoundPolicy {
         if let Some(previous) = previous.filter(|p| p.policy == policy) {
             bound.reference.extend(previous.reference.iter().filter(|oid| catalog.relation(**oid).is_some()));
         }
-        let outcome = shown.next(&bound, catalog);
+        if let Some((_, exchanged)) = without {
+            let of_sources = |(oid, _): &(Oid, String)| bound.assignments.contains(oid);
+            bound.no_assignments |= exchanged.keys().any(of_sources);
+            bound.problems.extend(exchanged.into_values());
+        }
+        deciding.add(&bound, real);
+        bound.deciding = deciding;
+        let outcome = shown.next(&bound, real);
         (bound.shown, bound.shows_more) = (outcome.shown, outcome.closed);
         bound.problems.extend(outcome.problems);
         bound

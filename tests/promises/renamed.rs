@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::common::{Database, Postgres, Proxy};
 use crate::p2_categories::gls;
 use crate::p2_enforcement::{CANARY, assert_no_canary};
-use crate::support::{hide, replaced, within};
+use crate::support::{hide, replaced, told, within};
 use crate::wire::Wire;
 
 /// The nurse sees others' patients masked; billing and the analyst see masks of every row, one of them by a preset; for
@@ -150,6 +150,41 @@ fn a_masked_column_is_not_shown_under_another_name() {
     ] {
         assert!(log.contains(told), "{told}\n{log}");
     }
+}
+
+/// What tells whose a row is goes by a name, too.
+#[test]
+fn rows_are_told_by_no_column_that_took_the_name_of_the_key() {
+    let database = Postgres::shared().demo();
+    let owner = |sql: &str| database.server().psql(database.name(), sql);
+    let proxy = Proxy::start_with(&database, hide);
+    let mut users = ["nurse_amy", "ana_fox"].map(|user| Wire::through(&proxy, &database, user));
+    let exchange = "BEGIN; ALTER TABLE clinic.allergy RENAME patient_id TO x; ALTER TABLE clinic.allergy RENAME allergy_id TO patient_id; \
+                    ALTER TABLE clinic.allergy RENAME x TO allergy_id; COMMIT";
+    let count = "SELECT count(*) FROM clinic.allergy";
+    let shown = users.each_mut().map(|user| user.ok(count).value());
+    let closed =
+        |wire: &mut Wire| wire.query(count).failure().is_some_and(|f| f.message.starts_with("GLS-220"));
+    owner(exchange);
+    for user in &mut users {
+        assert!(within(Duration::from_secs(5), || closed(user)));
+    }
+    // Who has no limits reads it, and nobody can be told from it.
+    let mut gus = Wire::through(&proxy, &database, "dba_gus");
+    gus.ok("SELECT count(*) FROM clinic.allergy WHERE patient_id > 0");
+    assert!(told(&proxy, "SELECT count(*) FROM clinic.allergy WHERE patient_id > 0").all_patients);
+    let said = "clinic.allergy: column patient_id is another one than when the policy was loaded, that one is allergy_id now";
+    assert!(proxy.log().contains(said), "{}", proxy.log());
+    owner(exchange);
+    for (user, shown) in users.iter_mut().zip(shown) {
+        assert!(within(Duration::from_secs(5), || !closed(user)));
+        assert_eq!(user.ok(count).value(), shown);
+    }
+    owner(exchange);
+    assert!(within(Duration::from_secs(5), || closed(&mut users[1])));
+    // Whoever loads the policy means the columns by the names they have.
+    assert!(proxy.reload_with(|text| text), "{}", proxy.log());
+    assert!(!closed(&mut users[1]));
 }
 
 #[test]
