@@ -1,6 +1,7 @@
 //! Masked relations in their masked form, rows outside, and groups of few patients.
 
 use super::*;
+use crate::policy::{Alternative, KeyPath, Path, Step};
 
 fn masked(shape: DerivedShape<'_>) -> String {
     let clinic = Clinic::masked();
@@ -417,6 +418,74 @@ fn rows_of_masked_tables_are_locked_where_no_masked_column_is_read() {
             "INSERT INTO patients AS excluded (mrn) VALUES (1) RETURNING excluded.ssn, {new patients excluded} AS __glass_c1",
         ],
     );
+}
+
+/// The form that asks once a row, of rows that take one of several ways, and the one that looks for those inside, of rows
+/// of several patients.
+#[test]
+fn whose_a_row_is_is_asked_in_the_form_that_policy_gives_it() {
+    let name = |n: &str| crate::catalog::QualifiedName::new("public", n);
+    let way = |table: &str, column: &str, many: bool| KeyPath {
+        steps: vec![Step { many, ..Step::new("order_id", name(table), column) }],
+        key: "mrn".to_owned(),
+    };
+    let when = |is: &str, path: KeyPath| Alternative { column: "unit".into(), is: vec![is.into()], path };
+    let by_value = Path::When(vec![
+        when("mg", way("orders", "order_id", false)),
+        when("visits", way("patients", "visits", true)),
+    ]);
+    let of_several = Path::One(way("orders", "code", true));
+    for (path, asked, changes) in [
+        (
+            by_value,
+            "LEFT JOIN LATERAL (SELECT (EXISTS (SELECT 1 FROM ",
+            [
+                ("HAVING true", "HAVING false"),
+                (" HAVING true", ""),
+                ("AS \"__glass_m\" HAVING", "OR true AS \"__glass_m\" HAVING"),
+                ("\"__glass_l\" ON true", "\"__glass_l\" ON false"),
+                ("CASE WHEN \"__glass_l\".\"__glass_m\"", "CASE WHEN NOT \"__glass_l\".\"__glass_m\""),
+                ("LEFT JOIN LATERAL", "CROSS JOIN patients AS x LEFT JOIN LATERAL"),
+                ("'mg'", "'g'"),
+            ],
+        ),
+        (
+            of_several,
+            "LEFT JOIN (SELECT DISTINCT \"__glass_q\".\"__glass_k\" FROM (SELECT ",
+            [
+                ("SELECT DISTINCT", "SELECT"),
+                ("LEFT JOIN", "INNER JOIN"),
+                ("\"__glass_t1\".\"code\" FROM", "\"__glass_t1\".\"order_id\" FROM"),
+                ("$4::pg_catalog.text", "$3::pg_catalog.text"),
+                ("CASE WHEN ", "CASE WHEN true OR "),
+                ("FROM \"public\".\"orders\"", "FROM \"public\".\"notes\""),
+                ("\"__glass_l\" ON", "\"__glass_l\" ON true OR"),
+            ],
+        ),
+    ] {
+        let mut clinic = Clinic::new();
+        clinic.role.outside = Outside::Mask;
+        let table = clinic.bound.tables.get_mut(&4).expect("results");
+        std::sync::Arc::make_mut(&mut table.rule).path = path;
+        table.tells_type = Some("pg_catalog.text".to_owned());
+        let Access::Protected { table, filter: false, masks, .. } = clinic.bound.access(&clinic.role, 4)
+        else {
+            panic!("not shown");
+        };
+        let shape = DerivedShape {
+            inside: Some(GuardParams::after(3, Variant::Assigned)),
+            ..DerivedShape::default()
+        };
+        let relation = &clinic.catalog.relations[&4];
+        let t = derived_table(&clinic.bound.policy, table, relation, &masks, "__glass_r1", shape);
+        assert_eq!(t.matches(asked).count(), 1, "{t}");
+        all(Seen::Pass, &clinic, &[&format!("SELECT r.value FROM {t} AS r WHERE r.value > 1 ORDER BY 1")]);
+        for (from, to) in changes {
+            let changed = t.replacen(from, to, 1);
+            assert_ne!(changed, t, "{from}: {t}");
+            all(Seen::Fail, &clinic, &[&format!("SELECT r.value FROM {changed} AS r")]);
+        }
+    }
 }
 
 /// Rows outside are shown masked and need no fence; what is closed is not shown, and does.
