@@ -210,6 +210,9 @@ pub struct Catalog {
     pub primary_keys: HashMap<Oid, Vec<String>>,
     /// Columns that have a unique index each.
     pub unique_columns: HashMap<Oid, HashSet<String>>,
+    /// The columns of primary keys and unique indexes of several, those of expressions included, those of partitioning
+    /// left out.
+    pub unique_sets: HashMap<Oid, Vec<Vec<String>>>,
     /// Columns that have a foreign key each, with what it refers to.
     pub references: HashMap<Oid, HashMap<String, Oid>>,
     /// What the views of user schemas are made of, where the server could be asked.

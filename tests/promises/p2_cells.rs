@@ -439,6 +439,12 @@ fn cohorts_are_joined_as_lists_of_keys() {
         // A list of a list.
         (format!("WITH c AS ({heart}), d AS (SELECT DISTINCT e.patient_id FROM clinic.encounter e JOIN c ON c.patient_id = e.patient_id WHERE \
                   e.kind = 'inpatient') SELECT p.sex, count(*) FROM clinic.patient p JOIN d USING (patient_id) GROUP BY 1"), "p.patient_id"),
+        (format!("WITH c AS ({heart}), unread AS (SELECT patient_id, icd10 FROM clinic.problem) SELECT p.sex, count(*) FROM clinic.patient p \
+                  JOIN c USING (patient_id) GROUP BY 1"), "p.patient_id"),
+        (format!("WITH c AS ({heart}) SELECT CASE p.sex WHEN 'F' THEN 'w' WHEN 'M' THEN 'm' ELSE 'x' END AS s, count(*) FROM clinic.patient p \
+                  JOIN c USING (patient_id) GROUP BY s"), "p.patient_id"),
+        (format!("WITH c AS ({heart}) SELECT CASE p.sex = 'F' WHEN true THEN 'y' WHEN false THEN 'n' END AS s, count(*) FROM clinic.patient p \
+                  JOIN c USING (patient_id) GROUP BY s"), "p.patient_id"),
         (format!("WITH c AS ({heart}) SELECT * FROM (SELECT p.sex, count(*) AS n FROM clinic.patient p JOIN c USING (patient_id) GROUP BY 1) g"), ""),
     ] {
         for extended in [false, true] {
@@ -495,9 +501,18 @@ fn few_who_stand_in_two_parts_are_not_told() {
          INSERT INTO clinic.enrolled SELECT i, 880000 + i, 1 + i % 2, CASE WHEN i % 3 = 0 THEN 'a' ELSE 'b' END FROM generate_series(1, 400) i;
          INSERT INTO clinic.enrolled VALUES (1001, 880003, 2, 'b');
          INSERT INTO clinic.enrolled SELECT 2000 + i, 880000 + i, 1, 'b' FROM generate_series(3, 90, 6) i WHERE i <> 3;
-         GRANT SELECT ON clinic.enrolled TO PUBLIC",
+         ALTER TABLE clinic.enrolled ADD COLUMN code text, ADD COLUMN login text;
+         UPDATE clinic.enrolled SET code = 'A' || id, login = 'A' || id;
+         CREATE UNIQUE INDEX ON clinic.enrolled (code, site); CREATE UNIQUE INDEX ON clinic.enrolled (lower(login));
+         CREATE TABLE clinic.dated (id int, patient_id bigint NOT NULL, year int, PRIMARY KEY (id, year)) PARTITION BY LIST (year);
+         CREATE TABLE clinic.dated_2024 PARTITION OF clinic.dated FOR VALUES IN (2024);
+         INSERT INTO clinic.dated SELECT i, 880000 + i, 2024 FROM generate_series(1, 50) i;
+         GRANT SELECT ON clinic.enrolled, clinic.dated, clinic.dated_2024 TO PUBLIC",
     );
     let proxy = Proxy::start_with(&database, |config| {
+        let config = format!(
+            "{config}\n[[table]]\nname = \"clinic.dated\"\nkey = \"patient_id\"\nclass = \"demographics\"\n"
+        );
         format!(
             "{}\n[[table]]\nname = \"clinic.enrolled\"\nkey = \"patient_id\"\nclass = \"demographics\"\n",
             cells(config)
@@ -518,6 +533,23 @@ fn few_who_stand_in_two_parts_are_not_told() {
     // Without the number of the whole nothing can be subtracted; nor where rows are counted.
     let apart = format!("SELECT site, {parts} FROM clinic.enrolled GROUP BY 1 ORDER BY 1");
     assert_eq!(sites(&apart, &mut analyst), ["1", "2"]);
+    // What is unique with others, or by an expression, names a row beside another column; the period of a partition does
+    // not, and a unique value that is told by nothing but a key.
+    for (named, condition) in [
+        (true, "code <> 'A5' OR site = 1"),
+        (true, "login <> 'a5' OR site = 1"),
+        (true, "patient_id IN (SELECT patient_id FROM clinic.enrolled WHERE login <> 'a5')"),
+        (false, "arm <> 'a' OR id IS NULL"),
+        (false, "login > 'a'"),
+    ] {
+        let got = analyst.query(&format!("SELECT count(*) FROM clinic.enrolled WHERE {condition}"));
+        let message = got.failure().map(|f| f.message.clone()).unwrap_or_default();
+        assert_eq!(message.contains("names a single"), named, "{condition}: {message}");
+    }
+    let period = "SELECT count(*) FROM clinic.patient WHERE patient_id IN (SELECT patient_id FROM clinic.dated WHERE year = 2024 AND id > 0)";
+    let got = analyst.query(&period.replace(" AND id > 0", ""));
+    assert!(got.failure().is_none(), "{:?}", got.failure());
+    assert!(analyst.query(period).failure().is_some_and(|f| f.message.contains("names a single")));
 }
 
 /// Keys and conditions by steps of written numbers, which fail at the ends of a type only.
@@ -873,6 +905,35 @@ fn what_could_tell_a_single_patient_is_refused() {
             "names a single row",
         ),
         ("SELECT count(*) FILTER (WHERE encounter_id <> 5) FROM clinic.encounter", "names a single row"),
+        // Sets of values are none that exclude each other.
+        (
+            "SELECT count(*) FILTER (WHERE zip = ANY ('{10000,10001}')) - count(*) FILTER (WHERE zip = '10000') FROM clinic.patient",
+            "more than one condition",
+        ),
+        (
+            "SELECT sum(charge) FILTER (WHERE kind IS DISTINCT FROM 'inpatient') - sum(charge) FILTER (WHERE kind = 'emergency') FROM clinic.encounter",
+            "more than one condition",
+        ),
+        (
+            "SELECT count(*) FILTER (WHERE sex = ALL ('{F}')), count(*) FILTER (WHERE sex = 'M') FROM clinic.patient",
+            "more than one condition",
+        ),
+        (
+            "SELECT count(*) FROM clinic.encounter e JOIN clinic.problem p ON e.patient_id IS DISTINCT FROM p.patient_id",
+            "names a patient",
+        ),
+        (
+            "SELECT count(*) FROM clinic.patient p WHERE EXISTS (SELECT FROM clinic.problem x WHERE x.patient_id IS DISTINCT FROM p.patient_id)",
+            "",
+        ),
+        (
+            "SELECT count(*) FROM clinic.patient WHERE patient_id < 880012 AND (phone <> '555-0100' OR sex = 'F')",
+            "names a patient",
+        ),
+        (
+            "SELECT count(*) FROM clinic.patient WHERE patient_id < 880012 AND (name <> 'x' OR sex = 'F')",
+            "names a patient",
+        ),
         // Rows of one patient beside those of another: what is taken from the one shows in the other.
         (
             "SELECT p.zip, count(DISTINCT p.patient_id), count(DISTINCT q.patient_id) FROM clinic.patient p JOIN clinic.patient q \

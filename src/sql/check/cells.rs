@@ -7,7 +7,7 @@
 //!
 //! Not for what several statements tell together.
 
-use pg_query::protobuf::BoolExprType;
+use pg_query::protobuf::{AExprKind, BoolExprType};
 
 use super::expected::conjuncts;
 use super::overlap::{Column, column_at, columns_in, grouping_keys};
@@ -141,7 +141,9 @@ impl Checker<'_> {
             }
         }
         if select.list("group_clause").is_empty() && !aggregates.found {
-            return cell("it shows rows of single patients");
+            return cell(
+                "it shows rows of single patients (a list of them may be joined or stand behind IN as SELECT DISTINCT key)",
+            );
         }
         let having = conjuncts(select.field("having_clause"));
         let (ours, own): (Vec<&Node>, Vec<&Node>) =
@@ -409,7 +411,7 @@ impl Checker<'_> {
 
     /// The column of `column = constant`.
     fn column_of_equality<'n>(&self, condition: &'n Node) -> Option<&'n Node> {
-        let equality = condition.kind == "AExpr" && condition.names("name") == ["="];
+        let equality = is_equality(condition);
         let (l, r) = (condition.node("lexpr")?, condition.node("rexpr")?);
         let constant = matches!(r.kind, "AConst" | "ParamRef");
         (equality && constant && is_column(l) && !self.cx.context.catalog.own_code.redefines("="))
@@ -565,9 +567,15 @@ pub(super) fn joins_plainly(condition: &Node, block: &Block<'_>) -> bool {
     equal_columns(condition) || columns.len() <= 1 || of_one
 }
 
-/// `a.x = b.y`
-pub(super) fn equal_columns(condition: &Node) -> bool {
+/// `l = r`, not `= ANY`, `= ALL` or IS [NOT] DISTINCT FROM, which have the same operator.
+fn is_equality(condition: &Node) -> bool {
     condition.kind == "AExpr"
         && condition.names("name") == ["="]
+        && condition.int("kind") == i64::from(AExprKind::AexprOp as i32)
+}
+
+/// `a.x = b.y`
+pub(super) fn equal_columns(condition: &Node) -> bool {
+    is_equality(condition)
         && [condition.node("lexpr"), condition.node("rexpr")].iter().all(|s| s.is_some_and(is_column))
 }

@@ -8,7 +8,7 @@ use super::overlap::{Column, column_at, columns};
 use super::types::Block;
 use super::{Checker, Outcome};
 use crate::catalog::Oid;
-use crate::policy::BoundTable;
+use crate::policy::{BoundTable, HipaaIdentifier, identifier_of};
 use crate::sql::tree::Node;
 
 impl Checker<'_> {
@@ -78,8 +78,33 @@ impl Checker<'_> {
         // Views, and tables that refer to patients by their number, have it by the same name.
         let number = identifiers.iter().any(|i| i.column == column.1);
         Ok(number
+            || self.is_called_like_a_name(oid, table, &column.1)
             || table.rule.own_key() == Some(column.1.as_str())
             || self.is_of_patients(oid, table, &column.1))
+    }
+
+    /// True for a text that is called like what people are known by (Safe Harbor's numbers and addresses; names in a table
+    /// that has one row a patient, as drugs have names, too).
+    fn is_called_like_a_name(&self, oid: Oid, table: &BoundTable, column: &str) -> bool {
+        use HipaaIdentifier::{
+            Account, Device, Email, Fax, HealthPlan, IpAddress, Licence, MedicalRecord, Name, Other, Phone,
+            SocialSecurity, Url, Vehicle,
+        };
+        let context = self.cx.context;
+        let Some(found) = context.catalog.relation(oid).and_then(|r| r.column(column)) else { return false };
+        let text =
+            ["text", "character", "citext", "uuid", "inet"].iter().any(|t| found.type_sql.starts_with(t));
+        let elsewhere = context.catalog.references.get(&oid).is_some_and(|all| all.contains_key(column));
+        let of_people = || table.rule.own_key().is_some_and(|key| self.is_unique(oid, key));
+        text && !elsewhere
+            && match identifier_of(column, &found.type_sql) {
+                Some(
+                    Account | Device | Email | Fax | HealthPlan | IpAddress | Licence | MedicalRecord | Phone
+                    | SocialSecurity | Url | Vehicle,
+                ) => true,
+                Some(Name | Other) => of_people(),
+                _ => false,
+            }
     }
 
     /// True for what is unique in a table that has one row a patient.
@@ -135,13 +160,13 @@ impl Checker<'_> {
         !elsewhere && context.bound.tables.iter().any(is_key)
     }
 
-    /// True for a column of a primary key of several, of which none names a patient or a row by itself.
+    /// True for a column of a unique key of several, or of expressions, of which none names a patient or a row by itself.
     fn is_part_of_a_key(&self, oid: Oid, table: &BoundTable, column: &str) -> bool {
-        let key = self.cx.context.catalog.primary_keys.get(&oid).map(Vec::as_slice).unwrap_or_default();
         let names = |c: &String| {
             table.rule.own_key() == Some(c.as_str()) || self.is_row_key(oid, c) || self.is_unique(oid, c)
         };
-        key.iter().any(|c| c == column) && !key.iter().any(names)
+        let sets = self.cx.context.catalog.unique_sets.get(&oid).into_iter().flatten();
+        sets.into_iter().any(|set| set.iter().any(|c| c == column) && !set.iter().any(names))
     }
 
     /// The columns that name single rows of tables with patients, or also those that name patients.

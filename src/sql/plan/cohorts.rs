@@ -14,6 +14,7 @@ use sqlparser::ast::{
 
 use super::qualify::{Items, Relations};
 use super::walk::{Edit, Look, edit, look};
+use super::with::modifies;
 use super::{PlanError, PlanInput, fold};
 use crate::policy::CELL_AGGREGATES;
 
@@ -22,12 +23,12 @@ pub(super) fn moved(ast: &mut Statement, input: &PlanInput<'_>) -> Result<(), Pl
     let mut names = Names::default();
     look(ast, &mut names);
     let relations = Relations::new(&[], input, names.0.keys().cloned().collect());
-    let mut mover = Mover { relations, defined: names.0, scope: Vec::new(), taken: BTreeSet::new() };
+    let mut mover = Mover { relations, defined: names.0, scope: Vec::new() };
     edit(ast, &mut mover)?;
     let mut read = Read::default();
     look(ast, &mut read);
-    // One that nothing reads any more would be a second block of groups.
-    let unread = mover.taken.into_iter().filter(|name| !read.0.contains(name)).collect();
+    // One that nothing reads (any more) is not run, but would be a second block of groups.
+    let unread = mover.defined.into_keys().filter(|name| !read.0.contains(name)).collect();
     edit(ast, &mut Unread(unread))
 }
 
@@ -60,7 +61,7 @@ struct Unread(BTreeSet<String>);
 impl Edit for Unread {
     fn query(&mut self, query: &mut Query) -> Result<(), PlanError> {
         if let Some(with) = &mut query.with {
-            with.cte_tables.retain(|cte| !self.0.contains(&fold(&cte.alias.name)));
+            with.cte_tables.retain(|cte| modifies(&cte.query) || !self.0.contains(&fold(&cte.alias.name)));
         }
         query.with = query.with.take().filter(|with| !with.cte_tables.is_empty());
         Ok(())
@@ -83,8 +84,6 @@ struct List {
     once: bool,
     /// Without DISTINCT and GROUP BY, which change nothing behind IN.
     query: Box<Query>,
-    /// The WITH query that it was.
-    name: Option<String>,
 }
 
 struct Mover<'b> {
@@ -92,7 +91,6 @@ struct Mover<'b> {
     defined: BTreeMap<String, usize>,
     /// The WITH queries in scope that could be lists, of each query around.
     scope: Vec<Vec<(String, Box<Query>)>>,
-    taken: BTreeSet<String>,
 }
 
 impl Edit for Mover<'_> {
@@ -109,7 +107,6 @@ impl Edit for Mover<'_> {
         match expr {
             Expr::InSubquery { subquery, .. } if self.list_alone(subquery).is_some() => {
                 if let Some(list) = self.list_alone(subquery) {
-                    self.taken.extend(list.name);
                     *subquery = list.query;
                 }
             }
@@ -124,7 +121,9 @@ impl Edit for Mover<'_> {
                 }
             }
             Expr::Case { operand, conditions, .. } => {
-                if let ([when], Some(value)) = (conditions.as_mut_slice(), operand.take()) {
+                if let [when] = conditions.as_mut_slice()
+                    && let Some(value) = operand.take()
+                {
                     let right = Box::new(Expr::Nested(Box::new(when.condition.clone())));
                     when.condition = Expr::BinaryOp { left: value, op: BinaryOperator::Eq, right };
                 }
@@ -172,10 +171,9 @@ impl Mover<'_> {
         });
         let taken = lists.into_iter().find_map(|(tree, place, list)| {
             let mut changed = query.clone();
-            take(&mover.relations, &mut changed, tree, place, &list).map(|()| (changed, list.name))
+            take(&mover.relations, &mut changed, tree, place, &list).map(|()| changed)
         });
-        let Some((changed, name)) = taken else { return false };
-        self.taken.extend(name);
+        let Some(changed) = taken else { return false };
         *query = changed;
         true
     }
@@ -201,19 +199,19 @@ impl Mover<'_> {
     }
 
     fn list(&self, factor: &TableFactor) -> Option<List> {
-        let (alias, query, name) = match factor {
+        let (alias, query) = match factor {
             TableFactor::Derived { lateral: false, subquery, alias: Some(alias), sample: None }
                 if alias.columns.is_empty() =>
             {
-                (fold(&alias.name), subquery, None)
+                (fold(&alias.name), subquery)
             }
             TableFactor::Table { name, alias, args: None, sample: None, .. } => {
                 let name = bare_name(name).filter(|name| self.defined.get(name) == Some(&1))?;
                 let (_, query) = self.scope.iter().rev().flatten().find(|(n, _)| *n == name)?;
                 match alias {
                     Some(alias) if !alias.columns.is_empty() => return None,
-                    Some(alias) => (fold(&alias.name), query, Some(name)),
-                    None => (name.clone(), query, Some(name)),
+                    Some(alias) => (fold(&alias.name), query),
+                    None => (name, query),
                 }
             }
             _ => return None,
@@ -266,7 +264,7 @@ impl Mover<'_> {
             select.distinct = None;
             select.group_by = GroupByExpr::Expressions(Vec::new(), Vec::new());
         }
-        Some(List { alias, column, once, query, name })
+        Some(List { alias, column, once, query })
     }
 
     /// Every column that the query names is known to be of its own tables: in FROM it sees no others, behind IN it would.
