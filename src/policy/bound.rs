@@ -156,9 +156,11 @@ impl BoundPolicy {
         Self::bind_after(policy, catalog, previous, &shown, deciding)
     }
 
-    /// The same for a policy that was just loaded: its names are those that columns have now.
+    /// The same for a policy that was just loaded: its names are those that columns have now. What it does not name, and
+    /// showed less before, stays closed.
     pub fn bind_loaded(policy: Arc<Policy>, catalog: &Catalog, previous: &BoundPolicy) -> Self {
-        Self::bind_after(policy, catalog, Some(previous), &Shown::default(), Deciding::default())
+        let shown = previous.shown.loaded(previous, &policy, catalog);
+        Self::bind_after(policy, catalog, Some(previous), &shown, Deciding::default())
     }
 
     fn bind_after(

@@ -6,8 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use super::{Access, BoundPolicy, BoundTable, Mask, Problem, Role, RowCategory, Source, TableMasks};
-use crate::catalog::{Catalog, Column, Oid, QualifiedName, Relation};
+use super::{Access, BoundPolicy, BoundTable, Mask, Policy, Problem, Role, RowCategory, Source, TableMasks};
+use crate::catalog::{Catalog, Column, Oid, QualifiedName, Relation, RelationKind};
 
 /// What the columns of relations showed, by role and relation.
 #[derive(Debug, Clone, Default)]
@@ -30,6 +30,8 @@ struct Columns {
     by_number: BTreeMap<i16, Kept>,
     /// Names of masks for columns that the relation never had: what they were meant for is not known.
     missing: BTreeSet<String>,
+    /// It is a view that took the name of a masked relation: what its columns show of that is not known.
+    took_the_name: bool,
 }
 
 /// One column.
@@ -88,6 +90,7 @@ impl Shown {
         let mut out = Outcome { shown: self.clone(), ..Outcome::default() };
         let mut renamed: BTreeMap<(QualifiedName, String, String), Vec<&str>> = BTreeMap::new();
         let mut absent: BTreeMap<(QualifiedName, String), Vec<&str>> = BTreeMap::new();
+        let mut replaced: BTreeMap<QualifiedName, Vec<&str>> = BTreeMap::new();
         for role in bound.policy.roles.values() {
             let columns = out.shown.roles.entry(Arc::clone(&role.name)).or_default();
             columns.retain(|oid, _| catalog.relation(*oid).is_some());
@@ -103,18 +106,26 @@ impl Shown {
                 let there = |name: &str| relation.column(name).is_some();
                 let form = |name: &str| Form::of(bound, role, table, &masks, name);
                 let fresh = !columns.contains_key(oid);
+                let is_view = matches!(relation.kind, RelationKind::View | RelationKind::MaterializedView);
+                let earlier =
+                    |t: &&BoundTable| t.rule.name == table.rule.name && columns.contains_key(&t.oid);
+                let took_the_name = fresh && is_view && bound.tables.values().any(|t| earlier(&t));
                 let columns = columns.entry(*oid).or_default();
+                columns.took_the_name |= took_the_name;
+                if took_the_name {
+                    replaced.entry(relation.name.clone()).or_default().push(&role.name);
+                }
                 if fresh {
                     columns.missing = masked.filter(|name| !there(name)).cloned().collect();
                 }
                 columns.missing.retain(|name| !there(name));
                 if relation.name == table.rule.name {
-                    for name in named(role, table).filter(|name| !there(name)) {
+                    for name in named(role, &table.rule.name).filter(|name| !there(name)) {
                         absent.entry((relation.name.clone(), name.clone())).or_default().push(&role.name);
                     }
                 }
                 let more = columns.look(relation, form);
-                if !more.is_empty() || !columns.missing.is_empty() {
+                if !more.is_empty() || !columns.missing.is_empty() || columns.took_the_name {
                     closed.insert(*oid);
                 }
                 found.extend(more.into_iter().map(|(now, first)| (relation, now, first)));
@@ -134,7 +145,37 @@ impl Shown {
         }
         out.problems.extend(renamed.into_iter().map(|(key, roles)| shows_more(&key, &roles)));
         out.problems.extend(absent.into_iter().map(|(key, roles)| is_absent(&key, &roles)));
+        out.problems.extend(replaced.into_iter().map(|(name, roles)| is_replaced(&name, &roles)));
         out
+    }
+
+    /// What stays of this when a policy is loaded: a column that was renamed, and one whose mask changed although the
+    /// policy says the same of its table, is as it was until the policy names it as it is called now.
+    pub(super) fn loaded(&self, before: &BoundPolicy, now: &Policy, catalog: &Catalog) -> Shown {
+        let mut kept = self.clone();
+        for (role, relations) in &mut kept.roles {
+            let (was, is) = (before.policy.roles.get(role.as_ref()), now.roles.get(role.as_ref()));
+            let (Some(was), Some(is)) = (was, is) else {
+                relations.clear();
+                continue;
+            };
+            relations.retain(|oid, columns| {
+                let rule = before.tables.get(oid).map(|t| &*t.rule);
+                let (Some(rule), Some(relation)) = (rule, catalog.relation(*oid)) else { return false };
+                let same = now.tables.iter().any(|other| other == rule)
+                    && says(was, &rule.name) == says(is, &rule.name)
+                    && before.policy.labels == now.labels;
+                let names: BTreeMap<i16, &str> =
+                    relation.columns.iter().map(|c| (c.attnum, c.name.as_str())).collect();
+                columns.by_number.retain(|number, kept| {
+                    let name = names.get(number).copied().unwrap_or_default();
+                    !named(is, &rule.name).any(|n| n == name) && (same || name != kept.first_name)
+                });
+                (columns.missing, columns.took_the_name) = (BTreeSet::new(), false);
+                !columns.by_number.is_empty()
+            });
+        }
+        kept
     }
 }
 
@@ -250,9 +291,17 @@ impl Columns {
     }
 }
 
+/// What decides how the columns of a relation are shown to `role`.
+fn says<'r>(role: &'r Role, name: &QualifiedName) -> impl PartialEq + use<'r> {
+    let masking = &role.masking;
+    (
+        (role.scope, role.outside, &role.outside_of, &role.categories, &role.labels),
+        (role.masks.get(name), masking.preset.is_some(), masking.clear.get(name), masking.outside.get(name)),
+    )
+}
+
 /// The columns of a table of which the policy says by name what they show `role`.
-fn named<'r>(role: &'r Role, table: &'r BoundTable) -> impl Iterator<Item = &'r String> {
-    let name = &table.rule.name;
+fn named<'r>(role: &'r Role, name: &QualifiedName) -> impl Iterator<Item = &'r String> {
     let masks = role.masks.get(name).into_iter().flat_map(|m| m.keys());
     let outside = role.masking.outside.get(name).into_iter().flat_map(|m| m.keys());
     let clear = role.masking.preset.as_ref().and_then(|_| role.masking.clear.get(name)).into_iter().flatten();
@@ -280,6 +329,15 @@ fn shows_more((relation, now, first): &(QualifiedName, String, String), roles: &
         help: format!(
             "undo the change of the column, or give {new_name} its mask in the configuration and reload it (SIGHUP)"
         ),
+    }
+}
+
+fn is_replaced(relation: &QualifiedName, roles: &[&str]) -> Problem {
+    let roles = roles.join(", ");
+    Problem {
+        code: "mask-column",
+        message: format!("{relation} is another relation, a view, now: it is closed to {roles}, who had masks on it"),
+        help: "look at what the columns of the view show, give them masks, and reload the configuration (SIGHUP)".to_owned(),
     }
 }
 

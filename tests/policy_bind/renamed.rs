@@ -10,6 +10,8 @@ use pgglass::policy::{BoundPolicy, Policy};
 
 use super::{EXAMPLE, PATIENT, access, add, catalog, drop_column, policy, rename};
 
+type Change = fn(&mut Catalog);
+
 fn rename_column(catalog: &mut Catalog, oid: Oid, from: &str, to: &str) {
     let columns = &mut catalog.relations.get_mut(&oid).expect("there").columns;
     columns.iter_mut().find(|c| c.name == from).expect("a column").name = to.to_owned();
@@ -93,15 +95,68 @@ fn a_renamed_column_is_not_shown_without_its_mask() {
 
 #[test]
 fn names_exchanged_between_columns_do_not_exchange_their_masks() {
-    for (a, b) in [("ssn", "mrn"), ("phone", "mrn"), ("ssn", "phone"), ("note", "mrn")] {
+    for (a, b, loaded) in [
+        ("ssn", "mrn", "misfit"),
+        ("phone", "mrn", "misfit"),
+        ("ssn", "phone", "masked"),
+        ("note", "mrn", "misfit"),
+    ] {
         let mut steps = Steps::new(policy(), catalog());
         steps.change(|c| swap(c, PATIENT, a, b)).is("billing", "misfit");
         let mut undone = Steps { catalog: steps.catalog.clone(), bound: steps.bound.clone() };
         undone.change(|c| swap(c, PATIENT, a, b)).is("billing", "masked");
-        // Whoever loads the policy has seen the names.
-        steps.load(policy()).is("billing", "masked");
+        // A policy that is loaded names columns as they are called now; what it does not name stays closed.
+        steps.load(policy()).is("billing", loaded);
+        assert_eq!(steps.bound.problems.is_empty(), loaded == "masked");
+        let named = EXAMPLE.replace("ssn = \"redact\"", "ssn = \"redact\"\nmrn = \"redact\"");
+        steps.load(of(&named)).is("billing", "masked");
         assert_eq!(steps.bound.problems, []);
     }
+}
+
+/// Whoever reloads for another reason has not seen that a column has another name.
+#[test]
+fn a_reload_opens_no_column_that_the_policy_does_not_name() {
+    let mut steps = Steps::new(policy(), catalog());
+    steps.change(|c| {
+        rename_column(c, PATIENT, "ssn", "social");
+        add_column(c, PATIENT, "ssn");
+    });
+    steps.is("billing", "misfit").load(policy()).is("billing", "misfit").says("column social, which was ssn");
+    steps.load(policy()).is("billing", "misfit");
+    let mut undone = Steps { catalog: steps.catalog.clone(), bound: steps.bound.clone() };
+    undone.change(|c| {
+        drop_column(c, PATIENT, "ssn");
+        rename_column(c, PATIENT, "social", "ssn");
+    });
+    undone.is("billing", "masked");
+    steps
+        .load(of(&EXAMPLE.replace("ssn = \"redact\"", "ssn = \"redact\"\nsocial = \"redact\"")))
+        .is("billing", "masked");
+    assert_eq!(steps.bound.problems, []);
+    // A mask that a new policy leaves out is left out.
+    steps.load(of(&EXAMPLE.replace("ssn = \"redact\"", ""))).is("billing", "masked");
+    assert_eq!(steps.bound.problems, []);
+}
+
+/// What the columns of a view show of the table whose name it took, nobody has said.
+#[test]
+fn a_view_that_takes_the_name_of_a_masked_table_is_closed_until_a_policy_is_loaded() {
+    let mut steps = Steps::new(policy(), catalog());
+    steps.change(|c| {
+        let mut view = c.relations.get(&PATIENT).expect("there").clone();
+        rename(c, PATIENT, "person");
+        (view.oid, view.kind) = (900, pgglass::catalog::RelationKind::View);
+        c.by_name.insert(view.name.clone(), 900);
+        c.relations.insert(900, view);
+    });
+    let seen = |steps: &Steps| [PATIENT, 900].map(|oid| access(&steps.bound, "billing", oid));
+    assert_eq!(seen(&steps)[1], "misfit");
+    steps.says("clinic.patient is another relation, a view, now");
+    steps.change(|c| add(c, 400, "clinic", "bed", &["bed_id"], &[]));
+    assert_eq!(seen(&steps)[1], "misfit");
+    steps.load(policy());
+    assert_eq!(seen(&steps)[1], "masked");
 }
 
 #[test]
@@ -176,7 +231,7 @@ fn partitions_and_children_are_closed_with_what_reads_them() {
 fn rows_outside_show_no_column_under_the_name_of_another() {
     let outside = "[role.nurse.outside_masks.\"clinic.patient\"]\nmrn = \"none\"\nssn = \"redact\"\n";
     let text = format!("{}\n{outside}", EXAMPLE.replace("outside = \"block\"", "outside = \"mask\""));
-    let changes: [(&str, fn(&mut Catalog), &str); 8] = [
+    let changes: [(&str, Change, &str); 8] = [
         (
             "a column that is shown loses its name",
             |c| rename_column(c, PATIENT, "mrn", "number"),
@@ -216,6 +271,8 @@ fn what_a_preset_masked_it_goes_on_masking() {
     let mut steps = Steps::new(of(&text), catalog());
     steps.change(|c| rename_column(c, PATIENT, "phone", "phone_home")).is("study", "masked");
     steps.change(|c| rename_column(c, PATIENT, "phone_home", "p")).is("study", "misfit");
+    steps.load(of(&text)).is("study", "misfit");
+    steps.change(|c| rename_column(c, PATIENT, "p", "phone")).is("study", "masked");
     let mut steps = Steps::new(of(&text), catalog());
     steps.change(|c| swap(c, PATIENT, "phone", "note")).is("study", "misfit");
     // One that came later is kept as one that was there.
@@ -240,6 +297,7 @@ fn what_was_computed_from_a_masked_column_stays_masked() {
     steps.change(|c| tail(c, &["mrn"])).is("billing", "masked");
     steps.change(|c| tail(c, &["ssn"])).is("billing", "masked");
     steps.change(|c| tail(c, &[])).is("billing", "misfit").says("column end");
+    steps.load(policy()).is("billing", "misfit");
 }
 
 #[test]
@@ -262,7 +320,7 @@ fn a_column_of_a_closed_category_is_not_shown_under_another_name() {
 /// Whose a row is, and of what category, is told by names as well: by no other column under such a name.
 #[test]
 fn rows_are_told_by_no_other_column_of_the_name() {
-    let changes: [(&str, fn(&mut Catalog), [&str; 3]); 8] = [
+    let changes: [(&str, Change, [&str; 3]); 8] = [
         ("the key", |c| swap(c, super::VISIT, "patient_id", "visit_id"), ["block", "misfit", "block"]),
         (
             "a column on the way",
@@ -309,10 +367,7 @@ fn rows_are_told_by_no_other_column_of_the_name() {
         undone.change(|_| {});
         assert_eq!(seen(&undone.bound), ["block"; 3], "{what}, undone");
         steps.load(policy());
-        assert_eq!(
-            (seen(&steps.bound), steps.bound.problems.as_slice()),
-            (["block"; 3], &[][..]),
-            "{what}, loaded"
-        );
+        assert_eq!(seen(&steps.bound), ["block"; 3], "{what}, loaded");
+        assert!(!steps.bound.problems.iter().any(|p| p.code == "column-exchanged"), "{what}, loaded");
     }
 }
