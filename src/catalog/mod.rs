@@ -7,6 +7,7 @@
 
 mod connect;
 mod facts;
+mod keys;
 mod load;
 mod own_code;
 mod service;
@@ -17,6 +18,7 @@ use std::collections::{HashMap, HashSet};
 pub(crate) use connect::read_password;
 pub use connect::{ConnectError, connect, connect_with};
 pub use facts::{Constraint, Domain, Facts, ForeignKey, facts, writers};
+pub use keys::Keys;
 pub use load::{CatalogError, fingerprint, load};
 pub(crate) use own_code::FIRST_NORMAL_OID;
 pub use own_code::{
@@ -206,15 +208,8 @@ pub struct Catalog {
     pub loose_collations: HashSet<String>,
     /// Columns with such a collation, a domain's included: `=` on them holds different texts for equal.
     pub loose_columns: HashMap<Oid, HashSet<String>>,
-    /// The columns of primary keys that are not deferrable.
-    pub primary_keys: HashMap<Oid, Vec<String>>,
-    /// Columns that have a unique index each.
-    pub unique_columns: HashMap<Oid, HashSet<String>>,
-    /// The columns of primary keys and unique indexes of several, those of expressions included, those of partitioning
-    /// left out.
-    pub unique_sets: HashMap<Oid, Vec<Vec<String>>>,
-    /// Columns that have a foreign key each, with what it refers to.
-    pub references: HashMap<Oid, HashMap<String, Oid>>,
+    /// What tells one row from another.
+    pub keys: Keys,
     /// What the views of user schemas are made of, where the server could be asked.
     pub views: HashMap<Oid, View>,
     /// True when some could not be asked for: another session holds a lock on what they read.

@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::closed::{Closed, ClosedLabels};
+use super::deciding::Deciding;
 use super::links::Links;
 use super::preset::masks_on;
 use super::problem::{agree, loose_rule, loose_sources, two_entries};
 use super::settled::{unsettled_sources, unsettled_views};
-use super::shown::{Deciding, Shown};
+use super::shown::{STILL_CLOSED, Shown};
 use super::{
     KeyPath, Mask, Outside, OutsideMasks, Path, Policy, Problem, Role, Scope, Source, TableMasks, TableRule,
 };
@@ -408,6 +409,12 @@ impl BoundPolicy {
                 self.broken.insert(oid);
             }
         }
+    }
+
+    /// What does not fit of a policy that was just loaded. That a relation is still closed to a role, as a column of it
+    /// has another name than it had, keeps no other change from being loaded.
+    pub fn faults(&self) -> impl Iterator<Item = &Problem> {
+        self.problems.iter().filter(|p| p.code != STILL_CLOSED)
     }
 
     /// True for a column whose value makes rows of other tables somebody's.

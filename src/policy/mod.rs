@@ -8,6 +8,7 @@ mod bound;
 mod category;
 mod cells;
 mod closed;
+mod deciding;
 mod guard;
 mod hipaa;
 mod links;

@@ -1,12 +1,12 @@
 //! What of every column a role was shown, kept from one binding of a policy to the next. Masks go by the names of
 //! columns, and a column that is renamed while the proxy runs keeps its values and loses its mask. A relation in which
-//! a column would show a role more than before is closed to that role until the column has its name again, or the
-//! policy is loaded anew by somebody who saw the new names.
+//! a column would show a role more than before is closed to that role until the column has its name again, or a policy
+//! is loaded that names it as it is called now.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use super::{Access, BoundPolicy, BoundTable, Mask, Policy, Problem, Role, RowCategory, Source, TableMasks};
+use super::{Access, BoundPolicy, BoundTable, Mask, Policy, Problem, Role, TableMasks};
 use crate::catalog::{Catalog, Column, Oid, QualifiedName, Relation, RelationKind};
 
 /// What the columns of relations showed, by role and relation.
@@ -14,6 +14,10 @@ use crate::catalog::{Catalog, Column, Oid, QualifiedName, Relation, RelationKind
 pub(super) struct Shown {
     roles: HashMap<Arc<str>, HashMap<Oid, Columns>>,
 }
+
+/// The code of what is closed as it shows more than it did. It is no fault of a policy that is loaded, which may be for
+/// another reason.
+pub(super) const STILL_CLOSED: &str = "mask-moved";
 
 /// Relations that are closed to roles, and why.
 #[derive(Debug, Default)]
@@ -179,87 +183,6 @@ impl Shown {
     }
 }
 
-/// The numbers of columns by which it is decided whose rows are whose, or of what category: they, too, go by names.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Deciding(BTreeMap<(Oid, String), i16>);
-
-/// Columns whose names were given to others, with what is to be said of each.
-type Exchanged = BTreeMap<(Oid, String), Problem>;
-
-impl Deciding {
-    /// The catalog without the columns that have the name of another which is still there, and what is to be said of each;
-    /// `None` where there is none.
-    pub(super) fn without_exchanged(&self, catalog: &Catalog) -> Option<(Catalog, Exchanged)> {
-        let exchanged = self.0.iter().filter_map(|((oid, name), number)| {
-            let relation = catalog.relation(*oid)?;
-            let now = relation.column(name).filter(|c| c.attnum != *number)?;
-            let before = relation.columns.iter().find(|c| c.attnum == *number)?;
-            Some(((*oid, now.name.clone()), is_another(&relation.name, &now.name, &before.name)))
-        });
-        let exchanged: Exchanged = exchanged.collect();
-        if exchanged.is_empty() {
-            return None;
-        }
-        let mut without = catalog.clone();
-        for (oid, relation) in &mut without.relations {
-            relation.columns.retain(|c| !exchanged.contains_key(&(*oid, c.name.clone())));
-        }
-        Some((without, exchanged))
-    }
-
-    /// Adds what `bound` decides by, where it was not known; what is gone is forgotten.
-    pub(super) fn add(&mut self, bound: &BoundPolicy, catalog: &Catalog) {
-        let policy = &bound.policy;
-        let mut names: Vec<(Oid, &str)> = Vec::new();
-        for table in bound.tables.values() {
-            let category = match &table.rule.category {
-                Some(RowCategory::ByValue { column, .. }) => Some(column.as_str()),
-                Some(RowCategory::Whole(_)) | None => None,
-            };
-            let own = table.rule.owner_columns().into_iter().chain(category);
-            names.extend(own.map(|name| (table.oid, name)));
-        }
-        let oid = |name: &QualifiedName| catalog.lookup(name).map(|r| r.oid);
-        for path in policy.tables.iter().flat_map(|rule| rule.paths()) {
-            for (i, step) in path.steps.iter().enumerate() {
-                let next = path.steps.get(i + 1).map_or(&path.key, |next| &next.column);
-                let columns = [step.references.as_str(), next.as_str()];
-                names.extend(oid(&step.table).into_iter().flat_map(|oid| columns.map(|name| (oid, name))));
-            }
-        }
-        for labels in &policy.labels {
-            let columns = [labels.patient.as_str(), labels.column.as_str()];
-            names.extend(oid(&labels.relation).into_iter().flat_map(|oid| columns.map(|name| (oid, name))));
-        }
-        let sources: Vec<Source> = policy.all_sources().collect();
-        for source in &sources {
-            let columns = source.columns();
-            let oids = source.relations().iter().filter_map(oid);
-            names.extend(oids.flat_map(|oid| columns.iter().map(move |name| (oid, *name))));
-        }
-        let there = |oid: Oid, number: i16| {
-            catalog.relation(oid).is_some_and(|r| r.columns.iter().any(|c| c.attnum == number))
-        };
-        self.0.retain(|(oid, _), number| there(*oid, *number));
-        for (oid, name) in names {
-            let Some(column) = catalog.relation(oid).and_then(|r| r.column(name)) else { continue };
-            self.0.entry((oid, name.to_owned())).or_insert(column.attnum);
-        }
-    }
-}
-
-fn is_another(relation: &QualifiedName, name: &str, before: &str) -> Problem {
-    Problem {
-        code: "column-exchanged",
-        message: format!(
-            "{relation}: column {name} is another one than when the policy was loaded, that one is {before} now: what the \
-             policy tells by it is closed"
-        ),
-        help: "give the columns their names back, or, if rows are to be told by this one, reload the configuration (SIGHUP)"
-            .to_owned(),
-    }
-}
-
 impl Columns {
     /// Takes the columns as they are now; those that show more than before, with the name each had at first.
     fn look<'r>(&mut self, relation: &'r Relation, form: impl Fn(&str) -> Form) -> Vec<(&'r str, String)> {
@@ -304,7 +227,7 @@ fn says<'r>(role: &'r Role, name: &QualifiedName) -> impl PartialEq + use<'r> {
 fn named<'r>(role: &'r Role, name: &QualifiedName) -> impl Iterator<Item = &'r String> {
     let masks = role.masks.get(name).into_iter().flat_map(|m| m.keys());
     let outside = role.masking.outside.get(name).into_iter().flat_map(|m| m.keys());
-    let clear = role.masking.preset.as_ref().and_then(|_| role.masking.clear.get(name)).into_iter().flatten();
+    let clear = role.masking.clear.get(name).into_iter().flatten();
     masks.chain(outside).chain(clear)
 }
 
@@ -321,13 +244,13 @@ fn shows_more((relation, now, first): &(QualifiedName, String, String), roles: &
         false => (format!(", which was {first} when the policy was loaded,"), "the new name"),
     };
     Problem {
-        code: "mask-column",
+        code: STILL_CLOSED,
         message: format!(
             "{relation}: column {now}{was} is masked otherwise now, or not at all, for {roles}: {relation} is closed to \
              {roles}"
         ),
         help: format!(
-            "undo the change of the column, or give {new_name} its mask in the configuration and reload it (SIGHUP)"
+            "undo the change of the column, or give {new_name} its mask, or \"none\", in the configuration and reload it (SIGHUP)"
         ),
     }
 }
@@ -335,7 +258,7 @@ fn shows_more((relation, now, first): &(QualifiedName, String, String), roles: &
 fn is_replaced(relation: &QualifiedName, roles: &[&str]) -> Problem {
     let roles = roles.join(", ");
     Problem {
-        code: "mask-column",
+        code: STILL_CLOSED,
         message: format!("{relation} is another relation, a view, now: it is closed to {roles}, who had masks on it"),
         help: "look at what the columns of the view show, give them masks, and reload the configuration (SIGHUP)".to_owned(),
     }

@@ -179,8 +179,9 @@ impl World {
     pub fn set_policy(&self, policy: Arc<Policy>) -> Result<(), Vec<String>> {
         let before = self.rules.load_full();
         let bound = BoundPolicy::bind_loaded(policy, &before.catalog, &before.policy);
-        if !bound.problems.is_empty() {
-            return Err(bound.problems.into_iter().map(|p| p.message).collect());
+        let faults: Vec<String> = bound.faults().map(|p| p.message.clone()).collect();
+        if !faults.is_empty() {
+            return Err(faults);
         }
         self.put_rules(Rules { policy: Arc::new(bound), catalog: Arc::clone(&before.catalog) });
         Ok(())

@@ -1,11 +1,21 @@
 //! `min_cell`: every row of an answer rests on at least so many patients. The oracle counts the patients
 //! behind every group directly; what could tell a single patient is refused, and says so.
 
-use crate::common::{Postgres, Proxy};
+use crate::common::{Database, Postgres, Proxy};
 use crate::support::{clear, replaced, told};
 use crate::wire::{Wire, bind, describe_portal, execute, parse_typed, sync};
 
 const LEAST: i64 = 11;
+
+/// What the owner of the database is answered, a line a row.
+fn direct(database: &Database<'_>, sql: &str) -> String {
+    let sql = format!("\\pset format unaligned\n\\pset tuples_only on\n{sql}");
+    database.server().psql(database.name(), &sql)
+}
+
+fn line(row: &[Option<String>]) -> String {
+    row.iter().map(|c| c.clone().unwrap_or_default()).collect::<Vec<_>>().join("|")
+}
 
 fn cells(config: String) -> String {
     replaced(
@@ -262,9 +272,7 @@ fn shares_of_a_group_rest_on_as_many_patients() {
     let proxy = Proxy::start_with(&database, cells);
     let mut analyst = Wire::through(&proxy, &database, "bill_eva");
     let owner = |sql: &str| {
-        let text = database
-            .server()
-            .psql(database.name(), &format!("\\pset format unaligned\n\\pset tuples_only on\n{sql}"));
+        let text = direct(&database, sql);
         text.lines().filter(|l| l.contains('|')).map(str::to_owned).collect::<Vec<_>>()
     };
     let (both, but_phones) = ("('10000', '10003')", "('10000')");
@@ -358,10 +366,7 @@ fn cohorts_are_chosen_by_what_else_there_is_of_a_patient() {
     let database = Postgres::shared().demo();
     let proxy = Proxy::start_with(&database, cells);
     let mut analyst = Wire::through(&proxy, &database, "bill_eva");
-    let owner = |sql: &str| {
-        let sql = format!("\\pset format unaligned\n\\pset tuples_only on\n{sql}");
-        database.server().psql(database.name(), &sql)
-    };
+    let owner = |sql: &str| direct(&database, sql);
     let mut shown = 0;
     for from in [
         "clinic.patient p WHERE patient_id IN (SELECT patient_id FROM clinic.problem WHERE icd10 LIKE 'I%')",
@@ -394,10 +399,7 @@ fn cohorts_are_chosen_by_what_else_there_is_of_a_patient() {
         for extended in [false, true] {
             let got = if extended { analyst.extended(&sql(""), &[]) } else { analyst.query(&sql("")) };
             assert!(got.failure().is_none(), "{from}: {:?}", got.failure());
-            let line = |r: &Vec<Option<String>>| {
-                r.iter().map(|c| c.clone().unwrap_or_default()).collect::<Vec<_>>().join("|")
-            };
-            let rows: Vec<String> = got.rows().iter().map(line).collect();
+            let rows: Vec<String> = got.rows().iter().map(|r| line(r)).collect();
             let text = owner(&sql(" HAVING count(DISTINCT p.patient_id) >= 11"));
             let expected: Vec<&str> = text.lines().filter(|l| l.contains('|')).collect();
             assert_eq!(rows, expected, "{from}");
@@ -413,10 +415,7 @@ fn cohorts_are_joined_as_lists_of_keys() {
     let database = Postgres::shared().demo();
     let proxy = Proxy::start_with(&database, cells);
     let mut analyst = Wire::through(&proxy, &database, "bill_eva");
-    let owner = |sql: &str| {
-        let sql = format!("\\pset format unaligned\n\\pset tuples_only on\n{sql}");
-        database.server().psql(database.name(), &sql)
-    };
+    let owner = |sql: &str| direct(&database, sql);
     let heart = "SELECT DISTINCT patient_id FROM clinic.problem WHERE icd10 LIKE 'I%'";
     let mut shown = 0;
     // Each with what stands before ORDER BY, and for the direct connection a condition of the same meaning.
@@ -451,10 +450,7 @@ fn cohorts_are_joined_as_lists_of_keys() {
             let ordered = format!("{sql} ORDER BY 1");
             let got = if extended { analyst.extended(&ordered, &[]) } else { analyst.query(&ordered) };
             assert!(got.failure().is_none(), "{sql}: {:?}", got.failure());
-            let line = |r: &Vec<Option<String>>| {
-                r.iter().map(|c| c.clone().unwrap_or_default()).collect::<Vec<_>>().join("|")
-            };
-            let rows: Vec<String> = got.rows().iter().map(line).collect();
+            let rows: Vec<String> = got.rows().iter().map(|r| line(r)).collect();
             let direct = match patient {
                 "" => sql.replace(" GROUP BY 1)", " GROUP BY 1 HAVING count(DISTINCT p.patient_id) >= 11)"),
                 patient => format!("{sql} HAVING count(DISTINCT {patient}) >= 11"),
@@ -470,6 +466,8 @@ fn cohorts_are_joined_as_lists_of_keys() {
     // not the list's own (an error for PostgreSQL), what pads.
     for sql in [
         "WITH c AS (SELECT patient_id FROM clinic.encounter) SELECT p.sex, count(*) FROM clinic.patient p JOIN c USING (patient_id) GROUP BY 1",
+        "WITH c AS (SELECT patient_id FROM clinic.encounter) SELECT p.sex, count(DISTINCT c.patient_id) FROM clinic.patient p JOIN c \
+         ON c.patient_id = p.patient_id GROUP BY 1 ORDER BY count(*)",
         "SELECT p.sex, count(*) FROM clinic.patient p JOIN (SELECT DISTINCT patient_id FROM clinic.ward) c USING (patient_id) GROUP BY 1",
         "SELECT sex, count(*) FROM clinic.patient p JOIN (SELECT DISTINCT e.patient_id FROM clinic.encounter e WHERE e.ward_id = p.ward_id) c \
          ON c.patient_id = p.patient_id GROUP BY 1",
@@ -588,6 +586,29 @@ fn groups_by_bands_and_periods() {
         (false, "SELECT floor(charge) * 10, count(*) FROM clinic.encounter GROUP BY 1"),
         (false, "SELECT to_char(charge, '999'), count(*) FROM clinic.encounter GROUP BY 1"),
         (false, "SELECT count(*) FROM clinic.encounter WHERE ward_id + ward_id > 2"),
+        // Of many small steps each end is reached, and whose value is beyond it fails.
+        (
+            true,
+            &format!(
+                "SELECT floor(ward_id){}, count(*) FROM clinic.encounter GROUP BY 1",
+                " * 1000".repeat(5)
+            ),
+        ),
+        (
+            false,
+            &format!(
+                "SELECT floor(ward_id){}, count(*) FROM clinic.encounter GROUP BY 1",
+                " * 10000".repeat(77)
+            ),
+        ),
+        (
+            false,
+            &format!(
+                "SELECT floor(ward_id){}, count(*) FROM clinic.encounter GROUP BY 1",
+                " / 10000".repeat(90)
+            ),
+        ),
+        (false, &format!("SELECT count(*) FROM clinic.encounter WHERE ward_id{} > 5", " + 10000".repeat(7))),
     ] {
         let got = analyst.query(sql);
         match got.failure() {

@@ -187,6 +187,42 @@ fn rows_are_told_by_no_column_that_took_the_name_of_the_key() {
     assert!(!closed(&mut users[1]));
 }
 
+/// Whoever reloads for another reason has not seen that a column has another name: what is closed stays so, and the rest
+/// of the configuration is taken.
+#[test]
+fn a_reload_opens_no_column_that_it_does_not_name() {
+    let database = database();
+    let owner = |sql: &str| database.server().psql(database.name(), sql);
+    let proxy = Proxy::start_with(&database, config);
+    let mut eva = Wire::through(&proxy, &database, "bill_eva");
+    let mut ana = Wire::through(&proxy, &database, "ana_fox");
+    let count = "SELECT count(*) FROM clinic.patient";
+    let closed =
+        |wire: &mut Wire| wire.query(count).failure().is_some_and(|f| f.message.starts_with("GLS-220"));
+    owner(
+        "BEGIN; ALTER TABLE clinic.patient RENAME ssn TO social; ALTER TABLE clinic.patient ADD ssn text; COMMIT",
+    );
+    for user in [&mut eva, &mut ana] {
+        assert!(within(Duration::from_secs(5), || closed(user)));
+    }
+    let unlike = |text: String| replaced(text, "idle_close = \"15min\"", "idle_close = \"14min\"");
+    assert!(proxy.reload_with(unlike), "{}", proxy.log());
+    for user in [&mut eva, &mut ana] {
+        user.forget();
+        for sql in asked("patient", &["social", "tail"]) {
+            user.query(&sql);
+        }
+        assert!(closed(user), "{}", proxy.log());
+        assert_no_canary(user);
+    }
+    // Clear by its name.
+    let clear = |text: String| text.replacen("ssn = \"redact\"", "ssn = \"redact\"\nsocial = \"none\"", 1);
+    assert!(proxy.reload_with(clear), "{}", proxy.log());
+    assert_eq!(eva.query(count).failure(), None, "{}", proxy.log());
+    assert!(eva.ok("SELECT social FROM clinic.patient LIMIT 1").value().starts_with(CANARY));
+    assert!(closed(&mut ana), "{}", proxy.log());
+}
+
 #[test]
 fn a_reload_takes_what_a_start_takes() {
     let database = database();

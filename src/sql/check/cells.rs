@@ -224,7 +224,7 @@ impl Checker<'_> {
             .collect();
         for alias in &cells.kept {
             let oid = cells.plain.iter().find(|(_, a)| a == alias).and_then(|(oid, _)| *oid);
-            let key = oid.and_then(|oid| self.cx.context.catalog.primary_keys.get(&oid));
+            let key = oid.and_then(|oid| self.cx.context.catalog.keys.primary.get(&oid));
             let of_one = |key: &Vec<String>| key.iter().all(|c| keys.contains(&(alias.clone(), c.clone())));
             let of_kept = |c: &&Node| column_at(c, block).is_none_or(|(a, _)| cells.kept.contains(&a));
             let counted =

@@ -160,6 +160,18 @@ impl Checker<'_> {
         Ok(())
     }
 
+    /// A table without patients that is joined by what names somebody is a list of whom the cohort leaves out.
+    fn joins_no_names(&self, block: &Block<'_>, cells: &Cells, conditions: &[&Node]) -> Outcome {
+        let stated = conditions.iter().filter(|c| equal_columns(c));
+        let stated = stated.map(|c| super::overlap::columns(c, block).into_iter().flatten().collect());
+        let merged = cells.using.iter().map(|(l, r)| vec![l.clone(), r.clone()]);
+        let is_plain = |c: &Column| cells.plain.iter().any(|(_, alias)| *alias == c.0);
+        let mut pairs = merged.chain(stated).filter(|pair: &Vec<Column>| pair.iter().any(is_plain));
+        pairs.try_for_each(|pair| {
+            self.takes_nobody_out(&pair, true, "a join with a table without patients", cells)
+        })
+    }
+
     /// Of the row around it nothing is looked at but its patient. Notes the queries in its conditions.
     fn looks_at_own_rows(
         &mut self,
@@ -168,15 +180,7 @@ impl Checker<'_> {
         conditions: &[&Node],
         chosen: &Chooser,
     ) -> Outcome {
-        let stated = conditions.iter().filter(|c| equal_columns(c));
-        let stated = stated.map(|c| super::overlap::columns(c, block).into_iter().flatten().collect());
-        let merged = cells.using.iter().map(|(l, r)| vec![l.clone(), r.clone()]);
-        for pair in merged.chain(stated) {
-            let pair: Vec<Column> = pair;
-            if pair.iter().any(|c| cells.plain.iter().any(|(_, alias)| *alias == c.0)) {
-                self.takes_nobody_out(&pair, true, "a join with a table without patients", cells)?;
-            }
-        }
+        self.joins_no_names(block, cells, conditions)?;
         for condition in conditions {
             let inside = match chooser(condition) {
                 // What it compares itself is judged here, the rest with its query.

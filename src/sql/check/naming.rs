@@ -94,7 +94,7 @@ impl Checker<'_> {
         let Some(found) = context.catalog.relation(oid).and_then(|r| r.column(column)) else { return false };
         let text =
             ["text", "character", "citext", "uuid", "inet"].iter().any(|t| found.type_sql.starts_with(t));
-        let elsewhere = context.catalog.references.get(&oid).is_some_and(|all| all.contains_key(column));
+        let elsewhere = context.catalog.keys.references.get(&oid).is_some_and(|all| all.contains_key(column));
         let of_people = || table.rule.own_key().is_some_and(|key| self.is_unique(oid, key));
         text && !elsewhere
             && match identifier_of(column, &found.type_sql) {
@@ -110,7 +110,7 @@ impl Checker<'_> {
     /// True for what is unique in a table that has one row a patient.
     fn is_of_patients(&self, oid: Oid, table: &BoundTable, column: &str) -> bool {
         let unique = |column: &str| {
-            self.cx.context.catalog.unique_columns.get(&oid).is_some_and(|all| all.contains(column))
+            self.cx.context.catalog.keys.unique.get(&oid).is_some_and(|all| all.contains(column))
         };
         unique(column) && table.rule.own_key().is_some_and(unique)
     }
@@ -139,22 +139,22 @@ impl Checker<'_> {
     /// The primary key of one column, or a foreign key to a table with patients.
     fn is_row_key(&self, oid: Oid, column: &str) -> bool {
         let catalog = self.cx.context.catalog;
-        let to = catalog.references.get(&oid).and_then(|all| all.get(column));
-        catalog.primary_keys.get(&oid).is_some_and(|key| matches!(key.as_slice(), [one] if one == column))
+        let to = catalog.keys.references.get(&oid).and_then(|all| all.get(column));
+        catalog.keys.primary.get(&oid).is_some_and(|key| matches!(key.as_slice(), [one] if one == column))
             || to.is_some_and(|to| self.cx.context.bound.tables.contains_key(to))
     }
 
     fn is_unique(&self, oid: Oid, column: &str) -> bool {
-        self.cx.context.catalog.unique_columns.get(&oid).is_some_and(|all| all.contains(column))
+        self.cx.context.catalog.keys.unique.get(&oid).is_some_and(|all| all.contains(column))
     }
 
     /// True for a column that no foreign key takes elsewhere, but that is called like the primary key of a table with
     /// patients: views, and columns without a foreign key, show whose row they mean by their names alone.
     fn is_called_like_a_row(&self, oid: Oid, column: &str) -> bool {
         let context = self.cx.context;
-        let elsewhere = context.catalog.references.get(&oid).is_some_and(|all| all.contains_key(column));
+        let elsewhere = context.catalog.keys.references.get(&oid).is_some_and(|all| all.contains_key(column));
         let is_key = |(table, rule): (&Oid, &BoundTable)| {
-            let key = context.catalog.primary_keys.get(table).map(Vec::as_slice);
+            let key = context.catalog.keys.primary.get(table).map(Vec::as_slice);
             rule.rule.own_key() != Some(column) && matches!(key, Some([one]) if one == column)
         };
         !elsewhere && context.bound.tables.iter().any(is_key)
@@ -165,7 +165,7 @@ impl Checker<'_> {
         let names = |c: &String| {
             table.rule.own_key() == Some(c.as_str()) || self.is_row_key(oid, c) || self.is_unique(oid, c)
         };
-        let sets = self.cx.context.catalog.unique_sets.get(&oid).into_iter().flatten();
+        let sets = self.cx.context.catalog.keys.sets.get(&oid).into_iter().flatten();
         sets.into_iter().any(|set| set.iter().any(|c| c == column) && !set.iter().any(names))
     }
 

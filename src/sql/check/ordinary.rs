@@ -18,6 +18,9 @@ enum Sort {
 /// Most that is added to a column, and that `double precision` is multiplied by.
 const SMALL: i64 = 10_000;
 
+/// Most steps from a column: of many small ones any number is reached, and with it the end of the type.
+const MOST_STEPS: usize = 6;
+
 /// Patterns of `to_char` that name a period.
 const PERIODS: [&str; 14] = [
     "YYYY",
@@ -54,7 +57,7 @@ impl Checker<'_> {
                     return false;
                 };
                 let (Some(l), Some(r)) = (node.node("lexpr"), node.node("rexpr")) else { return false };
-                let number = |n: &Node| (n.kind == "AConst" && written(n).is_some()) || n.kind == "ParamRef";
+                let number = |n: &Node| written(n).is_some() || (n.kind == "ParamRef" && self.is_whole(n));
                 let bounds = r.kind == "List" && r.children().into_iter().all(number);
                 !self.cx.context.catalog.own_code.redefines(operator)
                     && ((self.steps(l, block).is_some() && (number(r) || bounds))
@@ -71,17 +74,26 @@ impl Checker<'_> {
         }
     }
 
+    /// True for a parameter beside which whole numbers stay what they are: converted to its type they might not fit.
+    fn is_whole(&self, parameter: &Node) -> bool {
+        !self.converted_to_parameter([parameter; 2].into_iter(), &[Ty::Int(8), Ty::Literal])
+    }
+
     /// Whole numbers, a few small steps from a column.
     fn steps(&self, node: &Node, block: &Block<'_>) -> Option<Sort> {
+        self.steps_within(node, block, MOST_STEPS)
+    }
+
+    fn steps_within(&self, node: &Node, block: &Block<'_>, most: usize) -> Option<Sort> {
         match node.kind {
             "ColumnRef" => matches!(block.column(&node.names("fields")), Ty::Int(_)).then_some(Sort::Int),
-            "AExpr" => self.step(node, block),
-            "FuncCall" => self.step_by_name(node, block),
+            "AExpr" => self.step(node, block, most.checked_sub(1)?),
+            "FuncCall" => self.step_by_name(node, block, most.checked_sub(1)?),
             _ => None,
         }
     }
 
-    fn step(&self, node: &Node, block: &Block<'_>) -> Option<Sort> {
+    fn step(&self, node: &Node, block: &Block<'_>, most: usize) -> Option<Sort> {
         let (left, right) = (node.node("lexpr")?, node.node("rexpr")?);
         let names = node.names("name");
         let [operator @ ("+" | "-" | "*" | "/" | "%")] = names.as_slice() else { return None };
@@ -89,7 +101,7 @@ impl Checker<'_> {
             return None;
         }
         let small = |n: &Node| written(n).filter(|n| (-SMALL..=SMALL).contains(n));
-        let sort = self.steps(left, block);
+        let sort = self.steps_within(left, block, most);
         match (*operator, sort, small(right)) {
             ("+" | "-", Some(sort), Some(_)) => Some(sort),
             ("/", Some(sort), Some(n)) | ("%", Some(sort @ Sort::Int), Some(n)) if n > 0 => Some(sort),
@@ -102,14 +114,14 @@ impl Checker<'_> {
             ("-", Some(Sort::Int), None)
                 if right.names("name") == ["%"] && right.node("lexpr") == Some(left) =>
             {
-                self.steps(right, block)
+                self.steps_within(right, block, most)
             }
-            ("+" | "-", None, None) if small(left).is_some() => self.steps(right, block),
+            ("+" | "-", None, None) if small(left).is_some() => self.steps_within(right, block, most),
             _ => None,
         }
     }
 
-    fn step_by_name(&self, call: &Node, block: &Block<'_>) -> Option<Sort> {
+    fn step_by_name(&self, call: &Node, block: &Block<'_>, most: usize) -> Option<Sort> {
         let names = call.names("funcname");
         let name = *names.last()?;
         let plain = call.fields.iter().all(|(f, _)| matches!(*f, "funcname" | "args" | "funcformat"));
@@ -118,11 +130,11 @@ impl Checker<'_> {
         }
         let args: Vec<&Node> = call.nodes("args").collect();
         match (name, args.as_slice()) {
-            ("floor" | "ceil" | "ceiling", [of]) => self.steps(of, block).map(|_| Sort::Float),
+            ("floor" | "ceil" | "ceiling", [of]) => self.steps_within(of, block, most).map(|_| Sort::Float),
             ("width_bucket", [of, low, high, count]) => {
                 let (low, high, count) = (written(low)?, written(high)?, written(count)?);
                 let sound = low < high && (1..=SMALL).contains(&count);
-                self.steps(of, block).filter(|_| sound).map(|_| Sort::Int)
+                self.steps_within(of, block, most).filter(|_| sound).map(|_| Sort::Int)
             }
             _ => None,
         }

@@ -5,16 +5,14 @@
 //!
 //! Not for conditions other than equalities in WHERE; whether a copy is safe is for the checker to say.
 
-use std::collections::BTreeSet;
-
 use sqlparser::ast::{
     BinaryOperator, Expr, GroupByExpr, Ident, Query, Select, SetExpr, Statement, TableFactor, TableWithJoins,
 };
 
 use super::opaque::compared;
-use super::qualify::Relations;
-use super::walk::{Edit, Look, edit, look};
-use super::{Occurrence, PlanError, PlanInput, fold, occurrence_of};
+use super::relations::{Relations, called};
+use super::walk::{Look, look};
+use super::{Occurrence, PlanInput, fold, occurrence_of};
 use crate::catalog::{Catalog, Relation};
 use crate::policy::our_alias;
 use crate::sql::lineage::{conjuncts, is_aggregate};
@@ -145,7 +143,7 @@ fn named<'b>(from: &[TableWithJoins], relations: &Relations<'_, 'b>) -> Option<V
                 }
                 _ => match relations.item(factor) {
                     Some((alias, relation)) => all.push((alias, Some(relation))),
-                    None => all.push((super::cohorts::called(factor)?, None)),
+                    None => all.push((called(factor)?, None)),
                 },
             }
         }
@@ -155,27 +153,15 @@ fn named<'b>(from: &[TableWithJoins], relations: &Relations<'_, 'b>) -> Option<V
 
 /// By occurrence, its equalities with columns of tables around its block, as text over the alias `our_alias()`.
 pub(super) fn equalities(
-    ast: &mut Statement,
+    ast: &Statement,
     occurrences: &[Occurrence<'_>],
     input: &PlanInput<'_>,
-) -> Result<Vec<Vec<String>>, PlanError> {
-    let mut names = Names(BTreeSet::new());
-    look(ast, &mut names);
-    let relations = Relations::new(occurrences, input, names.0);
+) -> Vec<Vec<String>> {
+    let relations = Relations::of(ast, occurrences, input);
     let found = vec![Vec::new(); occurrences.len()];
     let mut reader = Reader { relations, around: Around::new(input.catalog), occurrences, input, found };
-    edit(ast, &mut reader)?;
-    Ok(reader.found)
-}
-
-/// The names of all WITH queries.
-struct Names(BTreeSet<String>);
-
-impl Look for Names {
-    fn query(&mut self, query: &Query) -> bool {
-        self.0.extend(query.with.iter().flat_map(|w| &w.cte_tables).map(|c| fold(&c.alias.name)));
-        false
-    }
+    look(ast, &mut reader);
+    reader.found
 }
 
 struct Reader<'a, 'b> {
@@ -186,21 +172,22 @@ struct Reader<'a, 'b> {
     found: Vec<Vec<String>>,
 }
 
-impl Edit for Reader<'_, '_> {
-    fn query(&mut self, query: &mut Query) -> Result<(), PlanError> {
+impl Look for Reader<'_, '_> {
+    fn query(&mut self, query: &Query) -> bool {
         self.around.enter(query, &self.relations);
         if let SetExpr::Select(select) = query.body.as_ref() {
             self.read(select);
         }
-        Ok(())
+        false
     }
 
     fn query_end(&mut self) {
         self.around.leave();
     }
 
-    fn expr(&mut self, expr: &mut Expr) {
+    fn expr(&mut self, expr: &Expr) -> bool {
         self.around.note(expr);
+        false
     }
 }
 

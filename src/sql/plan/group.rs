@@ -21,7 +21,7 @@ pub(super) fn by_whole_keys(
     input: &PlanInput<'_>,
 ) -> Result<(), PlanError> {
     let keyed =
-        |n: usize| derived[n] && input.catalog.primary_keys.contains_key(&occurrences[n].relation.oid);
+        |n: usize| derived[n] && input.catalog.keys.primary.contains_key(&occurrences[n].relation.oid);
     if !(0..occurrences.len()).any(keyed) {
         return Ok(());
     }
@@ -81,7 +81,7 @@ impl Edit for Grouper<'_, '_> {
         for item in &items {
             let Some(n) = item.occurrence.filter(|n| self.derived[*n]) else { continue };
             let o = &self.occurrences[n];
-            let Some(primary) = self.input.catalog.primary_keys.get(&o.relation.oid) else { continue };
+            let Some(primary) = self.input.catalog.keys.primary.get(&o.relation.oid) else { continue };
             let grouped = |column: &str| keys.iter().any(|k| self.names_it(k, column, item, n, &items));
             if o.renamed || !primary.iter().all(|c| o.clear(c) && grouped(c)) {
                 continue;

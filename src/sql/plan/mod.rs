@@ -21,6 +21,7 @@ mod offered;
 mod opaque;
 mod place;
 mod qualify;
+mod relations;
 mod returning;
 mod scope;
 mod split;

@@ -42,7 +42,7 @@ pub(super) fn guards(
     }
     let around = match input.fence {
         Fence::None => vec![Vec::new(); occurrences.len()],
-        _ => around::equalities(ast, occurrences, input)?,
+        _ => around::equalities(ast, occurrences, input),
     };
     if input.fence.blocks() && locked.is_empty() {
         group::by_whole_keys(ast, occurrences, &derived, input)?;

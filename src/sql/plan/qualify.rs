@@ -5,13 +5,11 @@
 
 use std::collections::BTreeSet;
 
-use sqlparser::ast::{
-    AccessExpr, Distinct, Expr, Ident, Query, Select, SetExpr, Statement, TableFactor, TableWithJoins,
-};
+use sqlparser::ast::{AccessExpr, Distinct, Expr, Ident, Query, Select, SetExpr, Statement};
 
-use super::walk::{Edit, Look, edit, look};
-use super::{Occurrence, PlanError, PlanInput, any_expr, fold, occurrence_of};
-use crate::catalog::{Relation, Resolved};
+use super::relations::{Items, Relations};
+use super::walk::{Edit, edit};
+use super::{Occurrence, PlanError, PlanInput, any_expr, fold};
 
 /// Qualifies those names in the tagged `ast`.
 pub(super) fn names(
@@ -33,80 +31,9 @@ pub(super) fn names(
     if doubtful.is_empty() || any_expr(ast, &mut { chain }) {
         return Ok(());
     }
-    let mut ctes = Ctes(BTreeSet::new());
-    look(ast, &mut ctes);
-    let relations = Relations::new(occurrences, input, ctes.0);
+    let relations = Relations::of(ast, occurrences, input);
     let mut qualifier = Qualifier { relations, doubtful, blocks: Vec::new() };
     edit(ast, &mut qualifier)
-}
-
-/// The names of all WITH queries.
-struct Ctes(BTreeSet<String>);
-
-impl Look for Ctes {
-    fn query(&mut self, query: &Query) -> bool {
-        self.0.extend(query.with.iter().flat_map(|w| &w.cte_tables).map(|c| fold(&c.alias.name)));
-        false
-    }
-}
-
-/// The tables of a block by the names it has for them; `None` when it may have other columns than theirs.
-pub(super) type Items<'b> = Option<Vec<(String, &'b Relation)>>;
-
-/// What the tables of a statement are.
-pub(super) struct Relations<'a, 'b> {
-    occurrences: &'a [Occurrence<'b>],
-    input: PlanInput<'b>,
-    ctes: BTreeSet<String>,
-}
-
-impl<'a, 'b> Relations<'a, 'b> {
-    /// Of a statement, tagged with `occurrences` or none yet, that has WITH queries of these names.
-    pub(super) fn new(
-        occurrences: &'a [Occurrence<'b>],
-        input: &PlanInput<'b>,
-        ctes: BTreeSet<String>,
-    ) -> Self {
-        Relations { occurrences, input: *input, ctes }
-    }
-
-    pub(super) fn items(&self, from: &[TableWithJoins]) -> Items<'b> {
-        let mut items = Vec::new();
-        for tree in from {
-            let factors = std::iter::once(&tree.relation).chain(tree.joins.iter().map(|j| &j.relation));
-            for factor in factors {
-                match factor {
-                    TableFactor::NestedJoin { table_with_joins, alias: None } => {
-                        items.extend(self.items(std::slice::from_ref(table_with_joins.as_ref()))?);
-                    }
-                    other => items.push(self.item(other)?),
-                }
-            }
-        }
-        Some(items)
-    }
-
-    pub(super) fn item(&self, factor: &TableFactor) -> Option<(String, &'b Relation)> {
-        let TableFactor::Table { name, alias, args: None, .. } = factor else { return None };
-        if alias.as_ref().is_some_and(|a| !a.columns.is_empty()) {
-            return None;
-        }
-        if let Some(o) = occurrence_of(name).and_then(|n| self.occurrences.get(n)) {
-            return Some((o.alias.clone(), o.relation));
-        }
-        let parts: Vec<String> = name.0.iter().filter_map(|p| p.as_ident()).map(fold).collect();
-        let (schema, table) = match parts.as_slice() {
-            [table] if !self.ctes.contains(table) => (None, table),
-            [schema, table] => (Some(schema.as_str()), table),
-            _ => return None,
-        };
-        match self.input.catalog.resolve(schema, table, self.input.namespace) {
-            Resolved::Relation(relation) => {
-                Some((alias.as_ref().map_or_else(|| table.clone(), |a| fold(&a.name)), relation))
-            }
-            Resolved::Temporary | Resolved::Unknown => None,
-        }
-    }
 }
 
 struct Qualifier<'a, 'b> {

@@ -16,7 +16,7 @@ use sqlparser::ast::{
 use super::around::Around;
 use super::opaque::{COMPARISONS, compared};
 use super::place::{Side, side};
-use super::qualify::Relations;
+use super::relations::Relations;
 use super::walk::{Edit, Look, edit, look};
 use super::{Occurrence, Placeholders, PlanError, PlanInput, fold, ident, occurrence_of};
 use crate::catalog::{Relation, Resolved, quote_ident};
@@ -31,7 +31,7 @@ pub(super) fn blocks(
     let mut seen = Seen::default();
     look(ast, &mut seen);
     let done = vec![false; occurrences.len()];
-    let relations = Relations::new(occurrences, input, seen.ctes.iter().cloned().collect());
+    let relations = Relations::of(ast, occurrences, input);
     let around = Around::new(input.catalog);
     let mut splitter = Splitter { occurrences, input, texts, seen, done, relations, around };
     edit(ast, &mut splitter)?;

@@ -286,7 +286,7 @@ fn cells(text: &str) -> Result<(), CheckFailure> {
     clinic.role.scope = Scope::All;
     clinic.role.masking.min_cell = Some(11);
     let ward = clinic.catalog.by_name[&crate::catalog::QualifiedName::new("public", "ward")];
-    clinic.catalog.primary_keys.insert(ward, vec!["mrn".to_owned()]);
+    clinic.catalog.keys.primary.insert(ward, vec!["mrn".to_owned()]);
     let mut out = String::new();
     let mut rest = text;
     while let Some((before, (inside, after))) =
