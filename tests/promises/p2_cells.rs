@@ -283,6 +283,7 @@ fn shares_of_a_group_rest_on_as_many_patients() {
         ("avg(CASE WHEN (sex = 'F') THEN 1.0 ELSE 0.0 END)", both),
         ("sum((sex = 'F')::int), sum(CAST(sex = 'F' AS integer)), avg((sex = 'F')::int)", both),
         ("count(CASE sex WHEN 'F' THEN 1 END), sum(CASE sex WHEN 'F' THEN 1 ELSE 0 END)", both),
+        ("sum(CASE sex = 'F' OR sex = 'X' WHEN false THEN 1 ELSE 0 END)", both),
         ("count(DISTINCT CASE WHEN sex = 'F' THEN patient_id END), count(DISTINCT patient_id)", both),
         ("count(DISTINCT patient_id) FILTER (WHERE sex = 'F' AND birth_date < '2030-01-01')", both),
         (
@@ -1024,6 +1025,10 @@ fn what_could_tell_a_single_patient_is_refused() {
         (
             "SELECT sum(CASE WHEN p.sex = 'M' THEN 9e131071 ELSE 0 END) FROM clinic.patient p JOIN clinic.encounter e USING (patient_id) \
              WHERE p.mrn = 'MRN0000001'",
+            "of an expression",
+        ),
+        (
+            "SELECT sum(CASE WHEN sex = 'M' THEN '9e131071' ELSE 0.0 END) FROM clinic.patient WHERE mrn = 'MRN0000001'",
             "of an expression",
         ),
         // A patient or row is named where a group is cut: eleven of whom nothing is known stand around.

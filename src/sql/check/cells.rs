@@ -490,7 +490,7 @@ fn chosen_by<'n>(aggregate: &str, argument: &'n Node) -> Option<(&'n Node, Optio
             let [when] = whens.as_slice() else { return None };
             let (condition, result) = (when.node("expr")?, when.node("result")?);
             match result.kind {
-                "AConst" if is_small(result) => Some((condition, None)),
+                "AConst" if aggregate == "count" || is_small(result) => Some((condition, None)),
                 _ if is_column(result) => Some((condition, Some(result))),
                 _ => None,
             }
@@ -506,16 +506,16 @@ fn chosen_by<'n>(aggregate: &str, argument: &'n Node) -> Option<(&'n Node, Optio
     }
 }
 
-/// True for a constant of which no number of rows overflows a sum: that would tell of rows that are not shown.
+/// True for a constant of which no number of rows overflows a sum: that would tell of rows that are not shown. A text is
+/// any number, beside one.
 fn is_small(constant: &Node) -> bool {
-    match constant.node("val") {
-        Some(v) if v.kind == "Float" => {
-            let text = v.str("fval");
-            text.len() <= 15 && text.bytes().all(|b| b.is_ascii_digit() || b == b'.')
-        }
-        Some(v) => !matches!(v.kind, "String" | "BitString") || v.str("sval").len() <= 15,
-        None => true,
-    }
+    let digits = |text: &str| text.len() <= 15 && text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+    constant.flag("isnull")
+        || constant.node("val").is_some_and(|v| match v.kind {
+            "Integer" => true,
+            "Float" => digits(v.str("fval")),
+            _ => false,
+        })
 }
 
 /// `column` or `alias.column`.

@@ -133,8 +133,9 @@ impl Edit for Mover<'_> {
                 if let [when] = conditions.as_mut_slice()
                     && let Some(value) = operand.take()
                 {
-                    let right = Box::new(Expr::Nested(Box::new(when.condition.clone())));
-                    when.condition = Expr::BinaryOp { left: value, op: BinaryOperator::Eq, right };
+                    let (left, right) = (value, Box::new(when.condition.clone()));
+                    let [left, right] = [left, right].map(|side| Box::new(Expr::Nested(side)));
+                    when.condition = Expr::BinaryOp { left, op: BinaryOperator::Eq, right };
                 }
             }
             _ => {}
