@@ -5,7 +5,7 @@ use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, OnceLock};
+use std::sync::{Mutex, MutexGuard, OnceLock};
 
 use tokio_postgres::Config;
 
@@ -22,7 +22,8 @@ pub struct Postgres {
     programs: PathBuf,
     reaper: Reaper,
     demo_loaded: OnceLock<()>,
-    // CREATE DATABASE fails while another session is in the template, so one at a time.
+    // CREATE DATABASE fails while another session is in the template; and roles are the server's,
+    // so two tests at once would make them twice.
     creating: Mutex<()>,
     created: AtomicU32,
 }
@@ -124,6 +125,7 @@ impl Postgres {
     /// A fresh copy of the demonstration database (2,000 patients; see `demo/data.sql`).
     pub fn demo(&self) -> Database<'_> {
         self.demo_loaded.get_or_init(|| {
+            let _one_at_a_time = self.one_at_a_time();
             self.psql("postgres", &format!("CREATE DATABASE {DEMO_TEMPLATE}"));
             for sql in [
                 include_str!("../../demo/roles.sql"),
@@ -140,8 +142,7 @@ impl Postgres {
     pub fn database_with(&self, sql: &str) -> Database<'_> {
         let database = self.create("TEMPLATE template0");
         {
-            // Roles are the server's: two tests at once would make them twice.
-            let _one_at_a_time = self.creating.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+            let _one_at_a_time = self.one_at_a_time();
             self.psql(database.name(), include_str!("../../demo/roles.sql"));
         }
         self.psql(database.name(), sql);
@@ -155,9 +156,14 @@ impl Postgres {
 
     fn create(&self, clause: &str) -> Database<'_> {
         let name = format!("test_{}", self.created.fetch_add(1, Ordering::Relaxed));
-        let _one_at_a_time = self.creating.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let _one_at_a_time = self.one_at_a_time();
         self.psql("postgres", &format!("CREATE DATABASE {name} {clause}"));
         Database { server: self, name }
+    }
+
+    /// Held while a database or a role is made: a test that failed holds nobody up.
+    fn one_at_a_time(&self) -> MutexGuard<'_, ()> {
+        self.creating.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
     /// Runs SQL as superuser through psql, all in one transaction unless it is one statement that
