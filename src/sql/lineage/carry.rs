@@ -92,7 +92,7 @@ pub(super) fn carry_query(
         return Err("VOLATILE_FUNCTION");
     }
     let Statement::Query(query) = ast else { return Err("STATEMENT") };
-    let pinned = analysis.pinned.iter().map(Option::is_some).collect();
+    let pinned = (0..occurrences.len()).map(|n| analysis.is_covered(n)).collect();
     let mut carrier = Carrier { occurrences, input, pinned, texts, keys: 0, sets: 0 };
     carrier.query(query, &With::default(), Level::Top)?;
     if carrier.keys + carrier.sets == 0 {

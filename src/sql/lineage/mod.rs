@@ -10,6 +10,7 @@ mod functions;
 mod local;
 mod named;
 mod pins;
+mod sought;
 mod tree;
 
 pub(super) use carry::{WriteWitness, carry_write, returned_columns};
@@ -18,7 +19,7 @@ pub(super) use functions::is_aggregate;
 pub(super) use local::{compares, split_plain};
 pub(super) use pins::{Values, constant};
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use sqlparser::ast::{
     Expr, FromTable, Query, Select, SetExpr, Statement, TableFactor, TableWithJoins, UpdateTableFromKind,
@@ -26,17 +27,20 @@ use sqlparser::ast::{
 };
 
 use super::plan::{
-    CteNames, Occurrence, Placeholders, PlanInput, Side, TrustedPins, any_query, fold, occurrence_of, side,
+    CteNames, Occurrence, Placeholders, PlanInput, Side, TrustedPins, any_expr, any_query, fold, occurrence_of, side,
 };
 use super::{Pin, PinValue};
 use columns::Block;
-use pins::Level;
+use pins::{Level, Sought};
 
 /// What the text says about every occurrence.
 #[derive(Debug, Default)]
 pub(super) struct Analysis {
     /// The key values an occurrence is pinned to, by occurrence.
     pub(super) pinned: Vec<Option<Values>>,
+    /// The occurrence of a block around whose row's patient every row of an occurrence has that matters to that row,
+    /// by occurrence: who is told whose those rows are is told of these.
+    shares: Vec<Option<usize>>,
     /// Safe conjuncts on the occurrence alone, over the alias `our_alias()`.
     pub(super) local: Vec<Vec<String>>,
     /// The patients the statement names.
@@ -50,6 +54,27 @@ impl Analysis {
         for pin in pins {
             if !self.pins.iter().any(|known| known.same_as(&pin)) {
                 self.pins.push(Pin { certain: false, ..pin });
+            }
+        }
+    }
+
+    /// True for an occurrence of whose patients nothing has to be collected: they are named, or those of rows around.
+    pub(super) fn is_covered(&self, n: usize) -> bool {
+        self.shares_row(n) || self.pinned.get(n).is_some_and(Option::is_some)
+    }
+
+    /// True for an occurrence whose patients are those of rows around.
+    pub(super) fn shares_row(&self, n: usize) -> bool {
+        self.shares.get(n).is_some_and(Option::is_some)
+    }
+
+    /// What shares the patient of a pinned row is pinned as well.
+    fn pin_shared(&mut self) {
+        for _ in 0..self.shares.len() {
+            for n in 0..self.shares.len() {
+                if let (None, Some(around)) = (&self.pinned[n], self.shares[n]) {
+                    self.pinned[n] = self.pinned[around].clone();
+                }
             }
         }
     }
@@ -91,11 +116,13 @@ pub(super) fn analyse(ast: &Statement, occurrences: &[Occurrence<'_>], input: &P
         named: HashSet::new(),
         found: Analysis {
             pinned: occurrences.iter().map(|_| None).collect(),
+            shares: vec![None; occurrences.len()],
             local: occurrences.iter().map(|_| Vec::new()).collect(),
             pins: Vec::new(),
         },
     };
     reader.statement(ast, &CteNames::default(), &[]);
+    reader.found.pin_shared();
     reader.found
 }
 
@@ -221,7 +248,7 @@ impl Reader<'_, '_> {
                 {
                     trees.extend(from);
                 }
-                let levels = self.block(&trees, update.selection.as_ref(), ctes, outer);
+                let levels = self.block(&trees, update.selection.as_ref(), &[], ctes, outer);
                 self.nested(&update.assignments, ctes, &levels);
                 self.nested(&update.selection, ctes, &levels);
                 self.nested(&update.returning, ctes, &levels);
@@ -229,7 +256,7 @@ impl Reader<'_, '_> {
             Statement::Delete(delete) => {
                 let (FromTable::WithFromKeyword(from) | FromTable::WithoutKeyword(from)) = &delete.from;
                 let trees: Vec<&TableWithJoins> = from.iter().chain(delete.using.iter().flatten()).collect();
-                let levels = self.block(&trees, delete.selection.as_ref(), ctes, outer);
+                let levels = self.block(&trees, delete.selection.as_ref(), &[], ctes, outer);
                 self.nested(&delete.selection, ctes, &levels);
                 self.nested(&delete.returning, ctes, &levels);
             }
@@ -238,6 +265,11 @@ impl Reader<'_, '_> {
     }
 
     fn query(&mut self, query: &Query, ctes: &CteNames, outer: &[Level]) {
+        self.query_for(query, &[], ctes, outer);
+    }
+
+    /// A query that is `sought` in: what it shows matters where it equals what stands beside it.
+    fn query_for(&mut self, query: &Query, sought: &[Sought<'_>], ctes: &CteNames, outer: &[Level]) {
         let mut ctes = ctes.clone();
         if let Some(with) = &query.with {
             if with.recursive {
@@ -252,7 +284,7 @@ impl Reader<'_, '_> {
         }
         match query.body.as_ref() {
             SetExpr::Select(select) => {
-                let levels = self.select(select, &ctes, outer);
+                let levels = self.select(select, sought, &ctes, outer);
                 self.nested(&query.order_by, &ctes, &levels);
             }
             body => {
@@ -267,7 +299,7 @@ impl Reader<'_, '_> {
     fn body(&mut self, body: &SetExpr, ctes: &CteNames, outer: &[Level]) {
         match body {
             SetExpr::Select(select) => {
-                self.select(select, ctes, outer);
+                self.select(select, &[], ctes, outer);
             }
             SetExpr::Query(query) => self.query(query, ctes, outer),
             SetExpr::SetOperation { left, right, .. } => {
@@ -281,15 +313,28 @@ impl Reader<'_, '_> {
     }
 
     fn nested<N: Visit>(&mut self, node: &N, ctes: &CteNames, outer: &[Level]) {
+        let mut sought_for = HashMap::new();
+        any_expr(node, &mut |e| {
+            sought_for.extend(sought::by(e).map(|(query, by)| (std::ptr::from_ref(query), by.clone())));
+            false
+        });
         any_query(node, &mut |q| {
-            self.query(q, ctes, outer);
+            let by = sought_for.get(&std::ptr::from_ref(q));
+            let sought = by.and_then(|by| sought::of(q, by)).unwrap_or_default();
+            self.query_for(q, &sought, ctes, outer);
             false
         });
     }
 
-    fn select(&mut self, select: &Select, ctes: &CteNames, outer: &[Level]) -> Vec<Level> {
+    fn select(
+        &mut self,
+        select: &Select,
+        sought: &[Sought<'_>],
+        ctes: &CteNames,
+        outer: &[Level],
+    ) -> Vec<Level> {
         let trees: Vec<&TableWithJoins> = select.from.iter().collect();
-        let levels = self.block(&trees, select.selection.as_ref(), ctes, outer);
+        let levels = self.block(&trees, select.selection.as_ref(), sought, ctes, outer);
         self.nested(&select.distinct, ctes, &levels);
         self.nested(&select.projection, ctes, &levels);
         self.nested(&select.selection, ctes, &levels);
@@ -304,17 +349,19 @@ impl Reader<'_, '_> {
         &mut self,
         trees: &[&TableWithJoins],
         selection: Option<&Expr>,
+        sought: &[Sought<'_>],
         ctes: &CteNames,
         outer: &[Level],
     ) -> Vec<Level> {
         let block = Block::new(trees.iter().copied(), selection, self.occurrences, ctes, self.input);
-        let known = pins::read(&block, outer, self.occurrences, self.input);
+        let known = pins::read(&block, sought, outer, self.occurrences, self.input);
         for (i, item) in block.items.iter().enumerate() {
             if let Some(query) = item.subquery {
                 self.named_below(query, known.pinned_at(i), true, ctes);
                 self.named_below(query, known.named_at(i), false, ctes);
             }
             let Some(n) = item.occurrence else { continue };
+            self.found.shares[n] = known.shares_with(i, &block, self.occurrences, self.input);
             if let Some(values) = known.key_of(i, &block, self.occurrences, self.input) {
                 self.name_patients(None, &values, true);
                 self.found.pinned[n] = Some(values);

@@ -7,12 +7,17 @@
 //!
 //! A column whose collation is not deterministic equals other texts than the constant, and what equals it need
 //! not equal the constant: nothing is concluded from it.
+//!
+//! In the same way a column may be tied to one of a row around: `(SELECT max(l.value) FROM lab l WHERE l.patient = p.id)`
+//! reads rows of that row's patient alone.
+
+use std::sync::Arc;
 
 use sqlparser::ast::{BinaryOperator, CastKind, Expr, UnaryOperator, Value};
 
 use super::columns::{Block, ColumnRef, Conjunct};
 use crate::catalog::Oid;
-use crate::policy::{KeyPath, KeyType};
+use crate::policy::{KeyPath, KeyType, Step};
 use crate::sql::PinValue;
 use crate::sql::plan::{Occurrence, PlanInput, fold};
 
@@ -22,15 +27,33 @@ pub(crate) type Values = Vec<PinValue>;
 /// What an enclosing block lets its subqueries know: its names, and which columns are pinned.
 #[derive(Debug, Clone)]
 pub(super) struct Level {
-    aliases: Vec<String>,
+    items: Arc<[Around]>,
     pinned: Vec<(String, String, Values)>,
     named: Vec<(String, String, Values)>,
 }
+
+/// An item of an enclosing block.
+#[derive(Debug)]
+struct Around {
+    alias: String,
+    /// The protected occurrence that it is.
+    occurrence: Option<usize>,
+    /// Its column names, when all are known.
+    columns: Option<Vec<String>>,
+}
+
+/// What the query of `x IN (SELECT ...)` shows and is compared with: a column of its own, an expression around it.
+pub(super) type Sought<'q> = (&'q Expr, &'q Expr);
+
+/// A column of an occurrence.
+type RowColumn = (usize, String);
 
 /// What is known of one block.
 #[derive(Debug, Default)]
 pub(super) struct Known {
     pinned: Vec<(ColumnRef, Values)>,
+    /// Columns of rows around that a column equals: rows where it does not cannot matter to that row around.
+    rows: Vec<(ColumnRef, RowColumn)>,
     /// What columns are said to equal in whatever form: for the question whom the statement asks for.
     named: Vec<(ColumnRef, Values)>,
     /// (target, source): a target row whose column differs from the source's cannot matter.
@@ -69,8 +92,85 @@ impl Known {
                 .map(|((i, column), v)| (block.items[*i].alias.clone(), column.clone(), v.clone()))
                 .collect()
         };
-        let aliases = block.items.iter().map(|i| i.alias.clone()).collect();
-        Level { aliases, pinned: firm(&self.pinned), named: firm(&self.named) }
+        let items = block.items.iter().map(|i| Around {
+            alias: i.alias.clone(),
+            occurrence: i.occurrence,
+            columns: i.columns.clone(),
+        });
+        Level { items: items.collect(), pinned: firm(&self.pinned), named: firm(&self.named) }
+    }
+
+    /// The occurrence around whose row's patient every row of item `i` has that can matter to it.
+    pub(super) fn shares_with(
+        &self,
+        i: usize,
+        block: &Block<'_>,
+        occurrences: &[Occurrence<'_>],
+        input: &PlanInput<'_>,
+    ) -> Option<usize> {
+        let o = &occurrences[block.items[i].occurrence?];
+        let path = o.table.rule.single().filter(|_| !o.sampled)?;
+        self.shared(i, path, 0, block, occurrences, input)
+    }
+
+    /// The same for the rest of `path`, from its step `at` on.
+    fn shared(
+        &self,
+        i: usize,
+        path: &KeyPath,
+        at: usize,
+        block: &Block<'_>,
+        occurrences: &[Occurrence<'_>],
+        input: &PlanInput<'_>,
+    ) -> Option<usize> {
+        let item = &block.items[i];
+        let clear = |column: &str| item.occurrence.is_none_or(|n| occurrences[n].clear(column));
+        let step = path.steps.get(at);
+        let column = step.map_or(&path.key, |s| &s.column);
+        if !clear(column) || (step.is_none() && !exact(item.relation?, column, input)) {
+            return None;
+        }
+        let next = step.map(|s| Some(input.catalog.lookup(&s.table)?.oid));
+        let around = |n: usize, other: &str| {
+            let o = &occurrences[n];
+            let Some(way) = o.table.rule.single().filter(|_| o.key_is_clear() && o.clear(other)) else { return false };
+            match step {
+                None => way.steps.is_empty() && way.key == other && exact(o.relation.oid, other, input),
+                Some(step) => {
+                    next == Some(Some(o.relation.oid))
+                        && step.references == other
+                        && way.key == path.key
+                        && path.steps.get(at + 1..) == Some(way.steps.as_slice())
+                }
+            }
+        };
+        let equals = self.rows.iter().filter(|((item, own), _)| *item == i && own == column);
+        if let Some((_, (n, _))) = equals.into_iter().find(|(_, (n, other))| around(*n, other)) {
+            return Some(*n);
+        }
+        self.steps_to(i, step?, next??, block, occurrences)
+            .find_map(|source| self.shared(source, path, at + 1, block, occurrences, input))
+    }
+
+    /// The items of the relation `next` whose rows are those that `step` leads to from item `i`.
+    fn steps_to<'s>(
+        &'s self,
+        i: usize,
+        step: &'s Step,
+        next: Oid,
+        block: &'s Block<'_>,
+        occurrences: &'s [Occurrence<'_>],
+    ) -> impl Iterator<Item = usize> + 's {
+        self.equal
+            .iter()
+            .filter(move |((target, column), (source, references))| {
+                *target == i
+                    && *column == step.column
+                    && *references == step.references
+                    && block.items[*source].relation == Some(next)
+                    && block.items[*source].occurrence.is_none_or(|n| occurrences[n].clear(references))
+            })
+            .map(|(_, (source, _))| *source)
     }
 
     /// The patient keys that are asked for at item `i`, an occurrence.
@@ -132,16 +232,8 @@ impl Known {
             return None;
         }
         let next = input.catalog.lookup(&step.table)?.oid;
-        self.equal
-            .iter()
-            .filter(|((target, column), (source, references))| {
-                *target == i
-                    && *column == step.column
-                    && *references == step.references
-                    && block.items[*source].relation == Some(next)
-                    && block.items[*source].occurrence.is_none_or(|n| occurrences[n].clear(references))
-            })
-            .find_map(|(_, (source, _))| self.along(*source, path, at + 1, known, block, occurrences, input))
+        self.steps_to(i, step, next, block, occurrences)
+            .find_map(|source| self.along(source, path, at + 1, known, block, occurrences, input))
     }
 }
 
@@ -173,9 +265,10 @@ fn has_no_collation((i, column): &ColumnRef, block: &Block<'_>, input: &PlanInpu
         .is_some_and(|c| matches!(c.type_sql.as_str(), "smallint" | "integer" | "bigint" | "uuid"))
 }
 
-/// Reads the pins of a block.
+/// Reads the pins of a block; `sought` are equalities with what is around that its position means.
 pub(super) fn read(
     block: &Block<'_>,
+    sought: &[Sought<'_>],
     outer: &[Level],
     occurrences: &[Occurrence<'_>],
     input: &PlanInput<'_>,
@@ -196,6 +289,25 @@ pub(super) fn read(
         let clear = block.items[c.0].occurrence.is_none_or(|n| occurrences[n].clear(&c.1));
         clear && (!own || built_in(c))
     };
+    let share = |known: &mut Known, column: ColumnRef, around: Option<RowColumn>| {
+        let row = around.filter(|(n, around)| {
+            let o = &occurrences[*n];
+            let built_in = || o.relation.column(around).is_some_and(|c| input.catalog.acts_as(c).is_some());
+            let loose = may_be_loose(&column, block, input) || input.catalog.is_loose(o.relation.oid, around);
+            o.clear(around) && !loose && (!own || built_in())
+        });
+        known.rows.extend(row.map(|row| (column, row)));
+    };
+    let tie = |known: &mut Known, column: ColumnRef, other: &Expr| {
+        share(known, column.clone(), row_around(other, Some(block), outer));
+        pin(known, column, constants(other, block, outer));
+    };
+    for (shown, other) in sought {
+        let column = block.column(shown).filter(|c| block.live.contains(&c.0) && readable(c));
+        if let Some(column) = column {
+            share(&mut known, column, row_around(other, None, outer));
+        }
+    }
     for clause in &block.clauses {
         let mut note = |target: &ColumnRef, source: &ColumnRef| {
             let both = [target, source];
@@ -230,12 +342,8 @@ pub(super) fn read(
                         note(&l, &r);
                         note(&r, &l);
                     }
-                    (Some(c), None) if clause.allowed.contains(&c.0) => {
-                        pin(&mut known, c, constants(right, block, outer));
-                    }
-                    (None, Some(c)) if clause.allowed.contains(&c.0) => {
-                        pin(&mut known, c, constants(left, block, outer));
-                    }
+                    (Some(c), None) if clause.allowed.contains(&c.0) => tie(&mut known, c, right),
+                    (None, Some(c)) if clause.allowed.contains(&c.0) => tie(&mut known, c, left),
                     _ => {}
                 }
             }
@@ -251,6 +359,7 @@ pub(super) fn read(
         }
     }
     close(&known.equal, &mut known.pinned);
+    close(&known.equal, &mut known.rows);
     close(&known.equal, &mut asked);
     known.named = asked;
     let pinned = known.pinned.iter().chain(&known.named).map(|(column, _)| column);
@@ -278,7 +387,7 @@ fn name(asked: &mut Vec<(ColumnRef, Values)>, column: ColumnRef, values: Values)
 }
 
 /// Follows the equalities until nothing new is known.
-fn close(equal: &[(ColumnRef, ColumnRef)], known: &mut Vec<(ColumnRef, Values)>) {
+fn close<V: Clone>(equal: &[(ColumnRef, ColumnRef)], known: &mut Vec<(ColumnRef, V)>) {
     loop {
         let of = |column: &ColumnRef| known.iter().find(|(c, _)| c == column).map(|(_, values)| values);
         let found = equal
@@ -307,15 +416,62 @@ fn outer_values(
     outer: &[Level],
     known: impl Fn(&Level) -> &[(String, String, Values)],
 ) -> Option<Values> {
-    let Expr::CompoundIdentifier(parts) = expr else { return None };
-    let [alias, column] = parts.as_slice() else { return None };
-    let (alias, column) = (fold(alias), fold(column));
-    if block.items.iter().any(|i| i.alias == alias) {
-        return None;
-    }
-    let level = outer.iter().rev().find(|l| l.aliases.contains(&alias))?;
-    let mut found = known(level).iter().filter(|(a, c, _)| *a == alias && *c == column);
+    let (level, i, column) = column_around(expr, Some(block), outer)?;
+    let alias = &level.items.get(i)?.alias;
+    let mut found = known(level).iter().filter(|(a, c, _)| a == alias && *c == column);
     found.next().map(|(_, _, values)| values.clone())
+}
+
+/// The occurrence of an enclosing block, and the column of it, that `expr` is.
+fn row_around(expr: &Expr, own: Option<&Block<'_>>, outer: &[Level]) -> Option<RowColumn> {
+    let (level, i, column) = column_around(expr, own, outer)?;
+    level.items.get(i)?.occurrence.map(|n| (n, column))
+}
+
+/// The enclosing block that a column is of, the item of it, and its name. `own`: the block that it stands in, whose own
+/// columns come first.
+fn column_around<'l>(
+    expr: &Expr,
+    own: Option<&Block<'_>>,
+    outer: &'l [Level],
+) -> Option<(&'l Level, usize, String)> {
+    match bare(expr) {
+        Expr::CompoundIdentifier(parts) => {
+            let [alias, column] = parts.as_slice() else { return None };
+            let alias = fold(alias);
+            if own.is_some_and(|block| block.items.iter().any(|i| i.alias == alias)) {
+                return None;
+            }
+            let level = outer.iter().rev().find(|l| l.items.iter().any(|i| i.alias == alias))?;
+            let mut named = level.items.iter().enumerate().filter(|(_, i)| i.alias == alias);
+            match (named.next(), named.next()) {
+                (Some((i, _)), None) => Some((level, i, fold(column))),
+                _ => None,
+            }
+        }
+        Expr::Identifier(column) => {
+            let column = fold(column);
+            let mut own = own.iter().flat_map(|block| &block.items);
+            if own.any(|i| i.alias == column || i.columns.as_ref().is_none_or(|c| c.contains(&column))) {
+                return None;
+            }
+            for level in outer.iter().rev() {
+                let may_be = |i: &Around| {
+                    i.alias == column || i.columns.as_ref().is_none_or(|c| c.contains(&column))
+                };
+                let mut named = level.items.iter().enumerate().filter(|(_, i)| may_be(i));
+                match (named.next(), named.next()) {
+                    (None, _) => {}
+                    (Some((i, item)), None) if item.columns.is_some() && item.alias != column => {
+                        return Some((level, i, column));
+                    }
+                    _ => return None,
+                }
+            }
+            None
+        }
+        _ => None,
+    }
 }
 
 /// The constant or parameter that `expr` is, where its text is the value's. A cast is seen through only towards key

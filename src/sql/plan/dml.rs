@@ -354,7 +354,7 @@ impl Writer<'_, '_> {
 
     /// The bounds of what no write tells and no pin covers.
     fn bound_the_rest(&mut self) -> Result<(), PlanError> {
-        let open = |n: &usize| !self.told[*n] && self.analysis.pinned[*n].is_none();
+        let open = |n: &usize| !self.told[*n] && !self.analysis.is_covered(*n);
         let rest: Vec<usize> = (0..self.occurrences.len()).filter(open).collect();
         if !self.input.role.is_restricted() && (!rest.is_empty() || !self.sets.is_empty()) {
             return Err(PlanError::guard("a write that also reads other rows of patients", ""));

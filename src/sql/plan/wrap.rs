@@ -20,7 +20,7 @@ pub(super) fn bound(
     input: &PlanInput<'_>,
 ) -> String {
     let mut sets = Vec::new();
-    for (n, o) in occurrences.iter().enumerate() {
+    for (n, o) in occurrences.iter().enumerate().filter(|(n, _)| !analysis.shares_row(*n)) {
         let filter = o.filter.then_some(params);
         let keys = bound_keys(&input.policy.policy, o.table, &our_alias(), filter, &analysis.local[n]);
         sets.push(keys);

@@ -149,7 +149,7 @@ fn an_equality_with_a_row_around_goes_behind_the_fence_where_no_join_is_made() {
     for (behind, text) in [
         (
             true,
-            "SELECT e.kind, (SELECT sum(m.dose * 2) FROM medication_order m WHERE m.patient_id = e.patient_id) FROM encounter e",
+            "SELECT e.kind, (SELECT sum(m.dose) FROM medication_order m WHERE m.patient_id = e.patient_id AND 9 / m.dose > 2) FROM encounter e",
         ),
         (
             true,
@@ -165,7 +165,7 @@ fn an_equality_with_a_row_around_goes_behind_the_fence_where_no_join_is_made() {
         ),
         (
             true,
-            "SELECT e.kind, (SELECT max(1 / m.dose) FROM medication_order m JOIN problem p ON p.patient_id = m.patient_id WHERE m.patient_id = e.patient_id) FROM encounter e",
+            "SELECT e.kind, (SELECT max(m.dose) FROM medication_order m JOIN problem p ON p.patient_id = m.patient_id WHERE m.patient_id = e.patient_id AND 1 / m.dose > 0) FROM encounter e",
         ),
         (
             true,

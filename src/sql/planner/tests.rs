@@ -392,6 +392,57 @@ fn keys_are_carried_beside_aggregates_of_subqueries_alone() {
     assert!(!plan.rows_show_pins, "a row comes also where the patient has none");
 }
 
+/// What a subquery reads of the patient whose row stands around it is told with that row, however it is used; not where
+/// other patients' rows can matter to it.
+#[test]
+fn rows_of_the_patient_around_are_told_by_the_row_around() {
+    for role in ["nurse", "dba"] {
+        let context = session(role);
+        let strategy = |text: &str| {
+            let plan = verdict(text, &context).unwrap_or_else(|e| panic!("{text}: {e}")).expect("guarded");
+            plan.lineage.strategy
+        };
+        for told in [
+            "SELECT (SELECT max(e.charge) FROM encounter e WHERE e.patient_id = p.patient_id) FROM patient p",
+            "SELECT name FROM patient p WHERE NOT EXISTS (SELECT 1 FROM problem q WHERE p.patient_id = q.patient_id)",
+            "SELECT count(*) FROM patient p WHERE (SELECT count(*) FROM problem q WHERE q.patient_id = p.patient_id) > 3",
+            "SELECT name FROM patient p WHERE patient_id IN (SELECT patient_id FROM problem WHERE icd10 LIKE 'E11%')",
+            "SELECT name FROM patient p WHERE p.patient_id NOT IN (SELECT q.patient_id FROM problem q)",
+            "SELECT name FROM patient p WHERE p.patient_id = ANY (SELECT patient_id FROM problem GROUP BY patient_id HAVING count(*) > 2)",
+            "SELECT name FROM patient p WHERE (p.patient_id, 'x') IN (SELECT DISTINCT patient_id, icd10 FROM problem)",
+            // Over the step by which a row is mapped to its patient, within the subquery and to the row around.
+            "SELECT o.order_id, (SELECT count(*) FROM lab_result r WHERE r.order_id = o.order_id) FROM lab_order o",
+            "SELECT name FROM patient p WHERE EXISTS (SELECT 1 FROM lab_result r JOIN lab_order o USING (order_id) WHERE o.patient_id = p.patient_id)",
+            "SELECT name FROM patient p WHERE patient_id IN (SELECT o.patient_id FROM lab_result r JOIN lab_order o ON o.order_id = r.order_id WHERE r.value > 3)",
+            "SELECT p.name, x.* FROM patient p LEFT JOIN LATERAL (SELECT e.kind FROM encounter e WHERE e.patient_id = p.patient_id ORDER BY admitted_at DESC LIMIT 1) x ON true",
+            "SELECT name FROM patient p WHERE EXISTS (SELECT 1 FROM encounter e WHERE e.patient_id = p.patient_id AND e.charge > (SELECT avg(f.charge) FROM encounter f WHERE f.patient_id = e.patient_id))",
+        ] {
+            assert_eq!(strategy(told), Strategy::Carried, "{told}");
+        }
+        for not_told in [
+            "SELECT (SELECT max(e.charge) FROM encounter e WHERE e.patient_id > p.patient_id) FROM patient p",
+            "SELECT (SELECT max(e.charge) FROM encounter e WHERE e.patient_id = p.patient_id OR e.charge > 3) FROM patient p",
+            "SELECT (SELECT max(e.charge) FROM encounter e WHERE e.charge = p.patient_id) FROM patient p",
+            "SELECT (SELECT max(e.charge) FROM encounter e LEFT JOIN problem q ON q.patient_id = p.patient_id) FROM patient p",
+            "SELECT (SELECT count(*) FROM ward w LEFT JOIN encounter e ON true WHERE e.patient_id = p.patient_id OR e.patient_id IS NULL) FROM patient p",
+            "SELECT (SELECT count(*) FROM lab_result r JOIN lab_order o ON r.order_id > o.order_id WHERE o.patient_id = p.patient_id) FROM patient p",
+            "SELECT e.kind, (SELECT count(*) FROM note n WHERE n.encounter_id = e.encounter_id) FROM encounter e",
+            "SELECT name FROM patient p WHERE patient_id IN (SELECT patient_id FROM problem ORDER BY onset LIMIT 3)",
+            "SELECT name FROM patient p WHERE patient_id IN (SELECT DISTINCT ON (icd10) patient_id FROM problem ORDER BY icd10)",
+            "SELECT name FROM patient p WHERE patient_id NOT IN (SELECT patient_id FROM problem GROUP BY ROLLUP (patient_id))",
+            "SELECT name FROM patient p WHERE patient_id NOT IN (SELECT e.patient_id FROM ward w LEFT JOIN encounter e USING (ward_id))",
+            "SELECT name FROM patient p WHERE patient_id IN (SELECT max(patient_id) FROM problem)",
+            "SELECT name FROM patient p WHERE patient_id > ANY (SELECT patient_id FROM problem)",
+            "SELECT name FROM patient p WHERE patient_id IN (SELECT patient_id FROM problem UNION SELECT 1)",
+            "SELECT w.name, (SELECT count(*) FROM problem q WHERE q.patient_id = w.ward_id) FROM ward w",
+            "SELECT w.name FROM ward w LEFT JOIN encounter e USING (ward_id) WHERE NOT EXISTS (SELECT 1 FROM problem q WHERE q.patient_id = e.patient_id)",
+            "SELECT w.name, x.n FROM ward w LEFT JOIN encounter e USING (ward_id) LEFT JOIN LATERAL (SELECT count(*) AS n FROM problem q WHERE q.patient_id = e.patient_id) x ON true WHERE x.n = 0",
+        ] {
+            assert_eq!(strategy(not_told), Strategy::Bound, "{not_told}");
+        }
+    }
+}
+
 #[test]
 fn what_no_restricted_role_may_ask_is_refused() {
     for role in ["nurse", "billing"] {

@@ -53,6 +53,7 @@ impl Maker {
         let (from, inner) = self.table_with(&around);
         let condition = self.correlated(&inner);
         let list = match ty {
+            Some(Ty::Key) if self.chance(0.5) => self.simple(Ty::Key, &inner),
             Some(ty) => self.expression(ty, 1, &inner),
             None => sql!(Kind::Plain; self.one(&["1", "*", ""])),
         };
@@ -74,13 +75,18 @@ impl Maker {
     /// WHERE with, mostly, an equality with a column of a query around.
     fn correlated(&mut self, inner: &Scope) -> Node {
         let mut all = Vec::new();
-        let pairs: Vec<(Node, Node)> = inner
-            .leaves
-            .iter()
-            .flat_map(|a| {
+        let of = |ty: Option<Ty>| -> Vec<(Node, Node)> {
+            let own = inner.leaves.iter().filter(|a| ty.is_none_or(|ty| a.ty == ty));
+            own.flat_map(|a| {
                 inner.outer.iter().filter(|b| a.ty == b.ty).map(|b| (a.node.clone(), b.node.clone()))
             })
-            .collect();
+            .collect()
+        };
+        let mut pairs = of(None);
+        if self.chance(0.4) {
+            // Of keys, as a patient's row and what belongs to it.
+            pairs = Some(of(Some(Ty::Key))).filter(|keys| !keys.is_empty()).unwrap_or(pairs);
+        }
         if let Some((a, b)) = pairs.choose(&mut self.rng).cloned()
             && self.chance(0.75)
         {
