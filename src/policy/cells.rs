@@ -27,20 +27,17 @@ pub fn cell_condition(
     format!("pg_catalog.count(DISTINCT {counted}) OPERATOR(pg_catalog.>=) {least}")
 }
 
-/// True for groups in which the rows that one aggregate counts and another does not are of no patient of `alias`, or
-/// of `least` at least: whoever is shown both can subtract. Those rows have no value in `without`, a column, but one
-/// in `with`, or, where that is none, are any (`count(*)`).
+/// True for groups in which the rows that fulfil `rows`, one of [`differences`], are of no patient of `alias`, or of
+/// `least` at least: whoever is shown what some aggregates count and others do not can subtract.
 pub fn difference_condition(
     policy: &Policy,
     table: &BoundTable,
     alias: &str,
-    with: Option<&str>,
-    without: &str,
+    rows: &str,
     least: u32,
 ) -> String {
     let key = key_expression(policy, table, alias, Named::All);
-    let with = with.map(|column| format!("{column} IS NOT NULL AND ")).unwrap_or_default();
-    let counted = format!("pg_catalog.count(DISTINCT CASE WHEN {with}{without} IS NULL THEN {key} END)");
+    let counted = format!("pg_catalog.count(DISTINCT CASE WHEN {rows} THEN {key} END)");
     none_or_enough(&counted, least)
 }
 
@@ -49,14 +46,52 @@ fn none_or_enough(counted: &str, least: u32) -> String {
     format!("(NOT ({counted} OPERATOR(pg_catalog.>) 0 AND {counted} OPERATOR(pg_catalog.<) {least}))")
 }
 
-/// What [`difference_condition`] is asked for, when a block counts rows (`all`) and `columns`.
-pub fn differences<'c>(all: bool, columns: &[&'c str]) -> Vec<(Option<&'c str>, &'c str)> {
-    let mut pairs: Vec<(Option<&str>, &str)> = Vec::new();
-    for without in columns {
-        pairs.extend(all.then_some((None, *without)));
-        pairs.extend(columns.iter().filter(|with| *with != without).map(|with| (Some(*with), *without)));
+/// The rows that a block which counts rows (`all`) and `columns` counts in one way and not in another: those without a
+/// value in one column, or with one in another beside. Of three counts two columns can be told together: how many rows
+/// have both, or neither.
+pub fn differences(all: bool, columns: &[&str]) -> Vec<String> {
+    let mut rows = Vec::new();
+    for (i, without) in columns.iter().enumerate() {
+        rows.extend(all.then(|| format!("{without} IS NULL")));
+        let others = columns.iter().enumerate().filter(|(j, _)| *j != i);
+        for (j, with) in others {
+            rows.push(format!("{with} IS NOT NULL AND {without} IS NULL"));
+            if j < i && (all || columns.len() > 2) {
+                rows.push(format!("{with} IS NULL AND {without} IS NULL"));
+                rows.push(format!("{with} IS NOT NULL AND {without} IS NOT NULL"));
+            }
+        }
     }
-    pairs
+    rows
+}
+
+/// Most different values of a column of which sums tell how many rows have which: count, sum and sum of squares are
+/// three equations.
+const FEW_VALUES: usize = 4;
+
+/// True for groups of which a sum (an average, a variance) of `column` tells of no single patient of `alias` who has
+/// which value: where it has at most [`FEW_VALUES`], or whoever asks knows the values (`known`: those of tables without
+/// patients can be read), each is one of `least` patients. `rows` are those that are summed, all where that is none.
+pub fn values_condition(
+    policy: &Policy,
+    table: &BoundTable,
+    alias: &str,
+    column: &str,
+    rows: Option<&str>,
+    known: bool,
+    least: u32,
+) -> String {
+    let key = key_expression(policy, table, alias, Named::All);
+    let value = rows.map_or_else(|| column.to_owned(), |rows| format!("CASE WHEN {rows} THEN {column} END"));
+    let most = if known { "NULL".to_owned() } else { FEW_VALUES.to_string() };
+    let enough = none_or_enough("__glass_n", least);
+    format!(
+        "(CASE WHEN pg_catalog.count(DISTINCT {value}) OPERATOR(pg_catalog.>) {most} THEN true ELSE \
+         (SELECT pg_catalog.bool_and{enough} IS NOT FALSE FROM (SELECT pg_catalog.count(DISTINCT __glass_k) AS __glass_n \
+         FROM ROWS FROM (pg_catalog.unnest(pg_catalog.array_agg({value})), \
+         pg_catalog.unnest(pg_catalog.array_agg({key}))) AS __glass_u (__glass_v, __glass_k) \
+         WHERE __glass_v IS NOT NULL GROUP BY __glass_v) AS __glass_d) END)"
+    )
 }
 
 /// What a block's aggregates tell of parts of its groups: the rows for which one of these conditions is true (FILTER, or

@@ -490,6 +490,76 @@ fn cohorts_are_joined_as_lists_of_keys() {
     }
 }
 
+/// A sum of few different values tells how many have which, as a count of each would; so does one of values that can be
+/// read in a table without patients.
+#[test]
+fn a_sum_tells_no_more_than_a_count_of_each_value() {
+    let database = Postgres::shared().demo();
+    database.server().psql(
+        database.name(),
+        "CREATE TABLE clinic.flags (patient_id bigint PRIMARY KEY REFERENCES clinic.patient, site int NOT NULL, zone int NOT NULL,
+           hiv int, code numeric, score int, num int, word text, line int, sheet int NOT NULL, UNIQUE (sheet, line));
+         INSERT INTO clinic.flags SELECT 880000 + i, i % 2, i % 7, (i % 2)::int * (i % 4 = 1)::int, 100, i % 50, i, NULL, i, 1
+           FROM generate_series(1, 400) i;
+         UPDATE clinic.flags SET hiv = 1, code = 777, num = NULL WHERE patient_id = 880006;
+         UPDATE clinic.flags SET num = NULL, word = 'w' WHERE patient_id BETWEEN 880101 AND 880150;
+         CREATE TABLE clinic.zones (zone int PRIMARY KEY, w numeric NOT NULL);
+         INSERT INTO clinic.zones SELECT i, 1000::numeric ^ i FROM generate_series(0, 6) i;
+         CREATE TABLE clinic.parent (LIKE clinic.zones INCLUDING ALL);
+         CREATE TABLE clinic.child () INHERITS (clinic.parent); INSERT INTO clinic.child VALUES (1, 5), (1, 6);
+         CREATE TABLE clinic.named (patient_id bigint PRIMARY KEY, w numeric NOT NULL);
+         INSERT INTO clinic.named SELECT 880000 + i, 2::numeric ^ i FROM generate_series(1, 400) i;
+         GRANT SELECT ON clinic.flags, clinic.zones, clinic.parent, clinic.child, clinic.named TO PUBLIC",
+    );
+    let proxy = Proxy::start_with(&database, |config| {
+        let config = config.replace(
+            "\"clinic.ward\", \"clinic.drug\"",
+            "\"clinic.ward\", \"clinic.drug\", \"clinic.zones\", \"clinic.parent\", \"clinic.child\", \"clinic.named\"",
+        );
+        format!("{}\n[[table]]\nname = \"clinic.flags\"\nkey = \"patient_id\"\nclass = \"demographics\"\n", cells(config))
+    });
+    let mut analyst = Wire::through(&proxy, &database, "bill_eva");
+    for (sites, aggregate) in [
+        ("1", "sum(hiv)"),
+        ("1", "avg(hiv)"),
+        ("1", "stddev(hiv)"),
+        ("1", "sum(code)"),
+        ("1", "sum(hiv) FILTER (WHERE score > 25)"),
+        ("1", "avg(CASE WHEN score > 25 THEN hiv END)"),
+        ("1", "sum(hiv) FILTER (WHERE hiv = 1)"),
+        ("1", "count(*), count(num), count(word)"),
+        ("0 1", "sum(score)"),
+        ("0 1", "avg(num), stddev(score)"),
+        ("0 1", "sum(score) FILTER (WHERE zone > 3)"),
+    ] {
+        let sql = format!("SELECT site, {aggregate} FROM clinic.flags GROUP BY site ORDER BY site");
+        let got = analyst.query(&sql);
+        assert!(got.failure().is_none(), "{sql}: {:?}", got.failure());
+        let shown: Vec<String> = got.rows().into_iter().map(|r| r[0].clone().unwrap_or_default()).collect();
+        assert_eq!(shown.join(" "), sites, "{sql}");
+    }
+    // Of weights that everyone can read, sums are shown where many have each.
+    for (shown, sql) in [
+        (1, "SELECT sum(n.w) FROM clinic.flags f JOIN clinic.zones n ON n.zone = f.zone"),
+        (0, "SELECT sum(n.w) FROM clinic.flags f JOIN clinic.zones n USING (zone) WHERE f.patient_id < 880050"),
+        (0, "SELECT sum(w) FROM clinic.flags f JOIN clinic.named n USING (patient_id)"),
+        (0, "SELECT sum(w) FILTER (WHERE site = 1) FROM clinic.flags f JOIN clinic.named n USING (patient_id)"),
+    ] {
+        let got = analyst.query(sql);
+        let (failure, rows) = (got.failure().map(|f| f.message.clone()), got.rows());
+        assert!(failure.is_none() && rows.len() == shown, "{sql}: {failure:?} {rows:?}");
+    }
+    for refused in [
+        "SELECT sum(line) FROM clinic.flags",
+        "SELECT count(DISTINCT CASE WHEN site = 1 THEN patient_id ELSE 0 END) FROM clinic.flags",
+        "SELECT n.w, count(*) FROM clinic.flags f JOIN clinic.parent n USING (zone) GROUP BY 1",
+    ] {
+        let got = analyst.query(refused);
+        let message = got.failure().map(|f| f.message.clone()).unwrap_or_default();
+        assert!(message.starts_with("GLS-241"), "{refused}: {message} {:?}", got.rows());
+    }
+}
+
 /// Who has both of two values is the sum of the parts less the patients of the group, each counted once.
 #[test]
 fn few_who_stand_in_two_parts_are_not_told() {

@@ -14,7 +14,7 @@ use super::overlap::{Column, column_at, columns_in, grouping_keys};
 use super::types::{Block, Ty};
 use super::{CheckFailure, Checker, Outcome};
 use crate::catalog::Oid;
-use crate::policy::{CELL_AGGREGATES, Parts, difference_condition, differences};
+use crate::policy::{CELL_AGGREGATES, Parts, difference_condition, differences, values_condition};
 use crate::sql::resolve::Resolution;
 use crate::sql::tree::{Node, Tree};
 
@@ -147,7 +147,7 @@ impl Checker<'_> {
         }
         let having = conjuncts(select.field("having_clause"));
         let (ours, own): (Vec<&Node>, Vec<&Node>) =
-            having.into_iter().partition(|c| is_our_count(c) || is_our_difference(c));
+            having.into_iter().partition(|c| is_our_count(c) || is_our_difference(c) || is_our_values(c));
         for condition in own {
             self.aggregates(condition, &mut aggregates)?;
             if !self.compares_with_constant(condition) && self.safe(condition, block).is_none() {
@@ -156,10 +156,10 @@ impl Checker<'_> {
         }
         self.counts_no_values(&aggregates.counted, block, cells)?;
         for key in grouping_keys(select) {
-            self.names_nobody(key, "a grouping key reads", block, cells)?;
+            self.names_nobody(key, false, "a grouping key reads", block, cells)?;
         }
         for column in &aggregates.summed {
-            self.names_nobody(column, "an aggregate takes the values of", block, cells)?;
+            self.names_nobody(column, true, "an aggregate takes the values of", block, cells)?;
         }
         self.counts_no_kept_rows(select, block, cells, &aggregates)?;
         self.flags(&aggregates, block, cells)?;
@@ -184,9 +184,25 @@ impl Checker<'_> {
                 wanted.push(self.cell_condition(*oid, alias, Some(column), least)?);
             }
             let (policy, table) = (&self.cx.context.bound.policy, self.table(*oid)?);
-            for (with, without) in differences(aggregates.all, &columns) {
-                let text = difference_condition(policy, table, alias, with, without, least);
+            for rows in differences(aggregates.all, &columns) {
+                let text = difference_condition(policy, table, alias, &rows, least);
                 wanted.push(super::expected::expression(&text)?);
+            }
+            for summed in &aggregates.summed {
+                let (column, text) = (column_at(summed, block), column_text(summed));
+                let known = !column.is_some_and(|(alias, _)| cells.keyed.iter().any(|(_, a)| *a == alias));
+                let parts = flags.iter().flat_map(|f| [format!("({f}) IS TRUE"), format!("({f}) IS NOT TRUE")]);
+                for rows in std::iter::once(None).chain(parts.map(Some)) {
+                    let text = |known| {
+                        let text = values_condition(policy, table, alias, &text, rows.as_deref(), known, least);
+                        let mut condition = super::expected::expression(&text)?;
+                        put_in(&mut condition, &aggregates.flags);
+                        Ok(condition)
+                    };
+                    // The stricter one will do.
+                    let (strict, lax) = (text(true)?, text(false)?);
+                    wanted.push(if known || ours.contains(&&strict) { strict } else { lax });
+                }
             }
             for text in parts.conditions(policy, table, alias, least) {
                 let mut condition = super::expected::expression(&text)?;
@@ -224,7 +240,7 @@ impl Checker<'_> {
             .collect();
         for alias in &cells.kept {
             let oid = cells.plain.iter().find(|(_, a)| a == alias).and_then(|(oid, _)| *oid);
-            let key = oid.and_then(|oid| self.cx.context.catalog.keys.primary.get(&oid));
+            let key = oid.and_then(|oid| self.primary_key(oid));
             let of_one = |key: &Vec<String>| key.iter().all(|c| keys.contains(&(alias.clone(), c.clone())));
             let of_kept = |c: &&Node| column_at(c, block).is_none_or(|(a, _)| cells.kept.contains(&a));
             let counted =
@@ -346,7 +362,7 @@ impl Checker<'_> {
                 flags.into_iter().for_each(|flag| put(&mut out.flags, flag));
                 Ok(())
             }
-            [chosen] if let Some((flag, column)) = chosen_by(name, chosen) => {
+            [chosen] if let Some((flag, column)) = chosen_by(name, distinct, chosen) => {
                 flags.push(flag);
                 column.into_iter().for_each(|column| put(&mut out.chosen, column));
                 column
@@ -470,7 +486,7 @@ fn put_in(node: &mut Node, flags: &[&Node]) {
 
 /// The condition by which the argument of an aggregate chooses rows, and the column that it takes of them:
 /// `CASE WHEN condition THEN column or constant [ELSE 0 or NULL] END`, and `sum(condition::int)`.
-fn chosen_by<'n>(aggregate: &str, argument: &'n Node) -> Option<(&'n Node, Option<&'n Node>)> {
+fn chosen_by<'n>(aggregate: &str, distinct: bool, argument: &'n Node) -> Option<(&'n Node, Option<&'n Node>)> {
     let only = |node: &Node, fields: &[&str]| node.fields.iter().all(|(f, _)| fields.contains(f));
     match argument.kind {
         "CaseExpr"
@@ -481,8 +497,10 @@ fn chosen_by<'n>(aggregate: &str, argument: &'n Node) -> Option<(&'n Node, Optio
                 "Float" => v.str("fval").bytes().all(|b| matches!(b, b'0' | b'.')),
                 _ => false,
             };
-            let nothing =
-                |e: &Node| e.kind == "AConst" && (e.flag("isnull") || e.node("val").is_some_and(zero));
+            // Counted once, 0 is one value more, unless it is somebody's key.
+            let nothing = |e: &Node| {
+                e.kind == "AConst" && (e.flag("isnull") || (!distinct && e.node("val").is_some_and(zero)))
+            };
             if argument.node("defresult").is_some_and(|e| !nothing(e)) {
                 return None;
             }
@@ -546,6 +564,14 @@ fn is_our_difference(condition: &Node) -> bool {
         }
         _ => false,
     }
+}
+
+/// The same for `CASE WHEN pg_catalog.count(DISTINCT ...) OPERATOR(pg_catalog.>) n THEN true ELSE (SELECT ...) END`.
+fn is_our_values(condition: &Node) -> bool {
+    let first = condition.nodes("args").next().and_then(|when| when.node("expr"));
+    condition.kind == "CaseExpr"
+        && condition.node("defresult").is_some_and(|e| e.kind == "SubLink")
+        && first.is_some_and(|c| c.names("name") == ["pg_catalog", ">"] && counts_distinct(c))
 }
 
 fn counts_distinct(comparison: &Node) -> bool {

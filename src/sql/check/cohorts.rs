@@ -194,7 +194,7 @@ impl Checker<'_> {
                             .is_some_and(|(depth, c)| depth == 1 && chosen.keys.contains(&c))
                 });
             if chooser(condition).is_none() && !equal_columns(condition) {
-                self.names_nobody(condition, "a condition of a cohort reads", block, cells)?;
+                self.names_nobody(condition, false, "a condition of a cohort reads", block, cells)?;
             }
             if !inside && !tie {
                 return cell(

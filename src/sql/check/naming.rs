@@ -7,7 +7,7 @@ use super::cells::{Cells, cell, equal_columns};
 use super::overlap::{Column, column_at, columns};
 use super::types::Block;
 use super::{Checker, Outcome};
-use crate::catalog::Oid;
+use crate::catalog::{Oid, RelationKind};
 use crate::policy::{BoundTable, HipaaIdentifier, identifier_of};
 use crate::sql::tree::Node;
 
@@ -49,10 +49,17 @@ impl Checker<'_> {
         Ok(())
     }
 
-    /// Refuses what reads a column that names a patient or a row at all. NULL or not is no name.
-    pub(super) fn names_nobody(&self, node: &Node, what: &str, block: &Block<'_>, cells: &Cells) -> Outcome {
-        // What is grouped by alone is a part of nothing.
-        let several = node.kind != "ColumnRef";
+    /// Refuses what reads a column that names a patient or a row at all. NULL or not is no name. What is grouped by alone
+    /// is a part of nothing, unless it is `always` one.
+    pub(super) fn names_nobody(
+        &self,
+        node: &Node,
+        always: bool,
+        what: &str,
+        block: &Block<'_>,
+        cells: &Cells,
+    ) -> Outcome {
+        let several = always || node.kind != "ColumnRef";
         for column in compared(node, block).into_iter().flatten() {
             if self.names_a_row(&column, several, cells)? || self.names_a_patient(&column, cells)? {
                 return cell(format!("{what} \"{}\", which names a single patient or row", column.1));
@@ -134,6 +141,14 @@ impl Checker<'_> {
             Some((oid, _)) => Ok(Some((*oid, self.table(*oid)?))),
             None => Ok(None),
         }
+    }
+
+    /// The primary key of a table, where no rows of others, which inherit from it, stand among its own.
+    pub(super) fn primary_key(&self, oid: Oid) -> Option<&Vec<String>> {
+        let catalog = self.cx.context.catalog;
+        let partitioned = catalog.relation(oid)?.kind == RelationKind::PartitionedTable;
+        let inherited = || catalog.relations.values().any(|r| r.parents.contains(&oid));
+        catalog.keys.primary.get(&oid).filter(|_| partitioned || !inherited())
     }
 
     /// The primary key of one column, or a foreign key to a table with patients.

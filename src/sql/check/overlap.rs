@@ -205,7 +205,7 @@ impl Checker<'_> {
         loop {
             let before = rest.len();
             rest.retain(|(oid, alias)| {
-                let key = oid.and_then(|oid| self.cx.context.catalog.keys.primary.get(&oid));
+                let key = oid.and_then(|oid| self.primary_key(oid));
                 let fixed = |name: &String| {
                     let is = |column: &Column| column.0 == *alias && column.1 == *name;
                     let by = |column: &Column| one.contains(&column.0.as_str());

@@ -3,7 +3,8 @@
 //! else can. What cannot be told is `None`; callers then assume the worst.
 
 use sqlparser::ast::{
-    BinaryOperator, Expr, Ident, JoinConstraint, ObjectName, ObjectNamePart, Query, SelectItem, SetExpr,
+    BinaryOperator, Expr, Ident, JoinConstraint, ObjectName, ObjectNamePart, Query, Select, SelectItem,
+    SetExpr,
     TableAlias, TableFactor, TableWithJoins,
 };
 
@@ -307,6 +308,18 @@ pub(super) fn table_item(
         },
         _ => opaque,
     }
+}
+
+/// The occurrence of the block `select` that a column is of.
+pub(crate) fn occurrence_of_column(
+    select: &Select,
+    column: &Expr,
+    occurrences: &[Occurrence<'_>],
+    input: &PlanInput<'_>,
+) -> Option<usize> {
+    let block = Block::new(&select.from, None, occurrences, &CteNames::default(), input);
+    let (i, _) = block.column(column)?;
+    block.items.get(i)?.occurrence
 }
 
 /// The occurrence and its column that `column` of the subquery is, where it is one unchanged.

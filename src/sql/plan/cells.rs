@@ -8,7 +8,10 @@ use sqlparser::ast::{
 
 use super::walk::{Edit, Look, edit, look};
 use super::{Fence, Occurrence, Placeholders, PlanError, PlanInput, fold, occurrence_of};
-use crate::policy::{CELL_AGGREGATES, Parts, Policy, cell_condition, difference_condition, differences};
+use crate::policy::{
+    CELL_AGGREGATES, Parts, cell_condition, difference_condition, differences, values_condition,
+};
+use crate::sql::lineage::occurrence_of_column;
 
 /// Adds the conditions.
 pub(super) fn conditions(
@@ -22,7 +25,7 @@ pub(super) fn conditions(
         ast,
         &mut Cells {
             occurrences,
-            policy: &input.policy.policy,
+            input,
             least,
             fence: input.fence != Fence::None,
             sorted: Vec::new(),
@@ -35,7 +38,7 @@ pub(super) fn conditions(
 
 struct Cells<'a, 'b> {
     occurrences: &'a [Occurrence<'b>],
-    policy: &'a Policy,
+    input: &'a PlanInput<'b>,
     least: u32,
     /// Keep what stands above from being evaluated beside the conditions.
     fence: bool,
@@ -92,14 +95,23 @@ impl Edit for Cells<'_, '_> {
         let countable = flags.len() <= Parts::MOST_FLAGS && beside.len() <= Parts::MOST_COLUMNS;
         for n in found {
             let Some(o) = self.occurrences.get(n) else { continue };
-            let (policy, alias, least) = (self.policy, o.alias.as_str(), self.least);
+            let (policy, alias, least) = (&self.input.policy.policy, o.alias.as_str(), self.least);
             let counted = std::iter::once(None).chain(columns.iter().map(|c| Some(*c)));
             let counted = counted.map(|column| cell_condition(policy, o.table, alias, column, least));
             let apart = differences(arguments.all, &columns).into_iter();
-            let apart = apart
-                .map(|(with, without)| difference_condition(policy, o.table, alias, with, without, least));
+            let apart = apart.map(|rows| difference_condition(policy, o.table, alias, &rows, least));
             let parts = if countable { parts.conditions(policy, o.table, alias, least) } else { Vec::new() };
-            for text in counted.chain(apart).chain(parts) {
+            let chosen = flags.iter().flat_map(|f| [format!("({f}) IS TRUE"), format!("({f}) IS NOT TRUE")]);
+            let rows: Vec<Option<String>> = std::iter::once(None).chain(chosen.map(Some)).collect();
+            let rows = if countable { rows.as_slice() } else { &[] };
+            let values = arguments.summed.iter().flat_map(|(column, text)| {
+                let known = occurrence_of_column(select, column, self.occurrences, self.input).is_none();
+                rows.iter().map(move |rows| {
+                    values_condition(policy, o.table, alias, text, rows.as_deref(), known, least)
+                })
+            });
+            let all: Vec<String> = counted.chain(apart).chain(parts).chain(values).collect();
+            for text in all {
                 let condition = Expr::Identifier(self.texts.stand_for(text));
                 select.having = Some(match select.having.take() {
                     None => condition,
@@ -146,6 +158,8 @@ struct Arguments {
     /// The conditions of FILTER and CASE, and the columns of which they choose rows.
     flags: Vec<String>,
     chosen: Vec<String>,
+    /// The columns of which the values are taken, not merely counted.
+    summed: Vec<(Expr, String)>,
     /// `count(DISTINCT column)` stands there, and one with a condition.
     once: bool,
     part_once: bool,
@@ -171,19 +185,26 @@ impl Arguments {
             return;
         }
         let mut flags: Vec<String> = call.filter.iter().map(|c| bare(c).to_string()).collect();
-        let column = match &call.args {
+        let value = match &call.args {
             FunctionArguments::List(list) => match list.args.as_slice() {
                 [FunctionArg::Unnamed(FunctionArgExpr::Expr(argument))] => match flag_of(argument) {
                     Some((condition, result)) => {
                         flags.push(bare(condition).to_string());
-                        result.and_then(column_text)
+                        result
                     }
-                    None => column_text(argument),
+                    None => Some(argument),
                 },
                 _ => None,
             },
             _ => None,
         };
+        let column = value.and_then(column_text);
+        if let (Some(value), Some(text)) = (value, &column)
+            && name != "count"
+            && !self.summed.iter().any(|(_, known)| known == text)
+        {
+            self.summed.push((value.clone(), text.clone()));
+        }
         let distinct = matches!(&call.args, FunctionArguments::List(list)
             if list.duplicate_treatment == Some(DuplicateTreatment::Distinct));
         if column.is_some() && distinct {

@@ -298,10 +298,15 @@ fn cells(text: &str) -> Result<(), CheckFailure> {
         out += before;
         let (policy, table) = (&clinic.bound.policy, &clinic.bound.tables[&oid]);
         out += &match words.get(2).and_then(|w| w.split_once('-')) {
+            None if words.get(2).is_some_and(|w| w.starts_with('=')) => {
+                let column = words[2].trim_start_matches('=');
+                crate::policy::values_condition(policy, table, words[1], column, None, false, 11)
+            }
             None => crate::policy::cell_condition(policy, table, words[1], column.as_deref(), 11),
             Some((with, without)) => {
-                let with = Some(with).filter(|w| *w != "*");
-                crate::policy::difference_condition(policy, table, words[1], with, without, 11)
+                let with = Some(with).filter(|w| *w != "*").map(|w| format!("{w} IS NOT NULL AND "));
+                let rows = format!("{}{without} IS NULL", with.unwrap_or_default());
+                crate::policy::difference_condition(policy, table, words[1], &rows, 11)
             }
         };
         rest = after;
@@ -313,7 +318,7 @@ fn cells(text: &str) -> Result<(), CheckFailure> {
 fn groups_are_held_to_the_least_number_of_patients() {
     for good in [
         "SELECT sex, count(*) FROM patients p GROUP BY sex HAVING {patients p}",
-        "SELECT avg(weight) FROM patients p WHERE active HAVING {patients p} AND {patients p weight}",
+        "SELECT avg(weight) FROM patients p WHERE active HAVING {patients p} AND {patients p weight} AND {patients p =weight}",
         "SELECT w.name, count(*) FROM patients p LEFT JOIN ward w ON w.mrn = p.mrn GROUP BY w.name HAVING {patients p}",
         "SELECT date_trunc('month', dob), count(*) FROM patients p GROUP BY 1 HAVING {patients p}",
         "SELECT date_trunc('year', p.dob) AS y, count(*) FROM patients p GROUP BY y HAVING {patients p}",
@@ -321,9 +326,9 @@ fn groups_are_held_to_the_least_number_of_patients() {
         "SELECT unit, count(value) AS n FROM results r JOIN orders o USING (order_id) WHERE o.code = 'x' GROUP BY 1 \
          HAVING (count(*) > 5) AND {results r} AND {orders o} AND {results r value} AND {orders o value} AND {results r *-value} \
          AND {orders o *-value}",
-        "SELECT avg(weight), stddev(weight) FROM patients p HAVING {patients p} AND {patients p weight}",
-        "SELECT count(*), avg(weight) FROM patients p HAVING {patients p} AND {patients p weight} AND {patients p *-weight}",
-        "SELECT count(visits), avg(weight) FROM patients p HAVING {patients p} AND {patients p weight} AND {patients p visits} \
+        "SELECT avg(weight), stddev(weight) FROM patients p HAVING {patients p} AND {patients p weight} AND {patients p =weight}",
+        "SELECT count(*), avg(weight) FROM patients p HAVING {patients p} AND {patients p weight} AND {patients p =weight} AND {patients p *-weight}",
+        "SELECT count(visits), avg(weight) FROM patients p HAVING {patients p} AND {patients p weight} AND {patients p =weight} AND {patients p visits} \
          AND {patients p weight-visits} AND {patients p visits-weight}",
         "SELECT count(weight) FROM patients p HAVING {patients p} AND {patients p weight} AND {patients p *-weight} ORDER BY count(*)",
         "SELECT p.sex, count(*) FROM patients p JOIN notes n ON n.mrn = p.mrn AND n.id >= p.visits WHERE n.id <> p.visits \
@@ -336,6 +341,8 @@ fn groups_are_held_to_the_least_number_of_patients() {
     for bad in [
         "SELECT sex, count(*) FROM patients p GROUP BY sex",
         "SELECT avg(weight) FROM patients p HAVING {patients p}",
+        "SELECT avg(weight) FROM patients p HAVING {patients p} AND {patients p weight}",
+        "SELECT count(weight) FROM patients p HAVING {patients p} AND {patients p weight} AND {patients p =weight}",
         "SELECT avg(weight) FROM patients p HAVING {patients p} AND {patients p visits}",
         "SELECT sex, count(*) FROM patients p GROUP BY sex HAVING {patients p} OR true",
         "SELECT sex, count(*) FROM patients p, notes n WHERE n.mrn = p.mrn GROUP BY sex HAVING {patients p}",
@@ -344,9 +351,9 @@ fn groups_are_held_to_the_least_number_of_patients() {
         "SELECT count(*), count(weight) FROM patients p HAVING {patients p} AND {patients p weight}",
         "SELECT count(weight) FROM patients p HAVING {patients p} AND {patients p weight} ORDER BY count(*)",
         "SELECT count(weight) FROM patients p HAVING {patients p} AND {patients p weight} AND count(*) > 5",
-        "SELECT count(*), avg(weight) FROM patients p HAVING {patients p} AND {patients p weight} AND ({patients p *-weight} OR true)",
-        "SELECT count(*), avg(weight) FROM patients p HAVING {patients p} AND {patients p weight} AND {patients p *-visits}",
-        "SELECT count(visits), avg(weight) FROM patients p HAVING {patients p} AND {patients p weight} AND {patients p visits} \
+        "SELECT count(*), avg(weight) FROM patients p HAVING {patients p} AND {patients p weight} AND {patients p =weight} AND ({patients p *-weight} OR true)",
+        "SELECT count(*), avg(weight) FROM patients p HAVING {patients p} AND {patients p weight} AND {patients p =weight} AND {patients p *-visits}",
+        "SELECT count(visits), avg(weight) FROM patients p HAVING {patients p} AND {patients p weight} AND {patients p =weight} AND {patients p visits} \
          AND {patients p weight-visits}",
         "SELECT count(*), count(w.id) FROM patients p LEFT JOIN ward w ON w.mrn = p.mrn HAVING {patients p} AND {patients p id}",
         "SELECT n.id, count(*) FROM patients p JOIN notes n ON n.mrn > p.mrn GROUP BY n.id HAVING {patients p} AND {notes n}",
