@@ -51,22 +51,51 @@ struct Kept {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Form {
     /// In rows of patients inside.
-    inside: Option<Mask>,
+    inside: Option<Masked>,
     /// In rows of patients outside, where those are shown.
-    outside: Option<Mask>,
+    outside: Option<Masked>,
     /// Masked as the server computes it from what is masked, and for nothing else.
     computed: bool,
 }
 
+/// A mask, and what its names mean.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Masked {
+    mask: Mask,
+    /// The table of surrogates, and the numbers of its two columns.
+    surrogates: Option<(Oid, i16, i16)>,
+}
+
+impl Masked {
+    fn of(mask: Mask, catalog: &Catalog) -> Masked {
+        let surrogates = match &mask {
+            Mask::Surrogate { table, value, surrogate } => catalog.lookup(table).and_then(|r| {
+                let number = |name: &str| r.column(name).map(|c| c.attnum);
+                Some((r.oid, number(value)?, number(surrogate)?))
+            }),
+            _ => None,
+        };
+        Masked { mask, surrogates }
+    }
+}
+
 impl Form {
-    fn of(bound: &BoundPolicy, role: &Role, table: &BoundTable, masks: &TableMasks<'_>, name: &str) -> Form {
+    fn of(
+        bound: &BoundPolicy,
+        catalog: &Catalog,
+        role: &Role,
+        table: &BoundTable,
+        masks: &TableMasks<'_>,
+        name: &str,
+    ) -> Form {
         let closed = table.closed.as_ref().is_some_and(|c| c.columns().contains_key(name));
         let named = closed || bound.masks_of(role, table).is_some_and(|m| m.contains_key(name));
-        let inside = masks.own(name).cloned();
+        let masked = |mask| Masked::of(mask, catalog);
+        let inside = masks.own(name).cloned().map(masked);
         let outside = masks.outside.filter(|_| !masks.same_outside(name));
         let outside = outside.map(|outside| match outside.get(name) {
-            Some(Some(mask)) => mask.clone(),
-            Some(None) | None => Mask::Null,
+            Some(Some(mask)) => masked(mask.clone()),
+            Some(None) | None => masked(Mask::Null),
         });
         Form { computed: inside.is_some() && !named, inside, outside }
     }
@@ -80,9 +109,9 @@ impl Form {
     }
 }
 
-fn more(now: Option<&Mask>, before: Option<&Mask>) -> bool {
+fn more(now: Option<&Masked>, before: Option<&Masked>) -> bool {
     match (before, now) {
-        (None, _) | (_, Some(Mask::Null | Mask::Redact { .. })) => false,
+        (None, _) | (_, Some(Masked { mask: Mask::Null | Mask::Redact { .. }, .. })) => false,
         (Some(_), None) => true,
         (Some(before), Some(now)) => before != now,
     }
@@ -108,7 +137,7 @@ impl Shown {
                 }
                 let masked = role.masks.get(&table.rule.name).into_iter().flat_map(|m| m.keys());
                 let there = |name: &str| relation.column(name).is_some();
-                let form = |name: &str| Form::of(bound, role, table, &masks, name);
+                let form = |name: &str| Form::of(bound, catalog, role, table, &masks, name);
                 let fresh = !columns.contains_key(oid);
                 let is_view = matches!(relation.kind, RelationKind::View | RelationKind::MaterializedView);
                 let earlier =
@@ -250,7 +279,7 @@ fn shows_more((relation, now, first): &(QualifiedName, String, String), roles: &
              {roles}"
         ),
         help: format!(
-            "undo the change of the column, or give {new_name} its mask, or \"none\", in the configuration and reload it (SIGHUP)"
+            "undo the change of the column (or of the table of its surrogates), or give {new_name} its mask, or \"none\", in the configuration and reload it (SIGHUP)"
         ),
     }
 }

@@ -223,6 +223,49 @@ fn a_reload_opens_no_column_that_it_does_not_name() {
     assert!(closed(&mut ana), "{}", proxy.log());
 }
 
+/// What stands for a value goes by names as well, of the table that keeps it.
+#[test]
+fn a_surrogate_is_not_what_took_its_name() {
+    let database = database();
+    let owner = |sql: &str| database.server().psql(database.name(), sql);
+    owner(&format!(
+        "CREATE TABLE glass.codes (ssn text PRIMARY KEY, code text UNIQUE, real text UNIQUE);
+         INSERT INTO glass.codes SELECT DISTINCT ssn, 'S' || row_number() OVER (), '{CANARY}' || ssn FROM clinic.patient WHERE ssn IS NOT NULL;
+         GRANT SELECT ON glass.codes TO billing; GRANT USAGE ON SCHEMA glass TO billing"
+    ));
+    let proxy = Proxy::start_with(&database, |text| {
+        let mask = "ssn = { mask = \"surrogate\", table = \"glass.codes\", value = \"ssn\", surrogate = \"code\" }";
+        config(text).replacen("ssn = \"redact\"", mask, 1)
+    });
+    let mut eva = Wire::through(&proxy, &database, "bill_eva");
+    let sql = "SELECT ssn FROM clinic.patient WHERE patient_id = 880003";
+    let shown = |eva: &mut Wire| Some(eva.query(sql)).filter(|got| got.failure().is_none()).map(|got| got.value());
+    let before = shown(&mut eva);
+    assert!(before.as_ref().is_some_and(|code| code.starts_with('S')), "{before:?}");
+    for (change, undo) in [
+        (
+            "ALTER TABLE glass.codes RENAME code TO x; ALTER TABLE glass.codes RENAME real TO code",
+            "ALTER TABLE glass.codes RENAME code TO real; ALTER TABLE glass.codes RENAME x TO code",
+        ),
+        (
+            "ALTER TABLE glass.codes RENAME TO gone; CREATE TABLE glass.codes AS SELECT ssn, real AS code FROM glass.gone; \
+             CREATE UNIQUE INDEX ON glass.codes (ssn); GRANT SELECT ON glass.codes TO billing",
+            "DROP TABLE glass.codes; ALTER TABLE glass.gone RENAME TO codes",
+        ),
+    ] {
+        owner(change);
+        assert!(within(Duration::from_secs(5), || shown(&mut eva).is_none()), "{change}");
+        eva.forget();
+        for sql in [sql, "SELECT * FROM clinic.patient", "SELECT DISTINCT ssn, tail FROM clinic.patient"] {
+            assert_eq!(gls(&eva.query(sql).refusal()), "GLS-220", "{change}");
+        }
+        assert_no_canary(&eva);
+        owner(undo);
+        assert!(within(Duration::from_secs(5), || shown(&mut eva) == before), "{undo}");
+    }
+    assert!(proxy.log().contains("or of the table of its surrogates"), "{}", proxy.log());
+}
+
 #[test]
 fn a_reload_takes_what_a_start_takes() {
     let database = database();

@@ -257,6 +257,10 @@ impl Checker<'_> {
                     // The same rows are taken of the same places: where hidden ones lie, as ctid tells it.
                     return fail("TABLESAMPLE ... REPEATABLE of a filtered table");
                 }
+                if node.names("method") != ["bernoulli"] && !pending.is_empty() {
+                    // Rows of one page are drawn together: it tells what lies between.
+                    return fail("TABLESAMPLE SYSTEM of a filtered table");
+                }
                 Ok(pending)
             }
             "RangeFunction" => {

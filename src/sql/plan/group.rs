@@ -6,6 +6,7 @@ use std::collections::HashSet;
 
 use sqlparser::ast::{
     Expr, GroupByExpr, Ident, JoinOperator, Query, Select, SelectItem, Statement, TableFactor, TableWithJoins,
+    Value,
 };
 
 use super::place::{Side, side};
@@ -77,12 +78,16 @@ impl Edit for Grouper<'_, '_> {
         if keys.is_empty() || !modifiers.is_empty() || keys.iter().any(is_set) {
             return Ok(());
         }
+        let meant: Vec<Option<&Expr>> = keys.iter().map(|key| shown_as(key, &select.projection)).collect();
         let mut more = Vec::new();
         for item in &items {
             let Some(n) = item.occurrence.filter(|n| self.derived[*n]) else { continue };
             let o = &self.occurrences[n];
             let Some(primary) = self.input.catalog.keys.primary.get(&o.relation.oid) else { continue };
-            let grouped = |column: &str| keys.iter().any(|k| self.names_it(k, column, item, n, &items));
+            let grouped = |column: &str| {
+                meant.iter().flatten().any(|k| self.names_it(k, column, item, n, &items))
+                    || keys.iter().any(|k| self.names_it(k, column, item, n, &items))
+            };
             if o.renamed || !primary.iter().all(|c| o.clear(c) && grouped(c)) {
                 continue;
             }
@@ -121,6 +126,31 @@ impl Grouper<'_, '_> {
             }
             _ => false,
         }
+    }
+}
+
+/// What a key means that is the number or the name of a column of the select list. (A column of FROM of that name comes
+/// first: then what is shown under it is grouped by something else, or not at all, and no valid statement.)
+fn shown_as<'p>(key: &Expr, projection: &'p [SelectItem]) -> Option<&'p Expr> {
+    let star = |item: &SelectItem| matches!(item, SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..));
+    match key {
+        Expr::Nested(inner) if matches!(inner.as_ref(), Expr::Identifier(_)) => shown_as(inner, projection),
+        Expr::Value(v) => {
+            let Value::Number(number, false) = &v.value else { return None };
+            let at = number.parse::<usize>().ok()?.checked_sub(1)?;
+            if projection.iter().take(at).any(star) {
+                return None;
+            }
+            match projection.get(at)? {
+                SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => Some(expr),
+                _ => None,
+            }
+        }
+        Expr::Identifier(name) => projection.iter().find_map(|item| match item {
+            SelectItem::ExprWithAlias { expr, alias } if fold(alias) == fold(name) => Some(expr),
+            _ => None,
+        }),
+        _ => None,
     }
 }
 

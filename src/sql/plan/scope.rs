@@ -9,7 +9,7 @@ use std::iter;
 use sqlparser::ast::{
     AccessExpr, Expr, FromTable, FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr, Ident, Insert,
     Join, ObjectName, ObjectNamePart, Query, Select, SelectItem, SelectItemQualifiedWildcardKind, SetExpr,
-    Statement, TableAlias, TableAliasWithoutColumns, TableFactor, TableObject, TableSampleKind,
+    Statement, TableAlias, TableAliasWithoutColumns, TableFactor, TableObject, TableSampleKind, TableSampleMethod,
     TableWithJoins, UpdateTableFromKind, VisitMut,
 };
 
@@ -334,14 +334,17 @@ impl<'a> Tagger<'a> {
                         if let Some(
                             TableSampleKind::BeforeTableAlias(clause)
                             | TableSampleKind::AfterTableAlias(clause),
-                        ) = &*sample
-                            && clause.seed.is_some()
+                        ) = sample
                             && found.filter
                         {
-                            return Err(PlanError::guard(
-                                "TABLESAMPLE ... REPEATABLE tells where rows lie, and so where hidden ones do",
-                                "leave out REPEATABLE, or choose rows by a hash of their key",
-                            ));
+                            if clause.seed.is_some() {
+                                return Err(PlanError::guard(
+                                    "TABLESAMPLE ... REPEATABLE tells where rows lie, and so where hidden ones do",
+                                    "leave out REPEATABLE, or choose rows by a hash of their key",
+                                ));
+                            }
+                            // What lies on a page is drawn together by SYSTEM, with the hidden rows between.
+                            clause.name = Some(TableSampleMethod::Bernoulli);
                         }
                         found.renamed = alias.as_ref().is_some_and(|a| !a.columns.is_empty());
                     }
