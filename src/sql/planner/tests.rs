@@ -288,6 +288,8 @@ fn forms_of_postgresql_alone_are_guarded() {
             "INSERT INTO patient (patient_id, name) SELECT 880003, $1 ON CONFLICT (patient_id) DO UPDATE SET name = excluded.name",
             "INSERT INTO patient (patient_id, name) WITH x AS (SELECT 1) SELECT 880003, 'x' ON CONFLICT DO NOTHING",
             "UPDATE patient SET name[1] = 'x', sex = 'F' WHERE sex[1] = 'x'",
+            "UPDATE patient SET name[$1] = $2, sex = $1::text WHERE patient_id = $3",
+            "UPDATE patient SET name[1:$1] = $2, sex['l'][$4] = '5' WHERE patient_id = $3 RETURNING name[$1]",
             "UPDATE patient SET sex = 'F', name[2][3] = upper(name[1]), zip[1:2] = zip[2:3] FROM encounter e \
              WHERE e.patient_id = patient.patient_id AND name[1] = 'x' RETURNING name[1]",
             "INSERT INTO problem (patient_id, icd10, title) VALUES ($1, $2, $3) ON CONFLICT (patient_id, icd10) DO NOTHING",

@@ -71,7 +71,7 @@ impl Tailor<'_> {
         Some(())
     }
 
-    /// `SET a[1] = b`: the element goes to the value.
+    /// `SET a[1] = b`: the element goes to the value, its parameters beside it.
     pub(super) fn element(&mut self, i: usize) -> Option<()> {
         let mut depth = 0;
         let open = (0..i).rev().find(|j| {
@@ -95,12 +95,13 @@ impl Tailor<'_> {
                 ends
             })
             .unwrap_or(self.words.len());
-        if !self.plain(open, i) || self.is(i + 1, &["default"]) {
+        if self.is(i + 1, &["default"]) {
             return None;
         }
-        let name = self.fresh("__glass_x");
-        let said = format!("{} = ", self.said(open, i)?);
-        self.replace(open, i + 1, format!(" = {name}("), format!(" = {name}"), said);
+        let parameters: String = self.parameters(open, i)?.iter().map(|p| format!("{p}, ")).collect();
+        let words = format!(" = {}({parameters}", self.fresh("__glass_x"));
+        let said = format!("{} = (", self.said(open, i)?);
+        self.replace(open, i + 1, words.clone(), words, said);
         self.insert_before(end, ")");
         Some(())
     }
