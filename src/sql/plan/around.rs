@@ -71,6 +71,11 @@ impl<'b> Around<'b> {
         self.levels.pop();
     }
 
+    /// True in a query that is run for each row around.
+    pub(super) fn apart(&self) -> bool {
+        self.levels.len() > 1 && self.levels.last().is_some_and(|own| own.apart)
+    }
+
     /// The table of that name around the innermost block, if none of that block's own is called so.
     pub(super) fn table(&self, name: &str) -> Option<&'b Relation> {
         let (own, around) = self.levels.split_last()?;

@@ -18,7 +18,7 @@ use super::opaque::{COMPARISONS, compared};
 use super::place::{Side, side};
 use super::relations::Relations;
 use super::walk::{Edit, Look, edit, look};
-use super::{Occurrence, Placeholders, PlanError, PlanInput, fold, ident, occurrence_of};
+use super::{Occurrence, Placeholders, PlanError, PlanInput, any_expr, fold, ident, occurrence_of};
 use crate::catalog::{Relation, Resolved, quote_ident};
 
 /// Splits the blocks of `ast` that can be; true for each occurrence that needs no fence of its own then.
@@ -105,7 +105,10 @@ impl<'b> Splitter<'_, 'b> {
         }
         if let Some(n) = occurrence_of(name) {
             let o = &self.occurrences[n];
-            let plain = o.masks.is_empty() && !o.renamed && !o.target && o.table.rule.own_key().is_some();
+            // A guard that asks other tables is looked up once a row of the block; in one that is run for each row around
+            // those rows are few.
+            let asks_others = o.table.rule.own_key().is_none() && !self.around.apart();
+            let plain = o.masks.is_empty() && !o.renamed && !o.target && !asks_others;
             return plain.then(|| Item { alias: o.alias.clone(), occurrence: Some(n), relation: o.relation });
         }
         let parts: Vec<String> = name.0.iter().filter_map(|p| p.as_ident()).map(fold).collect();
@@ -125,7 +128,14 @@ impl<'b> Splitter<'_, 'b> {
     }
 
     fn split(&mut self, select: &mut Select) -> Option<TableWithJoins> {
-        let items = self.items(&select.from)?;
+        let written = select.from.clone();
+        if self.around.apart() {
+            self.spell_using(select);
+        }
+        let Some(items) = self.items(&select.from) else {
+            select.from = written;
+            return None;
+        };
         let (mut inside, mut outside) = (Vec::new(), Vec::new());
         let mut from = select.from.clone();
         for condition in
@@ -205,6 +215,51 @@ impl<'b> Splitter<'_, 'b> {
         let alias = Some(named_as(ident(block)));
         let relation = TableFactor::Derived { lateral: false, subquery, alias, sample: None };
         Some(TableWithJoins { relation, joins: Vec::new() })
+    }
+
+    /// `USING (x)` of plain tables as `ON a.x = b.x`, where nothing names the merged column alone.
+    fn spell_using(&self, select: &mut Select) {
+        let star = |i: &SelectItem| matches!(i, SelectItem::Wildcard(_));
+        if select.projection.iter().any(star) {
+            return;
+        }
+        let mut alone = Vec::new();
+        any_expr(&*select, &mut |e| {
+            if let Expr::Identifier(name) = e {
+                alone.push(fold(name));
+            }
+            false
+        });
+        let mut before: Vec<Item<'_>> = Vec::new();
+        let mut from = select.from.clone();
+        for tree in &mut from {
+            let first = before.len();
+            let Some(item) = self.item(&tree.relation) else { return };
+            before.push(item);
+            for join in &mut tree.joins {
+                let Some(right) = self.item(&join.relation) else { return };
+                if let JoinOperator::Join(constraint) | JoinOperator::Inner(constraint) = &mut join.join_operator
+                    && let JoinConstraint::Using(names) = &*constraint
+                {
+                    let column = |name: &ObjectName| {
+                        let name = name.0.first().and_then(|p| p.as_ident()).map(fold)?;
+                        let mut left = before[first..].iter().filter(|i| i.relation.column(&name).is_some());
+                        let (Some(left), None) = (left.next(), left.next()) else { return None };
+                        let of = |alias: &str| {
+                            let named = |n: &str| Ident::with_quote('"', n);
+                            Box::new(Expr::CompoundIdentifier(vec![named(alias), named(&name)]))
+                        };
+                        let (left, right) = (of(&left.alias), of(&right.alias));
+                        (!alone.contains(&name)).then_some(Expr::BinaryOp { left, op: BinaryOperator::Eq, right })
+                    };
+                    let Some(all) = names.iter().map(column).collect::<Option<Vec<_>>>() else { return };
+                    let Some(on) = all_of(all) else { return };
+                    *constraint = JoinConstraint::On(on);
+                }
+                before.push(right);
+            }
+        }
+        select.from = from;
     }
 
     /// `*` would show the columns twice.

@@ -171,6 +171,11 @@ fn an_equality_with_a_row_around_goes_behind_the_fence_where_no_join_is_made() {
             true,
             "SELECT kind FROM encounter e WHERE EXISTS (SELECT 1 FROM problem p WHERE (SELECT sum(1 / m.dose) FROM medication_order m WHERE m.patient_id = e.patient_id) > 1)",
         ),
+        // Joined to the table that is compared, also where whose row it is is asked of another table.
+        (
+            true,
+            "SELECT e.kind, (SELECT max(r.flag::int) FROM lab_result r JOIN lab_order q USING (order_id) WHERE q.patient_id = e.patient_id AND 1 / q.order_id = 0) FROM encounter e",
+        ),
         (
             false,
             "SELECT e.kind FROM encounter e WHERE EXISTS (SELECT 1 FROM medication_order m WHERE m.patient_id = e.patient_id AND 1 / m.dose > 0)",
