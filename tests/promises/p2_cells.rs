@@ -490,6 +490,65 @@ fn cohorts_are_joined_as_lists_of_keys() {
     }
 }
 
+/// What only chooses and computes below the groups is a part of their block: subqueries, WITH queries, views.
+#[test]
+fn subqueries_below_groups_are_grouped_as_their_tables() {
+    let database = Postgres::shared().demo();
+    database.server().psql(
+        database.name(),
+        "CREATE VIEW clinic.stays AS SELECT e.*, p.sex, date_part('year', e.admitted_at) AS year FROM clinic.encounter e \
+           JOIN clinic.patient p USING (patient_id);
+         CREATE VIEW clinic.known AS SELECT p.patient_id AS id, upper(p.sex) AS sex, CASE WHEN p.sex = 'F' THEN 'f' ELSE 'o' END AS kind \
+           FROM clinic.patient p WHERE EXISTS (SELECT 1 FROM clinic.problem q WHERE q.patient_id = p.patient_id);
+         GRANT SELECT ON clinic.stays, clinic.known TO PUBLIC",
+    );
+    let proxy = Proxy::start_with(&database, cells);
+    let mut analyst = Wire::through(&proxy, &database, "bill_eva");
+    let mut same = Wire::direct(&database, "dba_gus");
+    for sql in [
+        "SELECT sex, count(*) FROM (SELECT * FROM clinic.patient WHERE sex IN ('F', 'M')) p GROUP BY 1 ORDER BY 1",
+        "SELECT kind, count(*) FROM (SELECT CASE WHEN sex = 'F' THEN 'f' ELSE 'other' END AS kind FROM clinic.patient) s GROUP BY kind ORDER BY kind",
+        "WITH b AS (SELECT * FROM clinic.patient WHERE sex = 'F') SELECT count(*), count(b.zip) FROM b",
+        "WITH b AS MATERIALIZED (SELECT patient_id, sex AS s FROM clinic.patient WHERE sex IN ('F', 'M')), \
+         d AS (SELECT b.s, b.patient_id, e.kind FROM b JOIN clinic.encounter e ON e.patient_id = b.patient_id) \
+         SELECT s, kind, count(*), count(DISTINCT patient_id) FROM d GROUP BY s, kind ORDER BY 1, 2",
+        "SELECT sex, count(*) FROM clinic.stays WHERE kind = 'inpatient' AND sex <> 'X' GROUP BY sex ORDER BY sex",
+        "SELECT k.kind AS sex, count(*) FROM clinic.known k GROUP BY k.kind ORDER BY 1",
+        "SELECT p.sex, q.kind, count(*) FROM clinic.patient p JOIN (SELECT patient_id, kind FROM clinic.encounter WHERE kind <> 'x') q \
+         USING (patient_id) WHERE sex IN ('F', 'M') GROUP BY p.sex, q.kind ORDER BY 1, 2",
+        "SELECT sex, n FROM (SELECT sex, count(*) AS n FROM (SELECT patient_id, sex FROM clinic.patient WHERE sex <> 'X' AND EXISTS \
+         (SELECT 1 FROM clinic.problem v WHERE v.patient_id = patient.patient_id)) patient GROUP BY sex) y ORDER BY n DESC, sex",
+        "SELECT y, count(a) FROM (SELECT sex, zip FROM clinic.patient WHERE sex <> 'X') t (y, a) GROUP BY y ORDER BY y",
+        "SELECT x.name AS ward, count(*) FROM (SELECT e.patient_id, w.name FROM clinic.encounter e JOIN clinic.ward w USING (ward_id)) x \
+         GROUP BY ward ORDER BY ward",
+        "SELECT patient.name, count(*) FROM (SELECT patient.ward_id, patient.kind AS name FROM clinic.encounter patient) patient \
+         GROUP BY patient.name ORDER BY 1",
+        "SELECT 100 * n / sum(n) OVER () AS share FROM (SELECT s.sex, count(*) AS n FROM (SELECT sex FROM clinic.patient WHERE sex <> 'X') s \
+         GROUP BY s.sex) g ORDER BY 1",
+        "SELECT p.sex::text, count(*) FROM (SELECT sex FROM clinic.patient WHERE sex IN ('F', 'M')) p GROUP BY p.sex::text ORDER BY 1",
+    ] {
+        let (expected, got, prepared) = (same.query(sql), analyst.query(sql), analyst.extended(sql, &[]));
+        assert!(expected.failure().is_none() && !expected.rows().is_empty(), "{sql}: {:?}", expected.failure());
+        for got in [got, prepared] {
+            assert!(got.failure().is_none(), "{sql}: {:?}", got.failure());
+            assert_eq!(got.rows(), expected.rows(), "{sql}");
+        }
+        assert_eq!(analyst.query(sql).columns(), expected.columns(), "{sql}");
+    }
+    for refused in [
+        "SELECT name FROM (SELECT * FROM clinic.patient) p",
+        "SELECT sex, count(*) FROM (SELECT sex, row_number() OVER (ORDER BY birth_date) FROM clinic.patient) p GROUP BY sex",
+        "SELECT sex, count(*) FROM (SELECT sex FROM clinic.patient ORDER BY birth_date LIMIT 100) p GROUP BY sex",
+        "SELECT kind, count(*) FROM (SELECT DISTINCT kind, patient_id FROM clinic.encounter) p GROUP BY kind",
+        "SELECT k, count(*) FROM (SELECT random() > 0.5 AS k FROM clinic.patient) p GROUP BY k",
+        "SELECT name, count(*) FROM (SELECT p.name FROM clinic.patient p) p GROUP BY name HAVING max(name) > 'a'",
+    ] {
+        let got = analyst.query(refused);
+        let message = got.failure().map(|f| f.message.clone()).unwrap_or_default();
+        assert!(message.starts_with("GLS-241"), "{refused}: {message} {:?}", got.rows());
+    }
+}
+
 /// A sum of few different values tells how many have which, as a count of each would; so does one of values that can be
 /// read in a table without patients.
 #[test]

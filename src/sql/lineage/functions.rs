@@ -87,6 +87,11 @@ const ROW_MAKERS: &[&str] = &[
     "unnest",
 ];
 
+/// True for the name of a built-in function that may return several rows.
+pub(crate) fn makes_rows(name: &str) -> bool {
+    ROW_MAKERS.iter().any(|suffix| name.ends_with(suffix))
+}
+
 /// The calls of one block.
 #[derive(Debug, Default, Clone, Copy)]
 pub(super) struct Calls {
@@ -220,7 +225,7 @@ impl Look for BlockCalls<'_, '_> {
             self.found.window = true;
         } else if aggregate {
             self.found.aggregate = true;
-        } else if ROW_MAKERS.iter().any(|suffix| name.ends_with(suffix)) || is_foreign(&name, self.input) {
+        } else if makes_rows(&name) || is_foreign(&name, self.input) {
             self.found.row_maker = true;
         }
         false

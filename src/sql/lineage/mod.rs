@@ -15,7 +15,7 @@ mod tree;
 
 pub(super) use carry::{WriteWitness, carry_write, returned_columns};
 pub(super) use columns::{conjuncts, occurrence_of_column};
-pub(super) use functions::is_aggregate;
+pub(super) use functions::{is_aggregate, makes_rows};
 pub(super) use local::{compares, split_plain};
 pub(super) use pins::{Values, constant};
 

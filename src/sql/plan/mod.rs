@@ -16,6 +16,7 @@ mod group;
 mod held;
 mod lock;
 mod merge;
+mod merged;
 mod namesakes;
 mod offered;
 mod opaque;
@@ -250,6 +251,7 @@ fn rewrite_here(mut ast: Statement, input: &PlanInput<'_>) -> Result<GuardedPlan
     let kind = kind_of(&ast)?;
     if input.role.masking.min_cell.is_some() {
         cohorts::moved(&mut ast, input)?;
+        merged::subqueries(&mut ast, input)?;
     }
     let mut in_sight = None;
     if input.fence != Fence::None {

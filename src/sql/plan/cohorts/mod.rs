@@ -26,11 +26,22 @@ pub(super) fn moved(ast: &mut Statement, input: &PlanInput<'_>) -> Result<(), Pl
     let relations = Relations::of(ast, &[], input);
     let mut mover = Mover { relations, defined: names.0, scope: Vec::new() };
     edit(ast, &mut mover)?;
-    let mut read = Read::default();
-    look(ast, &mut read);
-    // One that nothing reads (any more) is not run, but would be a second block of groups.
-    let unread = mover.defined.into_keys().filter(|name| !read.0.contains(name)).collect();
-    edit(ast, &mut Unread(unread))
+    drop_unread(ast)
+}
+
+/// Leaves out WITH queries that nothing reads (any more): they are not run, but would be second blocks of groups.
+pub(super) fn drop_unread(ast: &mut Statement) -> Result<(), PlanError> {
+    loop {
+        let (mut names, mut read) = (Names::default(), Read::default());
+        look(ast, &mut names);
+        look(ast, &mut read);
+        let unread: BTreeSet<String> = names.0.into_keys().filter(|name| !read.0.contains(name)).collect();
+        let mut unread = Unread { names: unread, dropped: false };
+        edit(ast, &mut unread)?;
+        if !unread.dropped {
+            return Ok(());
+        }
+    }
 }
 
 /// How often each name of a WITH query is defined.
@@ -57,19 +68,26 @@ impl Look for Read {
     }
 }
 
-struct Unread(BTreeSet<String>);
+struct Unread {
+    names: BTreeSet<String>,
+    dropped: bool,
+}
 
 impl Edit for Unread {
     fn query(&mut self, query: &mut Query) -> Result<(), PlanError> {
         if let Some(with) = &mut query.with {
-            with.cte_tables.retain(|cte| modifies(&cte.query) || !self.0.contains(&fold(&cte.alias.name)));
+            let before = with.cte_tables.len();
+            with.cte_tables
+                .retain(|cte| modifies(&cte.query) || !self.names.contains(&fold(&cte.alias.name)));
+            self.dropped |= with.cte_tables.len() < before;
         }
         query.with = query.with.take().filter(|with| !with.cte_tables.is_empty());
         Ok(())
     }
 }
 
-fn bare_name(name: &ObjectName) -> Option<String> {
+/// A name without a schema.
+pub(super) fn bare_name(name: &ObjectName) -> Option<String> {
     match name.0.as_slice() {
         [one] => one.as_ident().map(fold),
         _ => None,
