@@ -166,3 +166,10 @@ impl Parts<'_> {
         all
     }
 }
+
+/// The days between two columns of dates, as SQL text; NULL where one of them is `infinity`, of which `-` fails.
+pub fn days_between(left: &str, right: &str) -> String {
+    format!(
+        "CASE WHEN pg_catalog.isfinite({left}) AND pg_catalog.isfinite({right}) THEN {left} OPERATOR(pg_catalog.-) {right} END"
+    )
+}

@@ -29,7 +29,9 @@ mod way;
 pub use actions::{Chain, Change, chains, reached_keys, untouched};
 pub use bound::{Access, BoundPolicy, BoundTable, Denial};
 pub use category::{ColumnCategory, Labels, RowCategory, Seen, Values, limits};
-pub use cells::{CELL_AGGREGATES, Parts, cell_condition, difference_condition, differences, values_condition};
+pub use cells::{
+    CELL_AGGREGATES, Parts, cell_condition, days_between, difference_condition, differences, values_condition,
+};
 pub use closed::{Closed, ClosedLabels, Opens, open_assigned_keys, token};
 use guard::col;
 pub use guard::*;

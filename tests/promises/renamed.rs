@@ -234,12 +234,14 @@ fn a_surrogate_is_not_what_took_its_name() {
          GRANT SELECT ON glass.codes TO billing; GRANT USAGE ON SCHEMA glass TO billing"
     ));
     let proxy = Proxy::start_with(&database, |text| {
-        let mask = "ssn = { mask = \"surrogate\", table = \"glass.codes\", value = \"ssn\", surrogate = \"code\" }";
+        let mask =
+            "ssn = { mask = \"surrogate\", table = \"glass.codes\", value = \"ssn\", surrogate = \"code\" }";
         config(text).replacen("ssn = \"redact\"", mask, 1)
     });
     let mut eva = Wire::through(&proxy, &database, "bill_eva");
     let sql = "SELECT ssn FROM clinic.patient WHERE patient_id = 880003";
-    let shown = |eva: &mut Wire| Some(eva.query(sql)).filter(|got| got.failure().is_none()).map(|got| got.value());
+    let shown =
+        |eva: &mut Wire| Some(eva.query(sql)).filter(|got| got.failure().is_none()).map(|got| got.value());
     let before = shown(&mut eva);
     assert!(before.as_ref().is_some_and(|code| code.starts_with('S')), "{before:?}");
     for (change, undo) in [

@@ -14,7 +14,9 @@ use super::overlap::{Column, column_at, columns_in, grouping_keys};
 use super::types::{Block, Ty};
 use super::{CheckFailure, Checker, Outcome};
 use crate::catalog::Oid;
-use crate::policy::{CELL_AGGREGATES, Parts, difference_condition, differences, values_condition};
+use crate::policy::{
+    CELL_AGGREGATES, Parts, cell_condition, difference_condition, differences, values_condition,
+};
 use crate::sql::resolve::Resolution;
 use crate::sql::tree::{Node, Tree};
 
@@ -127,13 +129,13 @@ impl Checker<'_> {
         let mut aggregates = Aggregates::default();
         for field in ["sort_clause", "target_list", "window_clause", "distinct_clause", "group_clause"] {
             for node in select.nodes(field) {
-                self.aggregates(node, &mut aggregates)?;
+                self.aggregates(node, block, &mut aggregates)?;
             }
         }
         self.groups(select, block)?;
         for key in select.nodes("sort_clause").chain(select.nodes("distinct_clause")) {
             let mut inside = Aggregates::default();
-            self.aggregates(key, &mut inside)?;
+            self.aggregates(key, block, &mut inside)?;
             let key = key.node("node").unwrap_or(key);
             let plain = matches!(key.kind, "ColumnRef" | "AConst");
             if !inside.found && !plain && !self.is_ordinary(key, block) {
@@ -149,7 +151,7 @@ impl Checker<'_> {
         let (ours, own): (Vec<&Node>, Vec<&Node>) =
             having.into_iter().partition(|c| is_our_count(c) || is_our_difference(c) || is_our_values(c));
         for condition in own {
-            self.aggregates(condition, &mut aggregates)?;
+            self.aggregates(condition, block, &mut aggregates)?;
             if !self.compares_with_constant(condition) && self.safe(condition, block).is_none() {
                 return cell("HAVING may compare an aggregate with a constant, and nothing that could fail");
             }
@@ -164,12 +166,13 @@ impl Checker<'_> {
         self.counts_no_kept_rows(select, block, cells, &aggregates)?;
         self.flags(&aggregates, block, cells)?;
         self.groups_apart(select, block, cells, conditions, &same_patient, &aggregates)?;
-        let columns: Vec<String> = aggregates.arguments.iter().map(|a| column_text(a)).collect();
+        let stand_ins = StandIns::of(&aggregates);
+        let columns: Vec<String> = aggregates.arguments.iter().map(|a| stand_ins.text(a)).collect();
         let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
-        let chosen: Vec<String> = aggregates.chosen.iter().map(|a| column_text(a)).collect();
+        let chosen: Vec<String> = aggregates.chosen.iter().map(|a| stand_ins.text(a)).collect();
         let chosen = chosen.iter().map(String::as_str).filter(|c| !columns.contains(c));
         let beside: Vec<&str> = columns.iter().copied().chain(chosen).collect();
-        let names: Vec<String> = (0..aggregates.flags.len()).map(|n| format!("{FLAG}{n}")).collect();
+        let names: Vec<String> = aggregates.flags.iter().map(|flag| stand_ins.text(flag)).collect();
         let flags: Vec<&str> = names.iter().map(String::as_str).collect();
         let parted = !flags.is_empty();
         let once = !aggregates.counted.is_empty() && !aggregates.distinct.is_empty();
@@ -179,25 +182,32 @@ impl Checker<'_> {
         }
         let mut wanted = Vec::new();
         for (oid, alias) in &cells.keyed {
-            wanted.push(self.cell_condition(*oid, alias, None, least)?);
-            for column in &columns {
-                wanted.push(self.cell_condition(*oid, alias, Some(column), least)?);
-            }
             let (policy, table) = (&self.cx.context.bound.policy, self.table(*oid)?);
+            for column in std::iter::once(None).chain(columns.iter().copied().map(Some)) {
+                wanted.push(stand_ins.expression(&cell_condition(policy, table, alias, column, least))?);
+            }
             for rows in differences(aggregates.all, &columns) {
-                let text = difference_condition(policy, table, alias, &rows, least);
-                wanted.push(super::expected::expression(&text)?);
+                wanted.push(stand_ins.expression(&difference_condition(policy, table, alias, &rows, least))?);
             }
             for summed in &aggregates.summed {
-                let (column, text) = (column_at(summed, block), column_text(summed));
-                let known = !column.is_some_and(|(alias, _)| cells.keyed.iter().any(|(_, a)| *a == alias));
-                let parts = flags.iter().flat_map(|f| [format!("({f}) IS TRUE"), format!("({f}) IS NOT TRUE")]);
+                let text = stand_ins.text(summed);
+                let of_patients = |column: &Option<Column>| {
+                    column.as_ref().is_some_and(|(alias, _)| cells.keyed.iter().any(|(_, a)| a == alias))
+                };
+                let known = !super::overlap::columns(summed, block).iter().all(of_patients);
+                let parts =
+                    flags.iter().flat_map(|f| [format!("({f}) IS TRUE"), format!("({f}) IS NOT TRUE")]);
                 for rows in std::iter::once(None).chain(parts.map(Some)) {
                     let text = |known| {
-                        let text = values_condition(policy, table, alias, &text, rows.as_deref(), known, least);
-                        let mut condition = super::expected::expression(&text)?;
-                        put_in(&mut condition, &aggregates.flags);
-                        Ok(condition)
+                        stand_ins.expression(&values_condition(
+                            policy,
+                            table,
+                            alias,
+                            &text,
+                            rows.as_deref(),
+                            known,
+                            least,
+                        ))
                     };
                     // The stricter one will do.
                     let (strict, lax) = (text(true)?, text(false)?);
@@ -205,9 +215,7 @@ impl Checker<'_> {
                 }
             }
             for text in parts.conditions(policy, table, alias, least) {
-                let mut condition = super::expected::expression(&text)?;
-                put_in(&mut condition, &aggregates.flags);
-                wanted.push(condition);
+                wanted.push(stand_ins.expression(&text)?);
             }
         }
         if wanted.iter().any(|w| !ours.contains(&w)) {
@@ -301,18 +309,18 @@ impl Checker<'_> {
     }
 
     /// Every aggregate in `node` is one of the allowed, of a bare column.
-    fn aggregates<'n>(&self, node: &'n Node, out: &mut Aggregates<'n>) -> Outcome {
+    fn aggregates<'n>(&self, node: &'n Node, block: &Block<'_>, out: &mut Aggregates<'n>) -> Outcome {
         match node.kind {
             "SelectStmt" | "SubLink" => {
                 return cell("a subquery in an expression of the block that groups patients");
             }
             "FuncCall" if !node.has("over") && self.is_aggregate(node) => {
                 out.found = true;
-                return self.aggregate(node, out);
+                return self.aggregate(node, block, out);
             }
             _ => {}
         }
-        node.children().into_iter().try_for_each(|child| self.aggregates(child, out))
+        node.children().into_iter().try_for_each(|child| self.aggregates(child, block, out))
     }
 
     fn is_aggregate(&self, call: &Node) -> bool {
@@ -327,7 +335,7 @@ impl Checker<'_> {
             || overloads.is_some_and(|all| all.iter().any(|f| f.kind == 'a'))
     }
 
-    fn aggregate<'n>(&self, call: &'n Node, out: &mut Aggregates<'n>) -> Outcome {
+    fn aggregate<'n>(&self, call: &'n Node, block: &Block<'_>, out: &mut Aggregates<'n>) -> Outcome {
         let names = call.names("funcname");
         let name = names.last().copied().unwrap_or_default();
         let built_in = matches!(names.as_slice(), [_] | ["pg_catalog", _]);
@@ -370,6 +378,18 @@ impl Checker<'_> {
                     .filter(|_| name != "count")
                     .for_each(|column| put(&mut out.summed, column));
                 column.into_iter().filter(|_| distinct).for_each(|column| put(&mut out.distinct, column));
+                flags.into_iter().for_each(|flag| put(&mut out.flags, flag));
+                Ok(())
+            }
+            [value] if !distinct && let Some((columns, padded)) = self.linear(value, block) => {
+                out.all |= padded;
+                let several = columns.len() > 1;
+                for read in columns.into_iter().chain(several.then_some(*value)) {
+                    put(if flags.is_empty() { &mut out.arguments } else { &mut out.chosen }, read);
+                }
+                if name != "count" {
+                    put(&mut out.summed, value);
+                }
                 flags.into_iter().for_each(|flag| put(&mut out.flags, flag));
                 Ok(())
             }
@@ -434,12 +454,6 @@ impl Checker<'_> {
             .then_some(l)
     }
 
-    fn cell_condition(&self, oid: Oid, alias: &str, argument: Option<&str>, least: u32) -> Outcome<Node> {
-        let policy = &self.cx.context.bound.policy;
-        let table = self.table(oid)?;
-        super::expected::expression(&crate::policy::cell_condition(policy, table, alias, argument, least))
-    }
-
     /// True when the relation that a name in FROM means is a table or the like, not a WITH query.
     pub(super) fn is_table(&self, range: &Node) -> bool {
         let schema = Some(range.str("schemaname")).filter(|s| !s.is_empty());
@@ -450,8 +464,59 @@ impl Checker<'_> {
     }
 }
 
-/// Stands for a condition where the policy's text is parsed.
-const FLAG: &str = "__glass_flag";
+/// Stands for a condition or an expression where the policy's text is parsed.
+const STAND_IN: &str = "__glass_stand_in";
+
+/// What stands for the client's expressions in the policy's conditions.
+struct StandIns<'n>(Vec<&'n Node>);
+
+impl<'n> StandIns<'n> {
+    fn of(aggregates: &Aggregates<'n>) -> Self {
+        let mut all = Vec::new();
+        let expressions = aggregates.arguments.iter().chain(&aggregates.chosen).chain(&aggregates.summed);
+        for node in aggregates.flags.iter().chain(expressions.filter(|n| !is_column(n))) {
+            put(&mut all, *node);
+        }
+        Self(all)
+    }
+
+    /// The text of a column, or what stands for an expression.
+    fn text(&self, node: &Node) -> String {
+        match self.0.iter().position(|known| *known == node) {
+            Some(at) => format!("{STAND_IN}{at}"),
+            None => column_text(node),
+        }
+    }
+
+    /// The policy's condition, with the client's expressions in it.
+    fn expression(&self, text: &str) -> Outcome<Node> {
+        let mut condition = super::expected::expression(text)?;
+        self.put_in(&mut condition);
+        Ok(condition)
+    }
+
+    fn put_in(&self, node: &mut Node) {
+        let index = match node.names("fields").as_slice() {
+            [name] if node.kind == "ColumnRef" => {
+                name.strip_prefix(STAND_IN).and_then(|n| n.parse::<usize>().ok())
+            }
+            _ => None,
+        };
+        if let Some(known) = index.and_then(|i| self.0.get(i)) {
+            *node = (*known).clone();
+            return;
+        }
+        node.fields.iter_mut().for_each(|(_, value)| self.put_below(value));
+    }
+
+    fn put_below(&self, tree: &mut Tree) {
+        match tree {
+            Tree::Node(node) => self.put_in(node),
+            Tree::List(items) => items.iter_mut().for_each(|item| self.put_below(item)),
+            Tree::Null | Tree::Int(_) | Tree::Float(_) | Tree::Str(_) => {}
+        }
+    }
+}
 
 fn put<'n>(all: &mut Vec<&'n Node>, one: &'n Node) {
     if !all.contains(&one) {
@@ -464,29 +529,13 @@ fn has_kind(node: &Node, kind: &str) -> bool {
     node.kind == kind || node.children().into_iter().any(|child| has_kind(child, kind))
 }
 
-/// Puts the conditions in the places of their names.
-fn put_in(node: &mut Node, flags: &[&Node]) {
-    let index = match node.names("fields").as_slice() {
-        [name] if node.kind == "ColumnRef" => name.strip_prefix(FLAG).and_then(|n| n.parse::<usize>().ok()),
-        _ => None,
-    };
-    if let Some(flag) = index.and_then(|i| flags.get(i)) {
-        *node = (*flag).clone();
-        return;
-    }
-    fn below(tree: &mut Tree, flags: &[&Node]) {
-        match tree {
-            Tree::Node(node) => put_in(node, flags),
-            Tree::List(items) => items.iter_mut().for_each(|item| below(item, flags)),
-            Tree::Null | Tree::Int(_) | Tree::Float(_) | Tree::Str(_) => {}
-        }
-    }
-    node.fields.iter_mut().for_each(|(_, value)| below(value, flags));
-}
-
 /// The condition by which the argument of an aggregate chooses rows, and the column that it takes of them:
 /// `CASE WHEN condition THEN column or constant [ELSE 0 or NULL] END`, and `sum(condition::int)`.
-fn chosen_by<'n>(aggregate: &str, distinct: bool, argument: &'n Node) -> Option<(&'n Node, Option<&'n Node>)> {
+fn chosen_by<'n>(
+    aggregate: &str,
+    distinct: bool,
+    argument: &'n Node,
+) -> Option<(&'n Node, Option<&'n Node>)> {
     let only = |node: &Node, fields: &[&str]| node.fields.iter().all(|(f, _)| fields.contains(f));
     match argument.kind {
         "CaseExpr"
@@ -546,7 +595,7 @@ pub(super) fn is_column(node: &Node) -> bool {
 }
 
 /// The column as SQL text.
-fn column_text(column: &Node) -> String {
+pub(super) fn column_text(column: &Node) -> String {
     column.names("fields").into_iter().map(crate::catalog::quote_ident).collect::<Vec<_>>().join(".")
 }
 

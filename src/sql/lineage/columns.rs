@@ -4,8 +4,7 @@
 
 use sqlparser::ast::{
     BinaryOperator, Expr, Ident, JoinConstraint, ObjectName, ObjectNamePart, Query, Select, SelectItem,
-    SetExpr,
-    TableAlias, TableFactor, TableWithJoins,
+    SetExpr, TableAlias, TableFactor, TableWithJoins,
 };
 
 use crate::catalog::{Oid, Resolved};
@@ -320,6 +319,22 @@ pub(crate) fn occurrence_of_column(
     let block = Block::new(&select.from, None, occurrences, &CteNames::default(), input);
     let (i, _) = block.column(column)?;
     block.items.get(i)?.occurrence
+}
+
+/// True for a column of the block `select` that is, or acts as one, of the built-in type `type_sql`.
+pub(crate) fn is_of_type(
+    select: &Select,
+    column: &Expr,
+    type_sql: &str,
+    occurrences: &[Occurrence<'_>],
+    input: &PlanInput<'_>,
+) -> bool {
+    let block = Block::new(&select.from, None, occurrences, &CteNames::default(), input);
+    let found = block.column(column).and_then(|(i, name)| {
+        let relation = input.catalog.relation(block.items.get(i)?.relation?)?;
+        input.catalog.acts_as(relation.column(&name)?)
+    });
+    found == Some(type_sql)
 }
 
 /// The occurrence and its column that `column` of the subquery is, where it is one unchanged.

@@ -14,7 +14,7 @@ mod sought;
 mod tree;
 
 pub(super) use carry::{WriteWitness, carry_write, returned_columns};
-pub(super) use columns::{conjuncts, occurrence_of_column};
+pub(super) use columns::{conjuncts, is_of_type, occurrence_of_column};
 pub(super) use functions::{is_aggregate, makes_rows};
 pub(super) use local::{compares, split_plain};
 pub(super) use pins::{Values, constant};
@@ -27,7 +27,8 @@ use sqlparser::ast::{
 };
 
 use super::plan::{
-    CteNames, Occurrence, Placeholders, PlanInput, Side, TrustedPins, any_expr, any_query, fold, occurrence_of, side,
+    CteNames, Occurrence, Placeholders, PlanInput, Side, TrustedPins, any_expr, any_query, fold,
+    occurrence_of, side,
 };
 use super::{Pin, PinValue};
 use columns::Block;

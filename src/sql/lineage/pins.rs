@@ -133,7 +133,9 @@ impl Known {
         let next = step.map(|s| Some(input.catalog.lookup(&s.table)?.oid));
         let around = |n: usize, other: &str| {
             let o = &occurrences[n];
-            let Some(way) = o.table.rule.single().filter(|_| o.key_is_clear() && o.clear(other)) else { return false };
+            let Some(way) = o.table.rule.single().filter(|_| o.key_is_clear() && o.clear(other)) else {
+                return false;
+            };
             match step {
                 None => way.steps.is_empty() && way.key == other && exact(o.relation.oid, other, input),
                 Some(step) => {
@@ -456,9 +458,8 @@ fn column_around<'l>(
                 return None;
             }
             for level in outer.iter().rev() {
-                let may_be = |i: &Around| {
-                    i.alias == column || i.columns.as_ref().is_none_or(|c| c.contains(&column))
-                };
+                let may_be =
+                    |i: &Around| i.alias == column || i.columns.as_ref().is_none_or(|c| c.contains(&column));
                 let mut named = level.items.iter().enumerate().filter(|(_, i)| may_be(i));
                 match (named.next(), named.next()) {
                     (None, _) => {}

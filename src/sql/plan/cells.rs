@@ -1,17 +1,20 @@
-//! `min_cell`: the policy's condition in the HAVING of every block that reads protected tables. Whether
-//! the block is of a form that can carry it is for the checker. Not for guards.
+//! `min_cell`: the policy's condition in the HAVING of every block that reads protected tables; and days between dates in a
+//! form that does not fail of `infinity`. Whether the block is of a form that can carry it is for the checker. Not for
+//! guards.
 
 use sqlparser::ast::{
     BinaryOperator, DuplicateTreatment, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments,
     LimitClause, Offset, OffsetRows, Query, Select, SetExpr, Statement, TableFactor, TableWithJoins, Value,
 };
+use sqlparser::dialect::PostgreSqlDialect;
+use sqlparser::parser::Parser;
 
 use super::walk::{Edit, Look, edit, look};
 use super::{Fence, Occurrence, Placeholders, PlanError, PlanInput, fold, occurrence_of};
 use crate::policy::{
-    CELL_AGGREGATES, Parts, cell_condition, difference_condition, differences, values_condition,
+    CELL_AGGREGATES, Parts, cell_condition, days_between, difference_condition, differences, values_condition,
 };
-use crate::sql::lineage::occurrence_of_column;
+use crate::sql::lineage::{is_of_type, occurrence_of_column};
 
 /// Adds the conditions.
 pub(super) fn conditions(
@@ -21,6 +24,7 @@ pub(super) fn conditions(
     input: &PlanInput<'_>,
     texts: &mut Placeholders,
 ) -> Result<(), PlanError> {
+    edit(ast, &mut Days { occurrences, input })?;
     edit(
         ast,
         &mut Cells {
@@ -34,6 +38,53 @@ pub(super) fn conditions(
             texts,
         },
     )
+}
+
+/// Writes `a - b` of columns of dates as the policy does.
+struct Days<'a, 'b> {
+    occurrences: &'a [Occurrence<'b>],
+    input: &'a PlanInput<'b>,
+}
+
+impl Edit for Days<'_, '_> {
+    fn query(&mut self, query: &mut Query) -> Result<(), PlanError> {
+        let SetExpr::Select(select) = query.body.as_mut() else { return Ok(()) };
+        let from = select.clone();
+        let date = |e: &Expr| is_of_type(&from, e, "date", self.occurrences, self.input);
+        let mut between = Between { date: &date, depth: 0 };
+        edit(select.as_mut(), &mut between)?;
+        edit(&mut query.order_by, &mut between)
+    }
+}
+
+struct Between<'a> {
+    date: &'a dyn Fn(&Expr) -> bool,
+    depth: usize,
+}
+
+impl Edit for Between<'_> {
+    fn query(&mut self, _: &mut Query) -> Result<(), PlanError> {
+        self.depth += 1;
+        Ok(())
+    }
+
+    fn query_end(&mut self) {
+        self.depth -= 1;
+    }
+
+    fn expr(&mut self, expr: &mut Expr) {
+        if self.depth == 0
+            && let Expr::BinaryOp { left, op: BinaryOperator::Minus, right } = &*expr
+            && let (Some(l), Some(r)) = (column_text(left), column_text(right))
+            && (self.date)(left)
+            && (self.date)(right)
+            && let Ok(days) = Parser::new(&PostgreSqlDialect {})
+                .try_with_sql(&days_between(&l, &r))
+                .and_then(|mut parser| parser.parse_expr())
+        {
+            *expr = days;
+        }
+    }
 }
 
 struct Cells<'a, 'b> {
@@ -104,8 +155,9 @@ impl Edit for Cells<'_, '_> {
             let chosen = flags.iter().flat_map(|f| [format!("({f}) IS TRUE"), format!("({f}) IS NOT TRUE")]);
             let rows: Vec<Option<String>> = std::iter::once(None).chain(chosen.map(Some)).collect();
             let rows = if countable { rows.as_slice() } else { &[] };
-            let values = arguments.summed.iter().flat_map(|(column, text)| {
-                let known = occurrence_of_column(select, column, self.occurrences, self.input).is_none();
+            let values = arguments.summed.iter().flat_map(|(columns, text)| {
+                let occurrence = |c: &Expr| occurrence_of_column(select, c, self.occurrences, self.input);
+                let known = !columns.iter().all(|c| occurrence(c).is_some());
                 rows.iter().map(move |rows| {
                     values_condition(policy, o.table, alias, text, rows.as_deref(), known, least)
                 })
@@ -159,7 +211,7 @@ struct Arguments {
     flags: Vec<String>,
     chosen: Vec<String>,
     /// The columns of which the values are taken, not merely counted.
-    summed: Vec<(Expr, String)>,
+    summed: Vec<(Vec<Expr>, String)>,
     /// `count(DISTINCT column)` stands there, and one with a condition.
     once: bool,
     part_once: bool,
@@ -184,9 +236,28 @@ impl Arguments {
         if call.over.is_some() || !CELL_AGGREGATES.contains(&name.as_str()) {
             return;
         }
+        let distinct = matches!(&call.args, FunctionArguments::List(list)
+            if list.duplicate_treatment == Some(DuplicateTreatment::Distinct));
         let mut flags: Vec<String> = call.filter.iter().map(|c| bare(c).to_string()).collect();
         let value = match &call.args {
             FunctionArguments::List(list) => match list.args.as_slice() {
+                [FunctionArg::Unnamed(FunctionArgExpr::Expr(argument))]
+                    if !distinct && let Some((read, padded)) = linear(argument) =>
+                {
+                    self.all |= padded;
+                    let whole = format!("({})", bare(argument));
+                    if name != "count" && !self.summed.iter().any(|(_, known)| *known == whole) {
+                        self.summed.push((read.clone(), whole.clone()));
+                    }
+                    let several = (read.len() > 1).then_some(whole);
+                    let columns = if flags.is_empty() { &mut self.columns } else { &mut self.chosen };
+                    for text in read.iter().filter_map(column_text).chain(several) {
+                        if !columns.contains(&text) {
+                            columns.push(text);
+                        }
+                    }
+                    None
+                }
                 [FunctionArg::Unnamed(FunctionArgExpr::Expr(argument))] => match flag_of(argument) {
                     Some((condition, result)) => {
                         flags.push(bare(condition).to_string());
@@ -203,10 +274,8 @@ impl Arguments {
             && name != "count"
             && !self.summed.iter().any(|(_, known)| known == text)
         {
-            self.summed.push((value.clone(), text.clone()));
+            self.summed.push((vec![value.clone()], text.clone()));
         }
-        let distinct = matches!(&call.args, FunctionArguments::List(list)
-            if list.duplicate_treatment == Some(DuplicateTreatment::Distinct));
         if column.is_some() && distinct {
             *(if flags.is_empty() { &mut self.once } else { &mut self.part_once }) = true;
         }
@@ -229,6 +298,51 @@ fn flag_of(argument: &Expr) -> Option<(&Expr, Option<&Expr>)> {
         },
         Expr::Cast { expr, .. } => Some((expr, None)),
         Expr::Nested(inner) => flag_of(inner),
+        _ => None,
+    }
+}
+
+/// The columns of an expression that tells no more than they do (the checker says of which types): a column with
+/// something added, the difference or sum of two, days between dates, `coalesce(column, 0)`, which makes of NULL a value,
+/// a column in another type.
+fn linear(argument: &Expr) -> Option<(Vec<Expr>, bool)> {
+    let is_column = |e: &Expr| column_text(e).is_some();
+    let number = |e: &Expr| matches!(e, Expr::Value(v) if matches!(v.value, Value::Number(_, false)));
+    match argument {
+        Expr::Nested(inner) => linear(inner),
+        Expr::Cast { expr, data_type, .. } if is_column(expr) => {
+            let wider =
+                ["float8", "float4", "real", "double precision", "float", "numeric", "decimal", "dec"];
+            let to = data_type.to_string().to_ascii_lowercase();
+            wider.contains(&to.as_str()).then(|| (vec![expr.as_ref().clone()], false))
+        }
+        Expr::Function(Function { name, args: FunctionArguments::List(list), .. })
+            if name.0.last().and_then(|p| p.as_ident()).is_some_and(|i| fold(i) == "coalesce") =>
+        {
+            match list.args.as_slice() {
+                [
+                    FunctionArg::Unnamed(FunctionArgExpr::Expr(column)),
+                    FunctionArg::Unnamed(FunctionArgExpr::Expr(zero)),
+                ] if is_column(column) && number(zero) => Some((vec![column.clone()], true)),
+                _ => None,
+            }
+        }
+        Expr::Case { operand: None, conditions, else_result: None, .. } => match conditions.as_slice() {
+            [when] => match &when.result {
+                Expr::BinaryOp { left, op: BinaryOperator::PGCustomBinaryOperator(_), right } => {
+                    let both = is_column(left) && is_column(right);
+                    both.then(|| (vec![left.as_ref().clone(), right.as_ref().clone()], false))
+                }
+                _ => None,
+            },
+            _ => None,
+        },
+        Expr::BinaryOp { left, op: BinaryOperator::Plus | BinaryOperator::Minus, right } => {
+            let sides = [bare(left), bare(right)];
+            let columns: Vec<Expr> = sides.iter().filter(|e| is_column(e)).map(|e| (*e).clone()).collect();
+            let plain = sides.iter().all(|e| is_column(e) || number(e));
+            (plain && !columns.is_empty()).then_some((columns, false))
+        }
         _ => None,
     }
 }

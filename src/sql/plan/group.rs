@@ -5,8 +5,8 @@
 use std::collections::HashSet;
 
 use sqlparser::ast::{
-    Expr, GroupByExpr, Ident, JoinOperator, Query, Select, SelectItem, Statement, TableFactor, TableWithJoins,
-    Value,
+    Expr, GroupByExpr, Ident, JoinOperator, Query, Select, SelectItem, Statement, TableFactor,
+    TableWithJoins, Value,
 };
 
 use super::place::{Side, side};
@@ -132,7 +132,8 @@ impl Grouper<'_, '_> {
 /// What a key means that is the number or the name of a column of the select list. (A column of FROM of that name comes
 /// first: then what is shown under it is grouped by something else, or not at all, and no valid statement.)
 fn shown_as<'p>(key: &Expr, projection: &'p [SelectItem]) -> Option<&'p Expr> {
-    let star = |item: &SelectItem| matches!(item, SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..));
+    let star =
+        |item: &SelectItem| matches!(item, SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..));
     match key {
         Expr::Nested(inner) if matches!(inner.as_ref(), Expr::Identifier(_)) => shown_as(inner, projection),
         Expr::Value(v) => {

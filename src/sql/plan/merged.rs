@@ -54,7 +54,8 @@ impl Edit for Merger<'_, '_> {
         let mut own = Vec::new();
         if let Some(with) = &query.with {
             for cte in &with.cte_tables {
-                let plain = !with.recursive && cte.alias.columns.is_empty() && self.parts(&cte.query).is_some();
+                let plain =
+                    !with.recursive && cte.alias.columns.is_empty() && self.parts(&cte.query).is_some();
                 own.push((fold(&cte.alias.name), plain.then(|| cte.query.clone())));
             }
         }
@@ -88,7 +89,8 @@ struct Parts<'b> {
 impl<'b> Merger<'_, 'b> {
     /// Puts WITH queries that can be merged in the place of their names.
     fn name_in(&mut self, tree: &mut TableWithJoins) {
-        let factors = std::iter::once(&mut tree.relation).chain(tree.joins.iter_mut().map(|j| &mut j.relation));
+        let factors =
+            std::iter::once(&mut tree.relation).chain(tree.joins.iter_mut().map(|j| &mut j.relation));
         for factor in factors {
             let TableFactor::Table { name, alias, args: None, sample: None, .. } = factor else { continue };
             let Some(name) = bare_name(name) else { continue };
@@ -120,7 +122,9 @@ impl<'b> Merger<'_, 'b> {
         let mut items = self.relations.items(&select.from)?;
         let mut from = select.from.clone();
         from.iter_mut().for_each(give_aliases);
-        let merges = |j: &sqlparser::ast::Join| !matches!(constraint(&j.join_operator), Some(JoinConstraint::On(_) | JoinConstraint::None));
+        let merges = |j: &sqlparser::ast::Join| {
+            !matches!(constraint(&j.join_operator), Some(JoinConstraint::On(_) | JoinConstraint::None))
+        };
         let merged = select.from.iter().any(|t| t.joins.iter().any(merges));
         let mut columns = Vec::new();
         let of = |alias: &str, column: &str| {
@@ -130,7 +134,9 @@ impl<'b> Merger<'_, 'b> {
         for item in &select.projection {
             match item {
                 SelectItem::ExprWithAlias { expr, alias } => columns.push((fold(alias), computed(expr)?)),
-                SelectItem::UnnamedExpr(expr @ Expr::Identifier(name)) => columns.push((fold(name), expr.clone())),
+                SelectItem::UnnamedExpr(expr @ Expr::Identifier(name)) => {
+                    columns.push((fold(name), expr.clone()))
+                }
                 SelectItem::UnnamedExpr(expr @ Expr::CompoundIdentifier(parts)) => {
                     columns.push((fold(parts.last()?), expr.clone()));
                 }
@@ -168,7 +174,8 @@ impl<'b> Merger<'_, 'b> {
             Expr::Function(Function { name, over, filter, within_group, .. }) => {
                 let name = name.0.last().and_then(|p| p.as_ident()).map(fold).unwrap_or_default();
                 let known = functions.get(&name).map_or(&[][..], Vec::as_slice);
-                let volatile = known.iter().any(|f| f.kind != 'f' || f.volatility == 'v' || f.schema != "pg_catalog");
+                let volatile =
+                    known.iter().any(|f| f.kind != 'f' || f.volatility == 'v' || f.schema != "pg_catalog");
                 over.is_some()
                     || filter.is_some()
                     || !within_group.is_empty()
@@ -185,7 +192,8 @@ impl<'b> Merger<'_, 'b> {
     /// `query` with the first subquery of its FROM that can be merged.
     fn one(&self, query: &Query) -> Option<Query> {
         let SetExpr::Select(select) = query.body.as_ref() else { return None };
-        let places = select.from.iter().enumerate().flat_map(|(t, tree)| (0..=tree.joins.len()).map(move |p| (t, p)));
+        let places =
+            select.from.iter().enumerate().flat_map(|(t, tree)| (0..=tree.joins.len()).map(move |p| (t, p)));
         places.into_iter().find_map(|(tree, place)| {
             let mut merged = query.clone();
             self.merge(&mut merged, tree, place).map(|()| merged)
@@ -197,16 +205,21 @@ impl<'b> Merger<'_, 'b> {
         let SetExpr::Select(select) = body.as_mut() else { return None };
         let whole = select.from.get_mut(tree)?;
         let kept = whole.joins.iter().enumerate().all(|(i, j)| {
-            let inner = matches!(j.join_operator, JoinOperator::Join(_) | JoinOperator::Inner(_) | JoinOperator::CrossJoin(_));
+            let inner = matches!(
+                j.join_operator,
+                JoinOperator::Join(_) | JoinOperator::Inner(_) | JoinOperator::CrossJoin(_)
+            );
             let left = matches!(j.join_operator, JoinOperator::Left(_) | JoinOperator::LeftOuter(_));
             !j.global && (inner || (left && i + 1 != place))
         });
-        let natural = |j: &sqlparser::ast::Join| matches!(constraint(&j.join_operator), Some(JoinConstraint::Natural));
+        let natural =
+            |j: &sqlparser::ast::Join| matches!(constraint(&j.join_operator), Some(JoinConstraint::Natural));
         let factor = match place.checked_sub(1) {
             None => &mut whole.relation,
             Some(at) => &mut whole.joins.get_mut(at)?.relation,
         };
-        let TableFactor::Derived { lateral: false, subquery, alias: Some(alias), sample: None } = &*factor else {
+        let TableFactor::Derived { lateral: false, subquery, alias: Some(alias), sample: None } = &*factor
+        else {
             return None;
         };
         let mut parts = self.parts(subquery)?;
@@ -260,7 +273,8 @@ impl<'b> Merger<'_, 'b> {
         }
         self.settle(&mut parts, &taken, &all)?;
         let merged = join_by_on(select.from.get_mut(tree)?, place, &alias, &parts, &others)?;
-        let mut put = Put { alias: &alias, parts: &parts, others: &others, merged: &merged, depth: 0, failed: false };
+        let mut put =
+            Put { alias: &alias, parts: &parts, others: &others, merged: &merged, depth: 0, failed: false };
         put.all(select, order_by)?;
         into_place(select.from.get_mut(tree)?, place, parts.from)?;
         let all = select.selection.take().into_iter().chain(parts.selection).map(nested_or);
@@ -283,13 +297,15 @@ impl<'b> Merger<'_, 'b> {
                 }
                 let known: Vec<(String, BTreeSet<String>)> = match factor {
                     TableFactor::Derived { lateral: false, subquery, .. } => {
-                        let columns = self.parts(subquery)?.columns.into_iter().map(|(name, _)| name).collect();
+                        let columns =
+                            self.parts(subquery)?.columns.into_iter().map(|(name, _)| name).collect();
                         vec![(called(factor)?, columns)]
                     }
                     _ => {
                         let one = TableWithJoins { relation: factor.clone(), joins: Vec::new() };
                         let items: Items<'_> = self.relations.items(std::slice::from_ref(&one));
-                        let names = |r: &crate::catalog::Relation| r.columns.iter().map(|c| c.name.clone()).collect();
+                        let names =
+                            |r: &crate::catalog::Relation| r.columns.iter().map(|c| c.name.clone()).collect();
                         items?.into_iter().map(|(alias, r)| (alias, names(r))).collect()
                     }
                 };
@@ -454,7 +470,8 @@ fn join_by_on(
                 let left = match merged.get(&name) {
                     Some(known) => known.clone(),
                     None => {
-                        let tables = before.iter().filter(|f| called(f).as_deref() != Some(alias) && has(f, &name));
+                        let tables =
+                            before.iter().filter(|f| called(f).as_deref() != Some(alias) && has(f, &name));
                         let mut found: Vec<Expr> = tables.map(|f| of(f, &name)).collect::<Option<_>>()?;
                         found.extend(own(&name).filter(|_| !here));
                         let [one] = <[Expr; 1]>::try_from(found).ok()?;
@@ -491,7 +508,8 @@ impl Look for Nested<'_, '_> {
             SetExpr::Select(select) => self.relations.items(&select.from),
             _ => None,
         };
-        let clear = items.as_ref().is_some_and(|all| !all.iter().any(|(alias, _)| self.taken.contains(alias)));
+        let clear =
+            items.as_ref().is_some_and(|all| !all.iter().any(|(alias, _)| self.taken.contains(alias)));
         self.blocks.push(items.unwrap_or_default());
         !clear
     }
@@ -592,11 +610,15 @@ impl Put<'_, '_> {
                 _ => return None,
             }
         }
-        let shown: Vec<(String, Expr)> = select.projection.iter().filter_map(|item| match item {
-            SelectItem::ExprWithAlias { expr, alias } => Some((fold(alias), expr.clone())),
-            SelectItem::UnnamedExpr(expr) => Some((shown_name(expr)?, expr.clone())),
-            _ => None,
-        }).collect();
+        let shown: Vec<(String, Expr)> = select
+            .projection
+            .iter()
+            .filter_map(|item| match item {
+                SelectItem::ExprWithAlias { expr, alias } => Some((fold(alias), expr.clone())),
+                SelectItem::UnnamedExpr(expr) => Some((shown_name(expr)?, expr.clone())),
+                _ => None,
+            })
+            .collect();
         if let GroupByExpr::Expressions(keys, _) = &mut select.group_by {
             for key in keys {
                 // A column of FROM comes first, then one of the answer.
@@ -637,7 +659,9 @@ impl Put<'_, '_> {
     fn column(&self, name: &str) -> Option<Expr> {
         let (_, expr) = self.parts.columns.iter().find(|(n, _)| n == name)?;
         Some(match expr {
-            Expr::CompoundIdentifier(_) | Expr::Cast { .. } | Expr::Function(_) | Expr::Case { .. } => expr.clone(),
+            Expr::CompoundIdentifier(_) | Expr::Cast { .. } | Expr::Function(_) | Expr::Case { .. } => {
+                expr.clone()
+            }
             other => Expr::Nested(Box::new(other.clone())),
         })
     }
@@ -646,7 +670,8 @@ impl Put<'_, '_> {
         if let Some(merged) = self.merged.get(name) {
             return Some(merged.clone());
         }
-        let others: Vec<&String> = self.others.iter().filter(|(_, all)| all.contains(name)).map(|(a, _)| a).collect();
+        let others: Vec<&String> =
+            self.others.iter().filter(|(_, all)| all.contains(name)).map(|(a, _)| a).collect();
         match (self.column(name), others.as_slice()) {
             (Some(expr), []) => Some(expr),
             (None, [alias]) => {

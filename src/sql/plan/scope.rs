@@ -9,8 +9,8 @@ use std::iter;
 use sqlparser::ast::{
     AccessExpr, Expr, FromTable, FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr, Ident, Insert,
     Join, ObjectName, ObjectNamePart, Query, Select, SelectItem, SelectItemQualifiedWildcardKind, SetExpr,
-    Statement, TableAlias, TableAliasWithoutColumns, TableFactor, TableObject, TableSampleKind, TableSampleMethod,
-    TableWithJoins, UpdateTableFromKind, VisitMut,
+    Statement, TableAlias, TableAliasWithoutColumns, TableFactor, TableObject, TableSampleKind,
+    TableSampleMethod, TableWithJoins, UpdateTableFromKind, VisitMut,
 };
 
 use super::namesakes::{self, Written};

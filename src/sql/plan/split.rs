@@ -238,7 +238,8 @@ impl<'b> Splitter<'_, 'b> {
             before.push(item);
             for join in &mut tree.joins {
                 let Some(right) = self.item(&join.relation) else { return };
-                if let JoinOperator::Join(constraint) | JoinOperator::Inner(constraint) = &mut join.join_operator
+                if let JoinOperator::Join(constraint) | JoinOperator::Inner(constraint) =
+                    &mut join.join_operator
                     && let JoinConstraint::Using(names) = &*constraint
                 {
                     let column = |name: &ObjectName| {
@@ -250,7 +251,11 @@ impl<'b> Splitter<'_, 'b> {
                             Box::new(Expr::CompoundIdentifier(vec![named(alias), named(&name)]))
                         };
                         let (left, right) = (of(&left.alias), of(&right.alias));
-                        (!alone.contains(&name)).then_some(Expr::BinaryOp { left, op: BinaryOperator::Eq, right })
+                        (!alone.contains(&name)).then_some(Expr::BinaryOp {
+                            left,
+                            op: BinaryOperator::Eq,
+                            right,
+                        })
                     };
                     let Some(all) = names.iter().map(column).collect::<Option<Vec<_>>>() else { return };
                     let Some(on) = all_of(all) else { return };
