@@ -475,7 +475,7 @@ impl<'n> StandIns<'n> {
         let mut all = Vec::new();
         let expressions = aggregates.arguments.iter().chain(&aggregates.chosen).chain(&aggregates.summed);
         for node in aggregates.flags.iter().chain(expressions.filter(|n| !is_column(n))) {
-            put(&mut all, *node);
+            put(&mut all, node);
         }
         Self(all)
     }
