@@ -4,7 +4,7 @@
 
 use crate::common::{Database, Postgres, Proxy};
 use crate::cursors::assert_not_ours;
-use crate::support::{hide, replaced, told};
+use crate::support::{has_merge, hide, replaced, told};
 use crate::wire::{Reply, Wire, bind, execute, frame, parse, query, sync};
 
 /// A reference table with the name of a protected one: what `note` means depends on the search path.
@@ -413,8 +413,7 @@ fn statements_that_never_read_are_nobodys() {
         "COPY clinic.patient (nothing) FROM STDIN",
         "MERGE INTO clinic.note n USING (SELECT 1) x ON nothing = 1 WHEN MATCHED THEN DELETE",
     ];
-    // Before 15 its text is no statement for the server.
-    let merges = gus.ok("SELECT current_setting('server_version_num')::int >= 150000").value() == "t";
+    let merges = has_merge(&mut gus);
     for sql in never.into_iter().filter(|sql| merges || !sql.starts_with("MERGE")) {
         for how in ["simple", "extended"] {
             let text = format!("{sql} /* {how} */");

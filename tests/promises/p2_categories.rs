@@ -5,7 +5,7 @@
 use crate::common::{Database, Postgres, Proxy, STRANGER};
 use crate::p2_enforcement::{CANARY, assert_no_canary, assert_none, compare, databases};
 use crate::p2_statements::{BOUND, READS};
-use crate::support::{deletion, hide, replaced, told};
+use crate::support::{deletion, has_merge, hide, replaced, told};
 use crate::wire::{Failure, Wire};
 
 /// Notes have a category by their own column, results (over two tables) by theirs; four of amy's patients
@@ -188,7 +188,8 @@ fn rows_of_closed_categories_are_neither_made_nor_changed() {
         (merge("'N'", "s.k"), "GLS-204"),
         ("COPY clinic.note (patient_id, author, kind, written_at, body, sensitivity) FROM STDIN".to_owned(), "GLS-240"),
     ];
-    for (sql, code) in &refused {
+    let merges = has_merge(&mut amy);
+    for (sql, code) in refused.iter().filter(|(sql, _)| merges || !sql.starts_with("MERGE")) {
         for extended in [false, true] {
             let reply = if extended { amy.extended(sql, &[]) } else { amy.query(sql) };
             assert_eq!(gls(&reply.refusal()), *code, "{sql}");
@@ -216,7 +217,9 @@ fn rows_of_closed_categories_are_neither_made_nor_changed() {
     let moved =
         amy.query("UPDATE clinic.note SET sensitivity = 'H' WHERE patient_id = 880051 AND sensitivity = 'N'");
     assert!(moved.failure().is_none() && !moved.commands()[0].ends_with(" 0"));
-    assert_eq!(amy.query(&merge("'H'", "'N'")).commands(), ["MERGE 2"]);
+    if merges {
+        assert_eq!(amy.query(&merge("'H'", "'N'")).commands(), ["MERGE 2"]);
+    }
     assert_no_canary(&amy);
 }
 

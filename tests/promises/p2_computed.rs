@@ -4,7 +4,7 @@
 use crate::common::{Postgres, Proxy};
 use crate::p2_categories::{config, gls, pair};
 use crate::p2_enforcement::assert_no_canary;
-use crate::support::hide;
+use crate::support::{has_merge, hide};
 use crate::wire::Wire;
 
 /// A category that the server computes, or a trigger sets, is written by whatever it is made of.
@@ -67,7 +67,9 @@ fn rows_get_no_closed_category_that_no_text_names() {
             amy.query("UPDATE clinic.note SET kind = 'Nx' WHERE kind = 'Px'").commands(),
             ["UPDATE 0"]
         );
-        assert_eq!(amy.query(&format!("{merge} DELETE")).commands(), ["MERGE 1"]);
+        if has_merge(&mut amy) {
+            assert_eq!(amy.query(&format!("{merge} DELETE")).commands(), ["MERGE 1"]);
+        }
         assert_no_canary(&amy);
     }
 }

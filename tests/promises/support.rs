@@ -9,6 +9,7 @@ use pgglass::ledger::read_records;
 use pgglass::ledger::record::{Body, Disclosure, EventId, Outcome};
 
 use crate::common::{Database, Proxy, patients_of_amy};
+use crate::wire::Wire;
 
 /// Clear text on the loopback, so that the tests' own client can look at the bytes.
 pub(crate) fn clear(config: String) -> String {
@@ -164,4 +165,9 @@ pub(crate) fn within(time: Duration, mut holds: impl FnMut() -> bool) -> bool {
         }
         std::thread::sleep(Duration::from_millis(20));
     }
+}
+
+/// Whether the server has MERGE: before 15 its text is no statement for it.
+pub(crate) fn has_merge(wire: &mut Wire) -> bool {
+    wire.ok("SELECT current_setting('server_version_num')::int >= 150000").value() == "t"
 }

@@ -13,10 +13,11 @@ use sqlparser::ast::{
     TableAlias, TableFactor, TableWithJoins, Value,
 };
 
-use super::cohorts::{bare_name, drop_unread};
+use super::cohorts::{Names, bare_name, drop_unread};
 use super::relations::{Items, Relations, called};
 use super::walk::{Edit, Look, edit, look};
 use super::{PlanError, PlanInput, any_expr, any_query, fold};
+use crate::catalog::Resolved;
 use crate::sql::lineage::{is_aggregate, makes_rows};
 use crate::sql::words::is_opaque;
 
@@ -30,7 +31,9 @@ pub(super) fn subqueries(ast: &mut Statement, input: &PlanInput<'_>) -> Result<(
         return Ok(());
     }
     let relations = Relations::of(ast, &[], input);
-    let mut merger = Merger { relations, input, with: Vec::new(), changed: false };
+    let mut defined = Names::default();
+    look(ast, &mut defined);
+    let mut merger = Merger { relations, input, defined: defined.0, with: Vec::new(), changed: false };
     for _ in 0..DEEPEST {
         merger.changed = false;
         edit(ast, &mut merger)?;
@@ -44,6 +47,8 @@ pub(super) fn subqueries(ast: &mut Statement, input: &PlanInput<'_>) -> Result<(
 struct Merger<'a, 'b> {
     relations: Relations<'b, 'b>,
     input: &'a PlanInput<'b>,
+    /// How often each name of a WITH query is defined.
+    defined: BTreeMap<String, usize>,
     /// The WITH queries in scope that can be merged, of each query around; `None` hides one of its name.
     with: Vec<Vec<(String, Option<Box<Query>>)>>,
     changed: bool,
@@ -94,7 +99,11 @@ impl<'b> Merger<'_, 'b> {
         for factor in factors {
             let TableFactor::Table { name, alias, args: None, sample: None, .. } = factor else { continue };
             let Some(name) = bare_name(name) else { continue };
-            // A WITH query does not see itself; one that is read inside another's text is known where it is defined.
+            // One that is defined once, and called like no table, is meant wherever its name stands.
+            let table = self.input.catalog.resolve(None, &name, self.input.namespace);
+            if self.defined.get(&name) != Some(&1) || !matches!(table, Resolved::Unknown) {
+                continue;
+            }
             let known = self.with.iter().rev().flat_map(|w| w.iter().rev()).find(|(n, _)| *n == name);
             let Some((_, Some(query))) = known else { continue };
             let alias = alias.take().unwrap_or_else(|| named_as(Ident::with_quote('"', name)));

@@ -46,7 +46,7 @@ pub(super) fn drop_unread(ast: &mut Statement) -> Result<(), PlanError> {
 
 /// How often each name of a WITH query is defined.
 #[derive(Default)]
-struct Names(BTreeMap<String, usize>);
+pub(super) struct Names(pub(super) BTreeMap<String, usize>);
 
 impl Look for Names {
     fn query(&mut self, query: &Query) -> bool {
