@@ -522,6 +522,14 @@ fn subqueries_below_groups_are_grouped_as_their_tables() {
          GROUP BY patient.name ORDER BY 1",
         "SELECT 100 * n / sum(n) OVER () AS share FROM (SELECT s.sex, count(*) AS n FROM (SELECT sex FROM clinic.patient WHERE sex <> 'X') s \
          GROUP BY s.sex) g ORDER BY 1",
+        "SELECT count(*) FROM (SELECT * FROM (SELECT q.* FROM (SELECT * FROM clinic.patient) q) z WHERE sex = 'F') p",
+        "WITH p AS (SELECT * FROM clinic.patient WHERE sex <> 'X'), q AS (SELECT * FROM p WHERE zip IS NOT NULL) SELECT sex, count(*) FROM q \
+         GROUP BY 1 ORDER BY 1",
+        "SELECT sex, count(*) FROM (SELECT * FROM clinic.stays) v WHERE sex IN ('F', 'M') GROUP BY sex ORDER BY sex",
+        "SELECT sex, count(*) FROM (SELECT * FROM clinic.patient WHERE sex <> 'X') p WHERE EXISTS (SELECT 1 FROM clinic.problem d \
+         WHERE d.patient_id = p.patient_id) GROUP BY sex ORDER BY sex",
+        "SELECT count(*) FROM (SELECT 1 FROM clinic.patient) p",
+        "SELECT date_part, one, count(*) FROM (SELECT date_part('year', admitted_at), 1 AS one FROM clinic.encounter) e GROUP BY date_part, one ORDER BY 1",
         "WITH c AS (SELECT patient_id FROM clinic.encounter) SELECT p.sex, count(*) FROM clinic.patient p JOIN c USING (patient_id) \
          WHERE p.sex <> 'X' GROUP BY 1 ORDER BY 1",
         "WITH c AS (SELECT patient_id FROM clinic.encounter) SELECT p.sex, count(DISTINCT c.patient_id) FROM clinic.patient p JOIN c \
@@ -562,7 +570,7 @@ fn what_is_computed_of_columns_by_small_steps_is_answered() {
     database.server().psql(
         database.name(),
         "CREATE TABLE clinic.stay (id int PRIMARY KEY, patient_id bigint NOT NULL REFERENCES clinic.patient, site int NOT NULL, born int NOT NULL,
-           began date NOT NULL, ended date, charge numeric, paid numeric, seen timestamptz);
+           began date NOT NULL, ended date, charge numeric, paid numeric, seen timestamptz, flag int NOT NULL DEFAULT 0);
          INSERT INTO clinic.stay SELECT i, 880001 + i % 1000, i % 3, 1940 + i % 60, '2024-01-01'::date + i % 300,
            '2024-01-01'::date + i % 300 + i % 9, i % 700, i % 650, '2024-01-01'::timestamptz + make_interval(hours => i % 5000) FROM generate_series(1, 3000) i;
          UPDATE clinic.stay SET ended = NULL WHERE id % 10 = 0;
@@ -609,6 +617,17 @@ fn what_is_computed_of_columns_by_small_steps_is_answered() {
     );
     let got = analyst.query("SELECT site, sum(charge - paid) FROM clinic.stay GROUP BY site ORDER BY site");
     assert_eq!(got.firsts(), ["0", "2"]);
+    // The sum of two columns beside that of one would tell the other's.
+    database.server().psql(database.name(), "UPDATE clinic.stay SET flag = 1 WHERE id = 7");
+    for sql in [
+        "SELECT site, sum(flag) FROM clinic.stay GROUP BY site ORDER BY site",
+        "SELECT site, sum(charge + flag) - sum(charge) FROM clinic.stay GROUP BY site ORDER BY site",
+        "SELECT site, avg(charge - flag), avg(charge) FROM clinic.stay GROUP BY site ORDER BY site",
+        "SELECT site FROM clinic.stay GROUP BY site ORDER BY sum(charge + flag) - sum(charge), site",
+    ] {
+        let got = analyst.query(sql);
+        assert_eq!((got.failure(), got.firsts()), (None, vec!["0".to_owned(), "2".to_owned()]), "{sql}");
+    }
     for refused in [
         "SELECT sum(born * site) FROM clinic.stay",
         "SELECT sum(patient_id - 880000) FROM clinic.stay",

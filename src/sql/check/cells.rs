@@ -386,6 +386,10 @@ impl Checker<'_> {
                 let several = columns.len() > 1;
                 for read in columns.into_iter().chain(several.then_some(*value)) {
                     put(if flags.is_empty() { &mut out.arguments } else { &mut out.chosen }, read);
+                    // Beside a sum of one column, that of both tells the sum of the other.
+                    if name != "count" && several {
+                        put(&mut out.summed, read);
+                    }
                 }
                 if name != "count" {
                     put(&mut out.summed, value);

@@ -5,6 +5,7 @@
 use sqlparser::ast::{BinaryOperator, Distinct, Expr, GroupByExpr, Query, Select, SelectItem, SetExpr};
 
 use super::pins::Sought;
+use crate::sql::plan::any_expr;
 
 /// The query of IN or = ANY, negated or not, and what is sought in it.
 pub(super) fn by(expr: &Expr) -> Option<(&Query, &Expr)> {
@@ -34,8 +35,12 @@ pub(super) fn of<'q>(query: &'q Query, by: &'q Expr) -> Option<Vec<Sought<'q>>> 
 }
 
 /// True where a row that is shown rests on rows alone that would show the same: groups have one value of each column
-/// that is shown, grouping sets have not.
+/// that is shown, grouping sets have not; windows look at other rows.
 fn each_by_itself(select: &Select) -> bool {
+    let mut window = |e: &Expr| matches!(e, Expr::Function(call) if call.over.is_some());
+    if any_expr(select, &mut window) {
+        return false;
+    }
     let sets = |e: &Expr| matches!(e, Expr::GroupingSets(_) | Expr::Cube(_) | Expr::Rollup(_));
     let grouped = match &select.group_by {
         GroupByExpr::Expressions(keys, modifiers) => modifiers.is_empty() && !keys.iter().any(sets),

@@ -246,8 +246,13 @@ impl Arguments {
                 {
                     self.all |= padded;
                     let whole = format!("({})", bare(argument));
-                    if name != "count" && !self.summed.iter().any(|(_, known)| *known == whole) {
-                        self.summed.push((read.clone(), whole.clone()));
+                    let each = read.iter().filter(|_| read.len() > 1);
+                    let each = each.filter_map(|c| Some((vec![c.clone()], column_text(c)?)));
+                    let summed: Vec<_> = each.chain([(read.clone(), whole.clone())]).collect();
+                    for (read, text) in summed {
+                        if name != "count" && !self.summed.iter().any(|(_, known)| *known == text) {
+                            self.summed.push((read, text));
+                        }
                     }
                     let several = (read.len() > 1).then_some(whole);
                     let columns = if flags.is_empty() { &mut self.columns } else { &mut self.chosen };

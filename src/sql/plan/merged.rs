@@ -149,6 +149,12 @@ impl<'b> Merger<'_, 'b> {
                 SelectItem::UnnamedExpr(expr @ Expr::CompoundIdentifier(parts)) => {
                     columns.push((fold(parts.last()?), expr.clone()));
                 }
+                SelectItem::UnnamedExpr(expr) => {
+                    // What has no name of which one is certain is not asked for.
+                    let unnamed = format!("?column?{}", columns.len());
+                    let name = name_of(expr).unwrap_or(unnamed);
+                    columns.push((name, computed(expr)?));
+                }
                 SelectItem::Wildcard(more) if !merged && more.to_string().is_empty() => {
                     let all = items.iter().flat_map(|(a, r)| r.columns.iter().map(|c| of(a, &c.name)));
                     columns.extend(all);
@@ -263,10 +269,15 @@ impl<'b> Merger<'_, 'b> {
             false
         });
         let own: BTreeSet<String> = parts.items.iter().map(|(alias, _)| alias.clone()).collect();
-        let all: BTreeSet<String> = taken.union(&own).cloned().collect();
         // Names in subqueries of expressions mean the same wherever these stand.
+        let around = others.iter().map(|(alias, _)| alias).chain([&alias]).chain(&own).cloned().collect();
         let clear = |nodes: &[bool]| nodes.iter().all(|unclear| !unclear);
-        let mut nested = Nested { relations: &self.relations, taken: &all, blocks: Vec::new() };
+        let mut nested = Nested {
+            relations: &self.relations,
+            taken: &around,
+            blocks: Vec::new(),
+            tables: BTreeSet::new(),
+        };
         let inside = [look(&parts.selection, &mut nested), look(&parts.from, &mut nested)];
         let outside = [
             look(&select.from, &mut nested),
@@ -280,6 +291,8 @@ impl<'b> Merger<'_, 'b> {
         if !clear(&inside) || !clear(&outside) {
             return None;
         }
+        taken.append(&mut nested.tables);
+        let all: BTreeSet<String> = taken.union(&own).cloned().collect();
         self.settle(&mut parts, &taken, &all)?;
         let merged = join_by_on(select.from.get_mut(tree)?, place, &alias, &parts, &others)?;
         let mut put =
@@ -348,16 +361,26 @@ impl<'b> Merger<'_, 'b> {
 fn computed(expr: &Expr) -> Option<Expr> {
     match expr {
         Expr::Nested(inner) => computed(inner),
-        Expr::Value(v) => match &v.value {
-            Value::SingleQuotedString(_) => Some(Expr::Cast {
-                kind: CastKind::DoubleColon,
-                expr: Box::new(expr.clone()),
-                data_type: DataType::Text,
-                format: None,
-            }),
-            _ => None,
-        },
+        Expr::Value(v) => {
+            let data_type = match &v.value {
+                Value::SingleQuotedString(_) => DataType::Text,
+                Value::Number(text, false) if text.parse::<i32>().is_ok() => DataType::Integer(None),
+                _ => return None,
+            };
+            let (kind, expr) = (CastKind::DoubleColon, Box::new(expr.clone()));
+            Some(Expr::Cast { kind, expr, data_type, format: None })
+        }
         other => Some(other.clone()),
+    }
+}
+
+/// What PostgreSQL calls a column without a name, where that is plain.
+fn name_of(expr: &Expr) -> Option<String> {
+    match expr {
+        Expr::Function(call) => call.name.0.last().and_then(|p| p.as_ident()).map(fold),
+        Expr::Extract { .. } => Some("extract".to_owned()),
+        Expr::Cast { .. } | Expr::Nested(_) => shown_name(expr),
+        _ => None,
     }
 }
 
@@ -509,6 +532,8 @@ struct Nested<'a, 'b> {
     relations: &'a Relations<'b, 'b>,
     taken: &'a BTreeSet<String>,
     blocks: Vec<Vec<(String, &'b crate::catalog::Relation)>>,
+    /// What the tables of the subqueries are called.
+    tables: BTreeSet<String>,
 }
 
 impl Look for Nested<'_, '_> {
@@ -519,7 +544,9 @@ impl Look for Nested<'_, '_> {
         };
         let clear =
             items.as_ref().is_some_and(|all| !all.iter().any(|(alias, _)| self.taken.contains(alias)));
-        self.blocks.push(items.unwrap_or_default());
+        let items = items.unwrap_or_default();
+        self.tables.extend(items.iter().map(|(alias, _)| alias.clone()));
+        self.blocks.push(items);
         !clear
     }
 
@@ -603,6 +630,28 @@ struct Put<'a, 'b> {
 
 impl Put<'_, '_> {
     fn all(&mut self, select: &mut Select, order_by: &mut Option<sqlparser::ast::OrderBy>) -> Option<()> {
+        let mut list = Vec::new();
+        for item in std::mem::take(&mut select.projection) {
+            let mine = match &item {
+                SelectItem::Wildcard(more) => self.others.is_empty() && more.to_string().is_empty(),
+                SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::ObjectName(name), more) => {
+                    more.to_string().is_empty() && bare_name(name).as_deref() == Some(self.alias)
+                }
+                _ => false,
+            };
+            if !mine {
+                list.push(item);
+                continue;
+            }
+            for (name, _) in &self.parts.columns {
+                if name.starts_with('?') {
+                    return None;
+                }
+                let alias = Ident::with_quote('"', name);
+                list.push(SelectItem::ExprWithAlias { expr: self.column(name)?, alias });
+            }
+        }
+        select.projection = list;
         for item in &mut select.projection {
             match item {
                 SelectItem::ExprWithAlias { expr, .. } => edit(expr, self).ok()?,

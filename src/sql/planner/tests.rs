@@ -434,6 +434,8 @@ fn rows_of_the_patient_around_are_told_by_the_row_around() {
             "SELECT name FROM patient p WHERE patient_id NOT IN (SELECT patient_id FROM problem GROUP BY ROLLUP (patient_id))",
             "SELECT name FROM patient p WHERE patient_id NOT IN (SELECT e.patient_id FROM ward w LEFT JOIN encounter e USING (ward_id))",
             "SELECT name FROM patient p WHERE patient_id IN (SELECT max(patient_id) FROM problem)",
+            "SELECT name FROM patient p WHERE (p.patient_id, 4) IN (SELECT q.patient_id, rank() OVER (ORDER BY q.patient_id) FROM problem q)",
+            "SELECT name FROM patient p WHERE (p.patient_id, 4) NOT IN (SELECT q.patient_id, sum(count(*)) OVER w FROM problem q GROUP BY 1 WINDOW w AS ())",
             "SELECT name FROM patient p WHERE patient_id > ANY (SELECT patient_id FROM problem)",
             "SELECT name FROM patient p WHERE patient_id IN (SELECT patient_id FROM problem UNION SELECT 1)",
             "SELECT w.name, (SELECT count(*) FROM problem q WHERE q.patient_id = w.ward_id) FROM ward w",
