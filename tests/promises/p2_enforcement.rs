@@ -479,7 +479,7 @@ fn whether_a_hidden_row_is_in_the_way_is_not_told_by_nothing() {
 
 /// A key that a hidden row has makes an INSERT fail that would succeed without the row.
 #[test]
-#[ignore = "defect: a duplicate key (23505) shows that a hidden row has it; not in KNOWN_LIMITATIONS.md"]
+#[ignore = "defect: a duplicate key (23505) shows that a hidden row has it; KNOWN_LIMITATIONS.md, 2"]
 fn a_hidden_key_is_not_told_from_a_free_one() {
     let grants = "GRANT INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA clinic TO nurse";
     let (whole, hers) = databases(grants);
